@@ -1,0 +1,206 @@
+"""Images and labels: the right arrays from every source, a clear refusal of anything else."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers import datasets
+from helpers.errors import BadInput
+
+ROWS = {"train": 10, "test": 2}
+
+
+@pytest.fixture(autouse=True)
+def empty_data_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMEREP_DATA", str(tmp_path / "data"))
+    datasets._cifar10.cache_clear()
+
+
+@pytest.fixture
+def small():
+    """Ten training and two test images with labels, as the four arrays and their hashes."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, count in ROWS.items():
+        arrays[f"{split}-images"] = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        arrays[f"{split}-labels"] = rng.integers(0, 10, count)
+    return arrays, {part: datasets._hash(array) for part, array in arrays.items()}
+
+
+def write_archive(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def png(images: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(images.reshape(len(images), 1024, 3)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def npm_files(arrays) -> dict[str, bytes]:
+    files = {f"data_batch_{i}.png": png(arrays["train-images"][2 * i - 2 : 2 * i]) for i in range(1, 6)}
+    files["test_batch.png"] = png(arrays["test-images"])
+    labels = {f"{split}_lables.json": arrays[f"{split}-labels"].tolist() for split in ROWS}
+    return files | {name: json.dumps(values).encode() for name, values in labels.items()}
+
+
+def binary_records(images, labels) -> bytes:
+    planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    return np.column_stack([labels.astype(np.uint8), planes]).tobytes()
+
+
+def binary_files(arrays) -> dict[str, bytes]:
+    images, labels = arrays["train-images"], arrays["train-labels"]
+    files = {
+        f"data_batch_{i}.bin": binary_records(*(a[2 * i - 2 : 2 * i] for a in (images, labels))) for i in range(1, 6)
+    }
+    return files | {"test_batch.bin": binary_records(arrays["test-images"], arrays["test-labels"])}
+
+
+@pytest.mark.parametrize("files", [npm_files, binary_files])
+def test_both_sources_end_as_the_same_arrays(tmp_path, small, files):
+    arrays, hashes = small
+    archive = write_archive(tmp_path / "archive.tgz", files(arrays))
+    datasets.store_cifar10(archive, ROWS, hashes)
+    for part, array in arrays.items():
+        np.testing.assert_array_equal(np.load(datasets.data_root() / "cifar10" / f"{part}.npy"), array)
+
+
+def test_an_altered_archive_is_refused_and_nothing_is_kept(tmp_path, small):
+    arrays, hashes = small
+    arrays["train-images"][3, 5, 5, 1] ^= 1
+    archive = write_archive(tmp_path / "archive.tgz", npm_files(arrays))
+    with pytest.raises(BadInput, match=r"archive\.tgz: train-images differ from the published data; refused"):
+        datasets.store_cifar10(archive, ROWS, hashes)
+    assert not datasets.data_root().exists()
+
+
+def test_a_truncated_archive_is_refused_by_name(tmp_path, small):
+    arrays, hashes = small
+    archive = write_archive(tmp_path / "archive.tgz", npm_files(arrays))
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(BadInput, match=r"archive\.tgz is truncated or not CIFAR-10"):
+        datasets.store_cifar10(archive, ROWS, hashes)
+    assert not datasets.data_root().exists()
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path, small):
+    archive = write_archive(tmp_path / "other.tgz", {"readme.txt": b"hello"})
+    with pytest.raises(BadInput, match=r"other\.tgz is truncated or not CIFAR-10"):
+        datasets.store_cifar10(archive, ROWS, small[1])
+
+
+def test_too_few_images_are_refused(tmp_path, small):
+    arrays, hashes = small
+    archive = write_archive(tmp_path / "few.tgz", npm_files(arrays))
+    with pytest.raises(BadInput, match="10 train images instead of 11"):
+        datasets.store_cifar10(archive, {"train": 11, "test": 2}, hashes)
+
+
+def test_cifar10_that_was_never_fetched_says_how_to_fetch_it():
+    with pytest.raises(BadInput, match="python -m helpers data fetch cifar10"):
+        datasets.load("cifar10")
+
+
+@pytest.mark.parametrize("content", [b"", b"not an array", None])
+def test_a_damaged_file_is_named_and_never_used(small, content):
+    arrays, _ = small
+    root = datasets.data_root() / "cifar10"
+    root.mkdir(parents=True)
+    for part, array in arrays.items():
+        np.save(root / f"{part}.npy", array)
+    if content is not None:
+        (root / "test-images.npy").write_bytes(content)
+    with pytest.raises(BadInput, match=r"test-images\.npy is damaged or not CIFAR-10"):
+        datasets.load("cifar10", "test")
+
+
+def test_a_pickled_array_is_not_loaded(tmp_path):
+    root = datasets.data_root() / "cifar10"
+    root.mkdir(parents=True)
+    np.save(root / "test-images.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(BadInput, match="damaged"):
+        datasets.load("cifar10", "test")
+
+
+def test_no_source_within_reach_names_them_all(monkeypatch):
+    def refuse(scratch):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(datasets, "download_binary", refuse)
+    monkeypatch.setattr(datasets, "download_npm", refuse)
+    with pytest.raises(BadInput, match="torchvision: no route to host; npm: no route to host"):
+        datasets.fetch("cifar10")
+
+
+def test_fetch_goes_on_to_the_next_source(tmp_path, monkeypatch, small):
+    arrays, hashes = small
+    archive = write_archive(tmp_path / "archive.tgz", npm_files(arrays))
+    monkeypatch.setattr(datasets, "CIFAR10_ROWS", ROWS)
+    monkeypatch.setattr(datasets, "CIFAR10_SHA256", hashes)
+
+    def refuse(scratch):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(datasets, "download_binary", refuse)
+    monkeypatch.setattr(datasets, "download_npm", lambda scratch: archive)
+    datasets.fetch("cifar10")
+    np.testing.assert_array_equal(datasets.load("cifar10", "test").images, arrays["test-images"])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: datasets.load("cifar"), "unknown dataset 'cifar': did you mean 'cifar10'"),
+        (lambda: datasets.load("digits", "tset"), "unknown split 'tset': did you mean 'test'"),
+        (lambda: datasets.fetch("mnist"), "unknown dataset 'mnist'"),
+        (lambda: datasets.fetch("cifar10", "nmp"), "unknown source 'nmp': did you mean 'npm'"),
+        (lambda: datasets.to_tensor(np.zeros((4, 8, 8), np.uint8)), r"images of shape \(4, 8, 8\)"),
+        (lambda: datasets.normalise(torch.zeros(1, 3, 8, 8), "digits"), "images with 3 channels: digits has 1"),
+        (lambda: datasets.normalise(torch.zeros(1, 3, 8, 8), "digit"), "unknown dataset 'digit'"),
+        (lambda: datasets.image_folder(Path("nowhere")), "nowhere is not a folder"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(call, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_digits_splits_are_disjoint_and_whole():
+    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    assert train.images.shape == (1297, 32, 32, 1)
+    assert test.images.shape == (500, 32, 32, 1)
+    assert train.images.max() == 255
+    assert datasets.verify("digits") == {"train": train.sha256, "test": test.sha256}
+
+
+@pytest.mark.parametrize("name", ["digits"])
+def test_normalised_training_images_have_mean_0_and_deviation_1(name):
+    images = torch.cat(list(datasets.batches(datasets.load(name, "train"))))
+    assert abs(float(images.mean())) < 1e-3
+    assert abs(float(images.std()) - 1) < 1e-3
+
+
+def test_grey_pictures_in_a_folder_become_rgb(tmp_path):
+    (tmp_path / "class").mkdir()
+    Image.new("L", (300, 260), 128).save(tmp_path / "class" / "grey.png")
+    image, label = datasets.image_folder(tmp_path, size=64)[0]
+    assert image.shape == (3, 64, 64)
+    assert label == 0
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="no class folder with images"):
+        datasets.image_folder(tmp_path)
