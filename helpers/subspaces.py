@@ -1,0 +1,426 @@
+"""Linear algebra only: activations streamed into small matrices from which every relative distance follows.
+
+Neurons are rows. A layer of several networks is compressed in one pass to its joint Gram matrix (`Gram`) or, where
+neurons are nearly dependent, to the triangular factor of a streamed QR (`Root`). `Pair` is two networks' part of it,
+every neuron scaled to unit norm; all of `helpers.matching` takes a `Pair` in place of two arrays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg.lapack import dgeqrf
+
+from helpers.errors import BadInput, unknown
+from helpers.files import atomic
+
+UNIT = float(np.finfo(np.float64).eps) / 2  # u, the unit roundoff
+QR_RIDGE = 1e-16  # λ = τ², τ = 1e-8: a QR sees a singular value down to about u
+ROUTES = ("auto", "gram", "qr")
+SMALL = 2e8  # N² d up to which the QR of two arrays costs a fraction of a second
+CONSTANT = 1e-12  # a centred neuron with less than this share of its raw power is constant up to rounding
+
+Matrix = Float[np.ndarray, "neurons neurons"]
+Block = Float[np.ndarray, "neurons samples"]
+
+
+def gram_ridge(neurons: int) -> float:
+    """λ = max(1e-12, 20·u·n): below it the Cholesky factorisation of a rank-deficient Gram matrix can fail."""
+    return max(1e-12, 20 * UNIT * neurons)
+
+
+# ---------------------------------------------------------------- checking what comes in
+
+
+def as_block(values: Any, network: str) -> Block:
+    """`values` as a float64 (neurons, samples) array, finite; one clear `BadInput` otherwise."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    try:
+        block = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"activations of network {network} are not an array of real numbers: {error}") from None
+    if block.ndim != 2:
+        raise BadInput(f"activations of network {network} have shape {block.shape}: expected (neurons, samples)")
+    return block
+
+
+def check_finite(sums: Float[np.ndarray, " neurons"], block: Any, network: str) -> None:
+    """A row sum is finite only if every entry of the row is; name the first neuron for which it is not."""
+    bad = np.flatnonzero(~np.isfinite(sums))
+    if len(bad):
+        row = np.asarray(block[bad[0]])
+        what = "NaN" if np.isnan(row).any() else "infinite values" if np.isinf(row).any() else "a sum that overflows"
+        raise BadInput(f"neuron {bad[0]} of network {network} has {what}: expected finite activations")
+
+
+def check_samples(counts: Sequence[int]) -> int:
+    """The one number of samples all networks have; `BadInput` when they differ or there are none."""
+    if len(set(counts)) > 1:
+        raise BadInput(f"networks have {', '.join(map(str, counts))} samples: expected the same inputs for all")
+    if not counts or counts[0] == 0:
+        raise BadInput("no samples: expected at least one input")
+    return counts[0]
+
+
+# ---------------------------------------------------------------- one layer of many networks
+
+
+@dataclass(frozen=True, eq=False)
+class Compressed:
+    """What `Gram` and `Root` share: the neurons' sums, the number of samples, the neurons per network."""
+
+    sums: Float[np.ndarray, " neurons"]
+    samples: int
+    sizes: tuple[int, ...]
+
+    def columns(self, network: int) -> slice:
+        """Where the neurons of one network stand in the joint matrix."""
+        if not -len(self.sizes) <= network < len(self.sizes):
+            raise unknown("network", network, range(len(self.sizes)))
+        network %= len(self.sizes)
+        start = sum(self.sizes[:network])
+        return slice(start, start + self.sizes[network])
+
+    def _of(self, networks: Sequence[int]) -> np.ndarray:
+        """Joint indices of all neurons of the named networks."""
+        everything = np.arange(sum(self.sizes))
+        return np.concatenate([everything[self.columns(k)] for k in networks])
+
+    def _same_layer(self, other: "Compressed") -> None:
+        if self.sizes != other.sizes:
+            raise BadInput(f"cannot merge {other.sizes} neurons into {self.sizes}: expected the same layer")
+
+
+@dataclass(frozen=True, eq=False)
+class Gram(Compressed):
+    """The raw joint Gram matrix Z Zᵀ of one layer's neurons in several networks, over all samples, in float64."""
+
+    gram: Matrix
+
+    def pair(self, a: int, b: int) -> "Pair":
+        """Networks `a` (as x) and `b` (as y)."""
+        keep = self._of([a, b])
+        sizes = self.sizes[a], self.sizes[b]
+        return Pair.from_gram(self.gram[np.ix_(keep, keep)], sizes[0], sizes[1], self.samples)
+
+    def merge(self, other: "Gram") -> "Gram":
+        """Two partial passes over different samples as one: sums add up."""
+        self._same_layer(other)
+        return Gram(self.sums + other.sums, self.samples + other.samples, self.sizes, self.gram + other.gram)
+
+    def centred(self) -> "Gram":
+        """The Gram matrix of the activations less their means; a neuron constant up to rounding becomes dead."""
+        gram = self.gram - np.outer(self.sums, self.sums) / self.samples
+        constant = np.diag(gram) <= CONSTANT * np.diag(self.gram)
+        gram[constant], gram[:, constant] = 0, 0
+        return Gram(np.zeros_like(self.sums), self.samples, self.sizes, gram)
+
+    def select(self, neurons: Sequence[Any]) -> "Gram":
+        """Some neurons of each network: one index array, mask or slice per network."""
+        parts = [np.arange(sum(self.sizes))[self.columns(k)][chosen] for k, chosen in enumerate(neurons)]
+        keep = np.concatenate(parts)
+        return Gram(self.sums[keep], self.samples, tuple(map(len, parts)), self.gram[np.ix_(keep, keep)])
+
+    def networks(self, chosen: Sequence[int]) -> "Gram":
+        """Some networks, all their neurons, in the order given."""
+        keep = self._of(chosen)
+        sizes = tuple(self.sizes[k] for k in chosen)
+        return Gram(self.sums[keep], self.samples, sizes, self.gram[np.ix_(keep, keep)])
+
+    def block(self, a: int, b: int) -> Float[np.ndarray, "neurons_a neurons_b"]:
+        """The raw cross-products of the neurons of two networks."""
+        return self.gram[self.columns(a), self.columns(b)]
+
+    def save(self, path: Path) -> None:
+        """Upper triangle, sums and counts as one compressed file; float64, so that nothing is lost."""
+        upper = self.gram[np.triu_indices(len(self.gram))]
+        with atomic(Path(path)) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, upper=upper, sums=self.sums, samples=self.samples, sizes=self.sizes)
+
+    @staticmethod
+    def load(path: Path) -> "Gram":
+        """What `save` wrote; `BadInput` names a damaged file."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                upper, sums = file["upper"], file["sums"]
+                samples, sizes = int(file["samples"]), tuple(map(int, file["sizes"]))
+            gram = np.zeros((len(sums), len(sums)))
+            gram[np.triu_indices(len(sums))] = upper
+        except (OSError, KeyError, ValueError, EOFError) as error:
+            raise BadInput(f"{path} is not a saved Gram matrix: {error}") from None
+        except Exception as error:  # zipfile and zlib raise their own kinds on a damaged archive
+            raise BadInput(f"{path} is a damaged Gram matrix: {error}") from None
+        return Gram(sums, samples, sizes, gram + np.triu(gram, 1).T)
+
+
+@dataclass(frozen=True, eq=False)
+class Root(Compressed):
+    """The triangular factor R of Zᵀ = QR: Z Zᵀ = RᵀR without squaring, for nearly dependent neurons."""
+
+    root: Float[np.ndarray, "rows neurons"]
+
+    def pair(self, a: int, b: int) -> "Pair":
+        """Networks `a` (as x) and `b` (as y), on the certifying route."""
+        return Pair.from_root(self.root[:, self._of([a, b])], self.sizes[a], self.sizes[b], self.samples)
+
+    def merge(self, other: "Root") -> "Root":
+        """Two partial passes over different samples as one: the QR of the two factors on top of each other."""
+        self._same_layer(other)
+        root = triangle(np.vstack([self.root, other.root]))
+        return Root(self.sums + other.sums, self.samples + other.samples, self.sizes, root)
+
+    def gram(self) -> Gram:
+        """The Gram matrix, for measures that want it."""
+        return Gram(self.sums, self.samples, self.sizes, self.root.T @ self.root)
+
+
+def triangle(rows: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rank columns"]:
+    """R of a Householder QR, at most as many rows as columns."""
+    count, columns = rows.shape
+    if not count or not columns:
+        return np.zeros((min(count, columns), columns))
+    # LAPACK's own default workspace means blocks of one column here: two to three times slower
+    packed, _, _, _ = dgeqrf(np.asfortranarray(rows), lwork=64 * columns, overwrite_a=0)
+    return np.triu(packed[: min(count, columns)])
+
+
+# ---------------------------------------------------------------- streaming
+
+
+class _Accumulator:
+    """Checks and sums that both routes need; a batch is one (neurons, samples) block per network."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = tuple(int(size) for size in sizes)
+        self.sums = np.zeros(sum(self.sizes))
+        self.samples = 0
+
+    def _checked(self, blocks: Sequence[Any]) -> Any:
+        """All blocks as one float64 (neurons, samples) matrix; torch tensors on an accelerator stay there."""
+        if len(blocks) != len(self.sizes):
+            raise BadInput(f"{len(blocks)} blocks of activations: expected {len(self.sizes)}, one per network")
+        if any(getattr(block, "is_cuda", False) for block in blocks):
+            import torch  # only where the caller already has tensors on a GPU
+
+            stack = torch.cat([block.detach().to(torch.float64) for block in blocks])
+            shapes, sums = [tuple(block.shape) for block in blocks], stack.sum(1).cpu().numpy()
+        else:
+            arrays = [as_block(block, str(k)) for k, block in enumerate(blocks)]
+            shapes, stack = [array.shape for array in arrays], None
+            sums = np.concatenate([array.sum(axis=1) for array in arrays]) if arrays else np.zeros(0)
+        self._accept(shapes, sums, blocks)
+        return np.concatenate(arrays) if stack is None else stack
+
+    def _accept(self, shapes: Sequence[tuple[int, ...]], sums: np.ndarray, blocks: Sequence[Any]) -> None:
+        """Shapes and values are right; only then count the batch."""
+        if (found := tuple(shape[0] for shape in shapes)) != self.sizes:
+            raise BadInput(f"blocks of {found} neurons: expected {self.sizes}")
+        samples = check_samples([shape[1] for shape in shapes])
+        starts = np.cumsum((0, *self.sizes))
+        for k, block in enumerate(blocks):
+            check_finite(sums[starts[k] : starts[k + 1]], block, str(k))
+        self.sums += sums
+        self.samples += samples
+
+
+class GramAccumulator(_Accumulator):
+    """G += B Bᵀ over batches in float64: N² numbers and one batch in memory, whatever the number of samples."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__(sizes)
+        self.gram: Any = 0.0
+
+    def add(self, blocks: Sequence[Any]) -> "GramAccumulator":
+        """One batch: a (neurons, samples) array or tensor per network, the same samples for all."""
+        stack = self._checked(blocks)
+        self.gram = self.gram + stack @ stack.T
+        return self
+
+    def result(self) -> Gram:
+        """The Gram matrix so far; `BadInput` when nothing was added."""
+        check_samples([self.samples])
+        gram = self.gram if isinstance(self.gram, np.ndarray) else self.gram.cpu().numpy()
+        lost = np.flatnonzero(~np.isfinite(np.diag(gram)) | ((np.diag(gram) == 0) & (self.sums != 0)))
+        if len(lost):
+            raise BadInput(f"neuron {lost[0]}: squares leave float64's range; rescale its activations first")
+        return Gram(self.sums.copy(), self.samples, self.sizes, gram.copy())
+
+
+class QRAccumulator(_Accumulator):
+    """R of a streamed QR (TSQR): 2 to 4 times the cost of the Gram matrix, and no squaring of the condition."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__(sizes)
+        self.root = np.zeros((0, sum(self.sizes)))
+        self.waiting: list[np.ndarray] = []
+
+    def add(self, blocks: Sequence[Any]) -> "QRAccumulator":
+        """One batch, as for `GramAccumulator`; small batches wait until there is a worthwhile block."""
+        stack = self._checked(blocks)
+        self.waiting.append((stack if isinstance(stack, np.ndarray) else stack.cpu().numpy()).T)
+        if sum(map(len, self.waiting)) >= 4 * sum(self.sizes):
+            self._reduce()
+        return self
+
+    def _reduce(self) -> None:
+        self.root = triangle(np.vstack([self.root, *self.waiting]))
+        self.waiting = []
+
+    def result(self) -> Root:
+        """The factor so far; `BadInput` when nothing was added."""
+        check_samples([self.samples])
+        self._reduce()
+        return Root(self.sums.copy(), self.samples, self.sizes, self.root.copy())
+
+
+# ---------------------------------------------------------------- two networks, unit neurons
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side as basis B, the other as targets T: what every deletion updates.
+
+    factor: R, upper triangular, RᵀR = G_BB + λI;  coordinates: C = R⁻ᵀ G_BT;  squares: r(t, B)² of each target.
+    """
+
+    factor: Float[np.ndarray, "basis basis"]
+    coordinates: Float[np.ndarray, "basis targets"]
+    squares: Float[np.ndarray, " targets"]
+
+    def solutions(self) -> Float[np.ndarray, "basis targets"]:
+        """The minimising coefficients c of each target's ridge distance: R⁻¹C."""
+        if not len(self.factor):
+            return self.coordinates
+        return solve_triangular(self.factor, self.coordinates)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two networks' neurons of one layer, scaled to unit norm, and the ridge λ = τ² that goes with the route.
+
+    r(z, B)² = min_c ‖z − Bᵀc‖² + λ‖c‖² = G_zz − gᵀ (G_BB + λI)⁻¹ g: continuous, and monotone in B. Dead neurons (norm
+    exactly 0) are not in `gram`: `alive_x` and `alive_y` say which neurons its rows are.
+    """
+
+    gram: Matrix
+    alive_x: np.ndarray
+    alive_y: np.ndarray
+    n_x: int
+    n_y: int
+    samples: int
+    ridge: float
+    root: Float[np.ndarray, "rows neurons"] | None = None
+    known: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def route(self) -> str:
+        """ "qr" where the pair carries a triangular factor, else "gram"."""
+        return "gram" if self.root is None else "qr"
+
+    @staticmethod
+    def from_gram(gram: Matrix, n_x: int, n_y: int, samples: int) -> "Pair":
+        """From the raw joint Gram matrix, x first."""
+        norms = np.sqrt(np.diag(gram))
+        alive = norms > 0
+        unit = gram[np.ix_(alive, alive)] / norms[alive, None] / norms[alive]
+        np.fill_diagonal(unit, 1.0)
+        return Pair(unit, *_alive(alive, n_x), n_x, n_y, samples, gram_ridge(max(n_x, n_y)))
+
+    @staticmethod
+    def from_root(root: Float[np.ndarray, "rows neurons"], n_x: int, n_y: int, samples: int) -> "Pair":
+        """From the raw triangular factor, x first."""
+        largest = np.abs(root).max(axis=0, initial=0)
+        alive = largest > 0
+        unit = root[:, alive] / largest[alive]  # first the largest entry, so that no square can overflow
+        unit = triangle(unit / np.linalg.norm(unit, axis=0))
+        gram = unit.T @ unit
+        np.fill_diagonal(gram, 1.0)
+        return Pair(gram, *_alive(alive, n_x), n_x, n_y, samples, QR_RIDGE, unit)
+
+    @staticmethod
+    def from_arrays(x: Any, y: Any, route: str = "auto") -> "Pair":
+        """From two (neurons, samples) arrays.
+
+        route "gram" or "qr"; "auto" is the QR for small arrays, and for large ones the Gram matrix unless neurons are
+        so nearly dependent, or so nearly in the other span, that its larger ridge would show.
+        """
+        if route not in ROUTES:
+            raise unknown("route", route, ROUTES)
+        blocks = as_block(x, "x"), as_block(y, "y")
+        samples = check_samples([blocks[0].shape[1], blocks[1].shape[1]])
+        x, y = (_moderate(block, name) for block, name in zip(blocks, "xy", strict=True))
+        neurons = len(x) + len(y)
+        if route == "gram" or (route == "auto" and neurons**2 * samples > SMALL):
+            pair = Pair._from_products(x, y)
+            if route == "gram" or pair.well_separated:
+                return pair
+        return Pair.from_root(triangle(np.vstack([x, y]).T), len(x), len(y), samples)
+
+    @staticmethod
+    def _from_products(x: Block, y: Block) -> "Pair":
+        cross = x @ y.T
+        gram = np.block([[x @ x.T, cross], [cross.T, y @ y.T]])
+        return Pair.from_gram(gram, len(x), len(y), x.shape[1])
+
+    @cached_property
+    def sides(self) -> tuple[Side, Side]:
+        """(x as basis, y as targets) and (y as basis, x as targets)."""
+        cut = len(self.alive_x)
+        x, y = slice(0, cut), slice(cut, None)
+        make = self._side_of_gram if self.root is None else self._side_of_root
+        return make(x, y), make(y, x)
+
+    def _side_of_gram(self, basis: slice, targets: slice) -> Side:
+        """Cholesky; where it fails at the stated λ the honest way out is the QR route, never a larger λ."""
+        inner = self.gram[basis, basis] + self.ridge * np.eye(len(self.gram[basis, basis]))
+        cross = self.gram[basis, targets]
+        if not inner.size:
+            return Side(inner, cross.copy(), np.ones(cross.shape[1]))
+        try:
+            factor = cholesky(inner)
+        except LinAlgError:
+            raise BadInput("the Gram matrix is too ill-conditioned for float64: use the QR route") from None
+        coordinates = solve_triangular(factor, cross, trans="T")
+        squares = 1 - np.einsum("ij,ij->j", coordinates, coordinates)
+        return Side(factor, coordinates, np.maximum(squares, 0))
+
+    def _side_of_root(self, basis: slice, targets: slice) -> Side:
+        """QR of [B T; τI 0]: squares are sums of squares, so nothing cancels."""
+        assert self.root is not None
+        both = np.hstack([self.root[:, basis], self.root[:, targets]])
+        n = self.root[:, basis].shape[1]
+        ridge = np.sqrt(self.ridge) * np.eye(n, both.shape[1])
+        upper = triangle(np.vstack([both, ridge]))
+        rest = upper[n:, n:]
+        return Side(upper[:n, :n], upper[:n, n:].copy(), np.einsum("ij,ij->j", rest, rest))
+
+    @property
+    def well_separated(self) -> bool:
+        """No neuron within 1e-3 of its own side's other neurons or of the other span: where Gram and QR agree."""
+        try:
+            sides = self.sides
+        except BadInput:
+            return False
+        pivots = [np.diag(side.factor).min(initial=1) for side in sides]
+        return min(pivots) > 1e-2 and min(side.squares.min(initial=1) for side in sides) > 1e-6
+
+
+def _alive(alive: Bool[np.ndarray, " neurons"], n_x: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.flatnonzero(alive[:n_x]), np.flatnonzero(alive[n_x:])
+
+
+def _moderate(block: Block, network: str) -> Block:
+    """Rows whose squares could leave float64's range divided by their largest entry; checks finiteness on the way."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        check_finite(block.sum(axis=1) if block.size == 0 else np.abs(block).max(axis=1), block, network)
+    largest = np.abs(block).max(axis=1, initial=0)
+    extreme = (largest > 0) & ((largest > 1e100) | (largest < 1e-100))
+    if not extreme.any():
+        return block
+    return block / np.where(extreme, largest, 1.0)[:, None]
