@@ -1,16 +1,36 @@
 """One peel gives every ε: delete the neuron farthest from the other span, again and again.
 
 Distances only grow as a span shrinks, so a neuron's critical ε (the smallest at which it is in the maximum match) is
-the running minimum of the largest distances up to its deletion. Indices here are those of the alive neurons.
+the running minimum of the largest distances up to its deletion. Two ways to follow the distances, equal in every test:
+Givens column deletion (compiled), and a lazily updated inverse (NumPy only). Indices are those of the alive neurons.
 """
 
+import os
+from dataclasses import replace
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numba import njit
 
-from helpers.subspaces import Pair
+from helpers.errors import unknown
+from helpers.subspaces import Pair, Side
 
 Vector = Float[np.ndarray, " neurons"]
+BACKENDS = ("numba", "numpy")
+PENDING = 32  # deletions applied together, by one matrix product
+CANCELLED = 1e-6  # a pivot this much below its last built value has lost ten of sixteen digits: build again
+CEILING = 1 - 1e-13  # a distance of 1 up to rounding: orthogonal to the other span
+
+
+def chosen_backend(backend: str | None = None) -> str:
+    """ "numba" (default) or "numpy"; the environment variable SAMEREP_BACKEND sets the default."""
+    name = backend or os.environ.get("SAMEREP_BACKEND", "numba")
+    if name not in BACKENDS:
+        raise unknown("backend", name, BACKENDS)
+    return name
+
+
+# ---------------------------------------------------------------- compiled: Givens column deletion
 
 
 @njit(cache=True)
@@ -39,6 +59,18 @@ def delete_column(R, C, squares, k, m, j):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def delete_neuron(R, C, lost, kept, coordinates, at, n, m, i):  # type: ignore[no-untyped-def]
+    """Delete neuron i of n on one side: as a basis neuron (R, C; the other side's squares `lost` grow), and as a
+    target (its entry of `kept`, its column of `coordinates`, its name in `at`)."""
+    delete_column(R, C, lost, n, m, i)
+    for t in range(i, n - 1):
+        at[t], kept[t] = at[t + 1], kept[t + 1]
+    for row in range(m):
+        for t in range(i, n - 1):
+            coordinates[row, t] = coordinates[row, t + 1]
+
+
+@njit(cache=True)
 def peel_givens(Rx, Cx, sy, Ry, Cy, sx):  # type: ignore[no-untyped-def]
     """Critical ε² of the x and of the y neurons; destroys its arguments. O(n³) in all."""
     n, m = len(sx), len(sy)
@@ -51,30 +83,165 @@ def peel_givens(Rx, Cx, sy, Ry, Cy, sx):  # type: ignore[no-untyped-def]
         if j < 0 or (i >= 0 and sx[i] >= sy[j]):
             lowest = min(lowest, sx[i])
             critical_x[at_x[i]] = lowest
-            delete_column(Rx, Cx, sy, n, m, i)
+            delete_neuron(Rx, Cx, sy, sx, Cy, at_x, n, m, i)
             n -= 1
-            for t in range(i, n):
-                at_x[t], sx[t] = at_x[t + 1], sx[t + 1]
-            for row in range(m):
-                for t in range(i, n):
-                    Cy[row, t] = Cy[row, t + 1]
         else:
             lowest = min(lowest, sy[j])
             critical_y[at_y[j]] = lowest
-            delete_column(Ry, Cy, sx, m, n, j)
+            delete_neuron(Ry, Cy, sx, sy, Cx, at_y, m, n, j)
             m -= 1
-            for t in range(j, m):
-                at_y[t], sy[t] = at_y[t + 1], sy[t + 1]
-            for row in range(n):
-                for t in range(j, m):
-                    Cx[row, t] = Cx[row, t + 1]
     return critical_x, critical_y
 
 
-def peel(pair: Pair) -> tuple[Vector, Vector]:
-    """Raw critical ε of the alive neurons of both sides, before any slack."""
-    if "peel" not in pair.known:
-        x, y = pair.sides
-        parts = [np.array(a, order="C") for side in (x, y) for a in (side.factor, side.coordinates, side.squares)]
-        pair.known["peel"] = tuple(np.sqrt(np.maximum(s, 0)) for s in peel_givens(*parts))
-    return pair.known["peel"]
+def givens_parts(sides: tuple[Side, Side]) -> list[np.ndarray]:
+    """Copies of R, C and squares of both sides, rows contiguous, ready to be destroyed."""
+    return [np.array(a, order="C") for side in sides for a in (side.factor, side.coordinates, side.squares)]
+
+
+# ---------------------------------------------------------------- NumPy: lazy inverse, or QR of the rest
+
+
+def joint_inverse(sides: tuple[Side, Side]) -> tuple[Float[np.ndarray, "n n"], Vector]:
+    """M and r². M = [[P_x, A_x], [A_y, P_y]] with P = (G_BB + λI)⁻¹ of each side and A = P G_BT.
+
+    In this one matrix deleting neuron j reads the same on both sides: r²_t += M_jt² / M_jj for the other side's t, and
+    M_i −= (M_ij / M_jj) M_j for the rows i of j's side.
+    """
+    rows = []
+    for side in sides:
+        inverse = Side(side.factor, np.eye(len(side.factor)), side.squares).solutions()
+        rows.append((inverse @ inverse.T, side.solutions()))
+    (p_x, a_x), (p_y, a_y) = rows
+    return np.block([[p_x, a_x], [a_y, p_y]]), np.concatenate([sides[1].squares, sides[0].squares])
+
+
+class LazyInverse:
+    """M and r² of a shrinking pair: deletions wait as pivot rows and are applied together (NumPy only)."""
+
+    def __init__(self, pair: Pair, members: Int[np.ndarray, " members"]) -> None:
+        self.pair, self.members = pair, members
+        part = pair.keep(members)
+        self.M, self.squares = joint_inverse(part.sides)
+        self.is_x = np.arange(len(members)) < len(part.alive_x)
+        self.alive = np.ones(len(members), bool)
+        self.built = np.diag(self.M).copy()
+        self.rows: dict[bool, list[np.ndarray]] = {True: [], False: []}
+
+    def row(self, j: int) -> Vector:
+        """Row j of M with the waiting deletions of j's side applied."""
+        waiting = self.rows[bool(self.is_x[j])]
+        if not waiting:
+            return self.M[j].copy()
+        Q = np.array(waiting)
+        return self.M[j] - Q[:, j] @ Q
+
+    def delete(self, j: int) -> "LazyInverse":
+        """Without member j: this object updated, or a new build when the pivot has cancelled."""
+        row, same = self.row(j), bool(self.is_x[j])
+        if row[j] < CANCELLED * self.built[j]:
+            fresh = LazyInverse(self.pair, self.members[self.alive])
+            return fresh.delete(int(self.alive[:j].sum()))
+        scaled = row / np.sqrt(row[j])
+        self.squares = self.squares + np.where(self.is_x != same, scaled**2, 0)
+        self.alive[j] = False
+        self.rows[same].append(scaled)
+        if len(self.rows[same]) == PENDING:
+            self.apply(same)
+        return self
+
+    def apply(self, same: bool) -> None:
+        """Subtract the waiting deletions of one side by a matrix product."""
+        Q, side = np.array(self.rows[same]), self.is_x == same
+        self.M[side] -= Q[:, side].T @ Q
+        self.rows[same] = []
+
+    def farthest(self) -> int:
+        """The alive member with the largest distance."""
+        return int(np.argmax(np.where(self.alive, self.squares, -1)))
+
+
+def peel_lazily(pair: Pair) -> Vector:
+    """Critical ε² of all alive neurons, x first, by the lazy inverse."""
+    state = LazyInverse(pair, np.arange(len(pair.gram)))
+    critical, lowest = np.empty(len(pair.gram)), np.inf
+    for _ in range(len(pair.gram)):
+        j = state.farthest()
+        lowest = min(lowest, state.squares[j])
+        critical[state.members[j]] = lowest
+        state = state.delete(j)
+    return critical
+
+
+def drop_column(R: np.ndarray, C: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """R and C without basis neuron j, and what each target's r² gains: a QR of the rows below j (NumPy only)."""
+    Q, rest = np.linalg.qr(R[j:, j + 1 :], mode="complete")
+    turned = Q.T @ C[j:]
+    R = np.vstack([np.delete(R[:j], j, axis=1), np.hstack([np.zeros((len(rest) - 1, j)), rest[:-1]])])
+    return R, np.vstack([C[:j], turned[:-1]]), turned[-1] ** 2
+
+
+def peel_triangles(pair: Pair) -> Vector:
+    """Critical ε² of all alive neurons, x first, by column deletion with NumPy's QR: for the QR route's small λ."""
+    sides = [[side.factor, side.coordinates, side.squares] for side in pair.sides]
+    at = [list(range(len(pair.alive_x))), list(range(len(pair.alive_x), len(pair.gram)))]
+    critical, lowest = np.empty(len(pair.gram)), np.inf
+    for _ in range(len(pair.gram)):
+        tops = [sides[1 - k][2].max(initial=-1) for k in (0, 1)]
+        k = 0 if tops[0] >= tops[1] else 1
+        j = int(np.argmax(sides[1 - k][2]))
+        lowest = min(lowest, tops[k])
+        critical[at[k].pop(j)] = lowest
+        R, C, gain = drop_column(sides[k][0], sides[k][1], j)
+        sides[k] = [R, C, sides[k][2] + gain]
+        sides[1 - k][1:] = [np.delete(sides[1 - k][1], j, axis=1), np.delete(sides[1 - k][2], j)]
+    return critical
+
+
+# ---------------------------------------------------------------- critical ε
+
+
+def peel(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
+    """Raw critical ε of the alive neurons of both sides, before any slack; remembered by the pair."""
+    backend = chosen_backend(backend)
+    if ("peel", backend) not in pair.known:
+        if backend == "numba":
+            squares = np.concatenate(peel_givens(*givens_parts(pair.sides)))
+        else:
+            squares = (peel_lazily if pair.route == "gram" else peel_triangles)(pair)
+        raw = np.sqrt(np.maximum(squares, 0))
+        pair.known["peel", backend] = raw[: len(pair.alive_x)], raw[len(pair.alive_x) :]
+    return pair.known["peel", backend]
+
+
+def slack(pair: Pair) -> float:
+    """How far above ε a distance may lie and still count.
+
+    The ridge leaves a zero distance at τ‖c‖: ten times that, over the neurons that lie at this floor against the
+    whole other side; at least 10 τ, at most 1000 τ, so that a stray fit cannot open the gate.
+    """
+    if "slack" not in pair.known:
+        tau = np.sqrt(pair.ridge)
+        floors = [tau * np.linalg.norm(side.solutions(), axis=0) for side in pair.sides]
+        exact = [f[np.sqrt(side.squares) <= 2 * f] for f, side in zip(floors, pair.sides, strict=True)]
+        worst = float(np.concatenate(exact).max(initial=0))
+        pair.known["slack"] = float(np.clip(10 * worst, 10 * tau, 1000 * tau))
+    return pair.known["slack"]
+
+
+def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
+    """Critical ε of all neurons: 0 within the slack, inf for the dead and for those never matched below 1."""
+    found = []
+    for n, alive, raw in zip((pair.n_x, pair.n_y), (pair.alive_x, pair.alive_y), peel(pair, backend), strict=True):
+        values = np.full(n, np.inf)
+        values[alive] = np.where(raw <= slack(pair), 0.0, np.where(raw >= CEILING, np.inf, raw))
+        found.append(values)
+    return found[0], found[1]
+
+
+def at_ridge(pair: Pair, ridge: float) -> Pair:
+    """The same neurons under another λ, on the QR route: a Gram matrix gives a root by its eigenvalues."""
+    root = pair.root
+    if root is None:
+        values, vectors = np.linalg.eigh(pair.gram)
+        root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    return replace(pair, ridge=ridge, root=root, known={})

@@ -6,13 +6,13 @@ every neuron scaled to unit norm; all of `helpers.matching` takes a `Pair` in pl
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.linalg.lapack import dgeqrf
 
@@ -367,6 +367,14 @@ class Pair:
         cross = x @ y.T
         gram = np.block([[x @ x.T, cross], [cross.T, y @ y.T]])
         return Pair.from_gram(gram, len(x), len(y), x.shape[1])
+
+    def keep(self, members: Int[np.ndarray, " members"]) -> "Pair":
+        """Only the alive neurons with these joint indices, ascending; same ridge and route, neurons keep their names."""
+        cut = len(self.alive_x)
+        x, y = members[members < cut], members[members >= cut] - cut
+        root = None if self.root is None else self.root[:, members]
+        gram = self.gram[np.ix_(members, members)]
+        return replace(self, gram=gram, root=root, alive_x=self.alive_x[x], alive_y=self.alive_y[y], known={})
 
     @cached_property
     def sides(self) -> tuple[Side, Side]:

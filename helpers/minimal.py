@@ -1,0 +1,423 @@
+"""Trials: does v survive when u is deleted from a match? Minimal matches are made of nothing else.
+
+A state is a match (the largest inside some set) whose distances are at hand. `state.without(u, targets)` deletes u and
+whatever falls after it, and answers with the smaller state and which targets are left. Three kinds of state give the
+same answer: `SweepState` (compiled; one matrix M that holds both sides' inverses), `DenseState` (the same in NumPy) and
+`SafeState` (triangular factors, for nearly dependent neurons and for decisions too close for an inverse).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numba import njit
+
+from helpers.peeling import chosen_backend, delete_neuron, givens_parts, joint_inverse
+from helpers.subspaces import Pair
+
+LARGEST = 1e6  # largest entry of an inverse that is trusted: beyond, neurons are too nearly dependent
+STABLE, AMBIGUOUS, FELL = 0, 1, 2
+DONE, SPLIT = 0, 2
+
+Members = Int[np.ndarray, " members"]
+
+
+class Ambiguous(Exception):
+    """A squared distance is too close to ε² for this state's rounding: ask a `SafeState`."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A neuron falls when its squared distance exceeds `square`; within `guard` of it an inverse cannot tell."""
+
+    square: float
+    guard: float = 0.0
+
+
+# ---------------------------------------------------------------- compiled kernels on the one matrix M
+
+
+@njit(cache=True)
+def cascade(M, squares, is_x, u, target, square, guard, s, gone, Q, who):  # type: ignore[no-untyped-def]
+    """Delete u and all that falls after it, without touching M: pivot rows wait in Q, scaled by their pivots' roots.
+
+    Stops as soon as every target has fallen. O(N) for each pair of deletions on one side. Returns (verdict, count).
+    """
+    N = len(squares)
+    s[:N] = squares
+    gone[:N] = False
+    left = 0
+    for t in range(N):
+        left += target[t]
+    d, count = u, 0
+    while True:
+        row = Q[count]
+        row[:N] = M[d]
+        for e in range(count):
+            if is_x[who[e]] == is_x[d]:
+                f = Q[e, d]
+                for t in range(N):
+                    row[t] -= f * Q[e, t]
+        root = np.sqrt(row[d])
+        gone[d] = True
+        left -= target[d] and s[d] <= square + guard
+        for t in range(N):
+            row[t] /= root
+        for t in range(N):
+            if is_x[t] != is_x[d] and not gone[t]:
+                before = s[t]
+                s[t] = before + row[t] * row[t]
+                if target[t] and before <= square + guard < s[t]:
+                    left -= 1
+        who[count] = d
+        count += 1
+        if left == 0:
+            return FELL, count
+        d = -1
+        for t in range(N):
+            if not gone[t] and s[t] > square - guard and (d < 0 or s[t] > s[d]):
+                d = t
+        if d < 0:
+            return STABLE, count
+        if s[d] <= square + guard:
+            return AMBIGUOUS, count
+
+
+@njit(cache=True)
+def commit(M, s, is_x, ids, gone, Q, who, count):  # type: ignore[no-untyped-def]
+    """The state without the deleted: M less the waiting pivot rows, on the rows and columns that remain."""
+    N = len(ids)
+    kept = np.empty(N, np.int64)
+    K = 0
+    for t in range(N):
+        if not gone[t]:
+            kept[K] = t
+            K += 1
+    out, work = np.empty((K, K)), np.empty(N)
+    squares, sides, names = np.empty(K), np.empty(K, np.bool_), np.empty(K, np.int64)
+    for a in range(K):
+        i = kept[a]
+        work[:] = M[i]
+        for e in range(count):
+            if is_x[who[e]] == is_x[i]:
+                f = Q[e, i]
+                for t in range(N):
+                    work[t] -= f * Q[e, t]
+        for b in range(K):
+            out[a, b] = work[kept[b]]
+        squares[a], sides[a], names[a] = s[i], is_x[i], ids[i]
+    return out, squares, sides, names
+
+
+@njit(cache=True)
+def mark_needed(M, squares, is_x, needed, square, guard):  # type: ignore[no-untyped-def]
+    """Violation graph, backwards: j is needed when deleting j alone makes a needed neuron fall. To a fixed point.
+
+    Distances only grow under further deletions, so whatever reaches v here is essential to v from now on.
+    """
+    N = len(squares)
+    changed = True
+    while changed:
+        changed = False
+        for j in range(N):
+            if needed[j]:
+                continue
+            for t in range(N):
+                if needed[t] and is_x[t] != is_x[j] and M[j, t] ** 2 > (square + guard - squares[t]) * M[j, j]:
+                    needed[j], changed = True, True
+                    break
+
+
+@njit(cache=True)
+def advance(M, squares, is_x, ids, order, start, targets, square, guard):  # type: ignore[no-untyped-def]
+    """Go through the trials order[start:] for all targets at once until they part, or the end.
+
+    `targets` and `order` are joint indices. Returns (verdict, position, state, smaller state): when a trial splits the
+    targets, both states; position is the index in `order` of the trial that stopped the run.
+    """
+    N = len(squares)
+    where = np.full(len(targets), -1)
+    where[ids] = np.arange(N)
+    target = targets[ids]
+    single = target.sum() == 1
+    needed = target.copy()
+    s, gone, who, Q = np.empty(N), np.empty(N, np.bool_), np.empty(N, np.int64), np.empty((N, N))
+    if single:
+        mark_needed(M, squares, is_x, needed, square, guard)
+    for position in range(start, len(order)):
+        u = where[order[position]]
+        if u < 0 or (single and needed[u]):
+            continue
+        verdict, count = cascade(M, squares, is_x, u, target, square, guard, s, gone, Q, who)
+        if verdict == AMBIGUOUS:
+            return AMBIGUOUS, position, M, squares, is_x, ids, M, squares, is_x, ids
+        if verdict == FELL:
+            needed[u] = True
+            if single:
+                mark_needed(M, squares, is_x, needed, square, guard)
+            continue
+        fallen = gone[:N].copy()
+        M2, squares2, is_x2, ids2 = commit(M, s, is_x, ids, fallen, Q, who, count)
+        if (target & fallen).any():
+            return SPLIT, position, M, squares, is_x, ids, M2, squares2, is_x2, ids2
+        needed = needed[~fallen]
+        M, squares, is_x, ids = M2, squares2, is_x2, ids2
+        N = len(squares)
+        where[:] = -1
+        where[ids] = np.arange(N)
+        target = targets[ids]
+        Q = np.empty((N, N))
+        if single:
+            mark_needed(M, squares, is_x, needed, square, guard)
+    return DONE, len(order), M, squares, is_x, ids, M, squares, is_x, ids
+
+
+@njit(cache=True)
+def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, square):  # type: ignore[no-untyped-def]
+    """Delete joint index u and all that falls after it from triangular factors (destroyed). Returns the sizes left.
+
+    Stops as soon as every target has fallen. Joint indices are in at_x and at_y.
+    """
+    n, m = len(sx), len(sy)
+    left = 0
+    for t in range(n):
+        left += target[at_x[t]]
+    for t in range(m):
+        left += target[at_y[t]]
+    d = u
+    while d >= 0:
+        left -= target[d]
+        found = False
+        for i in range(n):
+            if at_x[i] == d:
+                delete_neuron(Rx, Cx, sy, sx, Cy, at_x, n, m, i)
+                n -= 1
+                found = True
+                break
+        if not found:
+            for j in range(m):
+                if at_y[j] == d:
+                    delete_neuron(Ry, Cy, sx, sy, Cx, at_y, m, n, j)
+                    m -= 1
+                    break
+        if left == 0:
+            return n, m
+        i = np.argmax(sx[:n]) if n > 0 else -1
+        j = np.argmax(sy[:m]) if m > 0 else -1
+        d = -1
+        if i >= 0 and sx[i] > square:
+            d = at_x[i]
+        if j >= 0 and sy[j] > square and (d < 0 or sy[j] > sx[i]):
+            d = at_y[j]
+    return n, m
+
+
+# ---------------------------------------------------------------- states
+
+
+class State:
+    """A match and its distances. `members` are ascending joint indices of alive neurons, x first."""
+
+    def __init__(self, pair: Pair, members: Members, threshold: Threshold) -> None:
+        self.pair, self.members, self.threshold = pair, members, threshold
+
+    def without(self, u: int, targets: Bool[np.ndarray, " joint"]) -> "State | None":
+        """The largest match left when u is deleted; None as soon as every target has fallen."""
+        raise Ambiguous
+
+    def advance(
+        self, order: Members, start: int, targets: Bool[np.ndarray, " joint"]
+    ) -> "tuple[int, State, State | None]":
+        """Trials order[start:] until one splits the targets (then its position, this state, the smaller one) or all
+        are done (then the last state and None)."""
+        state = self
+        for position in range(start, len(order)):
+            u = order[position]
+            if not _holds(state.members, u) or (targets[u] and targets.sum() == 1):
+                continue
+            smaller = try_without(state, int(u), targets)
+            if smaller is None:
+                continue
+            if targets[state.members].sum() > targets[smaller.members].sum():
+                return position, state, smaller
+            state = smaller
+        return len(order), state, None
+
+
+def _holds(members: Members, u: int) -> bool:
+    at = np.searchsorted(members, u)
+    return bool(at < len(members) and members[at] == u)
+
+
+class SafeState(State):
+    """Triangular factors and Givens deletion: nothing cancels, so it decides every case; O(n²) to copy per trial."""
+
+    def __init__(self, pair: Pair, members: Members, threshold: Threshold, backend: str) -> None:
+        super().__init__(pair, members, threshold)
+        self.backend = backend
+        self.parts = givens_parts(pair.keep(members).sides) if backend == "numba" else []
+        self.x = members[members < len(pair.alive_x)]
+        self.y = members[members >= len(pair.alive_x)]
+
+    def without(self, u: int, targets: Bool[np.ndarray, " joint"]) -> State | None:
+        """Givens deletions on a copy, or in NumPy the distances of what is left, afresh, until nothing changes."""
+        left = self._givens(u, targets) if self.backend == "numba" else self._afresh(u)
+        if not targets[left].any():
+            return None
+        return SafeState(self.pair, left, self.threshold, self.backend)
+
+    def _givens(self, u: int, targets: Bool[np.ndarray, " joint"]) -> Members:
+        x, y = self.x.copy(), self.y.copy()
+        parts = [part.copy() for part in self.parts]
+        n, m = fall(*parts, x, y, u, targets, self.threshold.square)
+        return np.concatenate([x[:n], y[:m]])
+
+    def _afresh(self, u: int) -> Members:
+        left, fallen = self.members, self.members == u
+        while fallen.any():
+            left = left[~fallen]
+            sides = self.pair.keep(left).sides
+            fallen = np.concatenate([sides[1].squares, sides[0].squares]) > self.threshold.square
+        return left
+
+
+class DenseState(State):
+    """The joint inverse in NumPy, updated one deletion at a time on a copy."""
+
+    def __init__(self, pair: Pair, members: Members, threshold: Threshold, M: np.ndarray, squares: np.ndarray) -> None:
+        super().__init__(pair, members, threshold)
+        self.M, self.squares = M, squares
+        self.is_x = members < len(pair.alive_x)
+
+    def without(self, u: int, targets: Bool[np.ndarray, " joint"]) -> State | None:
+        """Rank-one updates; the violation graph first: whoever falls by one deletion needs no update."""
+        M, squares, alive = self.M.copy(), self.squares.copy(), np.ones(len(self.M), bool)
+        d, high = int(np.searchsorted(self.members, u)), self.threshold.square + self.threshold.guard
+        while d >= 0:
+            row = M[d] / np.sqrt(M[d, d])
+            same = self.is_x == self.is_x[d]
+            squares[~same] += row[~same] ** 2
+            M[same] -= np.outer(row[same], row)
+            alive[d] = False
+            if not (targets[self.members] & alive & (squares <= high)).any():
+                return None
+            farthest = np.where(alive, squares, -1)
+            d = int(np.argmax(farthest))
+            d = d if farthest[d] > self.threshold.square - self.threshold.guard else -1
+            if d >= 0 and farthest[d] <= high:
+                raise Ambiguous
+        left = np.ix_(alive, alive)
+        return DenseState(self.pair, self.members[alive], self.threshold, M[left], squares[alive])
+
+
+class SweepState(State):
+    """The joint inverse, compiled: trials without copies, and what is needed is read off the violation graph."""
+
+    def __init__(self, pair: Pair, members: Members, threshold: Threshold, M: np.ndarray, squares: np.ndarray) -> None:
+        super().__init__(pair, members, threshold)
+        self.M, self.squares = M, squares
+        self.is_x = members < len(pair.alive_x)
+
+    def _smaller(self, found: Sequence[Any]) -> "SweepState":
+        M, squares, _, members = found
+        return SweepState(self.pair, members, self.threshold, M, squares)
+
+    def without(self, u: int, targets: Bool[np.ndarray, " joint"]) -> State | None:
+        """One cascade, and one commit if a target is left."""
+        N, t = len(self.members), self.threshold
+        s, gone, who, Q = np.empty(N), np.empty(N, np.bool_), np.empty(N, np.int64), np.empty((N, N))
+        at, target = int(np.searchsorted(self.members, u)), targets[self.members]
+        verdict, count = cascade(self.M, self.squares, self.is_x, at, target, t.square, t.guard, s, gone, Q, who)
+        if verdict == AMBIGUOUS:
+            raise Ambiguous
+        if verdict == FELL:
+            return None
+        return self._smaller(commit(self.M, s, self.is_x, self.members, gone, Q, who, count))
+
+    def advance(
+        self, order: Members, start: int, targets: Bool[np.ndarray, " joint"]
+    ) -> tuple[int, State, State | None]:
+        """All trials in one compiled run; where an inverse cannot tell, a `SafeState` goes on."""
+        found = advance(
+            self.M, self.squares, self.is_x, self.members, order, start, targets, self.threshold.square, self.threshold.guard
+        )
+        verdict, position, state = found[0], found[1], self._smaller(found[2:6])
+        if verdict == AMBIGUOUS:
+            return safe(state).advance(order, position, targets)
+        return position, state, self._smaller(found[6:10]) if verdict == SPLIT else None
+
+
+def try_without(state: State, u: int, targets: Bool[np.ndarray, " joint"]) -> State | None:
+    """`state.without`, decided by triangular factors where the state cannot tell."""
+    try:
+        return state.without(u, targets)
+    except Ambiguous:
+        return safe(state).without(u, targets)
+
+
+def safe(state: State, backend: str | None = None) -> SafeState:
+    """The same match with triangular factors."""
+    return SafeState(state.pair, state.members, state.threshold, chosen_backend(backend))
+
+
+def make_state(pair: Pair, members: Members, square: float, backend: str | None = None) -> State:
+    """The fastest state that can be trusted with these neurons."""
+    backend = chosen_backend(backend)
+    M, squares = joint_inverse(pair.keep(members).sides)
+    largest = float(np.abs(M).max(initial=1))
+    if largest > LARGEST:
+        return SafeState(pair, members, Threshold(square), backend)
+    kind = SweepState if backend == "numba" else DenseState
+    return kind(pair, members, Threshold(square, 1e-13 * largest), M, squares)
+
+
+# ---------------------------------------------------------------- searches
+
+
+def mask(size: int, members: Any) -> Bool[np.ndarray, " joint"]:
+    """True at the given joint indices."""
+    out = np.zeros(size, bool)
+    out[members] = True
+    return out
+
+
+def smallest(state: State, v: int, order: Members) -> Members:
+    """Algorithm min_match: the v-minimal match that trying the neurons in this order leaves."""
+    return state.advance(order, 0, mask(len(state.pair.gram), v))[1].members
+
+
+def smallest_of_each(state: State, targets: Members, order: Members) -> dict[int, Members]:
+    """The same for every target in one ordered pass: targets share their trials until one trial parts them.
+
+    Gives exactly what separate passes give, since a trial's answer for v does not depend on the other targets.
+    """
+    size, found = len(state.pair.gram), {}
+    waiting = [(state, 0, mask(size, targets))]
+    while waiting:
+        state, start, wanted = waiting.pop()
+        position, state, smaller = state.advance(order, start, wanted)
+        if smaller is None:
+            found |= {int(v): state.members for v in np.flatnonzero(wanted)}
+            continue
+        inside = wanted & mask(size, smaller.members)
+        waiting += [(state, position + 1, wanted & ~inside), (smaller, position + 1, inside)]
+    return found
+
+
+def nested(state: State, targets: Members, order: Members, backend: str | None = None) -> dict[int, Members]:
+    """A v-minimal match of every target, each searched inside the smallest match found so far that holds it.
+
+    Any match that holds v holds a v-minimal one, so the start may be any of them: most of the n searches then run in
+    small matches, and results nest. Another choice among the v-minimal matches than `smallest_of_each`.
+    """
+    found: dict[int, Members] = {}
+    inside: dict[int, Members] = {}
+    for v in map(int, targets):
+        start = make_state(state.pair, inside[v], state.threshold.square, backend) if v in inside else state
+        found[v] = smallest(start, v, order)
+        for w in map(int, found[v]):
+            if w not in inside or len(found[v]) < len(inside[w]):
+                inside[w] = found[v]
+    return found
