@@ -15,9 +15,7 @@ Set = frozenset[Neuron]
 Array = Float[np.ndarray, "neurons samples"]
 
 
-def relative_distance(
-    z: Float[np.ndarray, " samples"], basis: Array, ridge: float = 0.0
-) -> float:
+def relative_distance(z: Float[np.ndarray, " samples"], basis: Array, ridge: float = 0.0) -> float:
     """Distance of z to the span of the rows of `basis`, over the norm of z (def-distance); inf for a dead neuron.
 
     With `ridge` = λ > 0 the ridge distance of the unit vectors (def-ridge). Plain least squares otherwise.

@@ -136,9 +136,7 @@ def neurons_of(match: Match) -> list[Neuron]:
 
 
 @on_pairs
-def minimal_match(
-    pair: Pair, neuron: Neuron, epsilon: float, rng: np.random.Generator | None = None
-) -> Match | None:
+def minimal_match(pair: Pair, neuron: Neuron, epsilon: float, rng: np.random.Generator | None = None) -> Match | None:
     """A v-minimal match (algorithm min_match): try to do without each other neuron once, in index or random order.
 
     None when `neuron` is not in the maximum match.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from numba import njit
 
 from helpers.peeling import chosen_backend, delete_neuron, givens_parts, joint_inverse
@@ -271,7 +271,7 @@ class SafeState(State):
     def _givens(self, u: int, targets: Bool[np.ndarray, " joint"]) -> Members:
         x, y = self.x.copy(), self.y.copy()
         parts = [part.copy() for part in self.parts]
-        n, m = fall(*parts, x, y, u, targets, self.threshold.square)
+        n, m = fall(*parts, x, y, u, targets, self.threshold.square)  # type: ignore[call-arg]
         return np.concatenate([x[:n], y[:m]])
 
     def _afresh(self, u: int) -> Members:
@@ -340,9 +340,8 @@ class SweepState(State):
         self, order: Members, start: int, targets: Bool[np.ndarray, " joint"]
     ) -> tuple[int, State, State | None]:
         """All trials in one compiled run; where an inverse cannot tell, a `SafeState` goes on."""
-        found = advance(
-            self.M, self.squares, self.is_x, self.members, order, start, targets, self.threshold.square, self.threshold.guard
-        )
+        limits = self.threshold.square, self.threshold.guard
+        found = advance(self.M, self.squares, self.is_x, self.members, order, start, targets, *limits)
         verdict, position, state = found[0], found[1], self._smaller(found[2:6])
         if verdict == AMBIGUOUS:
             return safe(state).advance(order, position, targets)
@@ -393,7 +392,8 @@ def smallest_of_each(state: State, targets: Members, order: Members) -> dict[int
 
     Gives exactly what separate passes give, since a trial's answer for v does not depend on the other targets.
     """
-    size, found = len(state.pair.gram), {}
+    size = len(state.pair.gram)
+    found: dict[int, Members] = {}
     waiting = [(state, 0, mask(size, targets))]
     while waiting:
         state, start, wanted = waiting.pop()
