@@ -1,0 +1,1 @@
+"""How fast, and against what: the published algorithms written plainly, and the comparison with the engine."""
