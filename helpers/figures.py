@@ -1,0 +1,121 @@
+"""A table in, a figure out: one look for all pages, tables without an index, moving pictures that need no network."""
+
+import base64
+import html
+import io
+import math
+import os
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+
+PALETTE = "colorblind"
+PLOTLY_SCRIPT = "../../_static/plotly.min.js"  # where the built book keeps it, seen from book/pages/
+WORDS = {
+    "seed_a": "seed a",
+    "seed_b": "seed b",
+    "epsilon": "ε",
+    "critical_epsilon": "critical ε",
+    "train_seconds": "training time in s",
+}
+
+
+def style() -> None:
+    """The look of every figure: white ground (a card in dark mode), colour-blind-safe colours, text one can read."""
+    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7.2, 4.0),
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 110,
+            "axes.titlesize": "medium",
+            "legend.frameon": False,
+        }
+    )
+
+
+def readable(value: Any, digits: int = 3) -> str:
+    """A cell's text: numbers to `digits` places, inf (no ε in [0, 1) matches) as "never", nothing as "–"."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        if math.isnan(value):
+            return "–"
+        return "never" if math.isinf(value) else f"{value:.{digits}f}"
+    return str(value)
+
+
+def table(frame: pd.DataFrame, digits: int = 3, label: str = "Table") -> HTML:
+    """A data frame without its index, with words for column names; wide ones scroll inside their own region.
+
+    A cell that holds ready HTML is passed as `Markup`, everything else is escaped.
+    """
+    names = [html.escape(str(WORDS.get(str(c), str(c).replace("_", " ")))) for c in frame.columns]
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    body = "".join(f"<tr>{''.join(_cell(v, digits) for v in row)}</tr>" for row in frame.itertuples(index=False))
+    return HTML(
+        f'<div class="table-scroll" role="region" tabindex="0" aria-label="{html.escape(label, quote=True)}">'
+        f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+class Markup(str):
+    """Text that is HTML already, such as a link: `table` shows it as it is."""
+
+
+def _cell(value: Any, digits: int) -> str:
+    kind = ' class="number"' if isinstance(value, int | float | np.number) and not isinstance(value, bool) else ""
+    return f"<td{kind}>{value if isinstance(value, Markup) else html.escape(readable(value, digits))}</td>"
+
+
+def download(frame: pd.DataFrame, name: str) -> HTML:
+    """A link that saves the table as NAME.csv; the data travel in the page, so it works without a server."""
+    data = base64.b64encode(frame.to_csv(index=False).encode()).decode()
+    file = html.escape(f"{name}.csv", quote=True)
+    return HTML(
+        f'<p class="download"><a download="{file}" href="data:text/csv;base64,{data}">'
+        f"Download the data of this figure ({file}, {len(frame)} rows)</a></p>"
+    )
+
+
+def interactive(figure: Any, name: str, alt: str, still: Figure | None = None) -> None:
+    """Show a plotly figure under the fixed id `name`, with `alt` text for those who cannot see it.
+
+    In a page of the book it loads the book's own copy of plotly; in a notebook opened alone it uses Jupyter's. `still`
+    is a matplotlib figure that takes its place on paper and where scripts do not run.
+    """
+    figure.update_layout(template="plotly_white", font={"size": 13}, margin={"l": 50, "r": 20, "t": 40, "b": 50})
+    if still is not None:
+        plt.close(still)
+    if not os.environ.get("SAMEREP_PAGE"):
+        figure.show()
+        return
+    body = figure.to_html(
+        full_html=False,
+        include_plotlyjs=PLOTLY_SCRIPT,
+        include_mathjax=False,
+        div_id=name,
+        config={"displaylogo": False, "responsive": True},
+    )
+    words = html.escape(alt, quote=True)
+    moving = f'<div class="moving" role="group" aria-label="{words}">{body}</div>'
+    display(HTML(f'<figure class="interactive" id="{name}-figure">{moving}{_still(still, words)}</figure>'))
+
+
+def _still(figure: Figure | None, words: str) -> str:
+    """The picture for print and for readers without scripts; without one the moving figure is printed as it stands."""
+    if figure is None:
+        return ""
+    source = _png(figure)
+    return f'<img class="still" src="{source}" alt="{words}">'
+
+
+def _png(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
