@@ -1,0 +1,146 @@
+"""Every exercise has a solution; every check accepts the solution and answers a stub and a wrong answer with a hint.
+
+A chapter's writer adds to `WRONG` at least one typical wrong answer for each code exercise of the chapter.
+"""
+
+import ast
+
+import numpy as np
+import pytest
+
+from helpers import pages
+from helpers.cutting import SOLUTION, emptied, imports_and_functions, names_in, names_set, stub, student_version
+from helpers.errors import BadInput
+from helpers.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
+
+WRONG: dict[str, list[object]] = {}
+
+SOURCES = pages.sources()
+NOTEBOOKS = {path.stem: pages.load(path) for path in SOURCES}
+CHECKED = [(name, label, answer) for name, book in NOTEBOOKS.items() for label, answer in pages.checked(book)]
+EXERCISES = [(name, label) for name, book in NOTEBOOKS.items() for label in pages.exercises(book)]
+
+
+def namespace(notebook, solve):
+    """What the checks see: parameters, imports and functions of the page, and the solutions or their stubs."""
+    needed = {name for _, answer in pages.checked(notebook) for name in names_in(answer)}
+    names = {}
+    for cell in pages.code(notebook):
+        if SOLUTION in pages.tags(cell):
+            source = cell.source if solve else stub(cell.source, needed)
+        else:
+            source = cell.source if "parameters" in pages.tags(cell) else imports_and_functions(cell.source)
+        exec(compile(source, "<notebook>", "exec"), names)
+    return names
+
+
+@pytest.fixture(scope="module")
+def spaces():
+    """Each notebook's namespace, made once: solved and as stubs."""
+    made = {}
+
+    def space(name, solve):
+        if (name, solve) not in made:
+            made[name, solve] = namespace(NOTEBOOKS[name], solve)
+        return made[name, solve]
+
+    return space
+
+
+@pytest.mark.parametrize(("name", "label", "answer"), CHECKED, ids=[c[1] for c in CHECKED])
+def test_solution_passes_stub_and_wrong_answers_get_a_hint(spaces, name, label, answer):
+    assert hint_for(label, eval(answer, spaces(name, True))) is None
+    assert hint_for(label, eval(answer, spaces(name, False)))
+    for wrong in WRONG[label]:
+        hint = hint_for(label, wrong)
+        assert hint, f"{label}: a wrong answer passes"
+        assert "your code stops" not in hint, f"{label}: a wrong answer is told '{hint}' instead of a hint"
+
+
+def test_checks_in_notebooks_are_the_registered_ones():
+    labels = [label for _, label, _ in CHECKED]
+    assert sorted(labels) == sorted(set(labels)), "an exercise is checked twice"
+    assert set(labels) == set(CHECKS) == set(WRONG)
+
+
+def test_labels_are_unique_and_start_with_ex():
+    labels = [label for _, label in EXERCISES]
+    assert sorted(labels) == sorted(set(labels))
+    assert all(label.startswith("ex-") for label in labels)
+
+
+@pytest.mark.parametrize(("name", "label"), EXERCISES, ids=[e[1] for e in EXERCISES])
+def test_every_exercise_has_a_title_and_a_solution(name, label):
+    exercise = pages.exercises(NOTEBOOKS[name])[label]
+    assert exercise.block.argument, f"{label} has no title"
+    assert exercise.has_solution, f"{label} has no solution"
+
+
+@pytest.mark.parametrize("name", pages.CHAPTERS)
+def test_every_chapter_has_exercises_on_paper_in_code_and_to_predict(name):
+    found = pages.exercises(NOTEBOOKS[name]).values()
+    assert len(found) >= 3
+    assert {exercise.kind for exercise in found} == {"paper", "code", "predict"}
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_nothing_but_checks_needs_a_solution(name):
+    """A student's notebook runs from top to bottom before anything is solved."""
+    solved = set()
+    for cell in pages.code(NOTEBOOKS[name]):
+        if SOLUTION in pages.tags(cell):
+            solved |= {n for node in ast.parse(cell.source).body for n in names_set(node)}
+        elif "check" not in pages.tags(cell) and not cell.source.startswith("%"):
+            assert not names_in(cell.source) & solved, f"a cell needs a solution:\n{cell.source}"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_student_version_shows_no_solution(name):
+    student = student_version(NOTEBOOKS[name])
+    assert not pages.named(student, [SOLUTION, "solution-start", "solution-end"])
+    assert pages.checked(student) == pages.checked(NOTEBOOKS[name])
+    for cell in pages.code(student, SOLUTION):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.FunctionDef):
+                assert ast.unparse(node) == ast.unparse(emptied(node))
+
+
+@checks("ex-double")
+def _check_double(double):
+    expect_close(double(np.ones(2)), [2, 2], "your function does not double: it should return 2 x")
+
+
+del CHECKS["ex-double"]
+
+
+@pytest.fixture
+def double(monkeypatch):
+    monkeypatch.setitem(CHECKS, "ex-double", _check_double)
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (lambda x: 2 * x, None),
+        (lambda x: x, "does not double"),
+        (lambda x: None, "returns nothing yet"),
+        (lambda x: x[5], "your code stops with IndexError: index 5"),
+        (lambda x: x[:1], r"your answer has shape (1,), expected (2,)"),
+        (..., "replace the ..."),
+        (3, "your code stops with TypeError"),
+    ],
+)
+@pytest.mark.usefixtures("double")
+def test_a_check_prints_a_tick_or_a_hint(capsys, answer, hint):
+    assert check("ex-double", answer) is (hint is None)
+    printed = capsys.readouterr().out
+    assert "Traceback" not in printed
+    assert ("✓ ex-double" if hint is None else hint) in printed
+
+
+@pytest.mark.usefixtures("double")
+def test_unknown_and_doubled_labels_are_refused():
+    with pytest.raises(BadInput, match="unknown exercise 'ex-doubel': did you mean 'ex-double'"):
+        check("ex-doubel", None)
+    with pytest.raises(BadInput, match="two checks"):
+        checks("ex-double")(Hint)
