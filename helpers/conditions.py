@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 from scipy.linalg import cholesky, eigh, solve_triangular
 
 from helpers.errors import BadInput
-from helpers.matching import Match, Neuron, maximum_match, neurons_of
 from helpers.subspaces import Pair, gram_ridge
 
 Matrix = Float[np.ndarray, "neurons neurons"]
@@ -134,37 +133,3 @@ def paper_constant(theta: float) -> float:
 def sharp_constant(theta: float) -> float:
     """The smallest λ/ε for which uniqueness holds: 1 / sin(θ/2) (thm-sharp)."""
     return 1 / np.sin(theta / 2)
-
-
-# ---------------------------------------------------------------- the conclusion itself
-
-
-def essential_neurons(pair: Pair, epsilon: float) -> dict[Neuron, set[Neuron]]:
-    """For each v of the maximum match the neurons in every match that holds v, v included (prp-certificate).
-
-    u is one of them exactly when v is not in the maximum match of what is left without u: one peel for each u.
-    """
-    names = [("x", int(i)) for i in pair.alive_x] + [("y", int(j)) for j in pair.alive_y]
-    matched = neurons_of(maximum_match(pair, epsilon))
-    members = np.array([names.index(v) for v in matched], dtype=int)
-    essential: dict[Neuron, set[Neuron]] = {v: set() for v in matched}
-    for k, u in enumerate(matched):
-        left = maximum_match(pair.keep(np.delete(members, k)), epsilon)
-        for v in matched:
-            if v not in left:
-                essential[v].add(u)
-    return essential
-
-
-def minimum_matches(pair: Pair, epsilon: float) -> dict[Neuron, Match | None]:
-    """The v-minimum match of each v of the maximum match, None where there is none (prp-certificate).
-
-    It exists exactly when the neurons essential to v are themselves a match.
-    """
-    names = [("x", int(i)) for i in pair.alive_x] + [("y", int(j)) for j in pair.alive_y]
-    found: dict[Neuron, Match | None] = {}
-    for v, needed in essential_neurons(pair, epsilon).items():
-        members = np.sort([names.index(u) for u in needed])
-        whole = maximum_match(pair.keep(members), epsilon)
-        found[v] = whole if len(whole) == len(needed) else None
-    return found

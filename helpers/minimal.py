@@ -217,6 +217,16 @@ def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, square):  # type: ignore
 # ---------------------------------------------------------------- states
 
 
+def settle(pair: Pair, members: Members, square: float) -> Members:
+    """Algorithm max_match (alg-max): delete whatever is too far, from distances computed afresh, until nothing is."""
+    fallen = np.ones(1, bool)
+    while fallen.any():
+        sides = pair.keep(members).sides
+        fallen = np.concatenate([sides[1].squares, sides[0].squares]) > square
+        members = members[~fallen]
+    return members
+
+
 class State:
     """A match and its distances. `members` are ascending joint indices of alive neurons, x first."""
 
@@ -275,12 +285,7 @@ class SafeState(State):
         return np.concatenate([x[:n], y[:m]])
 
     def _afresh(self, u: int) -> Members:
-        left, fallen = self.members, self.members == u
-        while fallen.any():
-            left = left[~fallen]
-            sides = self.pair.keep(left).sides
-            fallen = np.concatenate([sides[1].squares, sides[0].squares]) > self.threshold.square
-        return left
+        return settle(self.pair, self.members[self.members != u], self.threshold.square)
 
 
 class DenseState(State):
@@ -404,6 +409,18 @@ def smallest_of_each(state: State, targets: Members, order: Members) -> dict[int
         inside = wanted & mask(size, smaller.members)
         waiting += [(state, position + 1, wanted & ~inside), (smaller, position + 1, inside)]
     return found
+
+
+def essentials(state: State) -> dict[int, list[int]]:
+    """For each member v the members u, v included, without which v falls: one trial for each u."""
+    needs: dict[int, list[int]] = {v: [] for v in state.members.tolist()}
+    targets = mask(len(state.pair.gram), state.members)
+    for u in needs:
+        smaller = try_without(state, u, targets)
+        left = set() if smaller is None else set(smaller.members.tolist())
+        for v in needs.keys() - left:
+            needs[v].append(u)
+    return needs
 
 
 def nested(state: State, targets: Members, order: Members, backend: str | None = None) -> dict[int, Members]:

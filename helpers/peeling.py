@@ -20,6 +20,7 @@ BACKENDS = ("numba", "numpy")
 PENDING = 32  # deletions applied together, by one matrix product
 CANCELLED = 1e-6  # a pivot this much below its last built value has lost ten of sixteen digits: build again
 CEILING = 1 - 1e-13  # a distance of 1 up to rounding: orthogonal to the other span
+TIE = 1e-9  # a distance this little above ε is a tie: far above rounding, far below any margin that means something
 
 
 def chosen_backend(backend: str | None = None) -> str:
@@ -214,18 +215,27 @@ def peel(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
 
 
 def slack(pair: Pair) -> float:
-    """How far above ε a distance may lie and still count.
+    """Up to where a distance counts as zero.
 
     The ridge leaves a zero distance at τ‖c‖: ten times that, over the neurons that lie at this floor against the
-    whole other side; at least 10 τ, at most 1000 τ, so that a stray fit cannot open the gate.
+    whole other side; at least 30 τ, for the larger ‖c‖ of subsets, and at most 1000 τ, so that a stray fit cannot open
+    the gate.
     """
     if "slack" not in pair.known:
         tau = np.sqrt(pair.ridge)
         floors = [tau * np.linalg.norm(side.solutions(), axis=0) for side in pair.sides]
         exact = [f[np.sqrt(side.squares) <= 2 * f] for f, side in zip(floors, pair.sides, strict=True)]
         worst = float(np.concatenate(exact).max(initial=0))
-        pair.known["slack"] = float(np.clip(10 * worst, 10 * tau, 1000 * tau))
+        pair.known["slack"] = float(np.clip(10 * worst, 30 * tau, 1000 * tau))
     return pair.known["slack"]
+
+
+def reach(pair: Pair, epsilon: float) -> float:
+    """The one rule of the engine: a distance counts as at most ε when it is at most this.
+
+    ε itself but for ties, and never less than the slack of an exact match; never 1, where nothing is explained.
+    """
+    return float(min(max(epsilon + TIE, slack(pair)), np.nextafter(CEILING, 0)))
 
 
 def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
