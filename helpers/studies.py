@@ -30,12 +30,12 @@ from helpers.errors import BadInput, unknown
 from helpers.files import ROOT, folder, sha256
 from helpers.matching import check_epsilon, critical_epsilons
 from helpers.networks import Layer
-from helpers.representations import Compressed, Sampling, calibrate, collect
-from helpers.subspaces import Gram
+from helpers.representations import Compressed, Sampling, calibrate, collect, effective_rank
+from helpers.subspaces import Gram, Pair
 
 EPSILONS = (0.15, 0.2, 0.25, 0.3, 0.5)  # the paper's
-TABLES = ("networks", "critical", "similarity", "sampled")
 GRAM_CHANNELS = 128  # layers up to this many neurons a network are recorded compressed, for readers to match
+WIDE_CHANNELS = 64  # of layers above it two networks are kept, of narrower ones three: files grow with the square
 CODE = ("datasets", "networks", "training", "representations", "subspaces", "peeling", "matching", "studies")
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "numba", "pandas")
 
@@ -63,8 +63,10 @@ class Study:
         object.__setattr__(self, "seeds", check_seeds(self.seeds))
         if self.layers is not None:
             object.__setattr__(self, "layers", tuple(self.layers))
-        if self.images is not None and self.images < 1:
+        if self.images is not None and not (self.images >= 1 and float(self.images).is_integer()):
             raise BadInput(f"images is {self.images}: expected a positive number, or None for the whole test set")
+        if not 0 < self.width <= 16:
+            raise BadInput(f"width {self.width}: expected a factor above 0 and at most 16, such as 1 or 0.25")
         last = self.runs[0].recipe.epochs
         if self.epoch is not None and not 0 <= self.epoch <= last:
             raise BadInput(f"epoch is {self.epoch}: expected 0 (untrained) to {last}")
@@ -95,11 +97,14 @@ class Study:
 
 
 def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
-    """At least two different whole numbers."""
+    """At least two different whole numbers from 0."""
     try:
-        found = tuple(int(seed) for seed in seeds)
-    except (TypeError, ValueError):
+        given = tuple(seeds)
+        found = tuple(map(int, given))
+    except (TypeError, ValueError, OverflowError):
         raise BadInput(f"seeds are {seeds!r}: expected a list of whole numbers") from None
+    if any(seed != number or seed < 0 for seed, number in zip(found, given, strict=True)):
+        raise BadInput(f"seeds are {list(given)}: expected whole numbers from 0")
     if len(found) < 2:
         raise BadInput(f"seeds are {list(found)}: expected at least two, one per network to compare")
     if len(set(found)) < len(found):
@@ -116,29 +121,51 @@ def code_version() -> str:
 
 @dataclass
 class Result:
-    """The tables of a study, its provenance, and the compressed layers that were kept."""
+    """The tables of a study, its provenance, and the compressed layers that were kept.
+
+    `held` names the seeds behind each kept Gram matrix, in its order: a record keeps fewer networks than it compared.
+    """
 
     study: Study
     tables: dict[str, pd.DataFrame]
     provenance: dict[str, Any]
+    held: dict[str, tuple[int, ...]] = field(default_factory=dict)
     grams: dict[str, Gram] = field(default_factory=dict)
     folder: Path | None = None
 
-    def gram(self, layer: str) -> Gram:
-        """One layer of all networks, compressed; BadInput names the layers that were kept."""
-        if layer in self.grams:
-            return self.grams[layer]
-        kept = self.kept
-        if layer not in kept or self.folder is None:
-            raise unknown("compressed layer", layer, sorted(kept))
-        self.grams[layer] = Gram.load(self.folder / "grams" / f"{layer}.npz")
-        return self.grams[layer]
-
     @property
     def kept(self) -> list[str]:
-        """Layers whose Gram matrix is at hand."""
-        files = sorted((self.folder / "grams").glob("*.npz")) if self.folder else []
-        return sorted({*self.grams, *(path.stem for path in files)})
+        """Layers with the Gram matrix of at least two of the study's networks at hand, from the input on."""
+        return [layer for layer in self.held if len(self.gram_seeds(layer)) > 1]
+
+    def gram_seeds(self, layer: str) -> tuple[int, ...]:
+        """The study's seeds whose activations of this layer were kept, in the order of `gram(layer)`."""
+        return tuple(seed for seed in self.study.seeds if seed in self.held.get(layer, ()))
+
+    def gram(self, layer: str, seeds: Sequence[int] | None = None) -> Gram:
+        """One layer of the networks with these seeds, compressed; without `seeds` of all in `gram_seeds(layer)`.
+
+        BadInput names the layers, or the seeds of the layer, that were kept.
+        """
+        if layer not in self.kept:
+            raise unknown("compressed layer", layer, self.kept)
+        wanted = self.gram_seeds(layer) if seeds is None else tuple(seeds)
+        held = self.held[layer]
+        for seed in wanted:
+            if seed not in held:
+                kept = ", ".join(map(str, held))
+                raise BadInput(f"seed {seed} of layer {layer} was not kept compressed: kept are seeds {kept}")
+        if layer not in self.grams:
+            assert self.folder is not None
+            self.grams[layer] = Gram.load(self.folder / "grams" / f"{layer}.npz")
+        return self.grams[layer].networks([held.index(seed) for seed in wanted])
+
+    def pair(self, layer: str, seed_a: int | None = None, seed_b: int | None = None) -> Pair:
+        """Two networks' neurons of a layer, ready to match; without seeds the first two that were kept."""
+        if (seed_a is None) != (seed_b is None):
+            raise BadInput("one seed is given: expected two, or none for the first two that were kept")
+        seeds = None if seed_a is None else [seed_a, seed_b]
+        return self.gram(layer, seeds).pair(0, 1)  # type: ignore[arg-type]
 
     def similarity(self, epsilons: Sequence[float] = EPSILONS) -> pd.DataFrame:
         """Maximum matching similarity per layer, pair and ε, from the critical ε (any ε in [0, 1))."""
@@ -183,10 +210,11 @@ def find_record(study: Study) -> Result | None:
     known = read_provenance(place)["study"]
     if not set(study.seeds) <= set(known["seeds"]) or known["epochs"] != study.runs[0].recipe.epochs:
         return None
-    return _cut(read(study, place), known["seeds"])
+    return _cut(read(study, place))
 
 
-def _cut(result: Result, recorded: list[int]) -> Result:
+def _cut(result: Result) -> Result:
+    """Only the rows of the study's seeds and layers."""
     study = result.study
     tables = dict(result.tables)
     for name, table in tables.items():
@@ -199,36 +227,58 @@ def _cut(result: Result, recorded: list[int]) -> Result:
                     raise unknown("layer", layer, names)
             keep &= table["layer"].isin(study.layers)
         tables[name] = table[keep].reset_index(drop=True)
-    result = replace(result, tables=tables)
-    if list(study.seeds) != recorded:
-        chosen = [recorded.index(seed) for seed in study.seeds if seed in recorded]
-        result.grams = {layer: result.gram(layer).networks(chosen) for layer in result.kept if len(chosen) > 1}
-    return result
+    wanted = {layer: seeds for layer, seeds in result.held.items() if study.layers is None or layer in study.layers}
+    return replace(result, tables=tables, held=wanted)
 
 
 def record(study: Study, recompute: bool = False, progress: bool = True) -> Path:
     """Run a study and put it into `results/`; the folder appears whole or not at all."""
-    return write(run(study, recompute, progress), results_root() / study.id)
+    return write(thin(run(study, recompute, progress)), results_root() / study.id)
 
 
-def records() -> list[Path]:
-    """Folders of all recorded studies."""
-    return sorted(path.parent for path in results_root().glob("*/provenance.json"))
+def gram_networks(study: Study, neurons: int) -> int:
+    """How many networks' activations of a layer a record keeps: a pair of wide or untrained ones, else three."""
+    return 2 if neurons > WIDE_CHANNELS or study.epoch == 0 else 3
+
+
+def thin(result: Result) -> Result:
+    """The result with as many networks per Gram matrix as a record keeps: the study's first seeds."""
+    held, grams = {}, {}
+    for layer in result.kept:
+        gram = result.gram(layer)
+        held[layer] = result.gram_seeds(layer)[: gram_networks(result.study, max(gram.sizes))]
+        grams[layer] = gram.networks(range(len(held[layer])))
+    return replace(result, held=held, grams=grams, folder=None)
+
+
+def records(kind: str = "study") -> list[Path]:
+    """Folders of everything recorded of one kind, as its provenance names it: "study", "causes" or "granularity"."""
+    places = sorted(path.parent for path in results_root().glob("*/provenance.json"))
+    return [place for place in places if read_provenance(place).get("kind", "study") == kind]
 
 
 def write(result: Result, place: Path) -> Path:
     """Tables as parquet, compressed layers as npz, provenance with the hash of each file: moved into place as one."""
     if result.folder == place:
         return place
+    grams = {layer: result.gram(layer) for layer in result.kept}
+    held = {layer: list(result.gram_seeds(layer)) for layer in grams}
+    return write_tables(result.tables, result.provenance | {"grams": held}, place, grams)
+
+
+def write_tables(
+    tables: dict[str, pd.DataFrame], provenance: dict[str, Any], place: Path, grams: dict[str, Gram] | None = None
+) -> Path:
+    """Write a record of any kind; the folder appears whole or not at all."""
     scratch = place.with_name(f".{place.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
-    (scratch / "grams").mkdir(parents=True)
-    for name, table in result.tables.items():
+    scratch.mkdir(parents=True)
+    for name, table in tables.items():
         compact(table).to_parquet(scratch / f"{name}.parquet", compression="zstd")
-    for layer in result.kept:
-        result.gram(layer).save(scratch / "grams" / f"{layer}.npz")
+    for layer, gram in (grams or {}).items():
+        gram.save(scratch / "grams" / f"{layer}.npz")
     files = {str(path.relative_to(scratch)): sha256(path) for path in sorted(scratch.rglob("*.*"))}
-    (scratch / "provenance.json").write_text(json.dumps(result.provenance | {"files": files}, indent=1) + "\n")
+    (scratch / "provenance.json").write_text(json.dumps(provenance | {"files": files}, indent=1) + "\n")
     shutil.rmtree(place, ignore_errors=True)
     scratch.rename(place)
     return place
@@ -256,16 +306,26 @@ def mend(place: Path) -> str:
 
 def read(study: Study, place: Path) -> Result:
     """What `write` wrote, every file checked against its hash; BadInput names the damaged one."""
+    tables, provenance = read_tables(place)
+    held = {layer: tuple(seeds) for layer, seeds in provenance.get("grams", {}).items()}
+    return Result(study, tables, provenance, held, folder=place)
+
+
+def read_tables(place: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Tables and provenance of a record of any kind, every file checked; BadInput names the damaged one."""
     provenance = read_provenance(place)
-    for name, expected in provenance.get("files", {}).items():
+    files = provenance.get("files", {})
+    for name, expected in files.items():
         if not (place / name).exists() or sha256(place / name) != expected:
             raise BadInput(f"{place / name} is missing or damaged: {mend(place)}")
-    paths = {name: place / f"{name}.parquet" for name in TABLES}
-    tables = {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
-    for name, table in tables.items():
-        words = table.select_dtypes(include=["category"]).columns
-        tables[name] = table.astype(dict.fromkeys(words, str))
-    return Result(study, tables, provenance, folder=place)
+    paths = [place / name for name in files if name.endswith(".parquet")]
+    return {path.stem: _plain(pd.read_parquet(path)) for path in paths}, provenance
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Categories as words again."""
+    words = table.select_dtypes(include=["category"]).columns
+    return table.astype(dict.fromkeys(words, str))
 
 
 # ---------------------------------------------------------------- computing
@@ -285,8 +345,9 @@ def compute(study: Study, progress: bool = True) -> Result:
     found = {layer.name: compressed[name] for layer, name in zip(layers, names, strict=True)}
     tables = match_all(study, layers, found, progress)
     tables["networks"] = pd.DataFrame([_network_row(sidecar) for _, sidecar in loaded])
-    small = {name: c.gram for name, c in found.items() if max(c.gram.sizes) <= GRAM_CHANNELS}
-    return Result(study, tables, provenance_of(study, data, [s for _, s in loaded], time.perf_counter() - start), small)
+    grams = {name: c.gram for name, c in found.items() if max(c.gram.sizes) <= GRAM_CHANNELS}
+    provenance = provenance_of(study, data, [s for _, s in loaded], time.perf_counter() - start)
+    return Result(study, tables, provenance, dict.fromkeys(grams, study.seeds), grams)
 
 
 def list_batches(data: datasets.Dataset, progress: bool, size: int = 250) -> Iterable[torch.Tensor]:
@@ -329,14 +390,11 @@ def match_all(
 ) -> dict[str, pd.DataFrame]:
     """Critical ε of every neuron for every pair of seeds and layer; with the paper's draws beside it."""
     pairs = list(combinations(range(len(study.seeds)), 2))
-    critical, sampled = [], []
+    critical, sampled, controls = [], [], []
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
-        base: dict[str, Any] = {
-            "layer": layer.name,
-            "position": layer.position,
-            "depth": layer.depth,
-            "kind": layer.kind,
-        }
+        base = layer_columns(layer)
+        check_enough(layer.name, found[layer.name].gram)
+        controls.append(control_rows(found[layer.name].gram, study.seeds).assign(**base))
         for a, b in pairs:
             row = base | {"seed_a": study.seeds[a], "seed_b": study.seeds[b]}
             critical.append(critical_rows(found[layer.name].gram, a, b).assign(**row))
@@ -346,9 +404,56 @@ def match_all(
             ]
     tables = {"critical": _described(study, pd.concat(critical, ignore_index=True))}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
+    tables["layers"] = _described(study, pd.concat(controls, ignore_index=True))
     if sampled:
         tables["sampled"] = _described(study, pd.concat(sampled, ignore_index=True))
     return tables
+
+
+def layer_columns(layer: Layer) -> dict[str, Any]:
+    """What tables say of a layer."""
+    return {"layer": layer.name, "position": layer.position, "depth": layer.depth, "kind": layer.kind}
+
+
+def check_enough(layer: str, gram: Gram) -> None:
+    """n vectors of n or fewer numbers span everything, so that every distance would be 0 whatever the networks do."""
+    neurons = max(gram.sizes)
+    if gram.samples <= neurons:
+        raise BadInput(
+            f"layer {layer} has {neurons} neurons and only {gram.samples} samples: {neurons} vectors of {gram.samples} "
+            f"numbers span all of them, and every distance is 0; take more than {neurons} images or a smaller width"
+        )
+
+
+def self_pair(gram: Gram, network: int, seed: int = 0) -> Pair:
+    """A network beside its own copy with the neurons in another order: what any measure must call the same."""
+    order = np.random.default_rng(seed).permutation(gram.sizes[network])
+    twice = gram.networks([network, network])
+    return twice.select([slice(None), order]).pair(0, 1)
+
+
+def control_rows(gram: Gram, seeds: Sequence[int]) -> pd.DataFrame:
+    """One row per network: neurons, the dead among them, dimension, and the self-match (must be 1).
+
+    `self_match` is the share of alive neurons whose critical ε is 0 between the network and its own permuted copy.
+    """
+    rows = []
+    for k, seed in enumerate(seeds):
+        pair = self_pair(gram, k)
+        found = np.concatenate(critical_epsilons(pair))
+        alive = len(pair.gram)
+        rows.append(
+            {
+                "seed": seed,
+                "neurons": gram.sizes[k],
+                "dead": gram.sizes[k] - alive // 2,
+                "self_match": float((found == 0).sum() / alive) if alive else np.nan,
+                "effective_rank": effective_rank(gram.block(k, k)),
+                "effective_rank_centred": effective_rank(gram.centred().block(k, k)),
+                "samples": gram.samples,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _described(study: Study, table: pd.DataFrame) -> pd.DataFrame:
@@ -386,6 +491,35 @@ def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.Da
         counts = groups.agg(similarity=("similarity", "mean"), neurons=("neuron", "size"), dead=("dead", "sum"))
         tables.append(counts.reset_index().assign(epsilon=epsilon))
     return pd.concat(tables, ignore_index=True)
+
+
+def interval(
+    table: pd.DataFrame,
+    by: Sequence[str] = ("layer", "epsilon"),
+    value: str = "similarity",
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean over pairs of seeds and its bootstrap interval: networks are drawn anew, not pairs (pairs share networks).
+
+    `table` has one row per pair (seed_a, seed_b) and group `by`. A network drawn twice is not compared with itself.
+    Columns mean, low, high, networks; low and high are NaN for two networks, whose one pair shows no spread.
+    """
+    if not 0 < level < 1:
+        raise BadInput(f"level is {level}: expected a number between 0 and 1, such as 0.95")
+    seeds = np.unique(table[["seed_a", "seed_b"]].to_numpy())
+    wide = table.pivot(index=list(by), columns=["seed_a", "seed_b"], values=value)
+    ends = np.searchsorted(seeds, np.array(wide.columns.tolist()))
+    drawn = np.random.default_rng(seed).multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), resamples)
+    weights = drawn[:, ends[:, 0]] * drawn[:, ends[:, 1]]
+    weights = weights[weights.sum(axis=1) > 0]
+    means = wide.to_numpy() @ weights.T / weights.sum(axis=1)
+    found = pd.DataFrame({"mean": wide.mean(axis=1), "low": np.nan, "high": np.nan, "networks": len(seeds)})
+    if len(seeds) > 2:
+        tails = (1 - level) / 2, (1 + level) / 2
+        found["low"], found["high"] = np.quantile(means, tails, axis=1)
+    return found.reset_index()
 
 
 def _network_row(sidecar: dict[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,50 @@
-"""Layers by name, one small study end to end, and what is refused."""
+"""Layers by name, one small study end to end, what a record keeps, controls, intervals, and what is refused."""
+
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers import __main__ as command
 from helpers import datasets, networks, studies
 from helpers.errors import BadInput
-from helpers.representations import Sampling, activations, captured, collect
+from helpers.representations import Sampling, activations, captured, collect, effective_rank
+from helpers.subspaces import Gram
 
 SMALL = {"network": "vgg8_bn", "epochs": 1, "images": 200}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def folders(tmp_path, monkeypatch):
     for name in ("RUNS", "CACHE", "RESULTS"):
         monkeypatch.setenv(f"SAMEREP_{name}", str(tmp_path / name))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """One small study of four networks, trained, matched and recorded once for this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RUNS", "CACHE", "RESULTS"):
+            patch.setenv(f"SAMEREP_{name}", str(tmp_path_factory.mktemp(name)))
+        study = studies.Study(**SMALL, seeds=(0, 1, 2, 3), layers=("relu1_1", "logits"))
+        yield studies.record(study, progress=False)
+
+
+def few(seeds: tuple[int, ...], **options) -> studies.Study:
+    return studies.Study(**SMALL, seeds=seeds, **{"layers": ("relu1_1", "logits")} | options)
+
+
+def random_gram(sizes: tuple[int, ...], samples: int = 60, seed: int = 0) -> Gram:
+    z = np.maximum(np.random.default_rng(seed).normal(size=(sum(sizes), samples)), 0)
+    return Gram(z.sum(axis=1), samples, sizes, z @ z.T)
+
+
+# ---------------------------------------------------------------- streaming
 
 
 def test_streamed_gram_is_that_of_all_activations():
@@ -36,16 +64,139 @@ def test_hooks_go_and_modes_return_when_something_raises():
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_a_study_is_recorded_read_and_its_damage_named(tmp_path):
-    study = studies.Study(**SMALL)
-    place = studies.record(study, progress=False)
-    again = studies.run(study)
-    assert again.folder == place
-    assert again.gram("relu1_1").samples == 200 * 32 * 32
-    assert set(again.similarity([0.0, 0.99])["epsilon"]) == {0.0, 0.99}
-    (place / "critical.parquet").write_bytes(b"PAR1")
-    with pytest.raises(BadInput, match=r"critical\.parquet is missing or damaged"):
-        studies.run(study)
+def test_activations_that_are_not_finite_name_layer_and_neuron():
+    net = networks.build("vgg8_bn", 0.125, channels=1).eval()
+    with torch.no_grad():
+        net.norm1_1.bias[3] = float("nan")
+    with pytest.raises(BadInput, match=r"layer relu1_1: neuron 3 of network 0 has NaN"):
+        collect([net], datasets.batches(datasets.load("digits")), ["relu1_1"])
+
+
+# ---------------------------------------------------------------- records
+
+
+def test_a_record_answers_for_fewer_seeds_and_layers(recorded):
+    whole, part = studies.run(few((0, 1, 2, 3))), studies.run(few((1, 3), layers=("logits",)))
+    assert whole.folder == part.folder == recorded
+    wanted = whole.tables["critical"].query("layer == 'logits' and seed_a == 1 and seed_b == 3")
+    pd.testing.assert_frame_equal(part.tables["critical"], wanted.reset_index(drop=True))
+    assert set(part.tables["networks"]["seed"]) == set(part.tables["layers"]["seed"]) == {1, 3}
+    assert set(part.similarity([0.0, 0.99])["epsilon"]) == {0.0, 0.99}
+
+
+def test_a_record_keeps_few_networks_and_says_which(recorded):
+    result = studies.run(few((0, 1, 2, 3)))
+    assert result.kept == ["relu1_1", "logits"]
+    assert result.gram_seeds("logits") == (0, 1, 2)
+    assert result.gram("relu1_1").samples == 200 * 32 * 32
+    with pytest.raises(BadInput, match=r"seed 3 of layer logits was not kept compressed: kept are seeds 0, 1, 2"):
+        result.gram("logits", [0, 3])
+    with pytest.raises(BadInput, match=r"unknown compressed layer 'relu1_2': did you mean 'relu1_1'"):
+        result.gram("relu1_2")
+    with pytest.raises(BadInput, match="one seed is given"):
+        result.pair("logits", 0)
+    assert studies.run(few((2, 3))).kept == []
+
+
+def test_the_kept_gram_gives_the_recorded_critical_epsilons(recorded):
+    result = studies.run(few((0, 1, 2, 3)))
+    again = studies.critical_rows(result.gram("logits", [2, 1]), 1, 0)
+    rows = result.tables["critical"].query("layer == 'logits' and seed_a == 1 and seed_b == 2")
+    np.testing.assert_allclose(again["critical_epsilon"], rows["critical_epsilon"], atol=1e-9)
+    x, y = studies.critical_epsilons(result.pair("logits", 1, 2))
+    np.testing.assert_allclose(np.concatenate([x, y]), rows["critical_epsilon"], atol=1e-9)
+
+
+@pytest.mark.parametrize(("neurons", "epoch", "kept"), [(64, None, 3), (65, None, 2), (16, 0, 2)])
+def test_how_many_networks_are_kept(neurons, epoch, kept):
+    study = studies.Study(**SMALL, seeds=(0, 1, 2, 3), epoch=epoch)
+    grams = {"a": random_gram((neurons,) * 4)}
+    thinned = studies.thin(studies.Result(study, {}, {}, {"a": study.seeds}, grams))
+    assert thinned.gram_seeds("a") == tuple(range(kept))
+    np.testing.assert_array_equal(thinned.gram("a").gram, grams["a"].networks(range(kept)).gram)
+
+
+def test_a_damaged_record_is_named(recorded):
+    file = recorded / "critical.parquet"
+    content = file.read_bytes()
+    file.write_bytes(b"PAR1")
+    with pytest.raises(BadInput, match=r"critical\.parquet is missing or damaged: restore it from git"):
+        studies.run(few((0, 1)))
+    file.write_bytes(content)
+    assert studies.records() == [recorded]
+    assert studies.records("causes") == []
+
+
+# ---------------------------------------------------------------- controls
+
+
+@pytest.mark.parametrize("path", studies.records(), ids=lambda path: path.name)
+def test_every_recorded_network_matches_its_own_permuted_copy(path):
+    tables, _ = studies.read_tables(path)
+    assert len(tables["layers"]) > 0
+    assert (tables["layers"]["self_match"] == 1).all()
+    assert (tables["layers"]["effective_rank_centred"] <= tables["layers"]["neurons"]).all()
+
+
+def test_the_self_match_control_can_fail_and_skips_the_dead():
+    gram = random_gram((5, 5))
+    dead = np.diag([0.0] + [1.0] * 9) @ gram.gram @ np.diag([0.0] + [1.0] * 9)
+    rows = studies.control_rows(Gram(gram.sums, 60, (5, 5), dead), (7, 8))
+    assert rows[["seed", "dead", "self_match"]].to_numpy().tolist() == [[7, 1, 1.0], [8, 0, 1.0]]
+    other = np.concatenate(studies.critical_epsilons(gram.pair(0, 1)))
+    assert (other > 0).all()
+
+
+@given(st.integers(1, 6), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_effective_rank_counts_orthogonal_directions(copies, seed):
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.normal(size=(20, 4)))[0].T
+    z = np.vstack([np.repeat(basis, copies, axis=0) * rng.uniform(0.1, 9, (4 * copies, 1)), np.zeros((1, 20))])
+    assert effective_rank(z @ z.T) == pytest.approx(4)
+    assert effective_rank(np.zeros((2, 2))) == 0
+    cone = rng.uniform(1, 2, (8, 20))
+    assert 1 <= effective_rank(cone @ cone.T) < 8
+
+
+# ---------------------------------------------------------------- intervals
+
+
+def pair_table(values: np.ndarray) -> pd.DataFrame:
+    pairs = list(combinations(range(len(values)), 2))
+    rows = [{"layer": "l", "epsilon": 0.3, "seed_a": a, "seed_b": b, "similarity": values[a, b]} for a, b in pairs]
+    return pd.DataFrame(rows)
+
+
+def test_interval_is_the_bootstrap_over_networks():
+    values = np.random.default_rng(0).uniform(size=(5, 5))
+    found = studies.interval(pair_table(values), resamples=4000).iloc[0]
+    rng, means = np.random.default_rng(1), []
+    for _ in range(4000):
+        drawn = rng.integers(0, 5, 5)
+        pairs = [values[min(a, b), max(a, b)] for a, b in combinations(drawn, 2) if a != b]
+        means += [np.mean(pairs)] if pairs else []
+    assert found["mean"] == pytest.approx(values[np.triu_indices(5, 1)].mean())
+    assert [found["low"], found["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.02)
+
+
+def test_one_odd_network_widens_the_interval_more_than_odd_pairs():
+    odd, pairs = np.zeros((8, 8)), np.zeros((8, 8))
+    odd[0, 1:] = 1  # all seven pairs of one network
+    pairs[range(7), range(1, 8)] = 1  # seven pairs spread over the networks
+    widths = [np.diff(studies.interval(pair_table(v))[["low", "high"]].iloc[0])[0] for v in (odd, pairs)]
+    assert widths[0] > widths[1] > 0
+
+
+def test_two_networks_show_no_spread():
+    found = studies.interval(pair_table(np.full((2, 2), 0.5))).iloc[0]
+    assert found["mean"] == 0.5
+    assert np.isnan(found["low"])
+    with pytest.raises(BadInput, match=r"level is 95"):
+        studies.interval(pair_table(np.zeros((3, 3))), level=95)
+
+
+# ---------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(
@@ -55,13 +206,25 @@ def test_a_study_is_recorded_read_and_its_damage_named(tmp_path):
         ({"dataset": "digit"}, "did you mean 'digits'"),
         ({"seeds": ()}, "at least two"),
         ({"seeds": (1, 1)}, "repeat"),
+        ({"seeds": (0, 1.5)}, "whole numbers"),
+        ({"seeds": (0, float("nan"))}, "whole numbers"),
+        ({"seeds": (-1, 0)}, "whole numbers from 0"),
         ({"epoch": 99}, "expected 0"),
         ({"images": 0}, "positive"),
+        ({"images": 10.5}, "positive number"),
+        ({"images": float("nan")}, "positive number"),
+        ({"width": float("nan")}, "width nan"),
     ],
 )
 def test_bad_parameters_are_refused(options, message):
     with pytest.raises(BadInput, match=message):
         studies.Study(**options)
+
+
+def test_fewer_samples_than_neurons_are_refused(folders):
+    study = studies.Study(network="vgg8_bn", epochs=1, epoch=0, images=50, layers=("relu_fc1",))
+    with pytest.raises(BadInput, match=r"layer relu_fc1 has 64 neurons and only 50 samples.*every distance is 0"):
+        studies.run(study, progress=False)
 
 
 def test_command_line_refuses_repeated_seeds():
