@@ -6,7 +6,7 @@ Givens column deletion (compiled), and a lazily updated inverse (NumPy only). In
 """
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -72,26 +72,42 @@ def delete_neuron(R, C, lost, kept, coordinates, at, n, m, i):  # type: ignore[n
 
 
 @njit(cache=True)
+def solution_square(R, C, k, t):  # type: ignore[no-untyped-def]
+    """‖c‖² of target t's coefficients on the k basis neurons: back substitution in R c = C_t."""
+    c = C[:k, t].copy()
+    for i in range(k - 1, -1, -1):
+        for later in range(i + 1, k):
+            c[i] -= R[i, later] * c[later]
+        c[i] /= R[i, i]
+    return np.sum(c**2)
+
+
+@njit(cache=True)
 def peel_givens(Rx, Cx, sy, Ry, Cy, sx):  # type: ignore[no-untyped-def]
-    """Critical ε² of the x and of the y neurons; destroys its arguments. O(n³) in all."""
+    """Critical ε² of the x and of the y neurons, and ‖c‖² of the fit each comes from; destroys its arguments.
+
+    O(n³) in all. The running minimum is one neuron's distance: its coefficients tell how exact the critical ε is.
+    """
     n, m = len(sx), len(sy)
-    critical_x, critical_y = np.empty(n), np.empty(m)
+    critical_x, critical_y, size_x, size_y = np.empty(n), np.empty(m), np.empty(n), np.empty(m)
     at_x, at_y = np.arange(n), np.arange(m)
-    lowest = np.inf
+    lowest, size = np.inf, 0.0
     while n + m > 0:
         i = np.argmax(sx[:n]) if n > 0 else -1
         j = np.argmax(sy[:m]) if m > 0 else -1
         if j < 0 or (i >= 0 and sx[i] >= sy[j]):
-            lowest = min(lowest, sx[i])
-            critical_x[at_x[i]] = lowest
+            if sx[i] < lowest:
+                lowest, size = sx[i], solution_square(Ry, Cy, m, i)
+            critical_x[at_x[i]], size_x[at_x[i]] = lowest, size
             delete_neuron(Rx, Cx, sy, sx, Cy, at_x, n, m, i)
             n -= 1
         else:
-            lowest = min(lowest, sy[j])
-            critical_y[at_y[j]] = lowest
+            if sy[j] < lowest:
+                lowest, size = sy[j], solution_square(Rx, Cx, n, j)
+            critical_y[at_y[j]], size_y[at_y[j]] = lowest, size
             delete_neuron(Ry, Cy, sx, sy, Cx, at_y, m, n, j)
             m -= 1
-    return critical_x, critical_y
+    return critical_x, critical_y, size_x, size_y
 
 
 def givens_parts(sides: tuple[Side, Side]) -> list[np.ndarray]:
@@ -160,17 +176,28 @@ class LazyInverse:
         """The alive member with the largest distance."""
         return int(np.argmax(np.where(self.alive, self.squares, -1)))
 
+    def solution_square(self, j: int) -> float:
+        """‖c‖² of member j's coefficients on the other side, which is the basis."""
+        other = self.is_x != self.is_x[j]
+        c, waiting = self.M[other, j], self.rows[not self.is_x[j]]
+        if waiting:
+            Q = np.array(waiting)
+            c = c - Q[:, other].T @ Q[:, j]
+        return float(np.sum(c[self.alive[other]] ** 2))
 
-def peel_lazily(pair: Pair) -> Vector:
-    """Critical ε² of all alive neurons, x first, by the lazy inverse."""
+
+def peel_lazily(pair: Pair) -> tuple[Vector, Vector]:
+    """Critical ε² and ‖c‖² of all alive neurons, x first, by the lazy inverse."""
     state = LazyInverse(pair, np.arange(len(pair.gram)))
-    critical, lowest = np.empty(len(pair.gram)), np.inf
+    critical, sizes = np.empty((2, len(pair.gram)))
+    lowest, size = np.inf, 0.0
     for _ in range(len(pair.gram)):
         j = state.farthest()
-        lowest = min(lowest, state.squares[j])
-        critical[state.members[j]] = lowest
+        if state.squares[j] < lowest:
+            lowest, size = state.squares[j], state.solution_square(j)
+        critical[state.members[j]], sizes[state.members[j]] = lowest, size
         state = state.delete(j)
-    return critical
+    return critical, sizes
 
 
 def drop_column(R: np.ndarray, C: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -181,37 +208,55 @@ def drop_column(R: np.ndarray, C: np.ndarray, j: int) -> tuple[np.ndarray, np.nd
     return R, np.vstack([C[:j], turned[:-1]]), turned[-1] ** 2
 
 
-def peel_triangles(pair: Pair) -> Vector:
-    """Critical ε² of all alive neurons, x first, by column deletion with NumPy's QR: for the QR route's small λ."""
-    sides = [[side.factor, side.coordinates, side.squares] for side in pair.sides]
+def peel_triangles(pair: Pair) -> tuple[Vector, Vector]:
+    """Critical ε² and ‖c‖² of all alive neurons, by column deletion with NumPy's QR: for the QR route's small λ."""
+    sides = list(pair.sides)
     at = [list(range(len(pair.alive_x))), list(range(len(pair.alive_x), len(pair.gram)))]
-    critical, lowest = np.empty(len(pair.gram)), np.inf
+    critical, sizes = np.empty((2, len(pair.gram)))
+    lowest, size = np.inf, 0.0
     for _ in range(len(pair.gram)):
-        tops = [sides[1 - k][2].max(initial=-1) for k in (0, 1)]
+        tops = [sides[1 - k].squares.max(initial=-1) for k in (0, 1)]
         k = 0 if tops[0] >= tops[1] else 1
-        j = int(np.argmax(sides[1 - k][2]))
-        lowest = min(lowest, tops[k])
-        critical[at[k].pop(j)] = lowest
-        R, C, gain = drop_column(sides[k][0], sides[k][1], j)
-        sides[k] = [R, C, sides[k][2] + gain]
-        sides[1 - k][1:] = [np.delete(sides[1 - k][1], j, axis=1), np.delete(sides[1 - k][2], j)]
-    return critical
+        own, other = sides[k], sides[1 - k]
+        j = int(np.argmax(other.squares))
+        if tops[k] < lowest:
+            lowest, size = tops[k], float(np.sum(other.solutions()[:, j] ** 2))
+        v = at[k].pop(j)
+        critical[v], sizes[v] = lowest, size
+        R, C, gain = drop_column(own.factor, own.coordinates, j)
+        sides[k] = Side(R, C, own.squares + gain)
+        sides[1 - k] = Side(other.factor, np.delete(other.coordinates, j, axis=1), np.delete(other.squares, j))
+    return critical, sizes
 
 
 # ---------------------------------------------------------------- critical ε
 
 
-def peel(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
-    """Raw critical ε of the alive neurons of both sides, before any slack; remembered by the pair."""
+@dataclass(frozen=True)
+class Peeled:
+    """Of every alive neuron, x first: raw critical ε, and ‖c‖ of the fit whose distance it is."""
+
+    critical: Vector
+    sizes: Vector
+
+
+def peel_once(pair: Pair, backend: str | None = None) -> Peeled:
+    """The peel of all alive neurons, remembered by the pair (alg-peel)."""
     backend = chosen_backend(backend)
     if ("peel", backend) not in pair.known:
         if backend == "numba":
-            squares = np.concatenate(peel_givens(*givens_parts(pair.sides)))
+            of_x, of_y, size_x, size_y = peel_givens(*givens_parts(pair.sides))
+            squares, sizes = np.concatenate([of_x, of_y]), np.concatenate([size_x, size_y])
         else:
-            squares = (peel_lazily if pair.route == "gram" else peel_triangles)(pair)
-        raw = np.sqrt(np.maximum(squares, 0))
-        pair.known["peel", backend] = raw[: len(pair.alive_x)], raw[len(pair.alive_x) :]
+            squares, sizes = (peel_lazily if pair.route == "gram" else peel_triangles)(pair)
+        pair.known["peel", backend] = Peeled(np.sqrt(np.maximum(squares, 0)), np.sqrt(sizes))
     return pair.known["peel", backend]
+
+
+def peel(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
+    """Raw critical ε of the alive neurons of x and of y, before any slack."""
+    raw, cut = peel_once(pair, backend).critical, len(pair.alive_x)
+    return raw[:cut], raw[cut:]
 
 
 def slack(pair: Pair) -> float:
