@@ -111,11 +111,12 @@ def _still(figure: Figure | None, words: str) -> str:
     """The picture for print and for readers without scripts; without one the moving figure is printed as it stands."""
     if figure is None:
         return ""
-    source = _png(figure)
+    source = png(figure)
     return f'<img class="still" src="{source}" alt="{words}">'
 
 
-def _png(figure: Figure) -> str:
+def png(figure: Figure) -> str:
+    """The figure as a data address that an <img> can show."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
