@@ -1,0 +1,272 @@
+"""Layers side by side: a study's critical ε in, tables and figures with one row or line a layer out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from helpers import studies
+from helpers.errors import unknown
+
+GRID = np.round(np.arange(0, 1, 0.005), 3)  # the ε of a curve
+PLACE = ["position", "layer", "kind", "depth"]
+FAMILIES = {"vgg": "VGG", "resnet": "ResNet", "plain": "Plain"}
+MARKERS, DASHES = "osD^vPX*hd", ("-", "--", ":", "-.")
+INNER = ["conv", "block"]  # the kinds of convolutional layers
+KINDS = {"conv": "convolutional", "block": "block output", "pool": "pooled features", "fc": "fully connected"}
+
+
+def spoken(network: str) -> str:
+    """A network's name as one writes it.
+
+    >>> spoken("vgg16_bn"), spoken("resnet18")
+    ('VGG-16 with batch norm', 'ResNet-18')
+    """
+    found = re.fullmatch(r"([a-z]+)(\d+)(_bn)?", network)
+    if not found or found[1] not in FAMILIES:
+        return network
+    return f"{FAMILIES[found[1]]}-{found[2]}" + (" with batch norm" if found[3] else "")
+
+
+def untrained(study: studies.Study) -> studies.Result | None:
+    """The same study before training; None if `study` is a record to which no untrained one was recorded."""
+    before = replace(study, epoch=0, sampled=False)
+    if studies.find_record(study) and not studies.find_record(before):
+        return None
+    return studies.run(before)
+
+
+# ---------------------------------------------------------------- tables
+
+
+def layer_means(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
+    """Mean similarity over pairs per layer and ε with its interval (networks resampled), from the input on."""
+    found = studies.interval(result.similarity(epsilons), by=(*PLACE, "epsilon"))
+    return found.sort_values(["position", "epsilon"], ignore_index=True)
+
+
+def layer_table(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
+    """The same for reading: a row a layer, a column an ε, a cell `mean [low, high]`."""
+    found = layer_means(result, epsilons)
+    found["text"] = [_mean_text(*row) for row in found[["mean", "low", "high"]].to_numpy()]
+    wide = found.pivot(index=["position", "layer", "kind"], columns="epsilon", values="text")
+    wide.columns = [f"ε = {epsilon:g}" for epsilon in wide.columns]
+    wide = wide.reset_index().drop(columns="position")
+    return wide.assign(kind=wide["kind"].replace(KINDS))
+
+
+def _mean_text(mean: float, low: float, high: float) -> str:
+    spread = not np.isnan(low) and high - low >= 0.0005
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]" if spread else f"{mean:.3f}"
+
+
+def curves(critical: pd.DataFrame, grid: Float[np.ndarray, " epsilons"] = GRID) -> pd.DataFrame:
+    """s(ε) of every layer on a grid of ε, averaged over pairs: the share of neurons whose critical ε is at most ε.
+
+    Columns position, layer, kind, depth, epsilon, similarity. All pairs of a layer have equally many neurons, so the
+    mean over pairs is the share among all their neurons together.
+    """
+    parts = []
+    for place, rows in critical.groupby(PLACE, sort=True, observed=True):
+        values = np.sort(rows["critical_epsilon"].to_numpy())
+        share = np.searchsorted(values, grid + 1e-9, side="right") / len(values)
+        columns = dict(zip(PLACE, cast(tuple[Any, ...], place), strict=True))
+        parts.append(pd.DataFrame({"epsilon": grid, "similarity": share}).assign(**columns))
+    return pd.concat(parts, ignore_index=True)[[*PLACE, "epsilon", "similarity"]]
+
+
+def critical_summary(critical: pd.DataFrame) -> pd.DataFrame:
+    """Per layer, over all neurons and pairs: smallest critical ε, quartiles, and the share that never matches.
+
+    Quantiles are order statistics, so a quartile is inf ("never") where that many neurons match at no ε below 1.
+    """
+    groups = critical.groupby(PLACE, sort=True, observed=True)["critical_epsilon"]
+    shares = {"smallest": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
+    found = pd.DataFrame({name: groups.quantile(q, interpolation="lower") for name, q in shares.items()})
+    found["never"] = groups.agg(lambda values: float(np.isinf(values).mean()))
+    return found.reset_index()
+
+
+def layer_facts(result: studies.Result) -> pd.DataFrame:
+    """Per layer, averaged over the networks: neurons, dead ones, dimension, and the match with its own permuted copy.
+
+    `dimension` is the effective rank (participation ratio) of the neurons' centred activations.
+    """
+    means = {"neurons": "first", "dead": "mean", "effective_rank_centred": "mean", "self_match": "mean"}
+    found = result.tables["layers"].groupby(PLACE, sort=True, observed=True).agg(means).reset_index()
+    found["share_alive"] = 1 - found["dead"] / found["neurons"]
+    return found.rename(columns={"effective_rank_centred": "dimension"})
+
+
+def sampling_error(result: studies.Result) -> pd.DataFrame:
+    """The paper's protocol beside the full test set: mean over pairs and draws, mean over pairs, and the difference.
+
+    Columns position, layer, kind, depth, epsilon, sampled, full, difference; only layers with more samples than drawn.
+    """
+    if "sampled" not in result.tables:
+        raise unknown("table", "sampled", result.tables)
+    by = [*PLACE, "epsilon"]
+    sampled = result.tables["sampled"]
+    found = sampled.groupby(by, observed=True)["similarity"].mean().rename("sampled").reset_index()
+    full = result.similarity(sorted(sampled["epsilon"].unique())).groupby(by, observed=True)["similarity"].mean()
+    found = found.merge(full.rename("full").reset_index(), on=by)
+    return found.assign(difference=found["sampled"] - found["full"])
+
+
+def accuracies(result: studies.Result) -> pd.DataFrame:
+    """What stands behind the study: each network's seed, recipe, epochs and test accuracy."""
+    wanted = ["network", "width", "seed", "recipe", "epochs", "epoch", "accuracy"]
+    found = result.tables["networks"]
+    return found[[column for column in wanted if column in found]]
+
+
+def kept(result: studies.Result) -> pd.DataFrame:
+    """The layers whose compressed representation is at hand, and of which seeds."""
+    rows = [(layer, max(result.gram(layer).sizes), str(list(result.gram_seeds(layer)))) for layer in result.kept]
+    return pd.DataFrame(rows, columns=["layer", "neurons", "seeds"])
+
+
+# ---------------------------------------------------------------- figures
+
+
+def plot_map(table: pd.DataFrame, title: str = "") -> Figure:
+    """s(ε) of every layer as a map: a row a layer, ε to the right, dark where all neurons match."""
+    wide = table.pivot(index=["position", "layer"], columns="epsilon", values="similarity").sort_index()
+    names = wide.index.get_level_values("layer")
+    figure, ax = plt.subplots(figsize=(7.6, 1.3 + 0.25 * len(names)))
+    picture = ax.imshow(
+        wide.to_numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=(0, 1, len(names) - 0.5, -0.5)
+    )
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel="ε", title=title)
+    ax.grid(False)
+    figure.colorbar(picture, ax=ax, label="maximum matching similarity s(ε)")
+    return figure
+
+
+def plot_curves(table: pd.DataFrame, title: str = "") -> Figure:
+    """s(ε) of every layer as lines, coloured from the input (dark) to the logits (light)."""
+    figure, ax = plt.subplots()
+    for (position, layer), rows in table.groupby(["position", "layer"]):
+        ax.plot(rows["epsilon"], rows["similarity"], color=_shade(position, table), label=layer, linewidth=1.5)
+    ax.set(xlabel="ε", ylabel="maximum matching similarity s(ε)", xlim=(0, 1), ylim=(-0.02, 1.02), title=title)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="x-small")
+    return figure
+
+
+def _shade(position: Any, table: pd.DataFrame) -> str:
+    """Dark for the first layer, light (never too light to see) for the last."""
+    return to_hex(plt.get_cmap("viridis")(0.9 * position / max(1, table["position"].max())))
+
+
+def moving_curves(table: pd.DataFrame) -> Any:
+    """The same lines as a plotly figure: hover for the numbers, click a layer in the legend to hide or isolate it."""
+    from plotly import graph_objects as go
+
+    figure = go.Figure()
+    for (position, layer), rows in table.groupby(["position", "layer"]):
+        steps = rows[rows["similarity"].diff().fillna(1) != 0]  # only where the curve moves
+        last = rows.iloc[[-1]]
+        steps = pd.concat([steps, last]).drop_duplicates("epsilon")
+        figure.add_scatter(
+            x=steps["epsilon"].tolist(),
+            y=steps["similarity"].round(4).tolist(),
+            name=str(layer),
+            mode="lines",
+            line={"shape": "hv", "color": _shade(position, table)},
+        )
+    figure.update_layout(xaxis_title="ε", yaxis_title="similarity s(ε)", xaxis_range=[0, 1], yaxis_range=[-0.02, 1.02])
+    return figure
+
+
+def plot_critical(critical: pd.DataFrame, title: str = "") -> Figure:
+    """Where each layer's neurons start to match: smallest critical ε, quartiles, and the share that never does."""
+    found = critical_summary(critical)
+    capped = found.assign(**{name: found[name].clip(upper=1.0) for name in ("smallest", *_QUARTILES)})
+    figure, ax = plt.subplots(figsize=(7.2, 1.3 + 0.25 * len(found)))
+    rows = np.arange(len(found))
+    ax.hlines(rows, capped["smallest"], capped["upper_quartile"], color="0.7", linewidth=1.5)
+    ax.hlines(rows, capped["lower_quartile"], capped["upper_quartile"], color="C0", linewidth=6)
+    ax.plot(capped["median"], rows, "o", color="white", markeredgecolor="black", markersize=6, label="median")
+    ax.plot(capped["smallest"], rows, "|", color="0.3", markersize=9, label="first neuron")
+    for row, share in enumerate(found["never"]):
+        ax.text(1.02, row, f"{share:.0%}", va="center", fontsize="small")
+    ax.text(1.02, -1.1, "never", va="center", fontsize="small")
+    ax.set_yticks(rows, found["layer"])
+    ax.set(xlabel="critical ε (bar: middle half of the neurons)", xlim=(0, 1.1), title=title)
+    ax.set_ylim(len(found) - 0.4, -1.6)
+    ax.legend(loc="lower left", fontsize="small", frameon=True)
+    return figure
+
+
+_QUARTILES = ("lower_quartile", "median", "upper_quartile")
+
+
+def plot_sampling(errors: pd.DataFrame) -> Figure:
+    """How far the paper's sampling is off in each layer, in hundredths of the neurons, one marker an ε."""
+    figure, ax = plt.subplots(figsize=(7.4, 3.8))
+    layers = errors.sort_values("position")["layer"].drop_duplicates().tolist()
+    for number, (epsilon, rows) in enumerate(errors.groupby("epsilon")):
+        places = [layers.index(layer) + 0.1 * (number - 2) for layer in rows["layer"]]
+        ax.plot(
+            places, 100 * rows["difference"], MARKERS[number % 10], label=f"ε = {epsilon:g}", color=f"C{number % 10}"
+        )
+    ax.axhline(0, color="0.4", linewidth=1)
+    ax.set_xticks(range(len(layers)), layers, rotation=90)
+    ax.set(ylabel="sampled less full, in hundredths")
+    ax.legend(fontsize="small", ncols=3)
+    return figure
+
+
+def plot_compared(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) -> Figure:
+    """Similarity by layer at a few ε, one line a table of `layer_means`, one panel an ε, the interval shaded."""
+    figure, axes = plt.subplots(len(epsilons), 1, figsize=(7.4, 2.2 * len(epsilons) + 0.9), sharex=True, squeeze=False)
+    for ax, epsilon in zip(axes[:, 0], epsilons, strict=True):
+        for number, (name, table) in enumerate(tables.items()):
+            rows = table[np.isclose(table["epsilon"], epsilon)].sort_values("position")
+            style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number % 4]}
+            ax.plot(rows["layer"], rows["mean"], marker="o", markersize=4, label=name, **style)
+            ax.fill_between(rows["layer"], rows["low"], rows["high"], color=f"C{number}", alpha=0.2, linewidth=0)
+        ax.set(ylabel=f"s(ε), ε = {epsilon:g}", ylim=(-0.03, 1.03))
+    axes[-1, 0].tick_params(axis="x", rotation=90)
+    axes[0, 0].legend(fontsize="small")
+    return figure
+
+
+def plot_depths(tables: dict[str, pd.DataFrame], epsilon: float) -> Figure:
+    """Similarity at one ε against relative depth (0: first layer, 1: logits), one line a network."""
+    figure, ax = plt.subplots(figsize=(7.6, 4.2))
+    for number, (name, table) in enumerate(tables.items()):
+        rows = table[np.isclose(table["epsilon"], epsilon)].sort_values("depth")
+        style: dict[str, Any] = {"color": f"C{number % 10}", "linestyle": DASHES[number % 4]}
+        ax.plot(rows["depth"], rows["mean"], marker=MARKERS[number % 10], markersize=4, label=name, **style)
+    ax.set(xlabel="relative depth", ylabel=f"s(ε), ε = {epsilon:g}", ylim=(-0.03, 1.03))
+    ax.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+# ---------------------------------------------------------------- in words
+
+
+def in_words(result: studies.Result, epsilon: float) -> dict[str, str]:
+    """Phrases for a page, from its numbers: which layers match at ε, and where neurons start to match."""
+    means = layer_means(result, [epsilon])
+    top = means.sort_values("mean").to_dict("records")[-1]
+    inner = means[means["kind"].isin(INNER)]
+    summary = critical_summary(result.tables["critical"])
+    last = summary[summary["kind"].isin(INNER)].sort_values("smallest").to_dict("records")[-1:]
+    words = {
+        "empty": f"{int((inner['mean'] == 0).sum())} of the {len(inner)} convolutional layers do not match at all",
+        "top": f"{top['layer']}, with a similarity of {top['mean']:.2f}",
+        "late": "",
+    }
+    for row in last:
+        words["late"] = f"in {row['layer']} no neuron matches below ε = {min(float(row['smallest']), 1):.2f}"
+    return words
