@@ -1,11 +1,14 @@
 """The command line: `python -m helpers COMMAND --help`."""
 
+import ast
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
-from helpers import datasets, studies, training
-from helpers.errors import BadInput
+from helpers import datasets, publish, studies, training
+from helpers.errors import BadInput, unknown
 
 
 def seed_list(text: str) -> tuple[int, ...]:
@@ -21,7 +24,7 @@ def seed_list(text: str) -> tuple[int, ...]:
 
 @click.group()
 def cli() -> None:
-    """Fetch data, train networks, record studies."""
+    """Fetch data, train networks, record studies, run notebooks, build the book."""
 
 
 @cli.command()
@@ -69,6 +72,46 @@ def record(
         dataset, network, width, seed_list(seeds), recipe, epochs=epochs, epoch=epoch, sampled=sampled
     )
     click.echo(studies.record(study))
+
+
+def literal(text: str) -> Any:
+    """A parameter's value as Python reads it, or the text itself: 0.25, [0, 1], resnet18."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+@cli.command()
+@click.argument("notebook")
+@click.option("-p", "--parameter", "parameters", type=(str, str), multiple=True, metavar="NAME VALUE")
+@click.option("--page", help="The name of the executed page; the notebook's own by default.")
+def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None) -> None:
+    """Run one notebook with your own parameters through papermill; the result lies beside the book's pages.
+
+    Example: run network -p network resnet18 -p width 0.25 --page my-resnet18
+    """
+    stem = Path(notebook).stem
+    if stem not in (names := sorted(path.stem for path in publish.NOTEBOOKS.glob("*.py"))):
+        raise unknown("notebook", notebook, names)
+    values = {name: literal(value) for name, value in parameters}
+    default = f"{stem}-own" if values else stem
+    click.echo(publish.run_page(publish.Page(page or default, stem, page or "Your own run", values)))
+
+
+@cli.command()
+@click.option("--tier", default="published", show_default=True, help="published or smoke")
+@click.option("--jobs", default=2, show_default=True, help="Notebooks that run at the same time.")
+def book(tier: str, jobs: int) -> None:
+    """Run what is stale and build the HTML book. Example: book --tier smoke"""
+    click.echo(f"The book: {publish.build_book(tier, jobs)}")
+
+
+@cli.command()
+def pairs() -> None:
+    """Bring the ipynb half of every notebook, and _toc.yml, in line with their sources."""
+    for path in publish.write_pairs():
+        click.echo(path)
 
 
 def main() -> None:
