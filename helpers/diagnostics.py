@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from helpers.errors import BadInput
 from helpers.matching import Match, Neuron, check_epsilon, critical_epsilons, named, on_pairs
-from helpers.peeling import at_ridge, peel_once
+from helpers.peeling import at_ridge, peel_once, slack
 from helpers.subspaces import UNIT, Pair
 
 FLAGGED, REFUSED = 1e-4, 1e-3  # estimated error of a critical ε
@@ -29,12 +29,14 @@ FEW = 10  # samples per neuron below which the distances are more than 5 % too s
 class Diagnosis:
     """What `diagnose` found.
 
-    neurons: a row for each neuron: side, neuron, dead, critical_epsilon, error (estimated, of the critical ε), moves
-    (by how much it changes with λ);  duplicates: groups of neurons of one side equal up to scale and sign.
+    neurons: a row for each neuron: side, neuron, dead, critical_epsilon, raw (before the slack of an exact match),
+    error (estimated), moves (by how much it changes with λ);  slack: up to where a distance counts as zero;
+    duplicates: groups of neurons of one side equal up to scale and sign.
     """
 
     route: str
     ridge: float
+    slack: float
     samples: int
     neurons: pd.DataFrame
     duplicates: tuple[tuple[Neuron, ...], ...]
@@ -57,8 +59,12 @@ class Diagnosis:
         return _names(self.neurons[high & (self.neurons.moves > GREY_MOVE)])
 
     def margin(self, epsilon: float) -> float:
-        """The smallest |critical ε − ε|: how much noise the maximum match at ε can bear. inf when nothing can match."""
-        return float(np.abs(self.neurons.critical_epsilon - check_epsilon(epsilon)).min())
+        """The smallest |critical ε − ε|: how much noise the maximum match at ε can bear. inf when nothing can match.
+
+        At ε = 0 the distance of the raw critical ε from the slack.
+        """
+        raw = self.neurons.raw[np.isfinite(self.neurons.critical_epsilon)]
+        return float(np.abs(raw - max(check_epsilon(epsilon), self.slack)).min()) if len(raw) else np.inf
 
     def margins(self, epsilons: Iterable[float]) -> pd.DataFrame:
         """The margin at each ε, and whether the estimated errors stay below it."""
@@ -74,8 +80,8 @@ class Diagnosis:
         if self.samples_per_neuron <= 1:
             neurons = round(self.samples / self.samples_per_neuron)
             found.append(
-                f"{self.samples} samples for {neurons} neurons: a side with as many neurons as samples spans everything, "
-                "so every distance to it is 0; use more images"
+                f"{self.samples} samples for {neurons} neurons: a side with as many neurons as samples spans "
+                "everything, so every distance to it is 0; use more images"
             )
         return found + self._inexact(REFUSED, np.inf)
 
@@ -168,13 +174,13 @@ def diagnose(pair: Pair) -> Diagnosis:
     """Measure what could be wrong with the critical ε of a pair, neuron by neuron; three more peels."""
     alive = {"x": pair.alive_x, "y": pair.alive_y}
     cut = len(pair.alive_x)
-    errors, moves = critical_errors(pair), ridge_moves(pair)
+    found = np.column_stack([peel_once(pair).critical, critical_errors(pair), ridge_moves(pair)])
     tables = []
     for side, values, part in zip("xy", critical_epsilons(pair), (slice(0, cut), slice(cut, None)), strict=True):
         table = pd.DataFrame({"side": side, "neuron": np.arange(len(values)), "dead": True, "critical_epsilon": values})
-        table["error"], table["moves"] = np.nan, np.nan
-        table.loc[alive[side], ["dead"]] = False
-        table.loc[alive[side], ["error", "moves"]] = np.column_stack([errors[part], moves[part]])
+        table[["raw", "error", "moves"]] = np.nan
+        table.loc[alive[side], "dead"] = False
+        table.loc[alive[side], ["raw", "error", "moves"]] = found[part]
         tables.append(table)
     neurons = pd.concat(tables, ignore_index=True)
-    return Diagnosis(pair.route, pair.ridge, pair.samples, neurons, duplicate_groups(pair))
+    return Diagnosis(pair.route, pair.ridge, slack(pair), pair.samples, neurons, duplicate_groups(pair))

@@ -16,11 +16,14 @@ import numpy as np
 from helpers.minimal import Members, State, mask, smallest, try_without
 
 
+RECENT = 200  # matches found last among which one inside a part is looked for, before a new search
+
+
 @dataclass(order=True)
 class Part:
     """The v-minimal matches inside `state` without `dropped` that hold all of `held` (a bit for each joint index).
 
-    rank orders the waiting parts: last come first, or fewest held neurons first.
+    rank orders the waiting parts: fewest held neurons first, or all alike; then last come first.
     """
 
     rank: tuple[int, int]
@@ -49,6 +52,8 @@ class Search(Iterator[Members]):
         self.v, self.best_first = v, best_first
         self.target = mask(len(state.pair.gram), v)
         self.found: list[int] = []
+        self.listed: set[int] = set()
+        self.parts = 0
         self.closed: dict[int, list[int]] = {}
         self.waiting: list[Part] = []
         self._wait(state, None, 1 << v)
@@ -69,8 +74,8 @@ class Search(Iterator[Members]):
         return min((part.held.bit_count() for part in self.waiting), default=np.inf)
 
     def _wait(self, state: State, dropped: int | None, held: int) -> None:
-        order = len(self.found), len(self.waiting)
-        rank = (held.bit_count(), 0) if self.best_first else (-order[0], order[1])
+        self.parts += 1
+        rank = held.bit_count() if self.best_first else 0, -self.parts
         heapq.heappush(self.waiting, Part(rank, state, dropped, held))
 
     def _open(self, part: Part) -> Members | None:
@@ -79,13 +84,14 @@ class Search(Iterator[Members]):
         if state is None or self._closed(state, part.held):
             return None
         inside = bits(state.members)
-        known = next((m for m in reversed(self.found) if m & ~inside == 0), None)
-        if known is not None:
-            self._split(state, known, part.held)
+        known = next((m for m in reversed(self.found[-RECENT:]) if m & ~inside == 0), None)
+        members = None if known else self._minimal(state, part.held)
+        match = known or bits(members)
+        self._split(state, match, part.held)
+        if match in self.listed:
             return None
-        members = self._minimal(state, part.held)
-        self.found.append(bits(members))
-        self._split(state, self.found[-1], part.held)
+        self.listed.add(match)
+        self.found.append(match)
         return members
 
     def _closed(self, state: State, held: int) -> bool:
