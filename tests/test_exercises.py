@@ -13,7 +13,28 @@ from helpers.cutting import SOLUTION, emptied, imports_and_functions, names_in, 
 from helpers.errors import BadInput
 from helpers.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
 
-WRONG: dict[str, list[object]] = {}
+WRONG: dict[str, list[object]] = {
+    "ex-distance-from-gram": [
+        lambda gram, target, basis, ridge: plain_ridge(gram, target, basis, ridge),  # neurons not scaled
+        lambda gram, target, basis, ridge: plain_ridge(unit(gram), target, basis, ridge),  # the square
+        lambda gram, target, basis, ridge: np.sqrt(plain_ridge(unit(gram), target, basis, 0)),  # no ridge
+    ],
+    "ex-enough-samples": [
+        lambda n, bias: n / (1 - (1 - bias) ** 2),  # not whole
+        lambda n, bias: int(np.ceil(n / (1 - (1 - bias)))),  # no square: twice as many as needed
+        lambda n, bias: n,
+    ],
+}
+
+
+def unit(gram):
+    return gram / np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
+
+
+def plain_ridge(gram, target, basis, ridge):
+    g = gram[basis, target]
+    return gram[target, target] - g @ np.linalg.solve(gram[np.ix_(basis, basis)] + ridge * np.eye(len(basis)), g)
+
 
 SOURCES = pages.sources()
 NOTEBOOKS = {path.stem: pages.load(path) for path in SOURCES}
@@ -22,16 +43,23 @@ EXERCISES = [(name, label) for name, book in NOTEBOOKS.items() for label in page
 
 
 def namespace(notebook, solve):
-    """What the checks see: parameters, imports and functions of the page, and the solutions or their stubs."""
+    """What the checks see: parameters, imports and functions of the page, and what is checked, solved or as stubs."""
     needed = {name for _, answer in pages.checked(notebook) for name in names_in(answer)}
     names = {}
     for cell in pages.code(notebook):
-        if SOLUTION in pages.tags(cell):
+        if "parameters" in pages.tags(cell):
+            source = cell.source
+        elif SOLUTION in pages.tags(cell) and needed & defined(cell.source):
             source = cell.source if solve else stub(cell.source, needed)
         else:
-            source = cell.source if "parameters" in pages.tags(cell) else imports_and_functions(cell.source)
+            source = imports_and_functions(cell.source)
         exec(compile(source, "<notebook>", "exec"), names)
     return names
+
+
+def defined(source):
+    """The names that a cell makes."""
+    return {name for node in ast.parse(source).body for name in names_set(node)}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +117,7 @@ def test_nothing_but_checks_needs_a_solution(name):
     solved = set()
     for cell in pages.code(NOTEBOOKS[name]):
         if SOLUTION in pages.tags(cell):
-            solved |= {n for node in ast.parse(cell.source).body for n in names_set(node)}
+            solved |= defined(cell.source)
         elif "check" not in pages.tags(cell) and not cell.source.startswith("%"):
             assert not names_in(cell.source) & solved, f"a cell needs a solution:\n{cell.source}"
 
