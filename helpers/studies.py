@@ -30,6 +30,7 @@ from helpers.errors import BadInput, unknown
 from helpers.files import ROOT, folder, sha256
 from helpers.matching import check_epsilon, critical_epsilons
 from helpers.networks import Layer
+from helpers.peeling import TIE
 from helpers.representations import Compressed, Sampling, calibrate, collect, effective_rank
 from helpers.subspaces import Gram, Pair
 
@@ -37,6 +38,7 @@ EPSILONS = (0.15, 0.2, 0.25, 0.3, 0.5)  # the paper's
 GRAM_CHANNELS = 128  # layers up to this many neurons a network are recorded compressed, for readers to match
 WIDE_CHANNELS = 64  # of layers above it two networks are kept, of narrower ones three: files grow with the square
 CODE = ("datasets", "networks", "training", "representations", "subspaces", "peeling", "matching", "studies")
+OPENED: dict[str, dict[str, Any]] = {}  # provenance of what this process has read, for the box at the end of a page
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "numba", "pandas")
 
 
@@ -113,9 +115,9 @@ def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
 
 
 @cache
-def code_version() -> str:
-    """Hash of the modules a study's numbers pass through."""
-    hashes = [sha256(ROOT / "helpers" / f"{name}.py") for name in CODE]
+def code_version(*further: str) -> str:
+    """Hash of the modules a study's numbers pass through, and of `further` ones."""
+    hashes = [sha256(ROOT / "helpers" / f"{name}.py") for name in (*CODE, *further)]
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
 
 
@@ -293,9 +295,10 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 def read_provenance(place: Path) -> dict[str, Any]:
     """What is known of a record; BadInput if it cannot be read."""
     try:
-        return json.loads((place / "provenance.json").read_text())
+        OPENED[place.name] = json.loads((place / "provenance.json").read_text())
     except (OSError, ValueError) as error:
         raise BadInput(f"{place / 'provenance.json'} is missing or damaged: {mend(place)}") from error
+    return OPENED[place.name]
 
 
 def mend(place: Path) -> str:
@@ -334,7 +337,7 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
 def compute(study: Study, progress: bool = True) -> Result:
     """Train what is not trained, collect all layers in one pass, match every pair."""
     start = time.perf_counter()
-    data = _images(study)
+    data = test_images(study)
     loaded = [_network(study, run, data, progress) for run in study.runs]
     nets = [network for network, _ in loaded]
     layers = chosen_layers(nets[0], study.layers)
@@ -356,7 +359,8 @@ def list_batches(data: datasets.Dataset, progress: bool, size: int = 250) -> Ite
     return tqdm(datasets.batches(data, size), total=total, desc="one pass over the images", disable=not progress)
 
 
-def _images(study: Study) -> datasets.Dataset:
+def test_images(study: Study) -> datasets.Dataset:
+    """The first images of the test set, as many as the study takes; all for None."""
     data = datasets.load(study.dataset, "test")
     if study.images is None:
         return data
@@ -402,11 +406,11 @@ def match_all(
                 similarity_table(critical_rows(gram, a, b).assign(**row), EPSILONS).assign(draw=draw)
                 for draw, gram in enumerate(found[layer.name].draws)
             ]
-    tables = {"critical": _described(study, pd.concat(critical, ignore_index=True))}
+    tables = {"critical": described(study, pd.concat(critical, ignore_index=True))}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
-    tables["layers"] = _described(study, pd.concat(controls, ignore_index=True))
+    tables["layers"] = described(study, pd.concat(controls, ignore_index=True))
     if sampled:
-        tables["sampled"] = _described(study, pd.concat(sampled, ignore_index=True))
+        tables["sampled"] = described(study, pd.concat(sampled, ignore_index=True))
     return tables
 
 
@@ -456,7 +460,8 @@ def control_rows(gram: Gram, seeds: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _described(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+def described(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that say which study it is, first."""
     for position, column in enumerate(("dataset", "network", "width")):
         table.insert(position, column, getattr(study, column))
     return table
@@ -464,7 +469,11 @@ def _described(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 def critical_rows(gram: Gram, a: int, b: int) -> pd.DataFrame:
     """One row per neuron of networks a (side x) and b (side y): its critical ε (inf: never matched), dead or not."""
-    pair = gram.pair(a, b)
+    return pair_rows(gram.pair(a, b))
+
+
+def pair_rows(pair: Pair) -> pd.DataFrame:
+    """The same for any pair."""
     values = dict(zip("xy", critical_epsilons(pair), strict=True))
     alive = {"x": pair.alive_x, "y": pair.alive_y}
     rows = [
@@ -478,7 +487,7 @@ def critical_rows(gram: Gram, a: int, b: int) -> pd.DataFrame:
         )
         for side, found in values.items()
     ]
-    return pd.concat(rows, ignore_index=True).assign(samples=gram.samples)
+    return pd.concat(rows, ignore_index=True).assign(samples=pair.samples)
 
 
 def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.DataFrame:
@@ -486,7 +495,7 @@ def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.Da
     by = [c for c in critical.columns if c not in ("side", "neuron", "critical_epsilon", "dead")]
     tables = []
     for epsilon in map(check_epsilon, epsilons):
-        inside = critical.assign(similarity=critical["critical_epsilon"] <= epsilon + 1e-9)
+        inside = critical.assign(similarity=critical["critical_epsilon"] <= epsilon + TIE)
         groups = inside.groupby(by, sort=False, observed=True)
         counts = groups.agg(similarity=("similarity", "mean"), neurons=("neuron", "size"), dead=("dead", "sum"))
         tables.append(counts.reset_index().assign(epsilon=epsilon))

@@ -1,0 +1,355 @@
+"""What makes two networks similar near the output? The same layers matched again, with one cause taken away at a time.
+
+One pass over labelled images collects, for every layer, the products of the neurons with one another, with image-level
+*features* (class indicators, logits) and with the other network's neurons on other images. Every condition is then a
+small matrix: taking a feature away is a Schur complement.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from tqdm import tqdm
+
+from helpers import datasets, studies, training
+from helpers.errors import BadInput, unknown
+from helpers.representations import calibrate, captured, effective_rank, neurons
+from helpers.studies import Study
+from helpers.subspaces import Gram, Matrix, Pair
+
+LOGITS = "logits"
+EXPLAINED = 1e-4  # a neuron of which less than this share of its power (1 % of its length) is left is gone: dead
+RESIDUAL_RIDGE = 1e-9  # λ for what is left: rounding of 1e-13 of a neuron's power, against a share of 1e-4
+EARLIER = (1, 2)  # epochs before the last of the positive control
+
+CONDITIONS = {
+    "as it is": "the layer as the paper matches it",
+    "centred": "each neuron less its mean map over the images",
+    "class means": "each neuron less its mean map over the images of the class",
+    "third logits": "less what the logits of a third network explain linearly, at every position",
+    "other logits": "less what the logits of the network it is compared with explain",
+    "own logits": "less what its own network's logits explain: partly empty by construction",
+    "same class": "the second network sees other images of the same classes",
+    "any image": "the second network sees other images of any class",
+    "untrained": "both networks before training",
+    "one untrained": "a trained network and another before training",
+    "1 epoch apart": "one training, its last epoch and the one before: positive control",
+    "2 epochs apart": "one training, two epochs apart: positive control",
+}
+REMOVALS = ("centred", "class means", "third logits", "other logits", "own logits")
+SHUFFLES = ("same class", "any image")
+
+
+# ---------------------------------------------------------------- one pass
+
+
+@dataclass
+class Moments:
+    """Sums over all images and positions of one layer. Keys are numbers of networks in the order of the pass.
+
+    blocks[a, b]: raw cross-products of the neurons of a and b. products[a]: neurons × features × positions, the sum
+    over images of activation × feature. features: the features' own Gram matrix. shuffled[how, a, b]: cross-products
+    of a with b on other images.
+    """
+
+    samples: int = 0
+    blocks: dict[tuple[int, int], Matrix] = field(default_factory=dict)
+    products: dict[int, Float[np.ndarray, "neurons features positions"]] = field(default_factory=dict)
+    features: Any = 0.0
+    named: dict[str, slice] = field(default_factory=dict)
+    shuffled: dict[tuple[str, int, int], Matrix] = field(default_factory=dict)
+
+    def gram(self, a: int, b: int) -> Matrix:
+        """The raw joint Gram matrix of two networks that were compared."""
+        cross = self.blocks[a, b] if (a, b) in self.blocks else self.blocks[b, a].T
+        return np.block([[self.blocks[a, a], cross], [cross.T, self.blocks[b, b]]])
+
+    def shuffled_gram(self, how: str, a: int, b: int) -> Matrix:
+        """The same with network b on other images; its own block does not depend on their order."""
+        cross = self.shuffled[how, a, b]
+        return np.block([[self.blocks[a, a], cross], [cross.T, self.blocks[b, b]]])
+
+    def residual_gram(self, a: int, b: int, from_a: str, from_b: str) -> Matrix:
+        """The Gram matrix of a's neurons less what features `from_a` explain and b's less what `from_b` explain.
+
+        With C_u the products of u at a position, K the features' Gram matrix and A_u = Tᵀ(T K Tᵀ)⁺T for the span T that
+        is taken away from u:  R_uv = G_uv − Σ_positions C_u (A_u + A_v − A_u K A_v) C_vᵀ, a Schur complement for u = v.
+        """
+        gram, sides = self.gram(a, b), [(a, self.inverse(from_a)), (b, self.inverse(from_b))]
+        explained = np.block([[self._explained(u, v) for v in sides] for u in sides])
+        left = gram - explained
+        gone = np.diag(left) <= EXPLAINED * np.diag(gram)
+        left[gone], left[:, gone] = 0, 0
+        return left
+
+    def _explained(self, u: tuple[int, Matrix], v: tuple[int, Matrix]) -> Matrix:
+        (a, inverse_a), (b, inverse_b) = u, v
+        middle = inverse_a + inverse_b - inverse_a @ self.features @ inverse_b
+        left = np.einsum("nfp,fg->npg", self.products[a], middle).reshape(len(self.products[a]), -1)
+        right = self.products[b].transpose(0, 2, 1).reshape(len(self.products[b]), -1)
+        return left @ right.T
+
+    def inverse(self, name: str) -> Matrix:
+        """A = Tᵀ(T K Tᵀ)⁺T for "centred" (the constant), "class means", or "logits k" (with the constant)."""
+        size = len(self.features)
+        constant = np.zeros((1, size))
+        constant[:, self.named["class means"]] = 1
+        if name != "centred" and name not in self.named:
+            raise unknown("feature", name, ["centred", *self.named])
+        span = constant if name == "centred" else np.vstack([constant, np.eye(size)[self.named[name]]])
+        span = span[1:] if name == "class means" else span
+        return span.T @ np.linalg.pinv(span @ self.features @ span.T, rcond=1e-12, hermitian=True) @ span
+
+
+def other_images(labels: Int[Tensor, " images"], within: bool, rng: np.random.Generator) -> Int[Tensor, " images"]:
+    """For each image of a batch another one, each used once: of the same class (`within`), or any.
+
+    Random cycles: only an image that is alone in its class stays where it is.
+    """
+    order = rng.permutation(len(labels))
+    found = np.empty(len(labels), dtype=np.int64)
+    groups = [order[labels.numpy()[order] == c] for c in labels.unique().tolist()] if within else [order]
+    for group in groups:
+        found[group] = np.roll(group, 1)
+    return torch.from_numpy(found)
+
+
+def collect_moments(
+    nets: Sequence[nn.Module],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    layers: Sequence[str],
+    pairs: Sequence[tuple[int, int]],
+    sources: int,
+    classes: int,
+    seed: int = 0,
+) -> dict[str, Moments]:
+    """One pass over batches of (images, labels); `pairs` of networks are compared.
+
+    The first `sources` networks give their logits as features, and have features taken away and images exchanged
+    (inside each batch, so batches should hold several images of every class).
+    """
+    found = {layer: Moments() for layer in layers}
+    rng = np.random.default_rng(seed)
+    for images, labels in batches:
+        outputs = [_forward(network, images, layers) for network in nets]
+        indicators = one_hot(labels.long(), classes).T.double()
+        features = torch.cat([indicators, *(outputs[k][LOGITS][:, :, 0].double() for k in range(sources))])
+        orders = {how: other_images(labels, how == "same class", rng) for how in SHUFFLES}
+        for layer, moments in found.items():
+            _add(moments, [output[layer] for output in outputs], features, pairs, sources, orders)
+    if not any(moments.samples for moments in found.values()):
+        raise BadInput("no images: expected at least one batch")
+    logits = {f"logits {k}": slice(classes * (k + 1), classes * (k + 2)) for k in range(sources)}
+    for moments in found.values():
+        moments.named = {"class means": slice(0, classes)} | logits
+    return found
+
+
+def _forward(network: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Float[Tensor, "n images places"]]:
+    """All layers of one network on a batch, and the logits: neurons × images × positions."""
+    names = [*layers, LOGITS] if LOGITS not in layers else list(layers)
+    with captured(network, names) as outputs:
+        network(images)
+    return {name: neurons(outputs[name]).unflatten(1, (len(images), -1)) for name in names}
+
+
+def _add(
+    moments: Moments,
+    outputs: Sequence[Float[Tensor, "n images places"]],
+    features: Float[Tensor, "features images"],
+    pairs: Sequence[tuple[int, int]],
+    sources: int,
+    orders: dict[str, Int[Tensor, " images"]],
+) -> None:
+    blocks = [output.double() for output in outputs]
+    rows = [block.flatten(1) for block in blocks]
+    taking_part = sorted({k for pair in pairs for k in pair})
+    for a, b in [*((k, k) for k in taking_part), *pairs]:
+        moments.blocks[a, b] = moments.blocks.get((a, b), 0) + (rows[a] @ rows[b].T).numpy()
+    for a in range(sources):
+        product = (blocks[a].permute(2, 0, 1) @ features.T).permute(1, 2, 0).numpy()
+        moments.products[a] = moments.products.get(a, 0) + product
+    for how, order in orders.items():
+        for a, b in (pair for pair in pairs if max(pair) < sources):
+            cross = (rows[a] @ blocks[b][:, order].flatten(1).T).numpy()
+            moments.shuffled[how, a, b] = moments.shuffled.get((how, a, b), 0) + cross
+    moments.features = moments.features + (features @ features.T).numpy()
+    moments.samples += rows[0].shape[1]
+
+
+# ---------------------------------------------------------------- the conditions
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who takes part: (seed, epoch) of each network; the first `trained` are at the last epoch."""
+
+    members: tuple[tuple[int, int], ...]
+    trained: int
+
+    @staticmethod
+    def of(study: Study) -> "Cast":
+        """The last epoch of every seed, the epochs just before it, and epoch 0."""
+        last = study.runs[0].recipe.epochs
+        if len(study.seeds) < 3:
+            raise BadInput(f"seeds are {list(study.seeds)}: expected at least three, for the logits of a third network")
+        epochs = [last, *(last - gap for gap in EARLIER if last - gap > 0), 0]
+        return Cast(tuple((seed, epoch) for epoch in epochs for seed in study.seeds), len(study.seeds))
+
+    @property
+    def pairs(self) -> dict[tuple[int, int], str]:
+        """Every pair that is compared, with its condition; pairs of trained networks, "as it is", have several."""
+        n, last = self.trained, self.members[0][1]
+        found = dict.fromkeys(combinations(range(n), 2), "as it is")
+        for k, (_, epoch) in enumerate(self.members[n:], start=n):
+            if epoch:
+                gap = last - epoch
+                found[k % n, k] = f"{gap} epoch{'s' if gap > 1 else ''} apart"
+        start = len(self.members) - n
+        found |= dict.fromkeys(combinations(range(start, start + n), 2), "untrained")
+        return found | {(k, start + (k + 1) % n): "one untrained" for k in range(n)}
+
+
+def conditions(moments: Moments, cast: Cast) -> Iterator[tuple[str, int, int, Matrix]]:
+    """(condition, a, b, Gram matrix) of everything that is compared."""
+    for (a, b), condition in cast.pairs.items():
+        yield condition, a, b, moments.gram(a, b)
+        if condition == "as it is":
+            third = next(k for k in range(cast.trained) if k not in (a, b))
+            taken = {
+                "third logits": (third, third),
+                "other logits": (b, a),
+                "own logits": (a, b),
+            }
+            for name in REMOVALS:
+                features = [f"logits {k}" for k in taken[name]] if name in taken else [name, name]
+                yield name, a, b, moments.residual_gram(a, b, features[0], features[1])
+            for how in SHUFFLES:
+                yield how, a, b, moments.shuffled_gram(how, a, b)
+
+
+def linear_cka(gram: Matrix, n_x: int) -> float:
+    """Linear CKA of two networks from their joint Gram matrix, as it is given: centre it first for the usual CKA."""
+    xx, xy, yy = gram[:n_x, :n_x], gram[:n_x, n_x:], gram[n_x:, n_x:]
+    below = np.linalg.norm(xx) * np.linalg.norm(yy)
+    return float((xy**2).sum() / below) if below else np.nan
+
+
+def compare(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Per condition and pair: critical ε of every neuron; and per network what is left and its dimension."""
+    critical, summary = [], []
+    for condition, a, b, gram in conditions(moments, cast):
+        n_x = len(moments.blocks[a, a])
+        pair = Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples)
+        pair = replace(pair, ridge=RESIDUAL_RIDGE) if condition in REMOVALS else pair
+        (seed_a, epoch_a), (seed_b, epoch_b) = cast.members[a], cast.members[b]
+        row: dict[str, Any] = {
+            "condition": condition,
+            "seed_a": seed_a,
+            "epoch_a": epoch_a,
+            "seed_b": seed_b,
+            "epoch_b": epoch_b,
+        }
+        critical.append(studies.pair_rows(pair).assign(**row))
+        whole = np.diag(moments.gram(a, b))
+        alive = whole > 0
+        left = float((np.diag(gram)[alive] / whole[alive]).mean())
+        ranks = [effective_rank(part) for part in (gram[:n_x, :n_x], gram[n_x:, n_x:])]
+        summary.append(row | {"power_left": left, "effective_rank": np.mean(ranks), "cka": linear_cka(gram, n_x)})
+    return pd.concat(critical, ignore_index=True), pd.DataFrame(summary)
+
+
+# ---------------------------------------------------------------- the study
+
+
+def labelled_batches(data: datasets.Dataset, progress: bool, size: int = 100) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of (images, labels), in a fixed random order so that every batch holds all classes."""
+    order = np.random.default_rng(0).permutation(len(data.images))
+    mixed = datasets.Dataset(**vars(data) | {"images": data.images[order], "labels": data.labels[order]})
+    labels = torch.from_numpy(mixed.labels).split(size)
+    images = datasets.batches(mixed, size)
+    yield from tqdm(zip(images, labels, strict=True), total=len(labels), desc="one pass", disable=not progress)
+
+
+def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn.Module], list[dict[str, Any]]]:
+    """The networks with their sidecars; the untrained ones calibrated on the images. Trains what is not trained."""
+    runs = dict(zip(study.seeds, study.runs, strict=True))
+    for run in runs.values():
+        training.train(run)
+    loaded = [training.load(runs[seed].checkpoint(epoch)) for seed, epoch in cast.members]
+    nets = [
+        network if epoch else calibrate(network, datasets.batches(data))
+        for (network, _), (_, epoch) in zip(loaded, cast.members, strict=True)
+    ]
+    return nets, [sidecar for _, sidecar in loaded]
+
+
+def compute(study: Study, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Tables "critical", "similarity" and "summary" of all conditions and layers, and their provenance."""
+    start = time.perf_counter()
+    cast, data = Cast.of(study), studies.test_images(study)
+    nets, sidecars = load_cast(study, cast, data)
+    layers = studies.chosen_layers(nets[0], study.layers)
+    batches = labelled_batches(data, progress)
+    pairs, classes = list(cast.pairs), len(data.classes)
+    moments = collect_moments(nets, batches, [layer.name for layer in layers], pairs, cast.trained, classes)
+    parts: dict[str, list[pd.DataFrame]] = {"critical": [], "summary": []}
+    for layer in tqdm(layers, desc="matching layers", disable=not progress):
+        for name, table in zip(parts, compare(moments[layer.name], cast), strict=True):
+            parts[name].append(table.assign(**studies.layer_columns(layer)))
+    tables = {name: studies.described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
+    tables["similarity"] = studies.similarity_table(tables["critical"], studies.EPSILONS)
+    provenance = studies.provenance_of(study, data, sidecars, time.perf_counter() - start)
+    return tables, provenance | {"kind": "causes", "conditions": CONDITIONS, "code": studies.code_version("causes")}
+
+
+def place_of(study: Study) -> Path:
+    """The record's folder: `results/causes-STUDY`."""
+    return studies.results_root() / f"causes-{study.id}"
+
+
+def record(study: Study, progress: bool = True) -> Path:
+    """Compute and put into `results/`."""
+    return studies.write_tables(*compute(study, progress), place_of(study))
+
+
+def run(study: Study, recompute: bool = False, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Tables and provenance: the record if there is one for these parameters, else computed now."""
+    place = place_of(study)
+    if not recompute and (place / "provenance.json").exists():
+        tables, provenance = studies.read_tables(place)
+        if set(study.seeds) == set(provenance["study"]["seeds"]):
+            return tables, provenance
+    return compute(study, progress)
+
+
+# ---------------------------------------------------------------- a critique, made explicit
+
+
+def same_output_twins(gram: Gram, share: float) -> Pair:
+    """Two hidden layers from which one linear map reads the same signal, hidden in different company (Johnson 2019).
+
+    Of three networks' unit neurons S, N₁, N₂ (one layer, equally many) twin k has the neurons S + cN_k and cN_k, all
+    non-negative where S and N_k are. Both outputs are W(S + cN_k) − W(cN_k) = WS for any W. `share` in [0, 1) sets c:
+    c = share / (1 − share), so the company grows from nothing to everything.
+    """
+    if len(gram.sizes) != 3 or len(set(gram.sizes)) > 1:
+        raise BadInput(f"the layers have {gram.sizes} neurons: expected three networks with equally many")
+    if not 0 <= share < 1:
+        raise BadInput(f"share is {share}: expected a number in [0, 1)")
+    n, c = gram.sizes[0], share / (1 - share)
+    one, none = np.eye(n), np.zeros((n, n))
+    mix = np.block([[one, c * one, none], [none, c * one, none], [one, none, c * one], [none, none, c * one]])
+    norms = np.sqrt(np.diag(gram.gram))
+    scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+    unit = gram.gram * scale * scale[:, None]
+    return Pair.from_gram(mix @ unit @ mix.T, 2 * n, 2 * n, gram.samples)

@@ -1,0 +1,249 @@
+"""Causes: each condition against brute force on all activations, planted causes found, the twins of the critique."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from helpers import causes, datasets, studies
+from helpers.causes import Cast, Moments, collect_moments, linear_cka, other_images, same_output_twins
+from helpers.errors import BadInput
+from helpers.matching import critical_epsilons
+from helpers.representations import activations
+from helpers.studies import Study
+from helpers.subspaces import Gram, Pair
+
+CLASSES = 3
+
+
+class Tiny(nn.Module):
+    """A convolution and logits; images of 2 × 2 positions."""
+
+    def __init__(self, seed: int, channels: int = 4) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.conv, self.relu = nn.Conv2d(channels, 3, 1), nn.ReLU()
+            self.logits = nn.Linear(12, CLASSES)
+            self.eval()
+
+    def forward(self, images):
+        return self.logits(self.relu(self.conv(images)).flatten(1))
+
+
+def labelled(images: int = 24, channels: int = 4, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    labels = torch.from_numpy(np.arange(images) % CLASSES)
+    return torch.from_numpy(rng.normal(size=(images, channels, 2, 2))).float(), labels
+
+
+def in_batches(images, labels, size: int = 12):
+    return zip(images.split(size), labels.split(size), strict=True)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Three tiny networks with the moments of their ReLU layer, and their activations (neurons, images, positions)."""
+    nets, (images, labels) = [Tiny(k) for k in range(3)], labelled()
+    pairs = list(combinations(range(3), 2))
+    moments = collect_moments(nets, in_batches(images, labels), ["relu"], pairs, 3, CLASSES)["relu"]
+    z = [activations(net, [images], "relu").reshape(3, len(images), 4) for net in nets]
+    logits = [activations(net, [images], "logits") for net in nets]
+    return moments, z, logits, labels.numpy()
+
+
+# ---------------------------------------------------------------- against brute force
+
+
+def test_blocks_are_those_of_all_activations(tiny):
+    moments, z, _, _ = tiny
+    both = np.vstack([z[0].reshape(3, -1), z[2].reshape(3, -1)])
+    np.testing.assert_allclose(moments.gram(0, 2), both @ both.T, rtol=1e-6)
+    np.testing.assert_allclose(moments.gram(2, 0)[:3, 3:], (both @ both.T)[3:, :3], rtol=1e-6)
+    assert moments.samples == 24 * 4
+
+
+@pytest.mark.parametrize(
+    ("from_a", "from_b"),
+    [("centred", "centred"), ("class means", "class means"), ("logits 2", "logits 2"), ("logits 1", "logits 0")],
+)
+def test_what_is_left_is_the_residual_of_least_squares(tiny, from_a, from_b):
+    moments, z, logits, labels = tiny
+    constant = np.ones((1, 24))
+    spans = {"centred": constant, "class means": np.eye(CLASSES)[labels].T}
+    spans |= {f"logits {k}": np.vstack([constant, logits[k]]) for k in range(3)}
+    parts = []
+    for neurons, name in ((z[0], from_a), (z[1], from_b)):
+        basis = np.linalg.qr(spans[name].T)[0].T
+        parts.append((neurons - np.einsum("nip,fi,fj->njp", neurons, basis, basis)).reshape(3, -1))
+    left = np.vstack(parts)
+    expected = left @ left.T
+    np.testing.assert_allclose(moments.residual_gram(0, 1, from_a, from_b), expected, atol=1e-5 * expected.max())
+
+
+def test_a_layer_less_its_own_logits_where_it_is_the_logits_is_nothing():
+    nets, (images, labels) = [Tiny(k) for k in range(2)], labelled()
+    moments = collect_moments(nets, in_batches(images, labels), ["logits"], [(0, 1)], 2, CLASSES)["logits"]
+    assert not moments.residual_gram(0, 1, "logits 0", "logits 1").any()
+    assert (np.diag(moments.residual_gram(0, 1, "logits 1", "logits 0")) > 0).all()
+
+
+def test_shuffled_products_are_those_of_the_exchanged_images(tiny):
+    moments, z, _, labels = tiny
+    rng, expected = np.random.default_rng(0), dict.fromkeys(causes.SHUFFLES, 0)
+    for start in (0, 12):
+        part = torch.from_numpy(labels[start : start + 12])
+        for how in causes.SHUFFLES:
+            order = other_images(part, how == "same class", rng).numpy() + start
+            a, b = z[0][:, start : start + 12].reshape(3, -1), z[1][:, order].reshape(3, -1)
+            expected[how] = expected[how] + a @ b.T
+    for how in causes.SHUFFLES:
+        np.testing.assert_allclose(moments.shuffled_gram(how, 0, 1)[:3, 3:], expected[how], rtol=1e-5)
+        assert not np.allclose(expected[how], moments.gram(0, 1)[:3, 3:])
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.booleans(), st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_other_images_are_other_images_of_the_class_each_once(labels, within, seed):
+    given_labels = np.array(labels)
+    order = other_images(torch.tensor(labels), within, np.random.default_rng(seed)).numpy()
+    assert sorted(order) == list(range(len(labels)))
+    stays = order == np.arange(len(labels))
+    if within:
+        assert (given_labels[order] == given_labels).all()
+        assert (stays == (np.bincount(given_labels, minlength=4)[given_labels] == 1)).all()
+    else:
+        assert stays.any() == (len(labels) == 1)
+
+
+# ---------------------------------------------------------------- planted causes
+
+
+def planted(shared: np.ndarray, seed: int) -> np.ndarray:
+    """Six neurons that are random mixes of what is shared, with a little noise of their own."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(6, shared.shape[1]))
+    return rng.normal(size=(6, len(shared))) @ shared + 0.01 * noise
+
+
+def moments_of(z: list[np.ndarray], labels: np.ndarray) -> Moments:
+    """Moments of activations (neurons, images) at one position."""
+    indicators = np.eye(CLASSES)[labels].T
+    moments = Moments(samples=len(labels), features=indicators @ indicators.T, named={"class means": slice(0, CLASSES)})
+    order = other_images(torch.from_numpy(labels), True, np.random.default_rng(0)).numpy()
+    for a in range(len(z)):
+        moments.products[a] = (z[a] @ indicators.T)[:, :, None]
+        for b in range(a, len(z)):
+            moments.blocks[a, b] = z[a] @ z[b].T
+            moments.shuffled["same class", a, b] = z[a] @ z[b][:, order].T
+    return moments
+
+
+def matched(gram: np.ndarray, epsilon: float = 0.3) -> float:
+    return float((np.concatenate(critical_epsilons(Pair.from_gram(gram, 6, 6, 300))) <= epsilon).mean())
+
+
+@pytest.mark.parametrize("cause", ["class", "image"])
+def test_the_planted_cause_is_the_one_that_is_found(cause):
+    labels = np.arange(300) % CLASSES
+    rng = np.random.default_rng(5)
+    shared = np.eye(CLASSES)[labels].T if cause == "class" else rng.normal(size=(3, 300))
+    moments = moments_of([planted(shared, 1), planted(shared, 2)], labels)
+    assert matched(moments.gram(0, 1)) == 1
+    assert matched(moments.residual_gram(0, 1, "class means", "class means")) == (cause == "image")
+    assert matched(moments.shuffled_gram("same class", 0, 1)) == (cause == "class")
+
+
+def test_linear_cka_is_one_for_rotations_and_small_for_strangers():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 400))
+    turned = np.linalg.qr(rng.normal(size=(5, 5)))[0] @ x
+    for y, low, high in ((turned, 1 - 1e-9, 1 + 1e-9), (rng.normal(size=(5, 400)), 0, 0.1)):
+        both = np.vstack([x, y])
+        assert low <= linear_cka(both @ both.T, 5) <= high
+
+
+# ---------------------------------------------------------------- the critique
+
+
+@given(st.integers(1, 5), st.floats(0.4, 0.9), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_twins_have_the_same_outputs_and_almost_nothing_in_common(n, share, seed):
+    rng = np.random.default_rng(seed)
+    z = np.maximum(rng.normal(size=(3 * n, 2000)), 0)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    signal, company, c = z[:n], (z[n : 2 * n], z[2 * n :]), share / (1 - share)
+    hidden = [np.vstack([signal + c * other, c * other]) for other in company]
+    weights = rng.normal(size=(2, n))
+    outputs = [weights @ h[:n] - weights @ h[n:] for h in hidden]
+    np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-12)
+    assert min(h.min() for h in hidden) >= 0
+    found = np.concatenate(critical_epsilons(same_output_twins(Gram(z.sum(1), 2000, (n, n, n), z @ z.T), share)))
+    expected = np.concatenate(critical_epsilons(*hidden))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found[np.r_[n : 2 * n, 3 * n : 4 * n]].min() > 0.5 or n > 2
+
+
+def test_twins_without_company_are_the_same():
+    z = np.random.default_rng(0).uniform(size=(6, 50))
+    gram = Gram(z.sum(1), 50, (2, 2, 2), z @ z.T)
+    x, y = critical_epsilons(same_output_twins(gram, 0))
+    assert x.tolist() == y.tolist() == [0, 0, np.inf, np.inf]
+    with pytest.raises(BadInput, match="three networks"):
+        same_output_twins(gram.networks([0, 1]), 0.5)
+    with pytest.raises(BadInput, match=r"share is 1"):
+        same_output_twins(gram, 1)
+
+
+# ---------------------------------------------------------------- the study
+
+
+def test_the_cast_pairs_what_belongs_together():
+    cast = Cast.of(Study(network="vgg8_bn", seeds=(0, 1, 2), epochs=2))
+    named = {(cast.members[a], cast.members[b]): condition for (a, b), condition in cast.pairs.items()}
+    assert named[(0, 2), (1, 2)] == "as it is"
+    assert named[(1, 2), (1, 1)] == "1 epoch apart"
+    assert named[(0, 0), (2, 0)] == "untrained"
+    assert named[(2, 2), (0, 0)] == "one untrained"
+    assert len(named) == 3 + 3 + 3 + 3
+    with pytest.raises(BadInput, match="at least three"):
+        Cast.of(Study(network="vgg8_bn"))
+    with pytest.raises(BadInput, match=r"unknown feature 'logits 7'"):
+        Moments(features=np.eye(3), named={"class means": slice(0, 3)}).inverse("logits 7")
+
+
+def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
+    for name in ("RUNS", "CACHE", "RESULTS"):
+        monkeypatch.setenv(f"SAMEREP_{name}", str(tmp_path / name))
+    study = Study(network="vgg8_bn", epochs=1, seeds=(0, 1, 2), images=300, layers=("relu1_1", "relu_fc2", "logits"))
+    place = causes.record(study, progress=False)
+    tables, provenance = causes.run(study)
+    assert place in studies.records("causes")
+    assert provenance["kind"] == "causes"
+    counts = tables["summary"].groupby("condition").size()
+    missing = {"1 epoch apart", "2 epochs apart"}  # there is no epoch between the first and the untrained
+    assert set(counts.index) == set(causes.CONDITIONS) - missing
+    assert (counts == 9).all()
+    plain = studies.run(study, progress=False).tables["critical"]
+    ours = tables["critical"].query("condition == 'as it is'")
+    # the networks compute in float32, and other batches round otherwise
+    np.testing.assert_allclose(ours["critical_epsilon"], plain["critical_epsilon"], atol=1e-4)
+    shares = tables["summary"].query("layer == 'logits'").groupby("condition")["power_left"].mean()
+    assert shares["as it is"] == shares["same class"] == 1
+    assert 0 == shares["own logits"] < shares["other logits"] < shares["centred"] < 1
+    with pytest.raises(BadInput, match="no images"):
+        collect_moments([Tiny(0)], [], ["relu"], [(0, 0)], 1, CLASSES)
+
+
+def test_batches_carry_every_image_with_its_own_label():
+    data = datasets.load("digits")
+    batches = list(causes.labelled_batches(data, progress=False))
+    assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == sorted(data.labels.tolist())
+    plain = next(iter(datasets.batches(data, len(data.images))))
+    order = np.random.default_rng(0).permutation(len(data.images))
+    torch.testing.assert_close(batches[0][0][3], plain[order[3]])
+    assert batches[0][1][3] == data.labels[order[3]]
