@@ -75,3 +75,29 @@ def expect_close(found: Any, right: Any, hint: str, tolerance: float = 1e-6) -> 
     if found.shape != right.shape:
         raise Hint(f"your answer has shape {found.shape}, expected {right.shape}")
     expect(np.allclose(found, right, rtol=0, atol=tolerance), hint)
+
+
+# ---------------------------------------------------------------- chapter 7, numerics
+
+
+@checks("ex-distance-from-gram")
+def _distance_from_gram(answer: Callable[..., float]) -> None:
+    z = np.random.default_rng(7).standard_normal((5, 30)) * np.array([[1.0], [9.0], [0.2], [1.0], [4.0]])
+    basis = [1, 2, 4]
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    for ridge in (1e-12, 0.3):
+        c = np.linalg.solve(unit[basis] @ unit[basis].T + ridge * np.eye(3), unit[basis] @ unit[0])
+        right = np.sqrt(np.sum((unit[0] - c @ unit[basis]) ** 2) + ridge * c @ c)
+        found = answer(z @ z.T, 0, basis, ridge)
+        expect(not np.isclose(found, right**2), "that is r²: take the square root")
+        expect_close(found, right, "scale the Gram matrix by the neurons' norms, and add λ to the diagonal of G_BB")
+
+
+@checks("ex-enough-samples")
+def _enough_samples(answer: Callable[[int, float], int]) -> None:
+    for n, bias in ((64, 0.01), (512, 0.05), (10, 0.5)):
+        d = answer(n, bias)
+        expect(isinstance(d, int | np.integer), f"{d!r} is not a whole number of samples")
+        expect(d > n, f"{d} samples for {n} neurons: up to there every distance is 0")
+        expect(np.sqrt(1 - n / d) >= 1 - bias, f"with {d} samples, distances to {n} neurons are off by over {bias}")
+        expect(np.sqrt(1 - n / (d - 1)) < 1 - bias, f"fewer than {d} samples are enough for {n} neurons")
