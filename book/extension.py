@@ -10,6 +10,7 @@ from helpers import publish
 def setup(app: Sphinx) -> dict[str, bool]:
     """Run after the theme has filled in its buttons."""
     app.connect("html-page-context", repair, priority=900)
+    app.connect("autodoc-process-docstring", plain)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -20,6 +21,11 @@ def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any
         relink(context.get("header_buttons", []), pagename, templates[pagename])
     seen: set[str] = set()
     context["script_files"] = [script for script in context.get("script_files", []) if first(script, seen)]
+
+
+def plain(app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings are plain text: |X| is a number of neurons, not a reference."""
+    lines[:] = [line.replace("|", "\\|").replace("*", "\\*") for line in lines]
 
 
 def relink(buttons: list[dict[str, Any]], old: str, new: str) -> None:

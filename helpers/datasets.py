@@ -28,7 +28,7 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10, ImageFolder
 from torchvision.datasets.utils import download_url
 from torchvision.transforms import v2
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.errors import BadInput, unknown
 from helpers.files import atomic, folder

@@ -28,6 +28,7 @@ import papermill
 import psutil
 import yaml
 from joblib import Parallel, delayed
+from jupyter_client import AsyncKernelManager
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
@@ -38,10 +39,18 @@ from helpers.files import ROOT, atomic, sha256
 
 BOOK, NOTEBOOKS, PAGES, BUILD = (ROOT / name for name in ("book", "notebooks", "book/pages", "_build"))
 TIERS = ("published", "smoke")
+WARNINGS_SHOWN = 25
 WORDS_A_MINUTE = 180  # for text with formulas
 WATCHED = ("helpers/*.py", "book/assets/*", "book/claims.yml", "results/*/provenance.json", "results/benchmarks/*")
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
+
+
+class LocalKernel(AsyncKernelManager):
+    """A kernel spoken to through files, not ports: nothing else on the machine can listen, and no port is taken twice."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"transport": "ipc"})
 
 
 @dataclass(frozen=True)
@@ -193,7 +202,7 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
 def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str, Any]) -> NotebookNode:
     environment = dict(os.environ)
     os.environ.update(KERNEL, SAMEREP_PAGE=page.name)
-    options = {"kernel_name": "python3", "cwd": str(ROOT), "progress_bar": False}
+    options = {"kernel_name": "python3", "cwd": str(ROOT), "progress_bar": False, "kernel_manager_class": LocalKernel}
     try:
         return papermill.execute_notebook(notebook, str(scratch), parameters=values, **options)
     except PapermillExecutionError as error:
@@ -422,7 +431,8 @@ def build_html(html: Path, stamp: str) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
-        raise BadInput("the book did not build:\n" + "\n".join(lines or (done.stdout + done.stderr).splitlines()[-20:]))
+        shown = (lines or (done.stdout + done.stderr).splitlines())[-WARNINGS_SHOWN:]
+        raise BadInput(f"the book did not build ({len(lines)} warnings):\n" + "\n".join(shown))
     built = work / "_build" / "html"
     (built / ".stamp").write_text(stamp)
     shutil.rmtree(html, ignore_errors=True)
