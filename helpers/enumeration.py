@@ -15,7 +15,6 @@ import numpy as np
 
 from helpers.minimal import Members, State, mask, smallest, try_without
 
-
 RECENT = 200  # matches found last among which one inside a part is looked for, before a new search
 
 
@@ -84,15 +83,14 @@ class Search(Iterator[Members]):
         if state is None or self._closed(state, part.held):
             return None
         inside = bits(state.members)
-        known = next((m for m in reversed(self.found[-RECENT:]) if m & ~inside == 0), None)
-        members = None if known else self._minimal(state, part.held)
-        match = known or bits(members)
+        match = next((m for m in reversed(self.found[-RECENT:]) if m & ~inside == 0), 0)
+        match = match or bits(self._minimal(state, part.held))
         self._split(state, match, part.held)
         if match in self.listed:
             return None
         self.listed.add(match)
         self.found.append(match)
-        return members
+        return np.array(indices(match))
 
     def _closed(self, state: State, held: int) -> bool:
         """Can the part hold nothing new: a held neuron fell, or a part that includes it was split before?

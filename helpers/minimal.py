@@ -18,10 +18,12 @@ from helpers.peeling import chosen_backend, delete_neuron, givens_parts, joint_i
 from helpers.subspaces import Pair
 
 LARGEST = 1e6  # largest entry of an inverse that is trusted: beyond, neurons are too nearly dependent
+PENDING = 16  # accepted deletions that wait before the inverse is brought up to date
 STABLE, AMBIGUOUS, FELL = 0, 1, 2
-DONE, SPLIT = 0, 2
+DONE, SPLIT = 3, 4
 
 Members = Int[np.ndarray, " members"]
+Mask = Bool[np.ndarray, " joint"]
 
 
 class Ambiguous(Exception):
@@ -40,18 +42,18 @@ class Threshold:
 
 
 @njit(cache=True)
-def cascade(M, squares, is_x, u, target, square, guard, s, gone, Q, who):  # type: ignore[no-untyped-def]
+def cascade(M, squares, is_x, u, target, needed, square, guard, s, gone, Q, who, count):  # type: ignore[no-untyped-def]
     """Delete u and all that falls after it, without touching M: pivot rows wait in Q, scaled by their pivots' roots.
 
-    Stops as soon as every target has fallen. O(N) for each pair of deletions on one side. Returns (verdict, count).
+    The first `count` rows of Q are deletions that `squares` and `gone` already hold. Stops as soon as every target has
+    fallen, or a neuron that every target needs. O(N) for each pair of deletions on one side. Returns (verdict, count).
     """
     N = len(squares)
     s[:N] = squares
-    gone[:N] = False
     left = 0
     for t in range(N):
-        left += target[t]
-    d, count = u, 0
+        left += target[t] and not gone[t]
+    d = u
     while True:
         row = Q[count]
         row[:N] = M[d]
@@ -69,11 +71,13 @@ def cascade(M, squares, is_x, u, target, square, guard, s, gone, Q, who):  # typ
             if is_x[t] != is_x[d] and not gone[t]:
                 before = s[t]
                 s[t] = before + row[t] * row[t]
-                if target[t] and before <= square + guard < s[t]:
-                    left -= 1
+                if before <= square + guard < s[t]:
+                    left -= target[t]
+                    if needed[t]:
+                        left = 0
         who[count] = d
         count += 1
-        if left == 0:
+        if left <= 0:
             return FELL, count
         d = -1
         for t in range(N):
@@ -112,73 +116,79 @@ def commit(M, s, is_x, ids, gone, Q, who, count):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
-def mark_needed(M, squares, is_x, needed, square, guard):  # type: ignore[no-untyped-def]
-    """Violation graph, backwards: j is needed when deleting j alone makes a needed neuron fall. To a fixed point.
+def spread(M, squares, is_x, gone, needed, queue, count, square, guard):  # type: ignore[no-untyped-def]
+    """Violation graph, backwards from queue[:count]: j is needed when deleting j alone makes a needed neuron fall.
 
-    Distances only grow under further deletions, so whatever reaches v here is essential to v from now on.
+    Distances only grow under further deletions, so whatever is needed once stays needed, even where M and `squares` do
+    not hold the last deletions yet.
     """
-    N = len(squares)
-    changed = True
-    while changed:
-        changed = False
-        for j in range(N):
-            if needed[j]:
-                continue
-            for t in range(N):
-                if needed[t] and is_x[t] != is_x[j] and M[j, t] ** 2 > (square + guard - squares[t]) * M[j, j]:
-                    needed[j], changed = True, True
-                    break
+    while count > 0:
+        count -= 1
+        t = queue[count]
+        room = square + guard - squares[t]
+        for j in range(len(squares)):
+            if not needed[j] and not gone[j] and is_x[j] != is_x[t] and M[j, t] ** 2 > room * M[j, j]:
+                needed[j] = True
+                queue[count] = j
+                count += 1
 
 
 @njit(cache=True)
-def advance(M, squares, is_x, ids, order, start, targets, square, guard):  # type: ignore[no-untyped-def]
+def advance(M, squares, is_x, ids, order, start, targets, needs, square, guard, most):  # type: ignore[no-untyped-def]
     """Go through the trials order[start:] for all targets at once until they part, or the end.
 
-    `targets` and `order` are joint indices. Returns (verdict, position, state, smaller state): when a trial splits the
-    targets, both states; position is the index in `order` of the trial that stopped the run.
+    `targets`, `needs` (what every target needs; grows) and `order` are joint indices; up to `most` deletions wait
+    before M is brought up to date. Returns (verdict, position, state, smaller state): when a trial splits the targets,
+    both states; position is the index in `order` of the trial that stopped the run.
     """
-    N = len(squares)
     where = np.full(len(targets), -1)
-    where[ids] = np.arange(N)
-    target = targets[ids]
-    single = target.sum() == 1
-    needed = target.copy()
-    s, gone, who, Q = np.empty(N), np.empty(N, np.bool_), np.empty(N, np.int64), np.empty((N, N))
-    if single:
-        mark_needed(M, squares, is_x, needed, square, guard)
-    for position in range(start, len(order)):
-        u = where[order[position]]
-        if u < 0 or (single and needed[u]):
-            continue
-        verdict, count = cascade(M, squares, is_x, u, target, square, guard, s, gone, Q, who)
-        if verdict == AMBIGUOUS:
-            return AMBIGUOUS, position, M, squares, is_x, ids, M, squares, is_x, ids
-        if verdict == FELL:
-            needed[u] = True
-            if single:
-                mark_needed(M, squares, is_x, needed, square, guard)
-            continue
-        fallen = gone[:N].copy()
-        M2, squares2, is_x2, ids2 = commit(M, s, is_x, ids, fallen, Q, who, count)
-        if (target & fallen).any():
-            return SPLIT, position, M, squares, is_x, ids, M2, squares2, is_x2, ids2
-        needed = needed[~fallen]
-        M, squares, is_x, ids = M2, squares2, is_x2, ids2
+    position = start
+    while True:
         N = len(squares)
         where[:] = -1
         where[ids] = np.arange(N)
-        target = targets[ids]
-        Q = np.empty((N, N))
-        if single:
-            mark_needed(M, squares, is_x, needed, square, guard)
-    return DONE, len(order), M, squares, is_x, ids, M, squares, is_x, ids
+        target, needed = targets[ids], needs[ids]
+        s, who, Q = np.empty(N), np.empty(N, np.int64), np.empty((N, N))
+        gone, fallen, queue, waiting = np.zeros(N, np.bool_), np.zeros(N, np.bool_), np.flatnonzero(needed), 0
+        now = squares.copy()
+        queue = np.concatenate((queue, np.empty(N, np.int64)))
+        spread(M, squares, is_x, gone, needed, queue, needed.sum(), square, guard)
+        verdict = DONE
+        while position < len(order) and waiting <= most:
+            u = where[order[position]]
+            if u < 0 or gone[u] or needed[u]:
+                position += 1
+                continue
+            fallen[:] = gone
+            verdict, count = cascade(M, now, is_x, u, target, needed, square, guard, s, fallen, Q, who, waiting)
+            if verdict == FELL:
+                needed[u] = True
+                queue[0] = u
+                spread(M, squares, is_x, gone, needed, queue, 1, square, guard)
+            elif verdict == AMBIGUOUS or (target & fallen & ~gone).any():
+                break
+            else:
+                gone[:], now[:], waiting = fallen, s, count
+            verdict = DONE
+            position += 1
+        needs[ids] = needed
+        smaller = M, now, is_x, ids
+        if verdict == STABLE:
+            smaller = commit(M, s, is_x, ids, fallen, Q, who, count)
+        if waiting > 0:
+            M, squares, is_x, ids = commit(M, now, is_x, ids, gone, Q, who, waiting)
+        if verdict == STABLE:
+            return SPLIT, position, M, squares, is_x, ids, *smaller
+        if verdict == AMBIGUOUS or position == len(order):
+            return verdict, position, M, squares, is_x, ids, M, squares, is_x, ids
 
 
 @njit(cache=True)
-def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, square):  # type: ignore[no-untyped-def]
-    """Delete joint index u and all that falls after it from triangular factors (destroyed). Returns the sizes left.
+def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, needed, square):  # type: ignore[no-untyped-def]
+    """Delete joint index u and all that falls after it from triangular factors (destroyed).
 
-    Stops as soon as every target has fallen. Joint indices are in at_x and at_y.
+    Returns the sizes left; (0, 0) as soon as every target has fallen, or a neuron that every target needs. Joint
+    indices are in at_x and at_y.
     """
     n, m = len(sx), len(sy)
     left = 0
@@ -189,6 +199,8 @@ def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, square):  # type: ignore
     d = u
     while d >= 0:
         left -= target[d]
+        if left == 0 or (needed[d] and d != u):
+            return 0, 0
         found = False
         for i in range(n):
             if at_x[i] == d:
@@ -202,8 +214,6 @@ def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, square):  # type: ignore
                     delete_neuron(Ry, Cy, sx, sy, Cx, at_y, m, n, j)
                     m -= 1
                     break
-        if left == 0:
-            return n, m
         i = np.argmax(sx[:n]) if n > 0 else -1
         j = np.argmax(sy[:m]) if m > 0 else -1
         d = -1
@@ -233,22 +243,24 @@ class State:
     def __init__(self, pair: Pair, members: Members, threshold: Threshold) -> None:
         self.pair, self.members, self.threshold = pair, members, threshold
 
-    def without(self, u: int, targets: Bool[np.ndarray, " joint"]) -> "State | None":
-        """The largest match left when u is deleted; None as soon as every target has fallen."""
+    def without(self, u: int, targets: Mask, needed: Mask) -> "State | None":
+        """The largest match left when u is deleted; None when every target has fallen.
+
+        `needed` holds what is known to be essential to every target: if one of these falls, so do they.
+        """
         raise Ambiguous
 
-    def advance(
-        self, order: Members, start: int, targets: Bool[np.ndarray, " joint"]
-    ) -> "tuple[int, State, State | None]":
+    def advance(self, order: Members, start: int, targets: Mask, needed: Mask) -> "tuple[int, State, State | None]":
         """Trials order[start:] until one splits the targets (then its position, this state, the smaller one) or all
-        are done (then the last state and None)."""
+        are done (then the last state and None). Adds to `needed`."""
         state = self
         for position in range(start, len(order)):
             u = order[position]
-            if not _holds(state.members, u) or (targets[u] and targets.sum() == 1):
+            if not _holds(state.members, u) or needed[u]:
                 continue
-            smaller = try_without(state, int(u), targets)
+            smaller = try_without(state, int(u), targets, needed)
             if smaller is None:
+                needed[u] = True
                 continue
             if targets[state.members].sum() > targets[smaller.members].sum():
                 return position, state, smaller
@@ -271,17 +283,17 @@ class SafeState(State):
         self.x = members[members < len(pair.alive_x)]
         self.y = members[members >= len(pair.alive_x)]
 
-    def without(self, u: int, targets: Bool[np.ndarray, " joint"]) -> State | None:
+    def without(self, u: int, targets: Mask, needed: Mask) -> State | None:
         """Givens deletions on a copy, or in NumPy the distances of what is left, afresh, until nothing changes."""
-        left = self._givens(u, targets) if self.backend == "numba" else self._afresh(u)
+        left = self._givens(u, targets, needed) if self.backend == "numba" else self._afresh(u)
         if not targets[left].any():
             return None
         return SafeState(self.pair, left, self.threshold, self.backend)
 
-    def _givens(self, u: int, targets: Bool[np.ndarray, " joint"]) -> Members:
+    def _givens(self, u: int, targets: Mask, needed: Mask) -> Members:
         x, y = self.x.copy(), self.y.copy()
         parts = [part.copy() for part in self.parts]
-        n, m = fall(*parts, x, y, u, targets, self.threshold.square)  # type: ignore[call-arg]
+        n, m = fall(*parts, x, y, u, targets, needed, self.threshold.square)  # type: ignore[call-arg]
         return np.concatenate([x[:n], y[:m]])
 
     def _afresh(self, u: int) -> Members:
@@ -296,17 +308,18 @@ class DenseState(State):
         self.M, self.squares = M, squares
         self.is_x = members < len(pair.alive_x)
 
-    def without(self, u: int, targets: Bool[np.ndarray, " joint"]) -> State | None:
+    def without(self, u: int, targets: Mask, needed: Mask) -> State | None:
         """Rank-one updates; the violation graph first: whoever falls by one deletion needs no update."""
         M, squares, alive = self.M.copy(), self.squares.copy(), np.ones(len(self.M), bool)
         d, high = int(np.searchsorted(self.members, u)), self.threshold.square + self.threshold.guard
+        target, stop = targets[self.members], needed[self.members]
         while d >= 0:
             row = M[d] / np.sqrt(M[d, d])
             same = self.is_x == self.is_x[d]
             squares[~same] += row[~same] ** 2
             M[same] -= np.outer(row[same], row)
             alive[d] = False
-            if not (targets[self.members] & alive & (squares <= high)).any():
+            if not (target & alive & (squares <= high)).any() or (stop & alive & (squares > high)).any():
                 return None
             farthest = np.where(alive, squares, -1)
             d = int(np.argmax(farthest))
@@ -329,36 +342,36 @@ class SweepState(State):
         M, squares, _, members = found
         return SweepState(self.pair, members, self.threshold, M, squares)
 
-    def without(self, u: int, targets: Bool[np.ndarray, " joint"]) -> State | None:
+    def without(self, u: int, targets: Mask, needed: Mask) -> State | None:
         """One cascade, and one commit if a target is left."""
         N, t = len(self.members), self.threshold
-        s, gone, who, Q = np.empty(N), np.empty(N, np.bool_), np.empty(N, np.int64), np.empty((N, N))
-        at, target = int(np.searchsorted(self.members, u)), targets[self.members]
-        verdict, count = cascade(self.M, self.squares, self.is_x, at, target, t.square, t.guard, s, gone, Q, who)
+        s, gone, who, Q = np.empty(N), np.zeros(N, np.bool_), np.empty(N, np.int64), np.empty((N, N))
+        at, target, stop = int(np.searchsorted(self.members, u)), targets[self.members], needed[self.members]
+        parts = self.M, self.squares, self.is_x
+        verdict, count = cascade(*parts, at, target, stop, t.square, t.guard, s, gone, Q, who, 0)
         if verdict == AMBIGUOUS:
             raise Ambiguous
         if verdict == FELL:
             return None
         return self._smaller(commit(self.M, s, self.is_x, self.members, gone, Q, who, count))
 
-    def advance(
-        self, order: Members, start: int, targets: Bool[np.ndarray, " joint"]
-    ) -> tuple[int, State, State | None]:
+    def advance(self, order: Members, start: int, targets: Mask, needed: Mask) -> tuple[int, State, State | None]:
         """All trials in one compiled run; where an inverse cannot tell, a `SafeState` goes on."""
-        limits = self.threshold.square, self.threshold.guard
-        found = advance(self.M, self.squares, self.is_x, self.members, order, start, targets, *limits)
+        limits = self.threshold.square, self.threshold.guard, PENDING
+        found = advance(self.M, self.squares, self.is_x, self.members, order, start, targets, needed, *limits)
         verdict, position, state = found[0], found[1], self._smaller(found[2:6])
         if verdict == AMBIGUOUS:
-            return safe(state).advance(order, position, targets)
+            return safe(state).advance(order, position, targets, needed)
         return position, state, self._smaller(found[6:10]) if verdict == SPLIT else None
 
 
-def try_without(state: State, u: int, targets: Bool[np.ndarray, " joint"]) -> State | None:
+def try_without(state: State, u: int, targets: Mask, needed: Mask | None = None) -> State | None:
     """`state.without`, decided by triangular factors where the state cannot tell."""
+    needed = np.zeros_like(targets) if needed is None else needed
     try:
-        return state.without(u, targets)
+        return state.without(u, targets, needed)
     except Ambiguous:
-        return safe(state).without(u, targets)
+        return safe(state).without(u, targets, needed)
 
 
 def safe(state: State, backend: str | None = None) -> SafeState:
@@ -380,7 +393,7 @@ def make_state(pair: Pair, members: Members, square: float, backend: str | None 
 # ---------------------------------------------------------------- searches
 
 
-def mask(size: int, members: Any) -> Bool[np.ndarray, " joint"]:
+def mask(size: int, members: Any) -> Mask:
     """True at the given joint indices."""
     out = np.zeros(size, bool)
     out[members] = True
@@ -389,25 +402,29 @@ def mask(size: int, members: Any) -> Bool[np.ndarray, " joint"]:
 
 def smallest(state: State, v: int, order: Members) -> Members:
     """Algorithm min_match: the v-minimal match that trying the neurons in this order leaves."""
-    return state.advance(order, 0, mask(len(state.pair.gram), v))[1].members
+    alone = mask(len(state.pair.gram), v)
+    return state.advance(order, 0, alone, alone.copy())[1].members
 
 
 def smallest_of_each(state: State, targets: Members, order: Members) -> dict[int, Members]:
     """The same for every target in one ordered pass: targets share their trials until one trial parts them.
 
-    Gives exactly what separate passes give, since a trial's answer for v does not depend on the other targets.
+    Gives exactly what separate passes give, since a trial's answer for v does not depend on the other targets. What a
+    set of targets is known to need, each part of it needs too.
     """
     size = len(state.pair.gram)
     found: dict[int, Members] = {}
-    waiting = [(state, 0, mask(size, targets))]
+    waiting = [(state, 0, mask(size, targets), np.zeros(size, bool))]
     while waiting:
-        state, start, wanted = waiting.pop()
-        position, state, smaller = state.advance(order, start, wanted)
+        state, start, wanted, needed = waiting.pop()
+        needed = needed | wanted if wanted.sum() == 1 else needed
+        position, state, smaller = state.advance(order, start, wanted, needed)
         if smaller is None:
             found |= {int(v): state.members for v in np.flatnonzero(wanted)}
             continue
         inside = wanted & mask(size, smaller.members)
-        waiting += [(state, position + 1, wanted & ~inside), (smaller, position + 1, inside)]
+        waiting.append((state, position + 1, wanted & ~inside, needed | mask(size, order[position])))
+        waiting.append((smaller, position + 1, inside, needed.copy()))
     return found
 
 
