@@ -4,7 +4,6 @@ import ast
 import copy
 import re
 
-import nbformat
 from nbformat import NotebookNode
 
 from helpers import pages
@@ -30,21 +29,6 @@ def student_version(notebook: NotebookNode) -> NotebookNode:
     return student
 
 
-def solutions_version(notebook: NotebookNode) -> NotebookNode:
-    """The exercises with their solutions and checks, and what these cells import: nothing else of the page."""
-    page, inside, kept = copy.deepcopy(notebook), False, []
-    for cell in page.cells:
-        if cell.cell_type == "markdown":
-            cell.source, inside = only_exercises(cell.source, inside)
-        elif not (inside or {SOLUTION, "check", "parameters"} & set(pages.tags(cell))):
-            cell.source = imports_and_functions(cell.source)
-        if cell.source.strip():
-            kept.append(cell)
-    head = nbformat.v4.new_markdown_cell(f"# Solutions: {pages.title(notebook)}", id="solutions")
-    page.cells = [head, *kept]
-    return page
-
-
 def without_solutions(text: str, inside: bool) -> tuple[str, bool]:
     """Markdown without `{solution}` blocks and what stands between the start and end markers.
 
@@ -54,14 +38,6 @@ def without_solutions(text: str, inside: bool) -> tuple[str, bool]:
     for part, is_solution in _parts(text, inside):
         kept += [] if is_solution else [part]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip(), _ends_inside(text, inside)
-
-
-def only_exercises(text: str, inside: bool) -> tuple[str, bool]:
-    """Markdown with the exercises and solutions only; `inside` as in `without_solutions`."""
-    spans = [b for b in pages.directives(text) if b.name.startswith(("exercise", SOLUTION))]
-    lines = text.splitlines()
-    kept = ["\n".join(lines[b.start : b.stop]) for b in spans]
-    return (text if inside else "\n\n".join(kept)), _ends_inside(text, inside)
 
 
 def _markers(text: str) -> list[pages.Block]:

@@ -28,11 +28,10 @@ def checks(label: str) -> Callable[[Check], Check]:
     return register
 
 
-def check(label: str, answer: object) -> bool:
-    """Print "✓" and the label, or a hint; True if the answer is right. An unknown label is `BadInput`."""
+def check(label: str, answer: object) -> None:
+    """Print "✓" and the label, or a hint. An unknown label is `BadInput`."""
     hint = hint_for(label, answer)
     print(f"✓ {label}: right" if hint is None else f"✗ {label}: {hint}")
-    return hint is None
 
 
 def hint_for(label: str, answer: object) -> str | None:

@@ -92,6 +92,19 @@ def title(notebook: NotebookNode) -> str:
     return next((h[1] for text in markdown(notebook) if (h := re.search(r"^# +(.+?) *$", text, re.M))), "")
 
 
+def parameters(notebook: NotebookNode) -> dict[str, object]:
+    """Names and values of the parameters cell; none where there is no such cell."""
+    assigned = [
+        (target.id, ast.literal_eval(node.value))
+        for cell in code(notebook, "parameters")
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+    return dict(assigned)
+
+
 @dataclass
 class Exercise:
     """An exercise of a page: its text, whether it has a solution, and the expression its check takes, if any."""

@@ -1,0 +1,224 @@
+"""The lecture, one HTML file that needs no network: its statements, exercises and figures come from the chapters.
+
+`book/slides/deck.yml` lists the slides. A slide quotes a `statement`, `proof`, `exercise` or `figure` by its label, has
+`text` of its own (Markdown, with `{glue:text}` for numbers), or both; and a `title`, `minutes` and a speaker's `note`.
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from nbformat import NotebookNode
+
+from helpers import pages, plain
+from helpers.errors import BadInput, unknown
+from helpers.files import ROOT, atomic
+from helpers.publish import PAGES, fill, mathjax_root
+from helpers.statements import KINDS
+
+FOLDER = ROOT / "book" / "slides"
+CONTENT = ("statement", "proof", "exercise", "figure", "text")
+KEYS = (*CONTENT, "title", "minutes", "note")
+STILL = re.compile(r'<img class="still" src="(data:image/png;base64,[^"]+)"')
+
+Deck = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The notebooks that slides quote, and where their executed pages lie."""
+
+    books: dict[str, NotebookNode]
+    executed: Path = PAGES
+    missing: list[str] = field(default_factory=list)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What each label is called."""
+        return plain.names_of(list(self.books.values()))
+
+    def block(self, label: str, kinds: Sequence[str]) -> tuple[str, pages.Block]:
+        """The page and the directive with this label; BadInput if there is none."""
+        blocks = {b.label: (name, b) for name, book in self.books.items() for b in pages.named(book, kinds)}
+        if label not in blocks:
+            raise unknown("label on a slide", label, blocks)
+        return blocks[label]
+
+    def proof(self, label: str) -> tuple[str, pages.Block]:
+        """The page and the proof that follows the statement with this label."""
+        name, _ = self.block(label, tuple(KINDS))
+        blocks = pages.named(self.books[name], [*KINDS, "prf:proof"])
+        after = next(i for i, b in enumerate(blocks) if b.label == label) + 1
+        if after == len(blocks) or blocks[after].name != "prf:proof":
+            raise BadInput(f"a slide asks for the proof of {label}, which has none")
+        return name, blocks[after]
+
+    def cell(self, figure: str) -> tuple[str, int]:
+        """The page and the position of the cell that draws a figure."""
+        places = {
+            cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or moving(cell.source): (name, position)
+            for name, book in self.books.items()
+            for position, cell in enumerate(pages.code(book))
+        }
+        places.pop(None, None)
+        if figure not in places:
+            raise unknown("figure on a slide", figure, places)
+        return places[figure]
+
+    def context(self, name: str) -> plain.Context:
+        """How the words of a page become plain: with its numbers, if it was executed."""
+        page = self.page(name)
+        return plain.Context(self.names, {} if page is None else plain.values_of(page))
+
+    @cached_property
+    def everything(self) -> plain.Context:
+        """The numbers of all executed pages, as `page::key`."""
+        pages_run = {name: page for name in self.books if (page := self.page(name)) is not None}
+        values = {f"{name}::{k}": v for name, page in pages_run.items() for k, v in plain.values_of(page).items()}
+        return plain.Context(self.names, values)
+
+    def page(self, name: str) -> NotebookNode | None:
+        """The executed page of a notebook, if it is there."""
+        path = self.executed / f"{name}.ipynb"
+        return nbformat.read(path, as_version=4) if path.exists() else None
+
+
+def moving(source: str) -> str | None:
+    """The name that a cell gives its interactive figure."""
+    found = re.search(r'figures\.interactive\(\s*\w+,\s*"([\w-]+)"', source)
+    return found[1] if found else None
+
+
+def sources(folder: Path = pages.NOTEBOOKS) -> Sources:
+    """All notebooks, by name."""
+    return Sources({path.stem: pages.load(path) for path in pages.sources(folder)})
+
+
+def deck(path: Path = FOLDER / "deck.yml") -> Deck:
+    """The list of slides; BadInput for an unknown key or a slide without content."""
+    slides: Deck = yaml.safe_load(path.read_text())
+    for number, slide in enumerate(slides, 1):
+        for key in slide:
+            if key not in KEYS:
+                raise unknown(f"key on slide {number}", key, KEYS)
+        if not set(slide) & set(CONTENT):
+            raise BadInput(f"slide {number} is empty: expected one of {', '.join(CONTENT)}")
+    return slides
+
+
+def minutes(slides: Deck) -> int:
+    """How long the lecture takes: the sum of the slides' minutes, 2 where none is given."""
+    return sum(slide.get("minutes", 2) for slide in slides)
+
+
+def write_slides(
+    folder: Path, slides: Sequence[dict[str, Any]] | None = None, given: Sources | None = None
+) -> list[str]:
+    """Write index.html into `folder`; returns the figures it lacks because their pages were not executed."""
+    slides, given = (deck() if slides is None else slides), given or sources()
+    sections = [section(number, slide, given) for number, slide in enumerate(slides, 1)]
+    text = (FOLDER / "slides.html").read_text()
+    parts = {
+        "title": html.escape(str(slides[0].get("title", "Slides"))),
+        "css": (FOLDER / "slides.css").read_text(),
+        "js": (FOLDER / "slides.js").read_text(),
+        "mathjax": (mathjax_root() / "tex-svg.js").read_text(),
+        "slides": "\n".join(sections),
+    }
+    for key, value in parts.items():
+        text = text.replace(f"<!-- {key} -->", value)
+    with atomic(folder / "index.html") as scratch:
+        scratch.write_text(text)
+    return given.missing
+
+
+def section(number: int, slide: dict[str, Any], given: Sources) -> str:
+    """One slide as HTML."""
+    title, body = content(slide, given)
+    kind = next(key for key in CONTENT if key in slide) if number > 1 else "cover"
+    heading = "h1" if number == 1 else "h2"
+    note = f'<aside class="note">{rendered(slide["note"])}</aside>' if "note" in slide else ""
+    return (
+        f'<section class="slide {kind}" id="s{number}" aria-label="Slide {number}">'
+        f'<{heading}>{inline(title)}</{heading}><div class="body">{body}</div>{note}</section>'
+    )
+
+
+def content(slide: dict[str, Any], given: Sources) -> tuple[str, str]:
+    """The heading and the HTML of a slide's body, drawn from the pages it quotes."""
+    words = rendered(plain.roles(slide.get("text", ""), given.everything))
+    if "figure" in slide:
+        return slide.get("title", ""), picture(slide["figure"], given) + words
+    kinds = {"statement": tuple(KINDS), "exercise": ("exercise", "exercise-start"), "proof": ()}
+    for key, names in kinds.items():
+        if key in slide:
+            page, block = given.proof(slide[key]) if key == "proof" else given.block(slide[key], names)
+            words_of = pages.parameters(given.books[page])
+            quoted = rendered(plain.plain(fill(block.body, words_of), given.context(page)))
+            return slide.get("title") or heading_of(key, slide[key], given), f'<div class="{key}">{quoted}</div>{words}'
+    return slide.get("title", ""), words
+
+
+def heading_of(key: str, label: str, given: Sources) -> str:
+    """ "Lemma: Union of matches"; "Proof: Union of matches"."""
+    kind, _, title = given.names[label].partition(" (")
+    return f"{'Proof' if key == 'proof' else kind}: {title.removesuffix(')')}"
+
+
+def picture(name: str, given: Sources) -> str:
+    """A figure of an executed page, its alt text kept; a note in its place if the page was not executed."""
+    page, position = given.cell(name)
+    cell = pages.code(given.books[page])[position]
+    executed = given.page(page)
+    source = None if executed is None else image_of(executed, cell.source)
+    alt = html.escape(fill(alt_of(cell), pages.parameters(given.books[page])), quote=True)
+    if source is None:
+        given.missing.append(name)
+        return f'<p class="absent">The figure “{name}” appears after <code>make book</code>. {alt}</p>'
+    return f'<figure><img src="{source}" alt="{alt}"></figure>'
+
+
+def alt_of(cell: NotebookNode) -> str:
+    """The alt text of a figure: from the cell's metadata, or from the call that makes a moving one."""
+    text = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+    found = re.search(r'alt = \(?\s*f?"([^"]+)"', cell.source)
+    return text or (found[1] if found else "")
+
+
+def image_of(executed: NotebookNode, source: str) -> str | None:
+    """The picture that a cell left in the executed page: a PNG, or the still of an interactive figure."""
+    for output in (o for cell in pages.code(executed) if cell.source == source for o in cell.outputs):
+        data = output.get("data", {})
+        if "image/png" in data:
+            return "data:image/png;base64," + data["image/png"].replace("\n", "")
+        if still := STILL.search(data.get("text/html", "")):
+            return still[1]
+    return None
+
+
+def _markdown() -> MarkdownIt:
+    """CommonMark with tables and dollar math, which MathJax reads as \\( \\) and \\[ \\]."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+    def math(text: str, options: dict[str, Any]) -> str:
+        return html.escape(rf"\[{text}\]" if options["display_mode"] else rf"\({text}\)")
+
+    return parser.use(dollarmath_plugin, renderer=math, double_inline=True)
+
+
+def rendered(text: str) -> str:
+    """Markdown as HTML."""
+    return str(_markdown().render(text))
+
+
+def inline(text: str) -> str:
+    """A line of Markdown as HTML, without a paragraph around it."""
+    return str(_markdown().renderInline(text))

@@ -1,0 +1,300 @@
+"""The course: solutions are cut out, both versions run, the folder is whole or absent, the slides need no network."""
+
+import ast
+import re
+import textwrap
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+
+from helpers import course, pages, plain, slides
+from helpers.cutting import emptied, stub, student_version
+from helpers.errors import BadInput
+
+PAGE = r'''
+    # %% [markdown]
+    # # A small page
+    #
+    # Time {{reading}} to read. See {prf:ref}`lem-double`, {cite}`nobody`, [next](other.ipynb) and {glue:text}`two:.1f`.
+    #
+    # :::{prf:lemma} Doubling
+    # :label: lem-double
+    # Twice $x$ is $2x$.
+    # :::
+    #
+    # :::{prf:proof}
+    # Add $x$ to itself.
+    # :::
+
+    # %% tags=["hide-input"]
+    from myst_nb import glue
+
+    from helpers.exercises import CHECKS, check, expect_close
+
+    # %% tags=["remove-cell"]
+    CHECKS["ex-double"] = lambda double: expect_close(double(3), 6, "3 becomes 6")
+    glue("two", 2.0, display=False)
+
+    # %% mystnb={"image": {"alt": "A line through two points."}, "figure": {"name": "fig-line", "caption": "A line."}}
+    import matplotlib.pyplot as plt
+
+    plt.plot([1, 2]);
+
+    # %% [markdown]
+    # ## Exercises
+    #
+    # :::{exercise} Double
+    # :label: ex-double
+    # Write `double(x)`.
+    # :::
+    #
+    # :::{solution-start} ex-double
+    # :class: dropdown
+    # Add it to itself, says the solution.
+    # :::
+
+    # %% tags=["solution"]
+    import math
+
+    secret = 2
+
+
+    def double(x):
+        """Twice x."""
+        return secret * x + 0 * math.pi
+
+    # %% [markdown]
+    # Between the markers.
+
+    # %%
+    double(4)
+
+    # %% [markdown]
+    # :::{solution-end}
+    # :::
+    #
+    # After the markers.
+
+    # %% tags=["check"]
+    check("ex-double", double)
+
+    # %% [markdown]
+    # :::{exercise} Halve
+    # :label: ex-halve
+    # Predict.
+    # :::
+    #
+    # ::::{solution} ex-halve
+    # :class: dropdown
+    # :::{note}
+    # The half of it.
+    # :::
+    # ::::
+    #
+    # The end.
+'''
+
+
+@pytest.fixture
+def book():
+    small = jupytext.reads(textwrap.dedent(PAGE).lstrip(), fmt="py:percent")
+    small.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return small
+
+
+@pytest.fixture
+def executed(book, tmp_path):
+    """The page, run and put where executed pages lie."""
+    place = tmp_path / "pages" / "small.ipynb"
+    place.parent.mkdir()
+    papermill.execute_notebook(book, str(place), progress_bar=False, cwd=str(pages.ROOT))
+    page = nbformat.read(place, as_version=4)
+    page.metadata["samerep"] = {"reading": "1 minutes", "seconds": 2.0}
+    nbformat.write(page, place)
+    return place.parent
+
+
+def text(notebook):
+    return "\n".join(cell.source for cell in notebook.cells)
+
+
+def test_student_version_keeps_everything_but_the_solutions(book):
+    before = text(book)
+    student = text(student_version(book))
+    for gone in ("solution", "secret", "Between", "double(4)", "half of it"):
+        assert gone not in student
+    for kept in (
+        "import math",
+        "def double(x):",
+        '"""Twice x."""',
+        "After the markers.",
+        "The end.",
+        'check("ex-double"',
+    ):
+        assert kept in student
+    assert text(book) == before
+
+
+@pytest.mark.parametrize(
+    ("source", "stubbed"),
+    [
+        ("def f(x): return x", "def f(x):\n    ..."),
+        (
+            "@cache\ndef f(x: int, *, y=1) -> int:\n    '''Doc.'''\n    return x",
+            '@cache\ndef f(x: int, *, y=1) -> int:\n    """Doc."""\n    ...',
+        ),
+        ("answer = 3\nother = 4", "answer = ..."),
+        ("print(3)\nplt.plot(x)", ""),
+        ("from math import pi\nanswer: float = pi", "from math import pi\n\n\nanswer = ..."),
+    ],
+)
+def test_stub(source, stubbed):
+    assert stub(source, {"answer"}) == stubbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "printed"), [("student", "✗ ex-double: your function returns nothing yet"), ("solutions", "✓ ex-double")]
+)
+def test_both_versions_run(book, tmp_path, kind, printed):
+    chapter = course.Chapter("small", book, None)
+    made = course.notebook(chapter, plain.names_of([book]), kind, [chapter])
+    made.cells[1].source = ""
+    done = papermill.execute_notebook(made, str(tmp_path / "out.ipynb"), progress_bar=False, cwd=str(pages.ROOT))
+    said = [o.text for cell in pages.code(done, "check") for o in cell.outputs]
+    assert said[0].startswith(printed)
+
+
+@pytest.mark.parametrize("chapter", course.chapters(), ids=lambda chapter: chapter.name)
+def test_no_line_of_a_solution_is_in_a_students_notebook(chapter):
+    student = course.notebook(chapter, {}, "student", [])
+    given = {line.strip() for line in text(student).splitlines()}
+    for cell in pages.code(chapter.source, "solution"):
+        functions = [n for n in ast.parse(cell.source).body if isinstance(n, ast.FunctionDef)]
+        hollow = "\n".join(ast.unparse(emptied(f)) for f in functions)
+        for line in (line.strip() for line in cell.source.splitlines()):
+            if len(line) > 20 and line not in hollow and not line.startswith(("import", "from", '"""', "def")):
+                assert line not in given
+    for block in pages.named(chapter.source, ["solution", "solution-start"]):
+        assert not {line for line in plain.plain(block.body, plain.Context()).splitlines() if len(line) > 30} & given
+
+
+def test_plain_markdown_has_no_directive_and_no_role(book):
+    context = plain.Context(plain.names_of([book]), {"two": "2.0"}, frozenset())
+    words = "\n".join(plain.plain(cell.source, context) for cell in book.cells if cell.cell_type == "markdown")
+    assert not re.search(r":::|\{\w+\}`", words)
+    assert "See Lemma (Doubling), nobody, next and 2.0." in words
+    assert "> **Lemma (Doubling).**\n>\n> Twice $x$ is $2x$." in words
+    assert "### Exercise: Double" in words
+    assert "…" in plain.roles("{glue:text}`two`", plain.Context())
+
+
+@pytest.mark.parametrize("chapter", course.chapters(), ids=lambda chapter: chapter.name)
+def test_course_notebooks_show_no_directive(chapter):
+    for kind in ("student", "solutions"):
+        made = course.notebook(chapter, {}, kind, [])
+        words = "\n".join(cell.source for cell in made.cells if cell.cell_type == "markdown")
+        assert not (found := re.search(r"^:::.*|\{[\w:]+\}`.*|\{\{\w+\}\}", words, re.M)), found and found[0]
+
+
+def test_a_course_replaces_a_course_and_nothing_else(tmp_path):
+    with course.replaced(tmp_path / "course") as work:
+        (work / "one").touch()
+    with course.replaced(tmp_path / "course") as work:
+        (work / "two").touch()
+    assert {p.name for p in (tmp_path / "course").iterdir()} == {"two", course.MARK}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(BadInput, match="mine holds something else"), course.replaced(tmp_path / "mine"):
+        pass
+    with pytest.raises(RuntimeError), course.replaced(tmp_path / "half") as work:
+        raise RuntimeError
+    assert {p.name for p in tmp_path.iterdir()} == {"course", "mine"}
+
+
+@pytest.mark.slow
+def test_write_course_is_complete(tmp_path):
+    folder = course.write_course(tmp_path / "course")
+    names = {chapter.name for chapter in course.chapters()}
+    for kind in ("student", "solutions"):
+        assert {path.stem for path in (folder / kind).glob("*.ipynb")} == names
+        assert all(nbformat.validate(nbformat.read(p, 4)) is None for p in (folder / kind).glob("*.ipynb"))
+    for name in (
+        "README.md",
+        "requirements.txt",
+        "problems.md",
+        "teaching.md",
+        "slides/index.html",
+        "helpers",
+        "results",
+    ):
+        assert (folder / name).exists()
+    assert "Solution." in (folder / "solutions/problems.md").read_text()
+    assert "Solution." not in (folder / "problems.md").read_text()
+
+
+def given(book, executed):
+    return slides.Sources({"small": book}, executed)
+
+
+DECK = [
+    {"title": "A lecture", "text": "Said with $x^2$ and {glue:text}`small::two:.2f`."},
+    {"statement": "lem-double", "minutes": 3, "note": "Slowly."},
+    {"proof": "lem-double"},
+    {"figure": "fig-line", "title": "A line", "text": "See."},
+    {"exercise": "ex-double"},
+]
+
+
+@pytest.mark.slow
+def test_slides_are_one_file_from_the_same_sources(book, executed, tmp_path):
+    assert slides.write_slides(tmp_path, DECK, given(book, executed)) == []
+    page = (tmp_path / "index.html").read_text()
+    own = page[: page.rindex("<script>")]
+    for part in (
+        "Lemma: Doubling",
+        r"\(2x\)",
+        "Proof: Doubling",
+        "data:image/png;base64,",
+        "Said with",
+        "2.00",
+    ):
+        assert part in own
+    assert 'alt="A line through two points."' in own
+    assert "Add it to itself, says" not in own
+    assert not re.search(r'(?:src|href)="(?!data:)', own)
+    assert not re.search(r"https?://", own)
+
+
+def test_a_figure_of_a_page_that_never_ran_is_reported(book, tmp_path):
+    assert slides.write_slides(tmp_path, DECK, given(book, tmp_path)) == ["fig-line"]
+    assert "make book" in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("slide", "message"),
+    [
+        ({"statement": "lem-duoble"}, "did you mean 'lem-double'"),
+        ({"figure": "fig-lime"}, "did you mean 'fig-line'"),
+        ({"exercise": "ex-doubel"}, "did you mean 'ex-double'"),
+    ],
+)
+def test_unknown_labels_on_slides_are_refused(book, tmp_path, slide, message):
+    with pytest.raises(BadInput, match=message):
+        slides.write_slides(tmp_path, [slide], given(book, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("- titel: x", "did you mean 'title'"), ("- title: x", "slide 1 is empty")]
+)
+def test_bad_decks_are_refused(tmp_path, text, message):
+    (tmp_path / "deck.yml").write_text(text)
+    with pytest.raises(BadInput, match=message):
+        slides.deck(tmp_path / "deck.yml")
+
+
+def test_the_lecture_fits_into_a_lecture_and_quotes_only_what_is_there(tmp_path):
+    assert 40 <= slides.minutes(slides.deck()) <= 50
+    slides.write_slides(tmp_path)
