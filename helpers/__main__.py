@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from helpers import course as teaching
 from helpers import datasets, publish, studies, training
 from helpers.errors import BadInput, unknown
 
@@ -112,6 +113,14 @@ def pairs() -> None:
     """Bring the ipynb half of every notebook, and _toc.yml, in line with their sources."""
     for path in publish.write_pairs():
         click.echo(path)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path), default="course")
+def course(folder: Path) -> None:
+    """Write student notebooks, solutions, slides and what they need into FOLDER. Example: course ~/teaching/spring"""
+    for line in teaching.write_course(folder):
+        click.echo(line)
 
 
 def main() -> None:

@@ -78,10 +78,10 @@ def page_of(name: str, executed: Path = PAGES) -> NotebookNode | None:
     return nbformat.read(path, as_version=4) if path.exists() else None
 
 
-def write_course(folder: Path) -> Path:
+def write_course(folder: Path) -> list[str]:
     """Write the course; it appears whole or not at all, and replaces nothing but an older course.
 
-    Raises BadInput if `folder` holds something else.
+    Returns what to tell the teacher, line by line. Raises BadInput if `folder` holds something else.
     """
     with replaced(folder) as work:
         found = chapters()
@@ -93,9 +93,10 @@ def write_course(folder: Path) -> Path:
         (work / "problems.md").write_text(problems(found, names, "student"))
         (work / "solutions" / "problems.md").write_text(problems(found, names, "solutions"))
         (work / "README.md").write_text(README + "\n".join(row(chapter) for chapter in found) + "\n")
-        slides.write_slides(work / "slides")
+        missing = slides.write_slides(work / "slides")
         _copy_what_it_needs(work)
-    return folder
+    absent = f"The slides lack {len(missing)} figures: run make book first, then make course again." if missing else ""
+    return [line for line in (f"The course: {folder}/README.md", absent) if line]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from helpers import pages, plain
 from helpers.errors import BadInput, unknown
 from helpers.files import ROOT, atomic
-from helpers.publish import PAGES, fill, mathjax_root
+from helpers.publish import PAGES, computed_pages, fill, mathjax_root, prepared
 from helpers.statements import KINDS
 
 FOLDER = ROOT / "book" / "slides"
@@ -98,8 +98,11 @@ def moving(source: str) -> str | None:
 
 
 def sources(folder: Path = pages.NOTEBOOKS) -> Sources:
-    """All notebooks, by name."""
-    return Sources({path.stem: pages.load(path) for path in pages.sources(folder)})
+    """All pages, by name: a notebook that makes several is there once for each line of the grid."""
+    books = {path.stem: pages.load(path) for path in pages.sources(folder)}
+    books = {name: book for name, book in books.items() if "{{" not in pages.title(book)}
+    several = [page for page in computed_pages() if page.name not in books]
+    return Sources(books | {page.name: prepared(page, page.values("published")) for page in several})
 
 
 def deck(path: Path = FOLDER / "deck.yml") -> Deck:
