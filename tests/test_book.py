@@ -1,0 +1,187 @@
+"""The built book: strict, whole, offline, and right in a browser. Slow: it runs what is stale and builds the HTML."""
+
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from functools import partial
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urldefrag, urljoin
+
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from joblib import Parallel, delayed
+
+from helpers import publish
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
+
+PAGES = publish.computed_pages()
+DOCUMENTS = [page.document for part in publish.grid() for page in part.pages]
+REPOSITORY = "https://github.com/same-representation/book"
+MATHEMATICS = "[...document.querySelectorAll('.math')].filter(n => !n.querySelector('mjx-container')).length"
+BROKEN_MATHEMATICS = "document.querySelectorAll('mjx-merror, [data-mjx-error]').length"
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """The folder of the built book."""
+    return publish.build_book().parent
+
+
+@pytest.fixture(scope="session")
+def site(html: Path) -> Iterator[str]:
+    """The book behind a server on this machine, as readers get it."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            return
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(html)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+
+
+class Links(HTMLParser):
+    """Every address a page names, and every id it defines."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.addresses: list[tuple[str, str]] = []
+        self.ids: set[str] = set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src") and value:
+                self.addresses.append((tag, value))
+            if name in ("id", "name") and value:
+                self.ids.add(value)
+
+
+@pytest.fixture(scope="session")
+def links(html: Path) -> dict[str, Links]:
+    return {document: Links(html / f"{document}.html") for document in DOCUMENTS}
+
+
+# ---------------------------------------------------------------- the executed notebooks
+
+
+def test_smoke_tier_runs_every_notebook(tmp_path):
+    """Once for each notebook whose smoke parameters differ from those of its published pages."""
+    small = {page.notebook: page for page in PAGES if page.smoke}
+    runs = (delayed(publish.run_page)(page, "smoke", tmp_path / f"{page.name}.ipynb") for page in small.values())
+    for path in Parallel(n_jobs=2)(runs):
+        assert publish.unfinished(nbformat.read(path, as_version=4)) is None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_has_run_to_its_end_and_is_fresh(html, page):
+    notebook = nbformat.read(publish.PAGES / f"{page.name}.ipynb", as_version=4)
+    assert publish.unfinished(notebook) is None
+    assert publish.is_fresh(page)
+    assert "{{" not in "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def test_a_second_build_does_nothing(html):
+    before = (html / "index.html").stat().st_mtime_ns
+    assert publish.run_pages(PAGES, "published") == []
+    publish.build_book()
+    assert (html / "index.html").stat().st_mtime_ns == before
+
+
+# ---------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_inside_the_book_resolve(html, links, document):
+    for tag, address in links[document].addresses:
+        if re.match(r"(https?|data|mailto|javascript):|#$|//", address):
+            continue
+        path, fragment = urldefrag(urljoin(f"/{document}.html", address))
+        target = html / path.lstrip("/")
+        assert target.exists(), f"{document}: <{tag}> leads to {address}"
+        name = path.removeprefix("/").removesuffix(".html")
+        if fragment and name in links:
+            assert fragment in links[name].ids, f"{document}: no id {fragment} in {name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_nothing_is_loaded_from_elsewhere(links, document):
+    loaded = [a for tag, a in links[document].addresses if tag in ("script", "img", "link", "iframe", "source")]
+    outside = [a for a in loaded if re.match(r"(https?:)?//", a) and not a.startswith(REPOSITORY)]
+    assert outside == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_launch_and_source_links_are_files_of_the_repository(links, page):
+    outward = [a for _, a in links[page.document].addresses if a.startswith("http")]
+    launch = [a for a in outward if "colab." in a or "mybinder" in a]
+    assert len(launch) == 2
+    for address in launch:
+        found = re.search(r"notebooks(/|%2F)([\w-]+)\.ipynb", address)
+        assert found, address
+        assert (publish.NOTEBOOKS / f"{found[2]}.ipynb").exists()
+    assert not [a for a in outward if "book/pages" in a]
+
+
+# ---------------------------------------------------------------- in the browser
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Open a page of the book; a console error or a request that leaves this machine fails the test."""
+    trouble: list[str] = []
+    contexts = []
+
+    def note(request) -> None:
+        if not request.url.startswith((site, "data:", "blob:")):
+            trouble.append(f"request to {request.url}")
+
+    def open_page(document: str, width: int = 1280, scheme: str = "light"):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: trouble.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("request", note)
+        page.goto(f"{site}/{document}.html", wait_until="load")
+        page.wait_for_function(f"{MATHEMATICS} === 0", timeout=30_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [t for t in trouble if "GPU stall" not in t and "WebGL" not in t] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_page_in_the_browser(visit, document):
+    """Mathematics typeset, pictures loaded, console empty, no request outside, accessible, narrow without scrolling."""
+    page = visit(document)
+    assert page.evaluate(BROKEN_MATHEMATICS) == 0
+    assert page.evaluate("[...document.images].filter(i => !i.complete || i.naturalWidth === 0).map(i => i.src)") == []
+    assert page.evaluate("[...document.images].filter(i => !i.alt && !i.closest('a')).map(i => i.src)") == []
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.set_viewport_size({"width": 390, "height": 800})
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 390, f"{document} is {wide} px wide on a screen of 390"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[:3])
+def test_dark_mode_is_accessible_too(visit, document):
+    page = visit(document)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'; document.documentElement.dataset.mode = 'dark'")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_search_finds_a_word(visit):
+    page = visit("search")
+    page.goto(page.url + "?q=union")
+    page.wait_for_selector("#search-results li", timeout=20_000)
+    assert page.locator("#search-results li a").count() > 0
