@@ -1,0 +1,48 @@
+"""Layers to benchmark on: families with many critical ε, with all neurons matched, and recorded geometry."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from helpers.errors import BadInput
+from helpers.files import ROOT
+from helpers.numerics import activations_with
+from helpers.subspaces import Gram
+
+Block = Float[np.ndarray, "neurons samples"]
+RECORDED = ROOT / "results" / "cifar10-vgg16_bn-w0.25-short10" / "grams" / "relu5_2.npz"  # 128 neurons a network
+
+
+def mixed(neurons: int, samples: int, seed: int = 0) -> tuple[Block, Block]:
+    """ReLU layers that mix a quarter as many shared features, each neuron with its own share of noise.
+
+    Like a real layer it has cliffs, a wide range of critical ε and some neurons that match nothing.
+    """
+    rng = np.random.default_rng(seed)
+    features = np.maximum(rng.standard_normal((max(2, neurons // 4), samples)), 0)
+    return _side(features, neurons, rng), _side(features, neurons, rng)
+
+
+def _side(features: Block, neurons: int, rng: np.random.Generator) -> Block:
+    weights = rng.standard_normal((neurons, len(features))) / np.sqrt(len(features))
+    noise = 10 ** rng.uniform(-2, 0, (neurons, 1)) * rng.standard_normal((neurons, features.shape[1]))
+    return np.maximum(weights @ features + noise + rng.uniform(-0.2, 1.5, (neurons, 1)), 0)
+
+
+def fully_matched(neurons: int, samples: int, seed: int = 0) -> tuple[Block, Block]:
+    """Every neuron matched at ε = 0.3: mixtures of half as many shared features, a tenth of noise. The hard case."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((max(2, neurons // 2), samples))
+    weights = [rng.standard_normal((neurons, len(features))) / np.sqrt(len(features)) for _ in "xy"]
+    x, y = (w @ features + 0.1 * rng.standard_normal((neurons, samples)) for w in weights)
+    return x, y
+
+
+def recorded(samples: int, path: Path = RECORDED, seed: int = 0) -> tuple[Block, Block]:
+    """Activations with the geometry of a recorded layer of two trained networks."""
+    if not path.exists():
+        raise BadInput(f"{path.name} is not there: expected the recorded studies under results/")
+    gram = Gram.load(path).networks([0, 1])
+    z = activations_with(gram.gram, samples, np.random.default_rng(seed))
+    return z[: gram.sizes[0]], z[gram.sizes[0] :]

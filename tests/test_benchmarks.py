@@ -1,0 +1,114 @@
+"""The benchmark itself: it measures, checks equal sets, says what is an estimate, and writes whole files."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import compiling, layers, machine, run
+from helpers.errors import BadInput
+from helpers.matching import Match, critical_epsilons, maximum_match
+
+TINY = run.Sizes(300, (4, 8), (4, 8, 16), (4, 8), (4, 8), (8,), recorded=False)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    patch = pytest.MonkeyPatch()
+    patch.setattr(compiling, "first_calls", lambda cache: [2.0, 0.1, 3.0, 0.2])
+    patch.setattr(run, "streaming", lambda n: {"neurons": n})
+    yield run.measure(TINY)
+    patch.undo()
+
+
+def test_every_table_is_measured(tables):
+    assert tables["maximum match, ten ε"]["equal sets"].all()
+    for name in ("maximum match, ten ε", "one minimal match", "all minimal matches"):
+        frame = tables[name]
+        assert (frame["engine"] > 0).all()
+        np.testing.assert_allclose(frame["ratio"], frame["published"] / frame["engine"])
+    assert tables["targets"].empty
+
+
+def test_estimates_are_called_estimates(tables):
+    one = tables["one minimal match"].set_index("n")
+    assert one["published is"].to_dict() == {4: "measured", 8: "measured", 16: "estimate"}
+    assert one["equal sets"].to_dict() == {4: True, 8: True, 16: None}
+    assert tables["all minimal matches"]["published is"].str.startswith("estimate").all()
+    every = tables["all minimal matches"].set_index("n")
+    np.testing.assert_allclose(every["published"], one["published"] * every["matched"])
+
+
+def test_power_laws_are_continued():
+    frame = pd.DataFrame({"layer": "mixed", "n": [2, 4, 8, 16], "published": [1.0, 4.0, 32.0, np.nan]})
+    assert run.extrapolated(frame, "published")["published"].iloc[-1] == pytest.approx(256)
+
+
+def test_growth_takes_measured_sizes_only():
+    frame = pd.DataFrame(
+        {"layer": "mixed", "n": [2, 4, 8], "engine": [1.0, 4.0, 32.0], "published": [1.0, 16.0, 1e9]}
+    ).assign(**{"published is": ["measured", "measured", "estimate"]})
+    powers = run.growth({"t": frame}).set_index("what")["power of n"]
+    assert powers.to_dict() == pytest.approx({"engine": 3.0, "published": 4.0})
+
+
+def test_targets_are_met_or_not():
+    frames = {name: pd.DataFrame({"n": [n], column: [goal * 1.1]}) for name, n, column, goal in run.TARGETS}
+    assert run.goals(frames)["met"].tolist() == [True, True, True, False]
+
+
+def test_different_sets_are_an_error():
+    kept = np.array([0, 2]), np.array([1])
+    run.check_equal(Match(np.array([0, 2]), np.array([1])), kept, "here")
+    with pytest.raises(BadInput, match="here: the engine and the published algorithm found different sets"):
+        run.check_equal(Match(np.array([0]), np.array([1])), kept, "here")
+    with pytest.raises(BadInput, match="different sets"):
+        run.check_equal(Match(np.array([0]), np.array([1])), None, "here")
+
+
+def test_the_file_is_plain_json_without_names_of_machines(tables, tmp_path):
+    run.write(tables, TINY, tmp_path / "b.json")
+    text = (tmp_path / "b.json").read_text()
+    record = json.loads(text)
+    assert record["machine"]["threads"] == 1
+    assert record["tables"]["one minimal match"][2]["published is"] == "estimate"
+    assert str(tmp_path) not in text
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+
+
+def test_layers_are_what_they_say():
+    x, y = layers.fully_matched(24, 500)
+    assert len(maximum_match(x, y, run.EPSILON)) == 48
+    critical = np.concatenate(critical_epsilons(*layers.mixed(48, 1000)))
+    assert len(np.unique(critical.round(3))) > 10
+    assert 0 < np.mean(critical <= run.EPSILON) < 0.9
+    with pytest.raises(BadInput, match=r"none\.npz is not there"):
+        layers.recorded(300, path=layers.RECORDED.with_name("none.npz"))
+
+
+def test_a_recorded_layer_keeps_its_critical_epsilons():
+    gram = layers.Gram.load(layers.RECORDED).networks([0, 1])
+    found, expected = critical_epsilons(*layers.recorded(400)), critical_epsilons(gram.pair(0, 1))
+    np.testing.assert_allclose(np.concatenate(found), np.concatenate(expected), atol=1e-6)
+
+
+def test_clock_and_memory():
+    result, seconds = machine.clock(lambda: sum(range(200_000)), 2)
+    assert result == sum(range(200_000))
+    assert 0 < seconds < 1
+    assert 8e6 <= run.peak_memory(lambda: np.zeros(10**6)) < 9e6
+
+
+def test_numpy_only_puts_the_default_back(monkeypatch):
+    monkeypatch.setenv("SAMEREP_BACKEND", "numba")
+    with machine.numpy_only():
+        assert run.peeling.chosen_backend() == "numpy"
+    assert run.peeling.chosen_backend() == "numba"
+
+
+def test_help_has_an_example():
+    shown = CliRunner().invoke(run.main, ["--help"])
+    assert shown.exit_code == 0
+    assert "python -m benchmarks.run" in shown.output
