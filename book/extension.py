@@ -38,9 +38,9 @@ def relink(buttons: list[dict[str, Any]], old: str, new: str) -> None:
 
 
 def first(script: Any, seen: set[str]) -> bool:
-    """Whether this script's file has not been named before."""
-    name = str(getattr(script, "filename", script))
-    if name in seen and name != "None":
+    """Whether this script, by its file or its text, has not been named before."""
+    key = str(getattr(script, "filename", script) or script.attributes.get("body"))
+    if key in seen:
         return False
-    seen.add(name)
+    seen.add(key)
     return True

@@ -47,7 +47,7 @@ MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
 
 
 class LocalKernel(AsyncKernelManager):
-    """A kernel spoken to through files, not ports: nothing else on the machine can listen, and no port is taken twice."""
+    """A kernel spoken to through files, not ports: nobody else can listen, and no port is taken twice."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"transport": "ipc"})
@@ -272,7 +272,7 @@ def _provenance_cells(page: Page, values: dict[str, Any]) -> list[NotebookNode]:
 def finish(notebook: NotebookNode, page: Page, tier: str, seconds: float) -> None:
     """Measured times into the text; nothing random left in the file; the hash of all it depends on."""
     words = sum(len(cell.source.split()) for cell in notebook.cells)
-    times = {"reading": f"{max(1, round(words / WORDS_A_MINUTE))} minutes", "running": f"{max(1, round(seconds))} s"}
+    times = {"reading": minutes(words / WORDS_A_MINUTE), "running": f"{max(1, round(seconds))} s"}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = fill(cell.source, times)
@@ -289,6 +289,12 @@ def finish(notebook: NotebookNode, page: Page, tier: str, seconds: float) -> Non
         "seconds": round(seconds, 1),
         "reading": times["reading"],
     }
+
+
+def minutes(number: float) -> str:
+    """ "1 minute", "7 minutes"; never less than one."""
+    whole = max(1, round(number))
+    return f"{whole} minute{'s' * (whole > 1)}"
 
 
 @cache

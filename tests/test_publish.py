@@ -115,7 +115,9 @@ def test_every_notebook_is_in_the_grid():
 def test_launch_links_lead_to_the_template():
     from book import extension
 
-    buttons = [{"buttons": [{"url": "https://x/blob/main/book/pages/a.ipynb"}, {"url": "../_sources/book/pages/a.ipynb"}]}]
+    buttons = [
+        {"buttons": [{"url": "https://x/blob/main/book/pages/a.ipynb"}, {"url": "../_sources/book/pages/a.ipynb"}]}
+    ]
     extension.relink(buttons, "book/pages/a", "notebooks/tiny")
     assert [b["url"] for b in buttons[0]["buttons"]] == [
         "https://x/blob/main/notebooks/tiny.ipynb",
