@@ -202,7 +202,7 @@ def plot_critical(critical: pd.DataFrame, title: str = "") -> Figure:
     ax.set_yticks(rows, found["layer"])
     ax.set(xlabel="critical ε (bar: middle half of the neurons)", xlim=(0, 1.1), title=title)
     ax.set_ylim(len(found) - 0.4, -1.6)
-    ax.legend(loc="lower left", fontsize="small", frameon=True)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize="small")
     return figure
 
 
