@@ -271,10 +271,14 @@ def box(ax: Axes, at: float, height: float, name: str, distance: float | None, c
 
 
 def pair_rows(r: Distances, pairs: Sequence[Set], epsilon: float, titles: Sequence[str]) -> Figure:
-    """Several pairs side by side."""
+    """Several pairs side by side, up to three in a row."""
     width = max(len(values) for values in r.sides.values())
-    figure, axes = plt.subplots(1, len(pairs), figsize=(0.78 * width * len(pairs), 1.9), squeeze=False)
-    for ax, pair, title in zip(axes[0], pairs, titles, strict=True):
+    columns = min(len(pairs), 3) if len(pairs) != 4 else 2
+    rows = -(-len(pairs) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(0.78 * width * columns, 1.9 * rows), squeeze=False)
+    for ax in axes.flat[len(pairs) :]:
+        ax.axis("off")
+    for ax, pair, title in zip(axes.flat, pairs, titles, strict=False):
         pair_row(ax, r, pair, epsilon, title)
     return figure
 

@@ -76,6 +76,65 @@ def expect_close(found: Any, right: Any, hint: str, tolerance: float = 1e-6) -> 
     expect(np.allclose(found, right, rtol=0, atol=tolerance), hint)
 
 
+# ---------------------------------------------------------------- chapters 1 to 3, and the worked example
+
+
+@checks("ex-conv-rows")
+def _channels_as_rows(answer: Callable[[np.ndarray], np.ndarray]) -> None:
+    output = np.arange(2 * 3 * 2 * 2, dtype=float).reshape(2, 3, 2, 2)
+    found = np.asarray(answer(output))
+    expect(found.shape == (3, 8), f"for (2, 3, 2, 2) your answer has shape {found.shape}, expected (3, 8)")
+    mine = [set(output[:, c].ravel()) for c in range(3)]
+    mixed = "a row mixes several channels: bring the channel axis to the front before you reshape"
+    expect([set(row) for row in found] == mine, mixed)
+    expect_close(found[1], output[:, 1].ravel(), "each row has the right numbers in another order: image after image")
+
+
+@checks("ex-relative-distance")
+def _relative_distance(answer: Callable[[np.ndarray, np.ndarray], float]) -> None:
+    basis = np.array([[3.0, 2, 0], [3, 4, 1]])
+    found = answer(np.array([0.0, 0, 2]), basis)
+    expect(not np.isclose(found, 12 / 7), "divide by the length of z: a neuron twice as large is no farther away")
+    expect(not np.isclose(found, 36 / 49), "that is the square: take the root")
+    expect_close(found, 6 / 7, "for z = (0, 0, 2) and the plane of (3, 2, 0) and (3, 4, 1) expect 6/7")
+    expect_close(answer(basis[0] - basis[1], basis), 0, "a vector in the span is at distance 0")
+
+
+@checks("ex-is-match")
+def _is_match(answer: Callable[..., bool]) -> None:
+    x, y = np.eye(3), np.array([[3.0, 2, 0], [3, 4, 1]])
+    expect(answer(x, y, [0, 1], [0, 1], 0.43), "(x1 x2 | y1 y2) is a match at ε = 0.43")
+    expect(not answer(x, y, [0, 1], [0, 1], 0.42), "(x1 x2 | y1 y2) is no match at ε = 0.42: x2 is too far")
+    expect(not answer(x, y, [0], [0, 1], 0.6), "(x1 | y1 y2) is no match at ε = 0.6: look at the neurons of Y, too")
+    group = "(x1 | y1) is no match at ε = 0.3: the distance is to the span of the group, not of the whole layer"
+    expect(not answer(x, y, [0], [0], 0.3), group)
+    expect(answer(x, 5 * x, [2], [2], 0.0), "a neuron and 5 times itself are an exact match")
+
+
+@checks("ex-max-match")
+def _maximum_match(answer: Callable[..., tuple[list[int], list[int]]]) -> None:
+    x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
+    y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])
+    once = "one pass is not enough: who was near may be far once others have left"
+    for epsilon, right, hint in (
+        (0.5, ([0, 1, 3], [0, 1, 2]), "at ε = 0.5 the worked example keeps x1 x2 x4 | y1 y2 y3"),
+        (0.4, ([3], [2]), once),
+        (0.0, ([3], [2]), "x4 | y3 is an exact match: allow 1e-9 for rounding"),
+    ):
+        X, Y = (sorted(int(i) for i in group) for group in answer(x, y, epsilon))
+        expect(right == (X, Y), hint)
+
+
+@checks("ex-first-epsilon")
+def _first_epsilon(answer: Callable[..., float]) -> None:
+    x, y = np.eye(3), np.array([[3.0, 2, 0], [3, 4, 1]])
+    found = answer(x, y)
+    whole = "that is a distance to the whole other layer; in a match every neuron is near the other group"
+    expect(not np.isclose(found, 0) and not np.isclose(found, 2 / 7), whole)
+    expect_close(found, 3 / 7, "for the axes and (3, 2, 0), (3, 4, 1) expect 3/7")
+    expect_close(answer(x, x[:2]), 0, "a layer and a part of itself match exactly")
+
+
 # ---------------------------------------------------------------- chapter 7, numerics
 
 

@@ -10,10 +10,34 @@ import pytest
 
 from helpers import pages
 from helpers.cutting import SOLUTION, emptied, imports_and_functions, names_in, names_set, stub, student_version
+from helpers.definitions import relative_distance
 from helpers.errors import BadInput
 from helpers.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
+from helpers.matching import critical_epsilons, maximum_match
 
 WRONG: dict[str, list[object]] = {
+    "ex-conv-rows": [
+        lambda output: output.reshape(output.shape[1], -1),  # cut at the wrong places
+        lambda output: output.transpose(2, 3, 0, 1).reshape(-1, output.shape[1]).T,  # position before image
+        lambda output: output.reshape(len(output), -1),
+    ],
+    "ex-relative-distance": [
+        lambda z, basis: relative_distance(z, basis) * np.linalg.norm(z),
+        lambda z, basis: relative_distance(z, basis) ** 2,
+        lambda z, basis: relative_distance(z, basis[:1]),
+    ],
+    "ex-is-match": [
+        lambda x, y, X, Y, e: all(relative_distance(x[i], y[Y]) <= e + 1e-9 for i in X),  # one direction only
+        lambda x, y, X, Y, e: whole_layers(x, y, X, Y, e + 1e-9),
+    ],
+    "ex-max-match": [
+        lambda x, y, e: one_pass(x, y, e + 1e-9),
+        lambda x, y, e: maximum_match(x, y, 0.0).key if e == 0 else one_pass(x, y, e),
+    ],
+    "ex-first-epsilon": [
+        lambda x, y: max(np.concatenate(critical_epsilons(x, y))),
+        lambda x, y: min(relative_distance(z, y) for z in x),  # to the whole layer
+    ],
     "ex-distance-from-gram": [
         lambda gram, target, basis, ridge: plain_ridge(gram, target, basis, ridge),  # neurons not scaled
         lambda gram, target, basis, ridge: plain_ridge(unit(gram), target, basis, ridge),  # the square
@@ -25,6 +49,18 @@ WRONG: dict[str, list[object]] = {
         lambda n, bias: n,
     ],
 }
+
+
+def whole_layers(x, y, X, Y, epsilon):
+    """Measures to the whole layer instead of the group."""
+    near_x = all(relative_distance(x[i], y) <= epsilon for i in X)
+    return near_x and all(relative_distance(y[j], x) <= epsilon for j in Y)
+
+
+def one_pass(x, y, epsilon):
+    """Deletes once and does not look again."""
+    X = [i for i in range(len(x)) if relative_distance(x[i], y) <= epsilon]
+    return X, [j for j in range(len(y)) if relative_distance(y[j], x[X]) <= epsilon]
 
 
 def unit(gram):

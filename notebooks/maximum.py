@@ -1,0 +1,566 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The maximum match
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** why two layers have one largest match, how to find it, and how a single pass finds it for every ε
+# at once.
+#
+# **You need first** [ε-approximate matches](matches.ipynb).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# Two layers have many matches. We want one number that says how much they have in common. The number needs a match
+# that is singled out by more than our taste, and there is one: a match that contains all others.
+
+# %% tags=["parameters"]
+network = "vgg16_bn"
+layer = "relu1_1"
+deep_layer = "relu5_1"
+seeds = [0, 1]
+epsilon = 0.4
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+
+from helpers import drawings, figures, studies
+from helpers.definitions import Distances, all_matches, is_match, name, neurons
+from helpers.exercises import check
+from helpers.matching import critical_epsilons, maximum_match
+
+figures.style()
+
+# %% [markdown]
+# The small example of this chapter is the [worked example](worked_example.ipynb): four neurons of network A and three
+# of network B on four images. $r$ gives the distance of a neuron to the other side of a pair of groups.
+
+# %%
+x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
+y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])
+r = Distances(x, y)
+everyone = neurons(x, y)
+
+# %% [markdown]
+# ## The union of matches is a match
+#
+# Put two matches together, neuron by neuron. Can it go wrong? Each neuron was near the span of its own group's other
+# side. In the union this other side has only grown, and a larger span is never farther away.
+#
+# :::{prf:lemma} Union of matches
+# :label: lem-union
+# If $(X_i, Y_i)$, $i \in I$, are ε-matches, then so is $\bigl(\bigcup_i X_i, \bigcup_i Y_i\bigr)$.
+# :::
+#
+# :::{prf:proof}
+# Let $x \in \bigcup_i X_i$, say $x \in X_j$. By {prf:ref}`lem-monotone-distance` and because $(X_j, Y_j)$ is an
+# ε-match,
+#
+# $$r\Bigl(x, \bigcup_i Y_i\Bigr) \le r(x, Y_j) \le \varepsilon .$$
+#
+# For $y \in \bigcup_i Y_i$ exchange the sides.
+# :::
+#
+# Compare the numbers below: in the union, every distance is at most what it was in its part.
+
+# %%
+first, second = frozenset({("x", 0), ("y", 0)}), frozenset({("x", 1), ("y", 1)})
+parts = [first, second, first | second]
+reach = max(r.worst(first), r.worst(second))
+assert all(is_match(r, pair, reach) for pair in parts)
+
+# %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, the match x2 with y2 at distance 0.620, and their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at \u03b5 = 0.62 and their union. Every distance has become smaller.", "name": "fig-union"}}
+drawings.pair_rows(r, parts, reach, ["one match", "another", "their union"])
+plt.show()
+
+# %% [markdown]
+# Matches are closed under union, then. They are *not* closed under intersection (the first exercise), and this
+# asymmetry shapes the whole theory: there is one largest match, but there can be many smallest ones.
+#
+# :::{prf:theorem} The maximum match
+# :label: thm-maximum
+# For every $\varepsilon \in [0, 1)$ there is exactly one ε-match $(X^*, Y^*)$ that contains every ε-match. It is the
+# union of all of them.
+# :::
+#
+# :::{prf:proof}
+# There are finitely many ε-matches, and at least one, the empty pair. By {prf:ref}`lem-union` their union is an
+# ε-match, and it contains them all. If two matches contain every match, each contains the other, so they are equal.
+# :::
+#
+# :::{prf:definition} Maximum match
+# :label: def-maximum
+# The pair $M(\varepsilon) = (X^*, Y^*)$ of {prf:ref}`thm-maximum` is the *maximum ε-match* of $\mathcal X$ and
+# $\mathcal Y$. We write $v \in M(\varepsilon)$ for $v \in X^* \cup Y^*$.
+# :::
+#
+# On seven neurons we can take the theorem at its word: list all $2^7$ pairs of groups, keep the matches, unite them.
+# The engine of this book finds the same groups without the list.
+
+# %% tags=["shows-thm-maximum", "shows-def-maximum"]
+matches = all_matches(x, y, epsilon=0.6)
+union = frozenset().union(*matches)
+found = maximum_match(x, y, epsilon=0.6)
+assert union == {("x", i) for i in found.x.tolist()} | {("y", j) for j in found.y.tolist()}
+glue("count", len(matches), display=False)
+glue("largest", name(union), display=False)
+
+# %% [markdown]
+# At ε = 0.6 there are {glue:text}`count` matches, the empty one included, and their union is {glue:text}`largest:s`.
+#
+# ## One number
+#
+# :::{prf:definition} Maximum matching similarity
+# :label: def-similarity
+#
+# $$s(\varepsilon) = \frac{|X^*| + |Y^*|}{|\mathcal X| + |\mathcal Y|} \in [0, 1] .$$
+# :::
+#
+# It is the share of all neurons, of both networks, that take part in something the networks have in common up to ε.
+# Two checks should accompany any measure, and this one passes both. A layer without dead neurons against itself, in
+# another order and scale, has $s(\varepsilon) = 1$ for every ε. Two layers that are orthogonal to each other have
+# $s(\varepsilon) = 0$ for every ε. Dead neurons count in the denominator and never in the numerator, so a layer with
+# dead neurons does not reach 1 even against itself.
+
+# %% tags=["shows-def-similarity"]
+cases = {
+    "A against its shuffled, rescaled self": (x, 3 * x[::-1]),
+    "A's first two neurons against B's last": (x[:2], y[2:]),
+    "A against B": (x, y),
+}
+sizes = [0.0, 0.3, 0.6, 0.9]
+similarity = {e: [maximum_match(a, b, e).similarity(len(a), len(b)) for a, b in cases.values()] for e in sizes}
+table = pd.DataFrame({"layers": cases.keys()} | {f"s({e})": values for e, values in similarity.items()})
+figures.table(table)
+
+# %% [markdown]
+# The rows of the table never fall from left to right.
+#
+# :::{prf:lemma} The maximum match grows with ε
+# :label: lem-monotone
+# If $\varepsilon \le \varepsilon'$, then $M(\varepsilon) \subseteq M(\varepsilon')$, and $s(\varepsilon) \le
+# s(\varepsilon')$.
+# :::
+#
+# :::{prf:proof}
+# An ε-match is an ε′-match, since distances that are at most ε are at most ε′. So $M(\varepsilon)$ is one of the
+# ε′-matches that $M(\varepsilon')$ contains.
+# :::
+#
+# By enumeration on the worked example, at four values of ε: each maximum match lies inside the next.
+
+# %% tags=["shows-lem-monotone"]
+unions = [frozenset().union(*all_matches(x, y, e)) for e in sizes]
+assert all(a <= b for a, b in zip(unions, unions[1:], strict=False))
+figures.table(pd.DataFrame({"ε": sizes, "maximum match": [name(u) for u in unions]}))
+
+# %% [markdown]
+# ## Finding it: delete what is too far
+#
+# Nobody can list all pairs of groups of two layers with 512 neurons each. Fortunately there is a way down from the
+# top. Start with all neurons. A neuron that is too far from the whole other side is too far from every part of it,
+# so it is in no match: delete it. Now the other side has become smaller, and other neurons may be too far from what
+# is left. Repeat.
+#
+# :::{prf:algorithm} Deletion
+# :label: alg-max
+# **Input** $\mathcal X$, $\mathcal Y$, $\varepsilon$.
+#
+# 1. $(X, Y) \leftarrow (\mathcal X, \mathcal Y)$.
+# 2. $F \leftarrow \{x \in X : r(x, Y) > \varepsilon\} \cup \{y \in Y : r(y, X) > \varepsilon\}$.
+# 3. If $F = \emptyset$, return $(X, Y)$. Otherwise delete the neurons of $F$ from $(X, Y)$ and go to 2.
+# :::
+#
+# In code, a pair of groups is one set of named neurons, and the algorithm is a loop of two lines. It keeps the pairs
+# on the way, for the picture; the last one is the answer. The `1e-9` forgives rounding.
+
+# %% tags=["shows-alg-max"]
+def deletion_rounds(r, pair, epsilon):
+    """Delete all neurons that are too far, until none is: the pairs on the way, the last one the maximum match."""
+    rounds = [pair]
+    while far := {v for v in rounds[-1] if r(v, rounds[-1]) > epsilon + 1e-9}:
+        rounds.append(rounds[-1] - far)
+    return rounds
+
+
+rounds = deletion_rounds(r, everyone, epsilon)
+
+# %% [markdown]
+# Watch the cascade, row by row, at ε = {{epsilon}}. First $x_2$ and $x_3$ are too far. Without them $y_1$ and
+# $y_2$ lose what they stood on. Without those, $x_1$, which was near at first, has nobody left. One pair remains.
+
+# %% tags=["hide-input", "shows-thm-max-correct"] mystnb={"image": {"alt": "Four diagrams of the seven neurons, read row by row. In the first x2 and x3 are dashed, too far. In the second y1 and y2 are. In the third x1 is, at distance 1. In the last only x4 and y3 remain, both at distance 0."}, "figure": {"caption": "The rounds of the deletion algorithm. Dashed neurons are too far and leave before the next round.", "name": "fig-rounds"}}
+titles = [f"round {k + 1}" for k in range(len(rounds) - 1)] + ["the maximum match"]
+drawings.pair_rows(r, rounds, epsilon, titles)
+plt.show()
+
+# %% [markdown]
+# :::{prf:theorem} Deletion is correct
+# :label: thm-max-correct
+# {prf:ref}`alg-max` stops after at most $|\mathcal X| + |\mathcal Y| + 1$ rounds and returns the maximum match. The
+# same holds if each round deletes any non-empty part of $F$, for instance one neuron, chosen in any way.
+# :::
+#
+# :::{prf:proof}
+# Every round but the last deletes a neuron, so there are at most $|\mathcal X| + |\mathcal Y|$ before it. When it
+# stops, $F = \emptyset$, and this says that $(X, Y)$ is an ε-match.
+#
+# It remains to show that no neuron of $M(\varepsilon)$ is ever deleted. At the start $M(\varepsilon) \subseteq
+# (\mathcal X, \mathcal Y)$. Suppose that $M(\varepsilon) = (X^*, Y^*) \subseteq (X, Y)$ before some round, and let
+# $x \in X^*$. Then $r(x, Y) \le r(x, Y^*) \le \varepsilon$ by {prf:ref}`lem-monotone-distance`, because $Y^*
+# \subseteq Y$. So $x \notin F$; likewise for $y \in Y^*$. Hence $M(\varepsilon) \subseteq (X, Y)$ after the round,
+# too. The match returned contains the maximum match, so it is the maximum match.
+# :::
+#
+# The proof uses one property of the distance only: that it does not shrink when the other side does. Drop it, and
+# everything on this page falls. This is no idle remark. A popular way to compute a distance to nearly dependent
+# vectors is to discard directions below a threshold, and the distance so computed is not monotone: adding a neuron
+# can move *another* direction below the threshold. [Numerics](numerics.ipynb) shows how it breaks, and what to use
+# instead.
+
+# %% [markdown]
+# ## A real layer
+#
+# The two lines above work on real networks. Two copies of a network were trained on CIFAR-10 from two seeds. Their
+# layer was recorded as a Gram matrix, and `representatives` turns it into two small arrays with the same inner
+# products: by {prf:ref}`prp-invariance`, these have the same distances as the millions of samples behind them.
+
+# %%
+study = studies.Study("cifar10", network, 0.25, tuple(seeds), "short", 10)
+recorded = studies.run(study, progress=False)
+pair = recorded.gram(layer).pair(0, 1)
+real_x, real_y = drawings.representatives(pair)
+real_r, real_everyone = Distances(real_x, real_y), neurons(real_x, real_y)
+
+# %%
+paper = list(studies.EPSILONS)
+loop = [deletion_rounds(real_r, real_everyone, e) for e in paper]
+counts = {
+    "ε": paper,
+    "rounds that delete": [len(rounds) - 1 for rounds in loop],
+    "neurons matched": [len(rounds[-1]) for rounds in loop],
+    "s(ε)": [len(rounds[-1]) / (pair.n_x + pair.n_y) for rounds in loop],
+}
+assert counts["neurons matched"] == [len(maximum_match(pair, e)) for e in paper]
+glue("real-samples", f"{pair.samples:,}".replace(",", " "), display=False)
+glue("real-neurons", pair.n_x, display=False)
+figures.table(pd.DataFrame(counts))
+
+# %% [markdown]
+# This is the layer {{layer}} of {{network}}, with {glue:text}`real-neurons` neurons in each network and
+# {glue:text}`real-samples:s` samples, at the values of ε that the authors' code uses. The engine agrees with the
+# loop at each of them.
+#
+# The table shows a weakness of asking ε by ε. Between two columns anything may have happened, and for every new ε the
+# work starts again.
+#
+# ## Every ε at once: the peel
+#
+# By {prf:ref}`lem-monotone` a neuron that has entered the maximum match stays. So each neuron has one number: the ε
+# at which it enters.
+#
+# :::{prf:definition} Critical ε
+# :label: def-critical
+# The *critical ε* of a neuron $v$ is
+#
+# $$\varepsilon_v = \min\{\varepsilon \ge 0 : v \in M(\varepsilon)\},$$
+#
+# and $\infty$ if there is no such $\varepsilon < 1$.
+# :::
+#
+# The minimum exists. Call $\operatorname{worst}(S) = \max_{u \in S} r(u, S)$ the smallest ε at which a pair $S$ is a
+# match; there are finitely many pairs. This gives a second way to read the number, and it needs no algorithm:
+#
+# :::{prf:proposition} Critical ε is a bottleneck
+# :label: prp-bottleneck
+# $\varepsilon_v$ is the smallest $\operatorname{worst}(S)$ of all pairs $S$ that contain $v$ (and $\infty$ if that
+# is not below 1).
+# :::
+#
+# :::{prf:proof}
+# By {prf:ref}`thm-maximum`, $v \in M(\varepsilon)$ holds exactly when some ε-match contains $v$, that is, when some
+# $S \ni v$ has $\operatorname{worst}(S) \le \varepsilon$. The smallest such $\varepsilon$ is the smallest
+# $\operatorname{worst}(S)$.
+# :::
+#
+# So the critical ε of a neuron is the best price at which it finds company in the other network, where the price of a
+# company is set by its worst member.
+#
+# :::{prf:algorithm} Peel
+# :label: alg-peel
+# **Input** $\mathcal X$, $\mathcal Y$.
+#
+# 1. $S \leftarrow (\mathcal X, \mathcal Y)$ and $c \leftarrow \infty$.
+# 2. While $S$ is not empty: let $v$ be a neuron of $S$ with the largest $r(v, S)$; set $c \leftarrow \min(c, r(v,
+#    S))$ and $\varepsilon_v \leftarrow c$; delete $v$ from $S$.
+# 3. Replace every $\varepsilon_v \ge 1$ by $\infty$. Return all $\varepsilon_v$.
+# :::
+
+# %% tags=["shows-alg-peel"]
+def peel(r, pair):
+    """Delete the farthest neuron again and again: who leaves, at which distance, with which critical ε."""
+    steps, lowest = [], np.inf
+    while pair:
+        v = max(sorted(pair), key=lambda u: r(u, pair))
+        lowest = min(lowest, r(v, pair))
+        steps.append((v, r(v, pair), lowest))
+        pair = pair - {v}
+    return steps
+
+
+steps = peel(r, everyone)
+
+# %% [markdown]
+# Move the slider through the steps. The bar with stripes is the farthest neuron; it leaves next. Its critical ε, the
+# red diamond, is the lowest of these largest distances so far (the dotted line). Watch what happens after $x_2$ has
+# left: $y_2$ jumps up, above the line. It leaves with the critical ε of the line all the same. It was near only as
+# long as $x_2$ was there.
+
+# %% tags=["hide-input", "shows-thm-peel"]
+alt = (
+    "Bars: the distance of each of the seven neurons to what is left of the other side, at each step of the peel. x3 "
+    "leaves at 6/7, x2 at 3/7; then y2, x1 and y1 leave at distances above 3/7, still with critical ε 3/7; x4 and y3 "
+    "leave last, with critical ε 0."
+)
+still = drawings.peel_still(r, steps, [0, 1, 2])
+figures.interactive(drawings.peel_figure(r, steps), "fig-peel", alt, still)
+
+# %% tags=["hide-input"]
+order = pd.DataFrame(steps, columns=["leaves", "at distance", "critical_epsilon"])
+figures.table(order.assign(leaves=[drawings.label(v) for v in order["leaves"]]))
+
+# %% [markdown]
+# :::{prf:theorem} One peel gives every ε
+# :label: thm-peel
+# {prf:ref}`alg-peel` returns the critical ε of every neuron, however ties are broken. So for every $\varepsilon \in
+# [0, 1)$
+#
+# $$M(\varepsilon) = \{v : \varepsilon_v \le \varepsilon\} .$$
+# :::
+#
+# :::{prf:proof}
+# Let $v_1, \dots, v_N$ be the neurons in the order in which they leave, $S_k = \{v_k, \dots, v_N\}$ the pair from
+# which $v_k$ leaves, $m_k = r(v_k, S_k) = \operatorname{worst}(S_k)$, and $c_k = \min(m_1, \dots, m_k)$ the number
+# that $v_k$ gets. Fix $\varepsilon < 1$, and let $K$ be the first index with $m_K \le \varepsilon$ ($K = N + 1$ and
+# $S_K = \emptyset$ if there is none).
+#
+# *$S_K$ is an ε-match*, because its largest distance is $m_K \le \varepsilon$. So $S_K \subseteq M(\varepsilon)$.
+#
+# *$M(\varepsilon) \subseteq S_K$.* We show $M(\varepsilon) \subseteq S_k$ for $k = 1, \dots, K$ by induction. It
+# holds for $k = 1$. Let it hold for some $k < K$. If $v_k$ were in $M(\varepsilon)$, then by
+# {prf:ref}`lem-monotone-distance` $m_k = r(v_k, S_k) \le r(v_k, M(\varepsilon)) \le \varepsilon$, against the choice
+# of $K$. So $v_k \notin M(\varepsilon)$, and $M(\varepsilon) \subseteq S_k \setminus \{v_k\} = S_{k+1}$.
+#
+# Hence $M(\varepsilon) = S_K = \{v_k : k \ge K\}$. And $k \ge K$ holds exactly when one of $m_1, \dots, m_k$ is at
+# most ε, that is, when $c_k \le \varepsilon$. So $v_k \in M(\varepsilon)$ if and only if $c_k \le \varepsilon$, for
+# every ε in $[0, 1)$: $c_k$ is the critical ε of $v_k$, if it is below 1.
+# :::
+#
+# Why the *running minimum*, and not the distance at which the neuron left? The last neuron on its side always leaves
+# at distance 1, yet it may belong to an exact match. What counts is whether the pair was a match at some moment
+# while the neuron was in it.
+#
+# Readers who know graphs have met this before: deleting the vertex of smallest degree again and again gives the
+# *core number* of every vertex {cite}`seidman1983network`, for the same reason. A vertex's degree cannot grow when
+# others leave; a neuron's distance cannot shrink.
+#
+# A peel of $N$ neurons has $N$ steps. Solving all least-squares problems afresh in each would be slow. The engine
+# keeps one factorisation per side and updates it at each deletion, so the whole peel costs about as much as a few
+# single solutions. How, and what it saves, is in [The algorithms](algorithms.ipynb).
+#
+# ## The curve is a count
+#
+# {prf:ref}`thm-peel` says that $s(\varepsilon)$ is the share of neurons whose critical ε is at most ε. The whole
+# curve is their distribution function, and one number per neuron stores it. Here are both for the real layer: on the
+# left each neuron at its critical ε, on the right the curve that counts them. See that the steps on the right lie at
+# the heights of the pins on the left.
+
+# %% tags=["hide-input", "shows-def-critical"] mystnb={"image": {"alt": "Left: pins at the critical \u03b5 of the neurons of both networks, sorted, from 0.28 up. Right: the similarity as a step curve that rises from 0 at the smallest critical \u03b5 to 1."}, "figure": {"caption": "Critical \u03b5 of every neuron of {{layer}} and the similarity curve that follows from them.", "name": "fig-critical"}}
+critical = critical_epsilons(pair)
+drawings.critical_figure(critical)
+plt.show()
+
+# %% [markdown]
+# The peel that found them, with the page's own ten lines. Near the end of the slider distances go up and the line
+# stays: a tightly knit group falls apart, and all its members carry the ε at which the group was whole.
+
+# %% tags=["hide-input"]
+real_steps = peel(real_r, real_everyone)
+alt = (
+    "The peel of the real layer, a bar per neuron of both networks. The largest bar leaves at each step; the running "
+    "minimum falls in steps to the smallest critical ε, and late in the peel the remaining bars rise above it."
+)
+still = drawings.peel_still(real_r, real_steps, [0, len(real_steps) // 2, len(real_steps) - 3])
+figures.interactive(drawings.peel_figure(real_r, real_steps), "fig-peel-real", alt, still)
+
+# %% tags=["remove-cell"]
+own = {v: c for v, _, c in real_steps}
+engine = {(side, i): c for side, values in zip("xy", critical, strict=True) for i, c in enumerate(values)}
+gap = max(abs(own[v] - c) for v, c in engine.items() if np.isfinite(c))
+glue("peel-gap", float(gap), display=False)
+glue("first", float(min(map(np.min, critical))), display=False)
+
+# %% [markdown]
+# The engine's critical ε differ from these by at most {glue:text}`peel-gap:.0e`. Nothing matches below
+# ε = {glue:text}`first:.3f`.
+#
+# A layer deep in the same network looks different. Many neurons share *one* critical ε, and the curve is a cliff.
+# See how wide the flat part on the left is.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: pins of the neurons of a deep layer; most of both networks stand at exactly the same height. Right: the similarity curve is 0, then jumps to most of its height at one \u03b5."}, "figure": {"caption": "Critical \u03b5 and similarity curve of {{deep_layer}}: a cliff.", "name": "fig-cliff"}}
+deep = critical_epsilons(recorded.gram(deep_layer).pair(0, 1))
+drawings.critical_figure(deep)
+plt.show()
+
+# %% tags=["remove-cell"]
+together = pd.Series(np.round(np.concatenate(deep), 9)).value_counts()
+glue("cliff-size", int(together.iloc[0]), display=False)
+glue("cliff-all", int(together.sum()), display=False)
+at = float(together.index[0])
+glue("cliff-at", at, display=False)
+entered = np.concatenate(deep)
+glue("cliff-below", float((entered < at - 1e-6).mean()), display=False)
+glue("cliff-above", float((entered < at + 0.01).mean()), display=False)
+
+# %% [markdown]
+# {glue:text}`cliff-size` of the {glue:text}`cliff-all` neurons enter together, at ε = {glue:text}`cliff-at:.3f`.
+# Just below, the similarity of this layer is {glue:text}`cliff-below:.2f`; 0.01 above, it is
+# {glue:text}`cliff-above:.2f`. No neuron there has a small company of its own at a lower price. What the networks
+# have in common in this layer they have in common as a whole, or not at all. So a table of similarities at five
+# values of ε can say anything about such a layer, depending on which side of the cliff the five values fall. Look at
+# critical ε instead.
+#
+# ## Exercises
+#
+# :::{exercise} Not closed under intersection
+# :label: ex-intersection
+# *On paper.* Find two exact matches with the same single neuron of A whose intersection is not a match. How many
+# neurons do you need in all?
+# :::
+#
+# :::{solution} ex-intersection
+# :class: dropdown
+# Three. Let $y_1 = x_1$ and $y_2 = 2x_1$. Then $(\{x_1\}, \{y_1\})$ and $(\{x_1\}, \{y_2\})$ are exact matches, and
+# their intersection $(\{x_1\}, \emptyset)$ is not a match, because $r(x_1, \emptyset) = 1$. With two neurons there
+# is only one match that is not empty.
+# :::
+#
+# :::{exercise} The maximum match
+# :label: ex-max-match
+# *In code.* Write `largest(x, y, epsilon)` with nothing but `relative_distance(z, basis)`. It takes two arrays
+# (neurons, samples) and returns two lists of row numbers. Use at most ten lines, and allow `1e-9` for rounding.
+# :::
+#
+# :::{solution-start} ex-max-match
+# :class: dropdown
+# :::
+
+# %% tags=["solution"]
+from helpers.definitions import relative_distance
+
+
+def largest(x, y, epsilon):
+    """The maximum match: delete every neuron that is too far, and look again until none is."""
+    X, Y = list(range(len(x))), list(range(len(y)))
+    while True:
+        near_x = [i for i in X if relative_distance(x[i], y[Y]) <= epsilon + 1e-9]
+        near_y = [j for j in Y if relative_distance(y[j], x[X]) <= epsilon + 1e-9]
+        if (near_x, near_y) == (X, Y):
+            return X, Y
+        X, Y = near_x, near_y
+
+
+# %% [markdown]
+# The loop is the point: one pass would keep neurons whose company has just been deleted.
+#
+# :::{solution-end}
+# :::
+
+# %% tags=["check"]
+check("ex-max-match", largest)
+
+# %% [markdown]
+# :::{exercise} The first match
+# :label: ex-first-epsilon
+# *In code.* Write `first_epsilon(x, y)`, the smallest ε at which anything matches. You may use `critical_epsilons`.
+# :::
+#
+# :::{solution-start} ex-first-epsilon
+# :class: dropdown
+# :::
+
+# %% tags=["solution"]
+def first_epsilon(x, y):
+    """The smallest ε at which the maximum match is not empty."""
+    return min(np.concatenate(critical_epsilons(x, y)))
+
+
+# %% [markdown]
+# :::{solution-end}
+# :::
+
+# %% tags=["check"]
+check("ex-first-epsilon", first_epsilon)
+
+# %% [markdown]
+# :::{exercise} One neuron less
+# :label: ex-one-less
+# *Predict, then run.* Remove one neuron from network A of the real layer: the one that entered the match first.
+# Predict for the other neurons: can a critical ε fall? Which will rise, and by how much? Then run it for each neuron
+# of A in turn. Which removal does the most harm?
+# :::
+#
+# :::{solution-start} ex-one-less
+# :class: dropdown
+# :::
+
+# %% tags=["solution"]
+def harm(i):
+    """Mean rise of the other neurons' critical ε when neuron i of network A is removed."""
+    less = critical_epsilons(np.delete(real_x, i, axis=0), real_y)
+    before = np.concatenate([np.delete(critical[0], i), critical[1]])
+    rise = np.minimum(np.concatenate(less), 1) - np.minimum(before, 1)
+    assert rise.min() > -1e-6
+    return rise.mean()
+
+
+harms = [harm(i) for i in range(len(real_x))]
+removed = pd.DataFrame({"removed": [f"x{i + 1}" for i in range(len(real_x))]})
+figures.table(removed.assign(**{"its own critical ε": critical[0], "mean rise": harms}))
+
+# %% [markdown]
+# None can fall: with fewer neurons every pair that is left has the same distances as before, and there are fewer
+# pairs to choose from ({prf:ref}`prp-bottleneck`). A removal harms those for whose best company the neuron was
+# needed. A neuron that enters late is in nobody's earlier company, so removing it can only touch those that entered
+# with it or later.
+#
+# :::{solution-end}
+# :::
+#
+# :::{exercise} Where the distance is not monotone
+# :label: ex-not-monotone
+# *On paper.* A careless program takes the distance to the *mean direction* of a group instead of its span: $r'(v, W)
+# = r\bigl(z_v, \operatorname{span}\{\sum_{w \in W} z_w\}\bigr)$. Find two matches in this sense whose union is not
+# one. Which line of the proof of {prf:ref}`lem-union` fails?
+# :::
+#
+# :::{solution} ex-not-monotone
+# :class: dropdown
+# Let $x_1 = y_1 = e_1$ and $x_2 = y_2 = e_2$. The pairs (x1 | y1) and (x2 | y2) are exact. In the union the mean
+# direction of either side is $e_1 + e_2$, and all four neurons are at $\sin 45^\circ$ from it. The first inequality
+# of the proof fails: a larger group has come to be farther away. There is then no maximum match to speak of, and
+# what a deletion algorithm returns depends on the order.
+# :::
+#
+# **Next:** [Simple matches](simple.ipynb), the smallest pieces of which every match is made.

@@ -1,0 +1,418 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What a neuron is
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** how a neuron becomes a vector, why two layers are compared by the spans of these vectors, and
+# which changes of a network such a comparison cannot see.
+#
+# **You need first** linear algebra (span, projection, orthogonal matrix) and what a convolutional layer is.
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# Train the same network twice, from two different random starts. Both classify well. Is neuron 7 of layer 3 doing the
+# same thing in both? The question as it stands makes no sense: the numbering of the neurons is an accident of the
+# start. Before we can ask whether two networks have learned the same thing, we must say what a neuron is, and what it
+# would mean for two of them to be the same.
+
+# %% tags=["parameters"]
+network = "vgg16_bn"
+layer = "relu1_1"
+seeds = [0, 1]
+images = 60
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+
+from helpers import datasets, drawings, figures, networks, representations, studies
+from helpers.definitions import relative_distance
+from helpers.exercises import check
+from helpers.subspaces import Gram
+
+figures.style()
+
+# %% [markdown]
+# ## A neuron is what it does to the inputs
+#
+# Here is a layer small enough to follow by hand. It has three neurons, which read two numbers and apply a ReLU.
+# Each row of `weights` is one neuron; each column of `inputs` is one input.
+
+# %% tags=["shows-def-activation"]
+weights = np.array([[1.0, 0.0], [1.0, -1.0], [2.0, -2.0]])
+inputs = np.array([[1.0, 2.0, 0.0, 3.0], [1.0, 0.0, 2.0, 1.0]])
+activations = np.maximum(weights @ inputs, 0)
+columns = [f"input {k + 1}" for k in range(4)]
+neurons = pd.DataFrame(activations, columns=columns)
+neurons.insert(0, "neuron", ["v1", "v2", "v3"])
+figures.table(neurons, digits=0, label="Activations of three neurons on four inputs")
+
+# %% [markdown]
+# Read the table by rows. Neuron v1 answers 1, 2, 0, 3 to the four inputs, and this row is all that the rest of the
+# network ever learns about it. The weights that produced it are invisible from outside, and very different weights can
+# produce the same row. So we forget the weights and keep the row.
+#
+# :::{prf:definition} Activation vector
+# :label: def-activation
+# Let $a_1, \dots, a_d$ be a fixed list of inputs, in a fixed order. The *activation vector* of a neuron $v$ is
+#
+# $$z_v = \bigl(z_v(a_1), \dots, z_v(a_d)\bigr) \in \mathbb{R}^d ,$$
+#
+# where $z_v(a)$ is the output of $v$ on the input $a$. A neuron whose activation vector is zero is *dead*. For a set
+# $V$ of neurons, $z_V = \{z_v : v \in V\}$, and $\operatorname{span} z_V$ is the set of all their linear combinations;
+# $\operatorname{span} z_\emptyset = \{0\}$.
+# :::
+#
+# In code, a layer of $n$ neurons is an array of shape `(neurons, samples)`. Neurons are rows, everywhere in this book.
+# Unless we say otherwise, activations are taken after the ReLU and on test images, as in the paper
+# {cite}`wang2018towards`.
+#
+# Two decisions hide in the definition. The *inputs* are part of it: on other inputs the same neuron is another vector.
+# And their *order* must be the same for both networks, because the $k$-th coordinate of one vector will be compared
+# with the $k$-th coordinate of another.
+#
+# ## What is a sample in a convolutional layer?
+#
+# A channel of a convolutional layer applies one filter at every position of the image. It answers an image not with a
+# number but with a map. The filter is the same at every position, so the channel is *one* neuron that has been asked
+# many questions: one per image and position. We write its maps on all images one after the other into one long vector,
+# so $d = \text{images} \times \text{height} \times \text{width}$.
+#
+# Below, one image of a handwritten digit passes through the first layer of a small untrained network. Each channel
+# has its own random filter. See how each map keeps something of the digit, and each keeps something else.
+
+# %%
+digits = datasets.load("digits")
+small = networks.build("vgg11_bn", width=0.125, channels=1, seed=0)
+batch = next(datasets.batches(digits, images))
+with representations.captured(small, ["relu1_1"]) as outputs:
+    small(batch)
+maps = outputs["relu1_1"].numpy()
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A handwritten digit, and beside it the eight maps that the eight channels of an untrained convolutional layer make of it. Some show its outline, some its inside, some its background."}, "figure": {"caption": "One image and its map in each channel. A channel is one neuron; every pixel of its map is one sample.", "name": "fig-maps"}}
+drawings.feature_maps(digits.images[0, ..., 0], maps[0])
+plt.show()
+
+# %% [markdown]
+# The layer's output has four axes: images, channels, height, width. The channel is the neuron, so it must become the
+# first axis, and the other three together are the samples. The order of the axes matters: `reshape` alone would cut
+# the array at the wrong places and mix channels with images.
+
+# %%
+rows = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
+sizes = {"output of the layer": maps.shape, "neurons × samples": rows.shape}
+figures.table(pd.DataFrame({"array": sizes.keys(), "shape": [str(s) for s in sizes.values()]}))
+
+# %% [markdown]
+# Why not let every position be a neuron of its own? One could. But then the position would have to agree too, and a
+# network that finds the same edge would still be right to find it everywhere. Treating the channel as the neuron
+# follows the paper.
+#
+# ## Why directions
+#
+# A ReLU layer lets us rescale its neurons for free. Multiply all weights (and the bias) that enter a neuron by $c >
+# 0$, and its activation vector is multiplied by $c$, because $\max(ct, 0) = c\max(t, 0)$. Divide the weights that
+# leave it by $c$, and every output of the network is what it was. In the little layer above, v3 is v2 with doubled
+# weights.
+#
+# So the length of an activation vector says nothing about what has been learned. Its direction does. The comparison
+# we build must therefore give the same answer when any neuron is rescaled.
+#
+# ## Why spans
+#
+# Now look from the next layer. Each of its neurons receives a weighted sum of our layer's activations, plus a bias.
+# Over all inputs at once this sum is the vector $\sum_v w_v z_v$: a point of the span. Everything the next layer can
+# read, before bias and nonlinearity, lies in the span of our layer, and every point of the span can be read by some
+# choice of weights.
+#
+# :::{prf:proposition} Equal spans, equal readouts
+# :label: prp-readout
+# Let $\mathcal X$ and $\mathcal Y$ be layers of two networks, on the same inputs. The following are equivalent.
+#
+# 1. $\operatorname{span} z_{\mathcal X} = \operatorname{span} z_{\mathcal Y}$.
+# 2. For all weights $w$ there are weights $w'$ with $\sum_{x} w_x z_x = \sum_{y} w'_y z_y$, and the other way round.
+# :::
+#
+# :::{prf:proof}
+# The span of $z_{\mathcal X}$ is by definition the set of all sums $\sum_x w_x z_x$. So the first half of (2) says
+# $\operatorname{span} z_{\mathcal X} \subseteq \operatorname{span} z_{\mathcal Y}$, and the second half is the other
+# inclusion.
+# :::
+#
+# Here is the proposition at work. Layer B consists of three mixtures of the three (independent) neurons of layer A.
+# No neuron of B is a neuron of A. Yet a readout of A can be copied from B, on every input, to rounding error.
+
+# %% tags=["shows-prp-readout"]
+rng = np.random.default_rng(0)
+layer_a = np.maximum(rng.normal(size=(3, 50)), 0)
+layer_b = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]]) @ layer_a
+readout = np.array([2.0, -1.0, 0.5]) @ layer_a
+copied = np.linalg.lstsq(layer_b.T, readout, rcond=None)[0]
+glue("readout-error", float(np.abs(copied @ layer_b - readout).max()), display=False)
+glue("readout-weights", str(np.round(copied, 2).tolist()), display=False)
+
+# %% [markdown]
+# The weights {glue:text}`readout-weights:s` on B do the work, with a largest error of {glue:text}`readout-error:.0e`.
+# A measure that insisted on pairing single neurons would call these two layers different. For the next layer they are
+# the same.
+#
+# ## How far is a neuron from the other layer?
+#
+# Real layers will not have exactly equal spans. We need a number that says how far a neuron is from what the other
+# layer can express, and that does not change when the neuron is rescaled.
+#
+# :::{prf:definition} Relative distance
+# :label: def-distance
+# For a vector $z \ne 0$ and a linear subspace $S$ of $\mathbb{R}^d$,
+#
+# $$\operatorname{dist}(z, S) = \min_{s \in S} \lVert z - s\rVert , \qquad
+#   r(z, S) = \frac{\operatorname{dist}(z, S)}{\lVert z\rVert} \in [0, 1] .$$
+#
+# For a neuron $v$ and a set $W$ of neurons of the other network, $r(v, W) = r(z_v, \operatorname{span} z_W)$. For a
+# dead neuron $r = \infty$ by convention: it has no direction, so it is near nothing.
+# :::
+#
+# The value is 0 when the other layer expresses the neuron exactly, and 1 when the neuron is orthogonal to all of it;
+# an empty $W$ gives 1. It cannot exceed 1, because $s = 0$ is a candidate for the minimum.
+#
+# ```{note}
+# The paper's inequality $\operatorname{dist}(z, S) \le \varepsilon\lVert z\rVert$ holds for *every* $S$ when $z = 0$:
+# taken literally, dead neurons match everything. We read it as one must, for neurons that do something.
+# ```
+#
+# A distance to a span is a least-squares problem, and NumPy solves it in one line. Below, v1 against the other two
+# neurons of the first table (which share one direction), and against none.
+
+# %% tags=["shows-def-distance"]
+def distance(z, basis):
+    """Distance of z to the span of the rows of `basis`, over the norm of z."""
+    coefficients = np.linalg.lstsq(basis.T, z, rcond=None)[0]
+    return np.linalg.norm(z - coefficients @ basis) / np.linalg.norm(z)
+
+
+v1, v2, v3 = activations
+values = [distance(v1, np.array(basis).reshape(-1, 4)) for basis in ([v2], [v2, v3], [])]
+figures.table(pd.DataFrame({"distance of v1 to": ["{v2}", "{v2, v3}", "∅"], "r": values}))
+
+# %% [markdown]
+# By hand: $z_{v_1} = (1,2,0,3)$ and $z_{v_2} = (0,2,0,2)$. The projection of the first on the second is
+# $\tfrac{10}{8} z_{v_2} = (0, 2.5, 0, 2.5)$, the rest is $(1, -0.5, 0, 0.5)$, and
+# $r = \sqrt{1.5/14}$. Adding v3, twice v2, adds nothing to the span.
+#
+# ## What the distance cannot see
+#
+# A measure of similarity is a decision about which differences do not count. The decisions are made here, once and for
+# all: everything in this book that is computed from relative distances inherits them.
+#
+# :::{prf:proposition} Invariances
+# :label: prp-invariance
+# Let the rows of $X$ and $Y$ be the activation vectors of two layers. All relative distances $r(x, W)$,
+# $W \subseteq \mathcal Y$, and $r(y, V)$, $V \subseteq \mathcal X$, stay the same when
+#
+# 1. the neurons of either layer are **reordered** (the distances move with their neurons);
+# 2. any neurons are **rescaled**, each by its own factor $c_v \neq 0$, negative ones included;
+# 3. both layers are changed to $XQ$ and $YQ$ with **one and the same** matrix $Q$ with $QQ^{\mathsf T} = c\,I$, $c >
+#    0$: the samples are permuted, each repeated $k$ times, or rotated into other coordinates.
+#
+# More generally, they depend on nothing but the joint Gram matrix: the inner products of all neurons of both layers.
+# :::
+#
+# :::{prf:proof}
+# (1) A span does not depend on an order. (2) Rescaling does not change a span, as $c_v \ne 0$; and
+# $\operatorname{dist}(cz, S) = |c|\operatorname{dist}(z, S)$, as $S = cS$, so the quotient by $\lVert cz\rVert =
+# |c|\lVert z\rVert$ stays. The last statement implies (3), because $(zQ)(z'Q)^{\mathsf T} = c\, z z'^{\mathsf T}$:
+# the Gram matrix is multiplied by $c$, which cancels in every quotient. And it holds because
+#
+# $$\operatorname{dist}(z, \operatorname{span} z_W)^2
+#   = \min_{w} \Bigl\lVert z - \sum_{y \in W} w_y z_y \Bigr\rVert^2
+#   = \min_{w} \Bigl( \langle z, z\rangle - 2 \sum_y w_y \langle z, z_y\rangle
+#     + \sum_{y, y'} w_y w_{y'} \langle z_y, z_{y'}\rangle \Bigr)$$
+#
+# contains inner products only.
+# :::
+#
+# The last statement is worth more than it seems. A layer's inner products fit into a small matrix, however many images
+# were used. That is how this book records layers with ten million samples in a few kilobytes, exactly.
+#
+# ## What the distance does see
+#
+# One operation is missing from the list: **mixing** the neurons of a layer, $X \mapsto MX$ with an invertible matrix
+# $M$. It keeps the span of the *whole* layer. So the distances from the other side to the whole layer stay. But the
+# mixed neurons are other vectors, at other distances, and part of a mixed layer spans something else.
+#
+# **Counter-example.** Let $x_1 = y_1 = e_1$ and let $x_2 = e_2$, $y_2 = e_3$. Neuron $x_1$ lies in the span of the
+# other layer: $r(x_1, \mathcal Y) = 0$. Now mix: $x_1' = x_1 + x_2$ and $x_2' = x_1 - x_2$. The span is what it was,
+# and no neuron lies in the other span any more.
+
+# %% tags=["shows-prp-invariance"]
+x, y = np.array([[1.0, 0, 0], [0, 1, 0]]), np.array([[1.0, 0, 0], [0, 0, 1]])
+mixed = np.array([[1, 1], [1, -1]]) @ x
+before = [relative_distance(z, y) for z in x]
+after = [relative_distance(z, y) for z in mixed]
+names = ["x₁", "x₂", "x₁ + x₂", "x₁ − x₂"]
+figures.table(pd.DataFrame({"neuron of A": names, "distance to the span of B": before + after}))
+
+# %% [markdown]
+# There is one exception. If the spans of the two layers are *equal*, they are equal after any mixing, and every
+# distance to the whole other layer is 0 before and after. Mixing then does no harm. The further apart the spans are,
+# the more it matters *which* vectors in them are the neurons. This is a decision with consequences. The individual
+# neuron is a unit of this measure, as it is for the ReLU, which also acts neuron by neuron. Other measures, such as
+# canonical correlation analysis, decide otherwise.
+#
+# Now on a real layer. Two networks were trained on CIFAR-10 from different seeds; their layer was recorded as a Gram
+# matrix. We look at each neuron of network A and its distance to the span of B's whole layer, three times: as
+# recorded; with A's neurons shuffled, rescaled at random and some of them flipped; and with A's neurons, at unit
+# length, mixed by a random rotation. A change of neurons $X \mapsto TX$ turns a Gram matrix $G$ into $TGT^{\mathsf
+# T}$.
+
+# %%
+study = studies.Study("cifar10", network, 0.25, tuple(seeds), "short", 10)
+recorded = studies.run(study, progress=False).gram(layer)
+n, total = recorded.sizes[0], sum(recorded.sizes)
+
+
+def changed(T):
+    """The recorded layer after A's neurons X became TX."""
+    whole = np.eye(total)
+    whole[:n, :n] = T
+    return Gram(whole @ recorded.sums, recorded.samples, recorded.sizes, whole @ recorded.gram @ whole.T)
+
+
+# %%
+signs = rng.choice([-1.0, 1.0], size=n)
+shuffled = np.eye(n)[rng.permutation(n)] * signs * rng.uniform(0.1, 10, size=n)
+rotation = np.linalg.qr(rng.normal(size=(n, n)))[0] / np.sqrt(np.diag(recorded.gram)[:n])  # of unit neurons
+changes = {"as recorded": np.eye(n), "shuffled, rescaled, flipped": shuffled, "mixed": rotation}
+distances = {
+    name: np.sqrt(changed(T).pair(0, 1).sides[1].squares)  # side 1: B as the basis, A's neurons as targets
+    for name, T in changes.items()
+}
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted distances of the neurons of network A to the span of network B. Circles as recorded and crosses after shuffling and rescaling coincide at every neuron. Triangles after mixing lie elsewhere and are more alike."}, "figure": {"caption": "Distances of one real layer's neurons to the other network's span. Shuffling, rescaling and flipping change nothing; mixing does.", "name": "fig-invariance"}}
+drawings.sorted_distances(distances)
+plt.show()
+
+# %% tags=["remove-cell"]
+moved = np.sort(distances["shuffled, rescaled, flipped"]) - np.sort(distances["as recorded"])
+glue("invariance-error", float(np.abs(moved).max()), display=False)
+glue("invariance-samples", f"{recorded.samples:,}".replace(",", " "), display=False)
+glue("invariance-spread", float(np.ptp(distances["as recorded"])), display=False)
+glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
+
+# %% [markdown]
+# Circles and crosses coincide (largest difference {glue:text}`invariance-error:.0e`, over
+# {glue:text}`invariance-samples:s` samples). The mixed neurons are elsewhere. As recorded, the distances spread over
+# {glue:text}`invariance-spread:.2f`: there are neurons that the other network knows well and neurons it hardly knows.
+# After mixing they spread over {glue:text}`mixed-spread:.2f`. A mixture of many neurons averages what they share with
+# the other network.
+#
+# Three more changes that are *not* invariances, and so belong in the description of every experiment:
+#
+# - **Another order of the inputs in one network only.** The coordinates no longer correspond.
+# - **Adding a constant** to a neuron, or subtracting its mean (centring). Activations after a ReLU are never negative,
+#   so all vectors of a layer share some of the direction $(1, \dots, 1)$. That alone brings them nearer to each other.
+# - **Other inputs, or too few.** If $\operatorname{span} z_{\mathcal Y}$ is all of $\mathbb{R}^d$, every distance is
+#   0. With $d$ samples and $n$ neurons this happens as soon as $n \ge d$. There must be many more samples than
+#   neurons.
+#
+# ## Exercises
+#
+# :::{exercise} Rescaling a neuron
+# :label: ex-rescale
+# *On paper.* A network computes $f(a) = \sum_v u_v \max(w_v \cdot a + b_v, 0)$. Show that for each neuron and each
+# $c > 0$ the change $w_v, b_v, u_v \mapsto c\,w_v, c\,b_v, u_v/c$ leaves $f$ as it is and multiplies $z_v$ by $c$. Why
+# does this fail for $c = -1$? The relative distance ignores signs all the same. Is that a mistake?
+# :::
+#
+# :::{solution} ex-rescale
+# :class: dropdown
+# $\frac{u_v}{c} \max\bigl(c (w_v \cdot a + b_v), 0\bigr) = \frac{u_v}{c}\, c \max(w_v \cdot a + b_v, 0)$ for $c >
+# 0$, and the activation $\max(c(w_v \cdot a + b_v), 0)$ is $c$ times the old one. For $c = -1$ the ReLU keeps the
+# other half: $\max(-t, 0) \neq -\max(t, 0)$. It is no mistake that the distance ignores signs: the next layer can
+# multiply by any number, so $z_v$ and $-z_v$ offer it the same readouts. After a ReLU the case does not arise,
+# because no activation vector is negative; before the ReLU it does.
+# :::
+#
+# :::{exercise} Channels into rows
+# :label: ex-conv-rows
+# *In code.* Write `channels_as_rows(output)`. It takes a layer's output of shape (images, channels, height, width) and
+# returns the array (channels, images × height × width): one row per channel, image after image.
+# :::
+#
+# :::{solution-start} ex-conv-rows
+# :class: dropdown
+# :::
+
+# %% tags=["solution"]
+def channels_as_rows(output):
+    """One row per channel; its maps on all images one after the other."""
+    images, channels, height, width = output.shape
+    return output.transpose(1, 0, 2, 3).reshape(channels, images * height * width)
+
+
+# %% [markdown]
+# :::{solution-end}
+# :::
+
+# %% tags=["check"]
+check("ex-conv-rows", channels_as_rows)
+
+# %% [markdown]
+# :::{exercise} A constant in common
+# :label: ex-shift
+# *Predict, then run.* Two neurons have independent random activation vectors of mean 0 and variance
+# 1, with very many samples. Predict $r(x, \{y\})$. Then add the same constant, 3, to all activations of both.
+# Predict again: will the distance grow, shrink or stay? Then run it with `shift` 0, 1, 3 and 10.
+# :::
+#
+# :::{solution-start} ex-shift
+# :class: dropdown
+# :::
+
+# %% tags=["solution"]
+def shifted_distance(shift, samples=10_000):
+    """Distance of two unrelated neurons to which a constant was added."""
+    x, y = np.random.default_rng(1).normal(size=(2, samples)) + shift
+    return relative_distance(x, y[None])
+
+
+shifts = [0, 1, 3, 10]
+figures.table(pd.DataFrame({"shift": shifts, "r": [shifted_distance(s) for s in shifts]}))
+
+# %% [markdown]
+# Without the constant the two vectors are almost orthogonal and $r$ is almost 1. The constant $c$ adds the same long
+# vector $c\,(1, \dots, 1)$ to both, and the angle between them shrinks: $\cos\alpha \approx c^2/(1 + c^2)$, so $r
+# \approx \sqrt{1 + 2c^2}/(1 + c^2)$. Nothing was learned in common. When you see a small distance between
+# activations with large means, look at the centred ones too.
+#
+# :::{solution-end}
+# :::
+
+# %% [markdown]
+# :::{exercise} Which mixings are harmless?
+# :label: ex-harmless-mixing
+# *On paper.* For which invertible matrices $M$ does $X \mapsto MX$ leave *every* relative distance $r(x, W)$ and
+# $r(y, V)$ as it was, up to the names of the neurons, whatever $X$ and $Y$ are?
+# :::
+#
+# :::{solution} ex-harmless-mixing
+# :class: dropdown
+# Exactly those with one entry different from 0 in each row and each column: a reordering and a rescaling, invariances
+# (1) and (2). For suppose that row $i$ of $M$ has two such entries, in columns $j$ and $k$. Let the rows of $X$ be
+# orthonormal and let $\mathcal Y$ consist of copies of them. Before the mixing, every neuron of $\mathcal X$ is at
+# distance 0 from a single neuron of $\mathcal Y$. The mixed neuron $i$ is at distance 0 from no single neuron of
+# $\mathcal Y$. So each row has one such entry only, and as $M$ is invertible, so has each column.
+# :::
+#
+# **Next:** [ε-approximate matches](matches.ipynb), where distances become a relation between two groups of neurons.

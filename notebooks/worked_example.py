@@ -1,0 +1,250 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # From activations to matches
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** what this book measures, on an example with seven neurons and four images that you can check by
+# hand: match, maximum match, similarity curve.
+#
+# **You need first** what a span and a projection are.
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# This page is the short way into the book. It has no theorems. The three chapters that begin with
+# [What a neuron is](neurons.ipynb) say the same with proofs.
+
+# %% tags=["parameters"]
+epsilon = 0.5
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+
+from helpers import drawings, figures
+from helpers.definitions import Distances, name, neurons
+from helpers.exercises import check
+from helpers.matching import critical_epsilons, maximum_match
+
+figures.style()
+
+# %% [markdown]
+# ## Two networks, four images
+#
+# Two networks have seen the same four images. We have noted what each neuron of one layer answered. A row is a neuron,
+# a column is an image.
+
+# %%
+x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
+y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two tables of numbers. Network A has neurons x1 to x4, each active on one image: 1 on image 1, 1 on image 2, 1 on image 3, 2 on image 4. Network B has y1 = 3, 2, 0, 0; y2 = 3, 4, 1, 0; y3 = 0, 0, 0, 1."}, "figure": {"caption": "Activations of four neurons of network A and three of network B on four images.", "name": "fig-activations"}}
+drawings.activation_tables(x, y)
+plt.show()
+
+# %% [markdown]
+# Is there anything that both networks have learned? Look for it with bare eyes first.
+#
+# - $x_4$ and $y_3$ react to image 4 and to nothing else. One says 2, the other 1. But the next layer has weights,
+#   and a weight can double a number. For what follows in the network, they say the same.
+# - No other neuron of A has a partner. $y_1$ reacts to images 1 and 2 at once, where A has one neuron for each.
+# - And yet B knows something of images 1 and 2. Could it be that $x_1, x_2$ *together* say about the same as
+#   $y_1, y_2$ together?
+#
+# ## How much of a neuron can the other network say?
+#
+# The next layer reads weighted sums. So "what network B can say" is the set of all weighted sums of its rows: their
+# span. The question is how near $x_1$ comes to it. Project $x_1$ on the span, and look at what is left over: its
+# length, relative to the length of $x_1$, is the **relative distance** $r$. It is 0 if B can say the neuron exactly,
+# and 1 if B can say nothing of it.
+#
+# Images 1 to 3 make a space that one can draw. There $y_1$ and $y_2$ span a plane, and the neurons $x_1, x_2, x_3$
+# are the three axes. Turn the picture with the mouse. Then move the slider: the grey surfaces bound everything that
+# is within ε of the plane. $x_1$ is the first to be inside, $x_3$ the last.
+
+# %% tags=["hide-input"]
+steps = np.linspace(0, 0.9, 19)
+names = ["x1", "x2", "x3"]
+moving = drawings.cone_in_space(y[:2, :3], x[:3, :3], names, steps)
+still = drawings.cone_still(y[:2, :3], x[:3, :3], names, epsilon)
+alt = (
+    "The axes x1, x2, x3 of space, the plane spanned by y1 and y2, and two grey cones that bound what is within ε of "
+    "the plane. A slider sets ε: x1 is within from 2/7, x2 from 3/7, x3 from 6/7."
+)
+figures.interactive(moving, "fig-plane", alt, still)
+
+# %% [markdown]
+# By hand: the vector $n = (2, -3, 6)/7$ has length 1 and is orthogonal to $(3, 2, 0)$ and to $(3, 4, 1)$. So it is
+# the normal of the plane, and a unit vector's distance to the plane is the size of its product with $n$. For the
+# three axes this gives $\tfrac27$, $\tfrac37$ and $\tfrac67$. The function `Distances` gives the same, for every
+# neuron:
+
+# %%
+r = Distances(x, y)
+everyone = neurons(x, y)
+table = pd.DataFrame({"neuron": [drawings.label(v) for v in sorted(everyone)]})
+table["r"] = [r(v, everyone) for v in sorted(everyone)]
+figures.table(table)
+
+# %% [markdown]
+# All neurons of B are at distance 0: A has an own neuron for every image, so it can say anything.
+#
+# ## Groups that match
+#
+# Choose how much may be missing: $\varepsilon$. Then an **ε-match** is a group of neurons of A and a group of B such
+# that each neuron of either group is within ε of the span of the *other group*. Both directions count, and only the
+# group counts, not the rest of the network.
+#
+# Below, three candidates at ε = {{epsilon}}, with each neuron's distance to the other side of its group. A full box is
+# near enough, a dashed one is not.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three diagrams. x4 with y3, both at distance 0, a match. x1 with y1, both at 0.555, too far. x1 and x2 with y1 and y2, at 0.286, 0.429, 0.000 and 0.196, a match."}, "figure": {"caption": "Two groups that match at \u03b5 = {{epsilon}} and, in the middle, one that does not.", "name": "fig-groups"}}
+exact = frozenset({("x", 3), ("y", 2)})
+single = frozenset({("x", 0), ("y", 0)})
+double = single | {("x", 1), ("y", 1)}
+verdicts = ["a match" if r.worst(pair) <= epsilon else "no match" for pair in (exact, single, double)]
+drawings.pair_rows(r, [exact, single, double], epsilon, verdicts)
+plt.show()
+
+# %% [markdown]
+# The guess was right. $x_1$ and $x_2$ are no copies of $y_1$ and $y_2$, but the pairs span nearly the same plane.
+# This is what the book is about: networks may share a *space* without sharing a single *neuron*.
+#
+# ## The maximum match
+#
+# The union of two matches is a match: in a larger group everybody is at least as near. So there is one largest
+# match, and it contains all the others. It can be found by deleting:
+#
+# 1. Start with all neurons. At ε = {{epsilon}} only $x_3$ is too far ($\tfrac67$). It can be in no match, so delete
+#    it.
+# 2. Look again. Without $x_3$, image 3 is no longer covered, and $y_2 = (3,4,1,0)$ loses its last part. It is now at
+#    distance $1/\sqrt{26}$, which is near enough. Nobody else leaves.
+#
+# What is left is the **maximum match**. The **similarity** of the two layers is the share of all neurons in it.
+
+# %%
+match = maximum_match(x, y, epsilon)
+similarity = match.similarity(len(x), len(y))
+members = [("x", int(i)) for i in match.x] + [("y", int(j)) for j in match.y]
+glue("members", name(members), display=False)
+glue("matched", len(match), display=False)
+glue("all", len(x) + len(y), display=False)
+glue("similarity", float(similarity), display=False)
+
+# %% [markdown]
+# The maximum match is {glue:text}`members:s`: {glue:text}`matched` of {glue:text}`all` neurons, a similarity of
+# {glue:text}`similarity:.2f`.
+#
+# ## Every ε at once
+#
+# Why 0.5? There is no good reason. So ask for each neuron at which ε it enters the maximum match: its **critical
+# ε**. One pass gives them all, and with them the similarity at every ε. On the left each neuron stands at its
+# critical ε; the curve on the right counts how many are at or below.
+
+# %%
+critical = critical_epsilons(x, y)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: pins at the critical \u03b5. One neuron of each network at 0, two of each at 3/7, x3 at 6/7. Right: a curve with steps at these three values, at heights 2/7, 6/7 and 1."}, "figure": {"caption": "Critical \u03b5 of the seven neurons, and the similarity curve. The dashed line is \u03b5 = {{epsilon}}.", "name": "fig-example-curve"}}
+drawings.critical_figure(critical, epsilon)
+plt.show()
+
+# %% [markdown]
+# Read the curve from the left. Below $\tfrac37$ only the pair $x_4$, $y_3$ matches, and it does so exactly. At
+# $\tfrac37$ four neurons enter *together*: none of them can be matched for less, and each needs the other three. At
+# $\tfrac67$ comes $x_3$. It was in the last place from the start.
+#
+# Real layers have hundreds of neurons and millions of samples, and the same three lines of code.
+#
+# ## Your own arrays
+#
+# Any two arrays with neurons as rows and the *same* inputs, in the same order, as columns will do. Use many more
+# samples than neurons, or everything will match.
+
+# %%
+rng = np.random.default_rng(0)
+shared = rng.normal(size=(5, 1000))
+layer_a = np.maximum(rng.normal(size=(12, 5)) @ shared + 0.3 * rng.normal(size=(12, 1000)), 0)
+layer_b = np.maximum(rng.normal(size=(10, 5)) @ shared + 0.3 * rng.normal(size=(10, 1000)), 0)
+sizes = [0.5, 0.6, 0.7, 0.8]
+curve = [maximum_match(layer_a, layer_b, e).similarity(12, 10) for e in sizes]
+figures.table(pd.DataFrame({"ε": sizes, "similarity": curve}))
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise} By hand at a smaller ε
+# :label: ex-smaller-epsilon
+# *On paper.* Find the maximum match of the example at ε = 0.4 by deleting. Who leaves in the first round? Who in
+# the second, and why only then?
+# :::
+#
+# :::{solution} ex-smaller-epsilon
+# :class: dropdown
+# First round: $x_2$ ($\tfrac37 > 0.4$) and $x_3$ leave. Left are $x_1, x_4$ and all of B. Second round: $y_1$ has
+# lost image 2, and is at distance $2/\sqrt{13}$; $y_2$ has lost images 2 and 3, at $\sqrt{17/26}$. Both leave. They
+# were at distance 0 as long as $x_2$ and $x_3$ were there. Third round: $x_1$ has nothing left but $y_3$, which
+# knows only image 4; it leaves. The maximum match is x4 | y3.
+# :::
+#
+# :::{exercise} Change one number
+# :label: ex-change-one
+# *Predict, then run.* Change one number: let $y_1 = (3, 0, 0, 0)$. Which neurons have critical ε 0 now? What happens
+# to $x_2$? Predict the whole curve, then change `y` in the second code cell and run the page.
+# :::
+#
+# :::{solution-start} ex-change-one
+# :class: dropdown
+# :::
+
+# %% tags=["solution"]
+changed = y.copy()
+changed[0] = [3, 0, 0, 0]
+values = np.concatenate(critical_epsilons(x, changed))
+figures.table(pd.DataFrame({"neuron": table["neuron"], "critical_epsilon": values}))
+
+# %% [markdown]
+# $y_1$ is now three times $x_1$: both have critical ε 0, as have $x_4$ and $y_3$. Given $y_1$, what remains of $y_2$
+# is $(0, 4, 1, 0)$. With $x_2$ it makes a group at the price $1/\sqrt{17}$ for $x_2$, and less for $y_2$, which is
+# supported by $x_1$ too. So $x_2$ and $y_2$ enter at $1/\sqrt{17}$, and $x_3$ at $4/\sqrt{17}$, as the distance of
+# image 3 to $(0,4,1,0)$.
+#
+# :::{solution-end}
+# :::
+#
+# :::{exercise} The relative distance
+# :label: ex-relative-distance
+# *In code.* Write `distance(z, basis)`, the relative distance of the vector `z` to the span of the rows of `basis`.
+# NumPy's `lstsq` finds the nearest point.
+# :::
+#
+# :::{solution-start} ex-relative-distance
+# :class: dropdown
+# :::
+
+# %% tags=["solution"]
+def distance(z, basis):
+    """Length of what the projection leaves over, relative to the length of z."""
+    coefficients = np.linalg.lstsq(basis.T, z, rcond=None)[0]
+    return np.linalg.norm(z - coefficients @ basis) / np.linalg.norm(z)
+
+
+# %% [markdown]
+# :::{solution-end}
+# :::
+
+# %% tags=["check"]
+check("ex-relative-distance", distance)
+
+# %% [markdown]
+# **Next:** the theory from the start, [What a neuron is](neurons.ipynb), or the definition and its geometry,
+# [ε-approximate matches](matches.ipynb).
