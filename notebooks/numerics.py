@@ -34,6 +34,7 @@ from myst_nb import glue
 from helpers import figures, numerics, studies
 from helpers.exercises import check
 from helpers.matching import critical_epsilons, maximum_match
+from helpers.peeling import peel, slack
 from helpers.subspaces import QR_RIDGE, GramAccumulator, Pair, gram_ridge
 
 figures.style()
@@ -283,6 +284,18 @@ ax.plot(planted, planted, color="0.4", lw=1, zorder=0)
 ax.set(xlabel="planted distance", ylabel="measured distance")
 ax.legend()
 plt.show()
+
+# %% [markdown]
+# And this is what becomes of an exact match: four neurons that are mixtures of the other four, without noise. The raw
+# distances stand at the floor; the slack lies above them, so the critical ε are 0.
+
+# %%
+rng = np.random.default_rng(seed)
+y = rng.standard_normal((4, 200))
+x = rng.standard_normal((4, 4)) @ y
+exact = {route: Pair.from_arrays(x, y, route=route) for route in ("gram", "qr")}
+rows = [(r, peel(p)[0].max(), slack(p), critical_epsilons(p)[0].max()) for r, p in exact.items()]
+figures.table(pd.DataFrame(rows, columns=["route", "largest raw distance", "slack", "critical ε"]), digits=9)
 
 # %% [markdown]
 # ## How exact must the matrix be?
