@@ -1,7 +1,7 @@
-"""When is the structure unique? The two conditions of the uniqueness theorem, measured, and its conclusion, certified.
+"""When is the structure unique? The two conditions of the uniqueness theorem, measured.
 
 Strong linear independence of one side is bounded from its Gram matrix; stability of a pair is refuted by chains of
-subsets; and whether a neuron has a minimum match is decided without either, by deleting neurons one at a time.
+subsets. Whether a neuron has a minimum match is decided without either by `helpers.matching.v_minimum_match`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +17,7 @@ from helpers.subspaces import Pair, gram_ridge
 
 Matrix = Float[np.ndarray, "neurons neurons"]
 LARGEST_EXACT = 14  # 2^13 - 1 ways to cut a side in two: about a second
+LARGEST_STABLE = 12  # 2^12 subsets a side: about half a second
 
 
 def unit_gram(gram: Matrix) -> Matrix:
@@ -123,6 +124,31 @@ def stability_reach(distances: Float[np.ndarray, " distances"], epsilon: float) 
     """The smallest of the distances above ε: the pair is not (ε, λ)-stable for any λ from there on (def-stable)."""
     above = distances[distances > epsilon + 1e-9]
     return float(above.min()) if len(above) else 1.0
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The pair is (ε, λ)-stable for no λ ≥ `reach`; where `exact` (all subsets tried), for every λ below it."""
+
+    reach: float
+    exact: bool
+
+
+def all_subset_distances(pair: Pair) -> Float[np.ndarray, " distances"]:
+    """Distances of every neuron to every subset of the other side; sorted. 2^n chains' ends."""
+    cut, found = len(pair.alive_x), [np.ones(1)]
+    sides = np.arange(cut), np.arange(cut, len(pair.gram))
+    for basis, targets in (sides, sides[::-1]):
+        for size in range(1, len(basis) + 1):
+            found += [chain_distances(pair.gram, np.array(s), targets)[-1] for s in combinations(basis, size)]
+    return np.unique(np.concatenate(found))
+
+
+def stability(pair: Pair, epsilon: float, chains: int = 100, seed: int = 0) -> Stability:
+    """How far above ε no distance to a subset lies (def-stable): exact for few neurons, an upper bound for many."""
+    exact = max(len(pair.alive_x), len(pair.alive_y)) <= LARGEST_STABLE
+    distances = all_subset_distances(pair) if exact else subset_distances(pair, chains, seed)
+    return Stability(stability_reach(distances, epsilon), exact)
 
 
 def paper_constant(theta: float) -> float:

@@ -72,10 +72,10 @@ def is_match(r: Distances, pair: Set, epsilon: float, slack: float = 1e-7) -> bo
     return r.worst(pair) <= epsilon + slack
 
 
-def all_matches(x: Array, y: Array, epsilon: float, ridge: float = 0.0) -> list[Set]:
+def all_matches(x: Array, y: Array, epsilon: float, ridge: float = 0.0, slack: float = 1e-7) -> list[Set]:
     """Every ε-match (def-match), the empty one included, by trying all 2^(n_x + n_y) pairs; small ones first."""
     r = Distances(x, y, ridge)
-    return [pair for pair in subsets(neurons(x, y)) if is_match(r, pair, epsilon)]
+    return [pair for pair in subsets(neurons(x, y)) if is_match(r, pair, epsilon, slack)]
 
 
 def simple(matches: list[Set]) -> list[Set]:

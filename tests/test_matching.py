@@ -1,82 +1,432 @@
-"""The maximum match against brute force over all subsets, and bad input."""
+"""The engine set by set against brute force over all subsets, on every degenerate kind; the theory; bad input."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.definitions import all_matches
+from helpers import matching, peeling
+from helpers.diagnostics import critical_errors
 from helpers.errors import BadInput
-from helpers.matching import critical_epsilons, maximum_match
-from helpers.peeling import peel
-from helpers.subspaces import Gram, GramAccumulator, Pair
+from helpers.matching import Match
+from helpers.subspaces import GramAccumulator, Pair
+from tests.instances import KINDS, BruteForce, as_set, layers
+
+EPSILONS = (0.0, 0.1, 0.3, 0.6)
+SEEDS = st.integers(0, 10**6)
 
 
-def instance(seed: int, relu: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Two layers of three or four neurons that share directions, with a duplicate, some after a ReLU."""
+def examples(count):
+    return settings(max_examples=count, deadline=None)
+
+
+def compressed(x: np.ndarray, y: np.ndarray, route: str = "auto") -> Pair:
+    return Pair.from_arrays(x, y, route)
+
+
+def with_ties(pair: Pair) -> list[float]:
+    """The fixed ε and two of the pair's own critical ε, where decisions hang on nothing."""
+    critical = np.concatenate(matching.critical_epsilons(pair))
+    own = critical[np.isfinite(critical) & (critical > 0) & (critical < 0.999)]
+    return [*EPSILONS, *own[:2].tolist()]
+
+
+def doubt(pair: Pair) -> float:
+    """Margins below this prove nothing: on the Gram route three times the error that `diagnose` states; else none."""
+    return 0.0 if pair.route == "qr" else 3 * critical_errors(pair).max(initial=1e-9)
+
+
+# ---------------------------------------------------------------- against brute force over all subsets
+
+
+@pytest.mark.parametrize("route", ["qr", "gram"])
+@pytest.mark.parametrize("kind", KINDS)
+@examples(6)
+@given(seed=SEEDS)
+def test_every_set_is_that_of_brute_force(kind, route, seed):
+    x, y = layers(kind, seed)
+    pair = compressed(x, y, route)
+    for brute in BruteForce.of(pair, x, y, with_ties(pair)):
+        if brute.margin < doubt(pair):
+            continue
+        maximum = matching.maximum_match(pair, brute.epsilon)
+        assert as_set(maximum) == brute.maximum
+        simple = matching.simple_matches(pair, brute.epsilon)
+        assert simple.complete
+        assert len(simple) == len(set(simple))
+        assert set(map(as_set, simple)) == brute.simple
+        for v in brute.neurons:
+            agree_on_minimal_matches(brute, v)
+
+
+def agree_on_minimal_matches(brute, v):
+    pair, epsilon, expected = brute.pair, brute.epsilon, brute.minimal(v)
+    found = matching.minimal_matches(pair, v, epsilon)
+    assert found.complete
+    assert len(found) == len(set(found))
+    assert set(map(as_set, found)) == expected
+    one, least = matching.minimal_match(pair, v, epsilon), matching.v_minimum_match(pair, v, epsilon)
+    smallest = matching.smallest_match(pair, v, epsilon, limit=None)
+    assert (one is None) == (smallest is None) == (not expected)
+    assert one is None or as_set(one) in expected
+    assert {as_set(least)} == expected if least else len(expected) != 1
+    assert smallest is None or (smallest.complete and len(smallest.match) == min(map(len, expected)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@examples(6)
+@given(seed=SEEDS, epsilon=st.sampled_from(EPSILONS))
+def test_critical_epsilons_say_where_each_neuron_enters(kind, seed, epsilon):
+    x, y = layers(kind, seed)
+    critical = dict(zip("xy", matching.critical_epsilons(x, y), strict=True))
+    brute = BruteForce.of(compressed(x, y), x, y, [epsilon])[0]
+    assert brute.maximum == {v for v in brute.neurons if critical[v[0]][v[1]] <= epsilon}
+    just_before = [c - 1e-6 for c in np.concatenate([*critical.values()]) if np.isfinite(c) and c > 1e-3]
+    for before in BruteForce.of(compressed(x, y), x, y, just_before):
+        assert all(critical[side][i] <= before.epsilon for side, i in before.maximum)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@examples(5)
+@given(seed=SEEDS, epsilon=st.sampled_from(EPSILONS))
+def test_what_no_order_can_change(kind, seed, epsilon):
+    x, y = layers(kind, seed)
+    brute = BruteForce.of(compressed(x, y), x, y, [epsilon])[0]
+    essential = matching.essential_neurons(brute.pair, epsilon)
+    assert essential.keys() == brute.maximum
+    for v, needs in essential.items():
+        assert needs == frozenset.intersection(*[m for m in brute.matches if v in m])
+        bound = matching.smallest_match(brute.pair, v, epsilon, limit=1).lower_bound
+        assert len(needs) <= bound <= min(map(len, brute.minimal(v)))
+    minimum = matching.minimum_matches(brute.pair, epsilon)
+    for v, found in minimum.items():
+        assert found == matching.v_minimum_match(brute.pair, v, epsilon)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@examples(5)
+@given(seed=SEEDS, epsilon=st.sampled_from(EPSILONS))
+def test_which_sets_are_matches_and_which_are_simple(kind, seed, epsilon):
+    x, y = layers(kind, seed)
+    brute = BruteForce.of(compressed(x, y), x, y, [epsilon])[0]
+    everything = sorted(brute.neurons)
+    chosen = np.random.default_rng(seed).random((5, len(everything))) < 0.6
+    pairs = [frozenset(v for v, kept in zip(everything, row, strict=True) if kept) for row in chosen]
+    for inside in (*pairs, *brute.matches[:5], *brute.matches[-5:]):
+        match = Match.of(inside)
+        assert matching.is_match(brute.pair, match, epsilon) == (inside in brute.matches)
+        largest = matching.largest_match_inside(brute.pair, match, epsilon)
+        assert as_set(largest) == frozenset().union(*(m for m in brute.matches if m <= inside))
+    for known in (*brute.matches[:5], *brute.matches[-5:]):
+        assert matching.is_simple(brute.pair, Match.of(known), epsilon) == (known in brute.simple)
+        parts = matching.decompose(brute.pair, Match.of(known), epsilon)
+        assert frozenset().union(*map(as_set, parts)) == known
+        assert set(map(as_set, parts)) <= brute.simple
+
+
+# ---------------------------------------------------------------- two ways, one answer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@examples(4)
+@given(seed=SEEDS, route=st.sampled_from(["gram", "qr"]))
+def test_numpy_alone_gives_the_same_sets(kind, seed, route):
+    answers = []
+    for backend in peeling.BACKENDS:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SAMEREP_BACKEND", backend)
+            answers.append(everything_about(compressed(*layers(kind, seed), route)))
+    assert answers[0] == answers[1]
+
+
+def everything_about(pair):
+    found = [(matching.maximum_match(pair, e), set(matching.simple_matches(pair, e))) for e in EPSILONS]
+    return found, [matching.minimal_match_of_each(pair, e) for e in EPSILONS]
+
+
+@examples(20)
+@given(seed=SEEDS, route=st.sampled_from(["gram", "qr"]))
+def test_both_peels_agree_also_on_the_coefficients(seed, route):
+    pair = compressed(*layers("shared", seed), route)
+    numba, numpy = (peeling.peel_once(pair, backend) for backend in peeling.BACKENDS)
+    np.testing.assert_allclose(numba.critical, numpy.critical, atol=1e-9)
+    np.testing.assert_allclose(numba.sizes, numpy.sizes, rtol=1e-4)
+
+
+def test_the_lazy_inverse_is_built_again_where_it_cancels():
+    x, y = larger(40, 12, seed=2)
+    pair = compressed(np.vstack([x, x[:6]]), np.vstack([y, y[:6] + 1e-7 * y[6:12]]), "gram")
+    lazy, givens = (np.concatenate(peeling.peel(pair, backend)) for backend in ("numpy", "numba"))
+    np.testing.assert_allclose(lazy, givens, atol=1e-6)
+
+
+def larger(n, shared, seed, samples=300, noise=0.4):
     rng = np.random.default_rng(seed)
-    shared = rng.normal(size=(3, 12))
-    x = rng.normal(size=(4, 3)) @ shared + rng.choice([0.05, 0.3]) * rng.normal(size=(4, 12))
-    y = rng.normal(size=(3, 3)) @ shared + rng.choice([0.05, 0.3]) * rng.normal(size=(3, 12))
-    x[3] = x[0] * rng.choice([1.0, -2.0])
-    return (np.maximum(x, 0), np.maximum(y, 0)) if relu else (x, y)
+    common = rng.normal(size=(shared, samples)) / np.sqrt(shared)
+    return tuple(rng.normal(size=(n, shared)) @ common + noise * rng.normal(size=(n, samples)) for _ in "xy")
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10**6), st.booleans(), st.sampled_from([0.1, 0.3, 0.6]))
-def test_maximum_match_is_the_union_of_all_matches(seed, relu, epsilon):
-    x, y = instance(seed, relu)
-    union = frozenset().union(*all_matches(x, y, epsilon))
-    found = maximum_match(x, y, epsilon)
-    assert union == {("x", i) for i in found.x.tolist()} | {("y", j) for j in found.y.tolist()}
+def plain_maximum(x, y, inside, epsilon):
+    """Algorithm max_match from plain least squares, no ridge: delete all that are too far, until nothing is."""
+    x_in, y_in = inside
+    while True:
+        far_x, far_y = too_far(x[x_in], y[y_in], epsilon), too_far(y[y_in], x[x_in], epsilon)
+        if not far_x.any() and not far_y.any():
+            return x_in, y_in
+        x_in, y_in = x_in[~far_x], y_in[~far_y]
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10**6), st.booleans())
-def test_both_peels_agree(seed, relu):
-    pair = Pair.from_arrays(*instance(seed, relu))
-    for a, b in zip(peel(pair, "numba"), peel(pair, "numpy"), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+def too_far(targets, basis, epsilon):
+    rest = targets.T - basis.T @ np.linalg.lstsq(basis.T, targets.T, rcond=None)[0]
+    return np.linalg.norm(rest, axis=0) > epsilon * np.linalg.norm(targets, axis=1)
 
 
-def test_self_match_is_one_and_dead_neurons_never_match():
-    x = np.random.default_rng(0).normal(size=(5, 40))
-    assert maximum_match(x, x[::-1], 0.0).similarity(5, 5) == 1
-    dead = np.vstack([x, np.zeros(40)])
-    assert np.isinf(critical_epsilons(dead, x)[0][5])
+@pytest.mark.parametrize("epsilon", [0.5, 0.6, 0.7])
+def test_larger_layers_against_plain_least_squares(epsilon):
+    x, y = larger(20, 8, seed=0)
+    everything = np.arange(20), np.arange(20)
+    current = plain_maximum(x, y, everything, epsilon)
+    assert matching.maximum_match(x, y, epsilon) == Match(*current)
+    v = ("x", int(current[0][0])) if len(current[0]) else None
+    if v is None:
+        assert not matching.simple_matches(x, y, epsilon)
+        return
+    for side, u in Match(*current).neurons:
+        trial = [part[part != u] if name == side else part for name, part in zip("xy", current, strict=True)]
+        smaller = plain_maximum(x, y, trial, epsilon)
+        if (side, u) != v and v[1] in smaller[0]:
+            current = smaller
+    assert matching.minimal_match(x, y, v, epsilon) == Match(*current)
 
 
-def test_scale_sign_and_order_do_not_matter_but_mixing_does():
-    x, y = instance(3, False)
-    base = critical_epsilons(x, y)[0]
-    moved = critical_epsilons(-1e6 * x[::-1], 1e-6 * y)[0]
-    np.testing.assert_allclose(moved[::-1], base, atol=1e-6)
-    mixed = np.random.default_rng(1).normal(size=(4, 4)) @ x
-    assert np.abs(critical_epsilons(mixed, y)[0] - base).max() > 1e-3
+@pytest.mark.parametrize("epsilon", [0.55, 0.65, 0.75])
+@pytest.mark.parametrize("seed", [None, 0])
+def test_one_pass_for_all_neurons_gives_what_each_gets_alone(epsilon, seed):
+    pair = compressed(*larger(24, 10, seed=1))
+    order = [None if seed is None else np.random.default_rng(seed) for _ in range(50)]
+    each = matching.minimal_match_of_each(pair, epsilon, rng=order.pop())
+    assert each.keys() == set(matching.maximum_match(pair, epsilon).neurons)
+    alone = {v: matching.minimal_match(pair, v, epsilon, rng=order.pop()) for v in each}
+    assert each == alone
 
 
-def test_gram_in_parts_is_the_gram_matrix(tmp_path):
-    x, y = instance(5, True)
-    halves = [GramAccumulator([4, 3]).add([x[:, s], y[:, s]]).result() for s in (slice(0, 5), slice(5, None))]
-    merged = halves[0].merge(halves[1])
-    merged.save(tmp_path / "g.npz")
-    z = np.vstack([x, y])
-    np.testing.assert_allclose(Gram.load(tmp_path / "g.npz").gram, z @ z.T, atol=1e-12)
-    (tmp_path / "g.npz").write_bytes(b"PK nothing")
-    with pytest.raises(BadInput, match=r"g\.npz"):
-        Gram.load(tmp_path / "g.npz")
+# ---------------------------------------------------------------- the theory
+
+
+@examples(15)
+@given(seed=SEEDS, first=st.floats(0, 0.99), second=st.floats(0, 0.99), kind=st.sampled_from(KINDS))
+def test_the_maximum_match_grows_with_epsilon(seed, first, second, kind):
+    pair = compressed(*layers(kind, seed))
+    low, high = (matching.maximum_match(pair, e) for e in sorted([first, second]))
+    assert low <= high
+    assert matching.is_match(pair, low, max(first, second))
+
+
+@examples(15)
+@given(seed=SEEDS, epsilon=st.sampled_from(EPSILONS))
+def test_matches_are_closed_under_union(seed, epsilon):
+    pair = compressed(*layers("shared", seed))
+    simple = matching.simple_matches(pair, epsilon)
+    for a in simple:
+        for b in simple:
+            assert matching.is_match(pair, a | b, epsilon)
+
+
+@examples(20)
+@given(seed=SEEDS, kind=st.sampled_from(["random", "shared", "relu", "exact mix"]))
+def test_order_scale_sign_and_rotation_of_the_samples_change_nothing(seed, kind):
+    x, y = layers(kind, seed)
+    rng = np.random.default_rng(seed)
+    rotation = np.linalg.qr(rng.normal(size=(x.shape[1], x.shape[1])))[0]
+    order, factors = rng.permutation(len(x)), rng.choice([-1e6, -1, 1e-6, 3], size=(len(x), 1))
+    moved = matching.critical_epsilons((factors * x)[order] @ rotation, -1e8 * y @ rotation)
+    base = matching.critical_epsilons(x, y)
+    np.testing.assert_allclose(moved[0], base[0][order], atol=1e-6)
+    np.testing.assert_allclose(moved[1], base[1], atol=1e-6)
+
+
+def test_mixing_the_neurons_changes_the_match_unless_the_spans_agree():
+    x, y = larger(6, 4, seed=3)
+    mix = np.random.default_rng(0).normal(size=(6, 6))
+    base, mixed = matching.critical_epsilons(x, y), matching.critical_epsilons(mix @ x, y)
+    assert np.abs(base[1] - mixed[1]).max() > 1e-2
+    assert matching.maximum_match(mix @ x, x, 0.0).similarity(6, 6) == 1
+
+
+def test_outputs_may_agree_where_no_neuron_matches():
+    """Johnson's objection: a rotation into directions of its own, undone by the next layer."""
+    rng = np.random.default_rng(4)
+    z = np.linalg.qr(rng.normal(size=(50, 6)))[0].T
+    x, y = z[:3], (z[:3] + 2 * z[3:]) / np.sqrt(5)
+    assert len(matching.maximum_match(x, y, 0.85)) == 0
+    assert matching.similarity_curve(x, y, [0.85, 0.9]).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["random", "relu", "duplicated", "scaled", "dependent", "float32"])
+def test_a_self_match_is_one(kind):
+    x, _ = layers(kind, 1)
+    assert matching.maximum_match(x, x[::-1], 0.0).similarity(len(x), len(x)) == 1
+
+
+def test_minimal_matches_need_not_be_unique_nor_their_intersection_a_match():
+    """Three vectors in a plane against one of them: any other two span it, and share no match."""
+    angles = np.pi / 3 * np.arange(3)
+    plane = np.vstack([np.cos(angles), np.sin(angles)])
+    x = plane.T @ np.eye(2, 5)
+    found = matching.minimal_matches(x[:1], x[1:], ("x", 0), 0.9)
+    assert {m.key for m in found} == {((0,), (0,)), ((0,), (1,))}
+    assert not matching.is_match(x[:1], x[1:], found[0] & found[1], 0.9)
+    assert matching.v_minimum_match(x[:1], x[1:], ("x", 0), 0.9) is None
+    assert matching.minimum_matches(x[:1], x[1:], 0.9)["y", 0] == Match.of([("x", 0), ("y", 0)])
+
+
+def test_no_epsilon_below_one_reaches_what_nothing_explains():
+    x = np.eye(2, 4)
+    assert len(matching.maximum_match(x[:1], x[1:], 1 - 1e-12)) == 0
+    assert np.isinf(matching.critical_epsilons(x[:1], x[1:])).all()
+
+
+def test_a_tie_is_a_match():
+    x, y = np.array([[1.0, 0.0]]), np.array([[0.8, 0.6]])
+    for route in ("gram", "qr"):
+        pair = compressed(x, y, route)
+        assert len(matching.maximum_match(pair, 0.6)) == 2
+        assert len(matching.maximum_match(pair, 0.6 - 1e-8)) == 0
+
+
+# ---------------------------------------------------------------- lists, limits, dead neurons
+
+
+def test_lists_say_whether_they_are_complete():
+    pair = compressed(*larger(8, 3, seed=5, noise=0.2))
+    epsilon, v = 0.4, ("x", 0)
+    everything = matching.minimal_matches(pair, v, epsilon, limit=None)
+    assert everything.complete
+    assert len(everything) > 3
+    assert matching.minimal_matches(pair, v, epsilon, limit=len(everything)).complete
+    first = matching.minimal_matches(pair, v, epsilon, limit=3)
+    assert list(first) == everything[:3]
+    assert repr(first) == "<the first 3 matches>"
+    simple = matching.simple_matches(pair, epsilon, limit=None)
+    assert set(everything) <= set(simple)
+    assert repr(simple) == f"<all {len(simple)} matches>"
+    assert not matching.simple_matches(pair, epsilon, limit=3).complete
+    assert matching.simple_matches(pair, epsilon, limit=len(simple)).complete
+
+
+def test_the_smallest_match_comes_with_a_bound_that_rises():
+    pair = compressed(*larger(8, 3, seed=5, noise=0.2))
+    v, epsilon = ("x", 0), 0.4
+    truth = min(map(len, matching.minimal_matches(pair, v, epsilon, limit=None)))
+    bounds = [matching.smallest_match(pair, v, epsilon, limit=k) for k in (1, 2, 5, 20, None)]
+    assert [b.lower_bound for b in bounds] == sorted(b.lower_bound for b in bounds)
+    assert all(b.lower_bound <= truth <= len(b.match) for b in bounds)
+    assert [b.seen for b in bounds[:3]] == [1, 2, 5]
+    assert all(matching.is_simple(pair, b.match, epsilon) for b in bounds)
+    assert bounds[-1].complete
+    assert len(bounds[-1].match) == truth
+    assert matching.smallest_match(pair, v, 0.01) is None
+
+
+def test_dead_neurons_count_unless_told_otherwise():
+    x, _ = larger(4, 3, seed=6)
+    dead = np.vstack([x, np.zeros((4, 300))])
+    pair = compressed(dead, x)
+    match = matching.maximum_match(pair, 0.0)
+    assert match.similarity(8, 4) == matching.similarity(pair, match) == 8 / 12
+    assert matching.similarity(pair, match, dead="ignore") == 1
+    assert matching.similarity_curve(pair, [0.0], dead="ignore").tolist() == [1]
+    assert np.isinf(matching.critical_epsilons(pair)[0][4:]).all()
+    assert matching.minimal_match(pair, ("x", 7), 0.9) is None
+    assert len(matching.minimal_matches(pair, ("x", 7), 0.9)) == 0
+    assert matching.v_minimum_match(pair, ("x", 7), 0.9) is None
+    assert Match([], []).similarity(0, 0) == 0
+
+
+def test_a_match_is_a_pair_of_sets():
+    a, b = Match([3, 1, 1], [0]), Match.of([("x", 1), ("y", 2)])
+    assert a == Match([1, 3], [0])
+    assert a != "a match"
+    assert len({a, Match([1, 3], [0]), b}) == 2
+    assert (a | b).key == ((1, 3), (0, 2))
+    assert (a & b).key == ((1,), ())
+    assert ("x", 3) in a
+    assert ("y", 3) not in a
+    assert a <= (a | b)
+    assert not a <= b
+    assert len(a) == 3
+
+
+def test_two_arrays_one_pair_and_a_stream_are_one_input():
+    x, y = larger(5, 3, seed=7)
+    stream = GramAccumulator([5, 5]).add([x[:, :100], y[:, :100]]).add([x[:, 100:], y[:, 100:]])
+    pair = stream.result().pair(0, 1)
+    for epsilon in (0.3, 0.5):
+        found = matching.maximum_match(x=x, y=y, epsilon=epsilon)
+        assert found == matching.maximum_match(pair, epsilon) == matching.maximum_match(pair=pair, epsilon=epsilon)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+ONES = np.ones((2, 3))
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "epsilon", "message"),
+    ("x", "y", "message"),
     [
-        (np.array([[1.0, np.nan]]), np.ones((1, 2)), 0.1, "neuron 0 of network x has NaN"),
-        (np.ones((1, 2)), np.ones((1, 3)), 0.1, "2, 3 samples"),
-        (np.ones(2), np.ones((1, 2)), 0.1, "shape"),
-        (np.ones((1, 0)), np.ones((1, 0)), 0.1, "no samples"),
-        (np.ones((1, 2)), np.ones((1, 2)), 1.0, "epsilon is 1.0"),
+        (np.array([[1.0, 2], [1, np.nan]]), np.ones((1, 2)), "neuron 1 of network x has NaN: expected finite"),
+        (np.ones((1, 2)), np.array([[1.0, np.inf]]), "neuron 0 of network y has infinite values"),
+        (ONES, np.ones((1, 4)), "networks have 3, 4 samples: expected the same inputs for all"),
+        (np.ones(3), ONES, r"network x have shape \(3,\): expected \(neurons, samples\)"),
+        (np.ones((1, 0)), np.ones((1, 0)), "no samples: expected at least one input"),
+        (ONES, [["a", "b", "c"]], "network y are not an array of real numbers"),
     ],
 )
-def test_bad_input_is_refused(x, y, epsilon, message):
+def test_bad_activations_are_refused_in_one_line(x, y, message):
+    with pytest.raises(BadInput, match=message) as error:
+        matching.maximum_match(x, y, 0.1)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("epsilon", [1.0, -0.1, np.nan, "0.1", None])
+def test_epsilon_outside_its_range_is_refused(epsilon):
+    for call in (matching.maximum_match, matching.simple_matches, matching.essential_neurons):
+        with pytest.raises(BadInput, match=r"epsilon is .*: expected a number in \[0, 1\)"):
+            call(ONES, ONES, epsilon)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "message"),
+    [
+        (("z", 0), "unknown side 'z'"),
+        (("x", 2), "neuron 2 of side x: side x has neurons 0 to 1"),
+        (("y", -1), "neuron -1 of side y: side y has neurons 0 to 1"),
+        (("x", 0.5), r"neuron 0\.5 of side x"),
+        ("x0", None),
+        (3, "neuron is 3: expected a side and an index"),
+    ],
+)
+def test_an_unknown_neuron_is_refused(neuron, message):
+    for call in (matching.minimal_match, matching.minimal_matches, matching.v_minimum_match, matching.smallest_match):
+        with pytest.raises(BadInput, match=message):
+            call(ONES, ONES, neuron, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: matching.maximum_match(ONES), "expected two arrays"),
+        (lambda: matching.minimal_match(np.zeros((0, 3)), ONES, ("x", 0), 0.1), "side x has no neurons"),
+        (lambda: matching.simple_matches(ONES, ONES, 0.1, limit=0), "limit is 0: expected a positive whole number"),
+        (lambda: matching.minimal_matches(ONES, ONES, ("x", 0), 0.1, limit=1.5), r"limit is 1\.5"),
+        (lambda: matching.similarity_curve(ONES, ONES, [0.1], dead="drop"), "unknown dead-neuron policy 'drop'"),
+        (lambda: matching.is_match(ONES, ONES, Match([5], []), 0.1), "neuron 5 of side x"),
+        (lambda: matching.is_simple(np.eye(2), np.eye(2), Match([0], []), 0.1), "is not a match at epsilon 0.1"),
+        (lambda: matching.decompose(np.eye(2), np.eye(2), Match([0], [1]), 0.1), "is not a match at epsilon 0.1"),
+        (lambda: peeling.chosen_backend("fortran"), "unknown backend 'fortran'"),
+    ],
+)
+def test_other_bad_values_are_refused(call, message):
     with pytest.raises(BadInput, match=message):
-        maximum_match(x, y, epsilon)
+        call()
