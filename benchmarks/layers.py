@@ -1,4 +1,4 @@
-"""Layers to benchmark on: families with many critical ε, with all neurons matched, and recorded geometry."""
+"""Layers to benchmark on: a family with many critical ε, one where all neurons match, and recorded geometry."""
 
 from pathlib import Path
 
@@ -31,11 +31,14 @@ def _side(features: Block, neurons: int, rng: np.random.Generator) -> Block:
 
 
 def fully_matched(neurons: int, samples: int, seed: int = 0) -> tuple[Block, Block]:
-    """Every neuron matched at ε = 0.3: mixtures of half as many shared features, a tenth of noise. The hard case."""
+    """Mixtures of a third as many shared features, half of noise, no ReLU: one cliff takes most neurons.
+
+    At their largest critical ε all are matched, and only just: the hard case for the minimal matches of all of them.
+    """
     rng = np.random.default_rng(seed)
-    features = rng.standard_normal((max(2, neurons // 2), samples))
+    features = rng.standard_normal((max(2, neurons // 3), samples))
     weights = [rng.standard_normal((neurons, len(features))) / np.sqrt(len(features)) for _ in "xy"]
-    x, y = (w @ features + 0.1 * rng.standard_normal((neurons, samples)) for w in weights)
+    x, y = (w @ features + 0.5 * rng.standard_normal((neurons, samples)) for w in weights)
     return x, y
 
 

@@ -79,8 +79,10 @@ def test_the_file_is_plain_json_without_names_of_machines(tables, tmp_path):
 
 
 def test_layers_are_what_they_say():
-    x, y = layers.fully_matched(24, 500)
-    assert len(maximum_match(x, y, run.EPSILON)) == 48
+    x, y = layers.fully_matched(48, 500)
+    values = np.concatenate(critical_epsilons(x, y))
+    assert np.mean(values == values.min()) > 0.5
+    assert len(maximum_match(x, y, values.max())) == 96
     critical = np.concatenate(critical_epsilons(*layers.mixed(48, 1000)))
     assert len(np.unique(critical.round(3))) > 10
     assert 0 < np.mean(critical <= run.EPSILON) < 0.9
