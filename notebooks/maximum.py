@@ -30,6 +30,8 @@ seeds = [0, 1]
 epsilon = 0.4
 
 # %% tags=["hide-input"]
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -37,6 +39,7 @@ from myst_nb import glue
 
 from helpers import drawings, figures, studies
 from helpers.definitions import Distances, all_matches, is_match, name, neurons
+from helpers.drawings import label, representatives
 from helpers.exercises import check
 from helpers.matching import critical_epsilons, maximum_match
 
@@ -162,7 +165,7 @@ figures.table(table)
 
 # %% tags=["shows-lem-monotone"]
 unions = [frozenset().union(*all_matches(x, y, e)) for e in sizes]
-assert all(a <= b for a, b in zip(unions, unions[1:], strict=False))
+assert all(a <= b for a, b in pairwise(unions))
 figures.table(pd.DataFrame({"ε": sizes, "maximum match": [name(u) for u in unions]}))
 
 # %% [markdown]
@@ -240,7 +243,7 @@ plt.show()
 study = studies.Study("cifar10", network, 0.25, tuple(seeds), "short", 10)
 recorded = studies.run(study, progress=False)
 pair = recorded.gram(layer).pair(0, 1)
-real_x, real_y = drawings.representatives(pair)
+real_x, real_y = representatives(pair)
 real_r, real_everyone = Distances(real_x, real_y), neurons(real_x, real_y)
 
 # %%
@@ -295,7 +298,18 @@ figures.table(pd.DataFrame(counts))
 # :::
 #
 # So the critical ε of a neuron is the best price at which it finds company in the other network, where the price of a
-# company is set by its worst member.
+# company is set by its worst member. By brute force on the worked example: all pairs that contain the neuron, and the
+# cheapest of them.
+
+# %% tags=["shows-prp-bottleneck"]
+price = {pair: r.worst(pair) for pair in all_matches(x, y, 0.999) if pair}
+best = {v: min((pair for pair in price if v in pair), key=price.get) for v in sorted(everyone)}
+company = {"neuron": map(label, best), "cheapest company": map(name, best.values())}
+figures.table(pd.DataFrame(company | {"price": [price[pair] for pair in best.values()]}))
+
+# %% [markdown]
+# Now the algorithm that finds all these prices in one pass.
+#
 #
 # :::{prf:algorithm} Peel
 # :label: alg-peel
@@ -338,7 +352,7 @@ figures.interactive(drawings.peel_figure(r, steps), "fig-peel", alt, still)
 
 # %% tags=["hide-input"]
 order = pd.DataFrame(steps, columns=["leaves", "at distance", "critical_epsilon"])
-figures.table(order.assign(leaves=[drawings.label(v) for v in order["leaves"]]))
+figures.table(order.assign(leaves=[label(v) for v in order["leaves"]]))
 
 # %% [markdown]
 # :::{prf:theorem} One peel gives every ε

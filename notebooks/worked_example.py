@@ -33,6 +33,7 @@ from myst_nb import glue
 
 from helpers import drawings, figures
 from helpers.definitions import Distances, name, neurons
+from helpers.drawings import label
 from helpers.exercises import check
 from helpers.matching import critical_epsilons, maximum_match
 
@@ -92,7 +93,7 @@ figures.interactive(moving, "fig-plane", alt, still)
 # %%
 r = Distances(x, y)
 everyone = neurons(x, y)
-table = pd.DataFrame({"neuron": [drawings.label(v) for v in sorted(everyone)]})
+table = pd.DataFrame({"neuron": [label(v) for v in sorted(everyone)]})
 table["r"] = [r(v, everyone) for v in sorted(everyone)]
 figures.table(table)
 
