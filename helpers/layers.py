@@ -43,6 +43,11 @@ def untrained(study: studies.Study) -> studies.Result | None:
     return studies.run(before)
 
 
+def page_of(study: str) -> str:
+    """The name of a study's page: letters, digits and hyphens only, so that it can be a link and a label."""
+    return study.replace("_", "-").replace(".", "-")
+
+
 # ---------------------------------------------------------------- tables
 
 

@@ -470,16 +470,11 @@ def summary() -> pd.DataFrame:
 # ---------------------------------------------------------------- evidence
 
 
-def page_of(study: str) -> str:
-    """The name of a recorded study's page: letters, digits and hyphens only, so that it can be a link and a label."""
-    return study.replace("_", "-").replace(".", "-")
-
-
 def evidence(check: Check, study: str) -> str:
     """The address of a cell's evidence, page and figure, seen from the ledger's page; "" if the check names none."""
     if check.page:
         return f"{check.page}.html" + (f"#{check.figure}" if check.figure else "")
-    page = page_of(study)
+    page = layers.page_of(study)
     return f"{page}.html#{check.figure or 'fig-map'}-{page}"
 
 
@@ -490,7 +485,9 @@ def links(ledger: Ledger, cells: pd.DataFrame) -> pd.DataFrame:
     words = [str(ledger.book.ranges.get(row["layers"], {}).get("words", row["layers"])) for row in rows]
     where = [Markup(f'<a href="{evidence(checks[row["check"]], row["study"])}">{row["study"]}</a>') for row in rows]
     found = cells[["check", "epsilon", "value"]].assign(layers=words, bound=[checks[r["check"]].bound for r in rows])
-    return found.assign(evidence=where)[["check", "evidence", "layers", "epsilon", "value", "bound"]]
+    # as objects: a text column would make plain text of the links
+    found["evidence"] = pd.Series(where, index=found.index, dtype=object)
+    return found[["check", "evidence", "layers", "epsilon", "value", "bound"]]
 
 
 def plot(ledger: Ledger) -> Figure:
@@ -501,7 +498,7 @@ def plot(ledger: Ledger) -> Figure:
     held = held.loc[order]
     counts = cells.groupby(["check", "study"])["holds"].agg(["sum", "size"])
     figure, ax = plt.subplots(figsize=(7.6, 2.2 + 0.3 * len(order)))
-    ax.imshow(held.to_numpy(dtype=float), cmap="PuOr", vmin=-0.3, vmax=1.3, aspect="auto")
+    ax.imshow(held.to_numpy(dtype=float), cmap="PuOr", vmin=-0.8, vmax=1.8, aspect="auto")
     for (check, study), (kept, size) in zip(counts.index, counts.to_numpy(), strict=True):
         place = list(held.columns).index(study), order.index(check)
         ax.text(*place, f"{kept}/{size}", ha="center", va="center")

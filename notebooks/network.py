@@ -51,7 +51,7 @@ figures.style()
 # %% tags=["remove-stderr"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs, layers=layers, sampled=True)
 result = studies.run(study, recompute)
-name = study.id.replace(".", "-")
+name = by_layer.page_of(study.id)
 
 # %%
 figures.table(by_layer.accuracies(result), label="Networks and their test accuracy")
