@@ -20,6 +20,7 @@ def relative_distance(z: Float[np.ndarray, " samples"], basis: Array, ridge: flo
 
     With `ridge` = λ > 0 the ridge distance of the unit vectors (def-ridge). Plain least squares otherwise.
     """
+    z, basis = np.asarray(z, float), np.asarray(basis, float)
     norm = np.linalg.norm(z)
     if norm == 0:
         return np.inf

@@ -42,7 +42,10 @@ def as_block(values: Any, network: str) -> Block:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     try:
-        block = np.asarray(values, dtype=np.float64)
+        block = np.asarray(values)
+        if np.iscomplexobj(block):
+            raise TypeError("found complex ones")  # a cast would drop the imaginary parts
+        block = block.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise BadInput(f"activations of network {network} are not an array of real numbers: {error}") from None
     if block.ndim != 2:

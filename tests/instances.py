@@ -96,6 +96,13 @@ CHANGES = {
 }
 
 
+def larger(n: int, shared: int, seed: int, samples: int = 300, noise: float = 0.4) -> tuple[np.ndarray, ...]:
+    """Two ordinary layers of n neurons near a common space of `shared` dimensions; well conditioned."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(size=(shared, samples)) / np.sqrt(shared)
+    return tuple(rng.normal(size=(n, shared)) @ common + noise * rng.normal(size=(n, samples)) for _ in "xy")
+
+
 def as_set(match: Match) -> Set:
     """An engine's match in the words of `helpers.definitions`."""
     return frozenset(match.neurons)

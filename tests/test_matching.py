@@ -10,7 +10,7 @@ from helpers.diagnostics import critical_errors
 from helpers.errors import BadInput
 from helpers.matching import Match
 from helpers.subspaces import GramAccumulator, Pair
-from tests.instances import KINDS, BruteForce, as_set, layers
+from tests.instances import KINDS, BruteForce, as_set, larger, layers
 
 EPSILONS = (0.0, 0.1, 0.3, 0.6)
 SEEDS = st.integers(0, 10**6)
@@ -158,12 +158,6 @@ def test_the_lazy_inverse_is_built_again_where_it_cancels():
     pair = compressed(np.vstack([x, x[:6]]), np.vstack([y, y[:6] + 1e-7 * y[6:12]]), "gram")
     lazy, givens = (np.concatenate(peeling.peel(pair, backend)) for backend in ("numpy", "numba"))
     np.testing.assert_allclose(lazy, givens, atol=1e-6)
-
-
-def larger(n, shared, seed, samples=300, noise=0.4):
-    rng = np.random.default_rng(seed)
-    common = rng.normal(size=(shared, samples)) / np.sqrt(shared)
-    return tuple(rng.normal(size=(n, shared)) @ common + noise * rng.normal(size=(n, samples)) for _ in "xy")
 
 
 def plain_maximum(x, y, inside, epsilon):
