@@ -32,9 +32,10 @@ import seaborn as sns
 from myst_nb import glue
 
 from helpers import figures, numerics, studies
+from helpers.diagnostics import GREY_RIDGES, diagnose
 from helpers.exercises import check
 from helpers.matching import critical_epsilons, maximum_match
-from helpers.peeling import peel, slack
+from helpers.peeling import at_ridge, peel, slack
 from helpers.subspaces import QR_RIDGE, GramAccumulator, Pair, gram_ridge
 
 figures.style()
@@ -296,6 +297,36 @@ x = rng.standard_normal((4, 4)) @ y
 exact = {route: Pair.from_arrays(x, y, route=route) for route in ("gram", "qr")}
 rows = [(r, peel(p)[0].max(), slack(p), critical_epsilons(p)[0].max()) for r, p in exact.items()]
 figures.table(pd.DataFrame(rows, columns=["route", "largest raw distance", "slack", "critical ε"]), digits=9)
+
+# %% [markdown]
+# ### The grey zone of rank
+#
+# Are two neurons one direction or two? If they differ by much more than τ, two; if by much less, one. In between the
+# answer depends on λ, and with it the critical ε of a neuron that needs their *difference*. We put `y2` at a small
+# step from `y1`, and let `x2` be the direction of that step. The figure has its critical ε under three ridges.
+
+# %%
+steps = 10.0 ** np.arange(-8, -0.9, 0.5)
+y1, u = np.linalg.qr(rng.standard_normal((200, 2)))[0].T
+near = [Pair.from_arrays(np.array([y1, u]), np.array([y1, y1 + step * u]), route="gram") for step in steps]
+grey = {ridge: [critical_epsilons(at_ridge(p, ridge))[0][1] for p in near] for ridge in GREY_RIDGES}
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Critical \u03b5 of x2 against the step between y1 and y2 on a logarithmic axis, for three ridges. All curves fall from 1 for tiny steps to 0 for large ones; the fall moves to larger steps as the ridge grows, so that for steps between 1e-7 and 1e-4 the three disagree."}, "figure": {"caption": "Between one direction and two the answer depends on \u03bb.", "name": "fig-grey"}}
+ax = plt.figure(figsize=(6.5, 3.2)).gca()
+for marker, (ridge, values) in zip("os^", grey.items(), strict=True):
+    ax.semilogx(steps, values, marker + "-", ms=5, label=f"λ = {ridge:.0e}")
+ax.set(xlabel="step from y1 to y2", ylabel="critical ε of x2")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# No choice of λ is right here; the data do not say. So the engine says so: `diagnose` peels under three ridges and
+# flags every neuron whose critical ε moves. This is its answer for a step inside the grey zone, and for a recorded
+# layer. (The engine counts from 0: its x1 is our `x2`.)
+
+# %%
+for name, checked in (("step of 1e-5", near[6]), (layer, result.gram(layer).networks([0, 1]).pair(0, 1))):
+    print(f"{name}:", "; ".join(diagnose(checked).flags) or "nothing to flag")
 
 # %% [markdown]
 # ## How exact must the matrix be?
