@@ -1,11 +1,14 @@
 """The lecture, one HTML file that needs no network: its statements, exercises and figures come from the chapters.
 
-`book/slides/deck.yml` lists the slides. A slide quotes a `statement`, `proof`, `exercise` or `figure` by its label, has
-`text` of its own (Markdown, with `{glue:text}` for numbers), or both; and a `title`, `minutes` and a speaker's `note`.
+`book/slides/deck.yml` lists the slides. A slide quotes a `statement`, `proof` or `exercise`, shows a `figure` (all by
+label) and has `text` of its own (Markdown, `{glue:text}` for numbers): one of these or several. Further keys: `title`,
+`minutes`, `note` for the speaker.
 """
 
+import base64
 import html
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +28,8 @@ from helpers.publish import PAGES, computed_pages, fill, mathjax_root, prepared
 from helpers.statements import KINDS
 
 FOLDER = ROOT / "book" / "slides"
-CONTENT = ("statement", "proof", "exercise", "figure", "text")
+QUOTED = ("statement", "proof", "exercise")
+CONTENT = (*QUOTED, "figure", "text")
 KEYS = (*CONTENT, "title", "minutes", "note")
 STILL = re.compile(r'<img class="still" src="(data:image/png;base64,[^"]+)"')
 
@@ -64,7 +68,7 @@ class Sources:
     def cell(self, figure: str) -> tuple[str, int]:
         """The page and the position of the cell that draws a figure."""
         places = {
-            cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or moving(cell.source): (name, position)
+            figure_of(cell): (name, position)
             for name, book in self.books.items()
             for position, cell in enumerate(pages.code(book))
         }
@@ -91,10 +95,10 @@ class Sources:
         return nbformat.read(path, as_version=4) if path.exists() else None
 
 
-def moving(source: str) -> str | None:
-    """The name that a cell gives its interactive figure."""
-    found = re.search(r'figures\.interactive\(\s*\w+,\s*"([\w-]+)"', source)
-    return found[1] if found else None
+def figure_of(cell: NotebookNode) -> str | None:
+    """The label of the figure that a cell draws: in its metadata, or the name it gives an interactive one."""
+    found = re.search(r'figures\.interactive\(.+?,\s*"([\w-]+)"', cell.source)
+    return cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or (found[1] if found else None)
 
 
 def sources(folder: Path = pages.NOTEBOOKS) -> Sources:
@@ -125,7 +129,7 @@ def minutes(slides: Deck) -> int:
 def write_slides(
     folder: Path, slides: Sequence[dict[str, Any]] | None = None, given: Sources | None = None
 ) -> list[str]:
-    """Write index.html into `folder`; returns the figures it lacks because their pages were not executed."""
+    """Write index.html into `folder`; returns the figures it lacks because their pages did not run."""
     slides, given = (deck() if slides is None else slides), given or sources()
     sections = [section(number, slide, given) for number, slide in enumerate(slides, 1)]
     text = (FOLDER / "slides.html").read_text()
@@ -145,48 +149,63 @@ def write_slides(
 
 def section(number: int, slide: dict[str, Any], given: Sources) -> str:
     """One slide as HTML."""
-    title, body = content(slide, given)
-    kind = next(key for key in CONTENT if key in slide) if number > 1 else "cover"
-    heading = "h1" if number == 1 else "h2"
+    title = slide.get("title") or heading_of(slide, given)
+    heading, kind = ("h1", "cover") if number == 1 else ("h2", "plain")
     note = f'<aside class="note">{rendered(slide["note"])}</aside>' if "note" in slide else ""
     return (
         f'<section class="slide {kind}" id="s{number}" aria-label="Slide {number}">'
-        f'<{heading}>{inline(title)}</{heading}><div class="body">{body}</div>{note}</section>'
+        f'<{heading}>{inline(title)}</{heading}><div class="body">{content(slide, given)}</div>{note}</section>'
     )
 
 
-def content(slide: dict[str, Any], given: Sources) -> tuple[str, str]:
-    """The heading and the HTML of a slide's body, drawn from the pages it quotes."""
+def content(slide: dict[str, Any], given: Sources) -> str:
+    """The HTML of a slide's body: what it quotes and says, with the figure below, or at its side if it quotes."""
     words = rendered(plain.roles(slide.get("text", ""), given.everything))
-    if "figure" in slide:
-        return slide.get("title", ""), picture(slide["figure"], given) + words
-    kinds = {"statement": tuple(KINDS), "exercise": ("exercise", "exercise-start"), "proof": ()}
-    for key, names in kinds.items():
-        if key in slide:
-            page, block = given.proof(slide[key]) if key == "proof" else given.block(slide[key], names)
-            words_of = pages.parameters(given.books[page])
-            quoted = rendered(plain.plain(fill(block.body, words_of), given.context(page)))
-            return slide.get("title") or heading_of(key, slide[key], given), f'<div class="{key}">{quoted}</div>{words}'
-    return slide.get("title", ""), words
+    quotes = "".join(quotation(key, slide[key], given) for key in QUOTED if key in slide)
+    if "figure" not in slide:
+        return f'<div class="only">{quotes}{words}</div>' if quotes else words
+    drawn, wide = picture(slide["figure"], given)
+    if not quotes:
+        return drawn + words
+    return f'<div class="{"stack" if wide else "pair"}"><div>{quotes}{words}</div>{drawn}</div>'
 
 
-def heading_of(key: str, label: str, given: Sources) -> str:
-    """ "Lemma: Union of matches"; "Proof: Union of matches"."""
-    kind, _, title = given.names[label].partition(" (")
+def quotation(key: str, label: str, given: Sources) -> str:
+    """A statement, a proof or an exercise of a page, in its frame."""
+    kinds = ("exercise", "exercise-start") if key == "exercise" else tuple(KINDS)
+    page, block = given.proof(label) if key == "proof" else given.block(label, kinds)
+    text = fill(block.body, pages.parameters(given.books[page]))
+    return f'<div class="{key}">{rendered(plain.plain(text, given.context(page)))}</div>'
+
+
+def heading_of(slide: dict[str, Any], given: Sources) -> str:
+    """ "Lemma: Union of matches", "Proof: Union of matches" for a slide that quotes; nothing for others."""
+    key = next((key for key in QUOTED if key in slide), None)
+    if key is None or slide[key] not in given.names:
+        return ""
+    kind, _, title = given.names[slide[key]].partition(" (")
     return f"{'Proof' if key == 'proof' else kind}: {title.removesuffix(')')}"
 
 
-def picture(name: str, given: Sources) -> str:
-    """A figure of an executed page, its alt text kept; a note in its place if the page was not executed."""
+def picture(name: str, given: Sources) -> tuple[str, bool]:
+    """A figure of an executed page with its alt text, and whether it is wide; a note if the page was not executed."""
     page, position = given.cell(name)
     cell = pages.code(given.books[page])[position]
     executed = given.page(page)
-    source = None if executed is None else image_of(executed, cell.source)
+    source = None if executed is None else image_of(executed, name)
     alt = html.escape(fill(alt_of(cell), pages.parameters(given.books[page])), quote=True)
     if source is None:
         given.missing.append(name)
-        return f'<p class="absent">The figure “{name}” appears after <code>make book</code>. {alt}</p>'
-    return f'<figure><img src="{source}" alt="{alt}"></figure>'
+        return f'<p class="absent">The figure “{name}” appears after <code>make book</code>. {alt}</p>', True
+    return f'<figure style="--ratio: {ratio(source):.4f}"><img src="{source}" alt="{alt}"></figure>', ratio(
+        source
+    ) > 1.5
+
+
+def ratio(source: str) -> float:
+    """Width over height of a PNG in a data address, read off its header."""
+    width, height = struct.unpack(">II", base64.b64decode(source.partition(",")[2][:64])[16:24])
+    return float(width / height)
 
 
 def alt_of(cell: NotebookNode) -> str:
@@ -196,9 +215,9 @@ def alt_of(cell: NotebookNode) -> str:
     return text or (found[1] if found else "")
 
 
-def image_of(executed: NotebookNode, source: str) -> str | None:
-    """The picture that a cell left in the executed page: a PNG, or the still of an interactive figure."""
-    for output in (o for cell in pages.code(executed) if cell.source == source for o in cell.outputs):
+def image_of(executed: NotebookNode, name: str) -> str | None:
+    """The picture of a figure in the executed page: a PNG, or the still of an interactive figure."""
+    for output in (o for cell in pages.code(executed) if figure_of(cell) == name for o in cell.outputs):
         data = output.get("data", {})
         if "image/png" in data:
             return "data:image/png;base64," + data["image/png"].replace("\n", "")
