@@ -82,7 +82,7 @@ class Moments:
         """The Gram matrix of a's neurons less what features `from_a` explain and b's less what `from_b` explain.
 
         With C_u the products of u at a position, K the features' Gram matrix and A_u = Tᵀ(T K Tᵀ)⁺T for the span T that
-        is taken away from u:  R_uv = G_uv − Σ_positions C_u (A_u + A_v − A_u K A_v) C_vᵀ, a Schur complement for u = v.
+        is taken away from u (prp-residual):  R_uv = G_uv − Σ_positions C_u (A_u + A_v − A_u K A_v) C_vᵀ.
         """
         gram, sides = self.gram(a, b), [(a, self.inverse(from_a)), (b, self.inverse(from_b))]
         explained = np.block([[self._explained(u, v) for v in sides] for u in sides])
@@ -335,8 +335,8 @@ def run(study: Study, recompute: bool = False, progress: bool = True) -> tuple[d
 # ---------------------------------------------------------------- a critique, made explicit
 
 
-def same_output_twins(gram: Gram, share: float) -> Pair:
-    """Two hidden layers from which one linear map reads the same signal, hidden in different company (Johnson 2019).
+def twin_gram(gram: Gram, share: float) -> Gram:
+    """Two hidden layers from which one linear map reads the same signal, in different company (prp-twins).
 
     Of three networks' unit neurons S, N₁, N₂ (one layer, equally many) twin k has the neurons S + cN_k and cN_k, all
     non-negative where S and N_k are. Both outputs are W(S + cN_k) − W(cN_k) = WS for any W. `share` in [0, 1) sets c:
@@ -350,6 +350,10 @@ def same_output_twins(gram: Gram, share: float) -> Pair:
     one, none = np.eye(n), np.zeros((n, n))
     mix = np.block([[one, c * one, none], [none, c * one, none], [one, none, c * one], [none, none, c * one]])
     norms = np.sqrt(np.diag(gram.gram))
-    scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-    unit = gram.gram * scale * scale[:, None]
-    return Pair.from_gram(mix @ unit @ mix.T, 2 * n, 2 * n, gram.samples)
+    scaled = mix * np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+    return Gram(scaled @ gram.sums, gram.samples, (2 * n, 2 * n), scaled @ gram.gram @ scaled.T)
+
+
+def same_output_twins(gram: Gram, share: float) -> Pair:
+    """The twins of `twin_gram`, ready to match."""
+    return twin_gram(gram, share).pair(0, 1)

@@ -40,17 +40,17 @@ MOST = 0.9  # of the null's neurons that match, at the ε where its minimal matc
 def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float, float]:
     """For each share the smallest ε at which the maximum match holds that share of the alive neurons.
 
-    Without those at which everything, or the same as for a smaller share, is matched: a cliff can swallow several.
+    Without those at which everything is matched. Where a cliff swallows several shares, the one nearest a half stays.
     """
     values = np.sort(np.concatenate(critical_epsilons(pair)))[: len(pair.gram)]
     found: dict[float, float] = {}
-    for share in shares:
+    for share in sorted(shares, key=lambda share: abs(share - 0.5)):
         if not 0 < share < 1:
             raise BadInput(f"share is {share}: expected a number between 0 and 1")
         epsilon = values[int(np.ceil(share * len(values))) - 1] if len(values) else np.inf
         if epsilon < values[-1:].max(initial=0) and epsilon < 1 and epsilon not in found.values():
             found[share] = float(epsilon)
-    return found
+    return dict(sorted(found.items()))
 
 
 # ---------------------------------------------------------------- sizes and who goes together
@@ -163,21 +163,25 @@ def matched_vectors(pair: Pair, match: Match) -> tuple[Matrix, Matrix]:
 
 
 def reassigned(pair: Pair, match: Match, rng: np.random.Generator) -> Pair:
-    """The null: the matched subspaces as they are, their neurons drawn anew.
+    """The null: the matched subspaces as they are, their neurons drawn anew (def-reassigned)."""
+    x, y = reassigned_vectors(*matched_vectors(pair, match), rng)
+    z = np.vstack([x, y])
+    return Pair.from_gram(z @ z.T, len(x), len(y), pair.samples)
 
-    On each side every principal direction of the pair of subspaces keeps its loadings, but which neuron has which is
-    shuffled, for each direction and side on its own. Spans, principal angles, and how strongly each direction is used
-    stay (so that the neurons still match about as well), and no neuron has a partner but by chance.
+
+def reassigned_vectors(x: Matrix, y: Matrix, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
+    """Every principal direction of the two spans keeps its loadings, but which neuron has which is shuffled.
+
+    For each direction and side on its own. Spans, principal angles, and how strongly each direction is used stay, so
+    that the neurons still match about as well (prp-reassigned); no neuron has a partner but by chance.
     """
-    x, y = matched_vectors(pair, match)
     (basis_x, _), (basis_y, _) = np.linalg.qr(x.T), np.linalg.qr(y.T)
     left, _, right = np.linalg.svd(basis_x.T @ basis_y)
     parts = []
     for z, directions in ((x, basis_x @ left), (y, basis_y @ right.T)):
         loadings = np.column_stack([rng.permutation(column) for column in (z @ directions).T])
         parts.append(loadings @ directions.T)
-    z = np.vstack(parts)
-    return Pair.from_gram(z @ z.T, len(x), len(y), pair.samples)
+    return parts[0], parts[1]
 
 
 def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Simple matches of a layer: bounds against brute force, planted local and distributed similarity, the null, a study."""
+"""Simple matches of a layer: bounds against brute force, planted local and distributed similarity, null, a study."""
 
 from itertools import combinations
 
@@ -145,9 +145,22 @@ def test_simple_sizes_say_when_they_are_not_all():
 # ---------------------------------------------------------------- the null
 
 
+@pytest.mark.statement("def-reassigned")
 @given(st.integers(0, 200), st.integers(0, 9))
 @settings(max_examples=25, deadline=None)
-def test_the_null_keeps_the_subspaces_and_moves_the_neurons(seed, draw):
+def test_the_null_shuffles_the_loadings_on_every_direction(seed, draw):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(4, 9)), rng.normal(size=(5, 9))
+    new_x, new_y = granularity.reassigned_vectors(x, y, np.random.default_rng(draw))
+    left, _, right = np.linalg.svd(np.linalg.qr(x.T)[0].T @ np.linalg.qr(y.T)[0])
+    for old, new, directions in ((x, new_x, np.linalg.qr(x.T)[0] @ left), (y, new_y, np.linalg.qr(y.T)[0] @ right.T)):
+        np.testing.assert_allclose(np.sort(old @ directions, axis=0), np.sort(new @ directions, axis=0), atol=1e-9)
+
+
+@pytest.mark.statement("prp-reassigned")
+@given(st.integers(0, 200), st.integers(0, 9))
+@settings(max_examples=25, deadline=None)
+def test_the_null_keeps_the_subspaces_and_the_total_distance(seed, draw):
     pair, _, _ = random_pair(seed, 4, 5)
     match = maximum_match(pair, 0.999)
     null = reassigned(pair, match, np.random.default_rng(draw))
@@ -158,6 +171,12 @@ def test_the_null_keeps_the_subspaces_and_moves_the_neurons(seed, draw):
         cosines.append(np.linalg.svd(bases[0].T @ bases[1], compute_uv=False) if len(bases) > 1 else [])
     assert len(cosines[0]) == len(cosines[1])
     np.testing.assert_allclose(cosines[0], cosines[1], atol=1e-6)
+    before = matched_vectors(pair, match)
+    after = granularity.reassigned_vectors(*before, np.random.default_rng(draw))
+    for this, other in ((0, 1), (1, 0)):
+        basis = np.linalg.qr(before[other].T)[0]
+        squared = [((z[this] - z[this] @ basis @ basis.T) ** 2).sum() for z in (before, after)]
+        assert squared[0] == pytest.approx(squared[1], abs=1e-9)
 
 
 def test_the_null_tells_local_from_distributed():

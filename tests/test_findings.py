@@ -1,0 +1,113 @@
+"""Tables and phrases from records of causes and of simple matches, on small tables whose answers are known."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import findings
+from helpers.errors import BadInput
+from helpers.subspaces import Gram
+
+PLACES = {"conv": ("relu1_1", 0), "fc": ("relu_fc2", 1)}
+
+
+@pytest.fixture
+def causes():
+    """Two layers, three conditions: all neurons at one critical ε each."""
+    levels = {"as it is": 0.2, "class means": 0.4, "untrained": np.inf}
+    rows, similar = [], []
+    for kind, (layer, position) in PLACES.items():
+        for condition, value in levels.items():
+            base = {"layer": layer, "position": position, "kind": kind, "condition": condition}
+            rows += [base | {"neuron": k, "critical_epsilon": value + 0.05 * position} for k in range(4)]
+            inside = [{"epsilon": e, "similarity": float(value + 0.05 * position <= e)} for e in (0.3, 0.5)]
+            similar += [base | row for row in inside]
+    return {"critical": pd.DataFrame(rows), "similarity": pd.DataFrame(similar)}
+
+
+@pytest.fixture
+def simple():
+    """One layer: partners where the null has one lump of eight."""
+    base = {"layer": "a", "position": 0, "kind": "conv", "seed_a": 0, "seed_b": 1, "share": 0.5}
+    sizes = [
+        base | {"order": k, "side": "x", "neuron": n, "size": 2 + 2 * (n == 3) * k} for k in (0, 1) for n in range(4)
+    ]
+    null = [base | {"draw": 0, "side": "x", "neuron": n, "size": 8} for n in range(4)]
+    return {"sizes": pd.DataFrame(sizes), "null": pd.DataFrame(null), "levels": pd.DataFrame([base | {"matched": 8}])}
+
+
+def test_conditions_by_layer_in_their_order(causes):
+    table = findings.by_condition(causes["similarity"], 0.3)
+    assert table.index.tolist() == ["as it is", "class means", "untrained"]
+    assert table.columns.tolist() == ["relu1_1", "relu_fc2"]
+    assert table.to_numpy().tolist() == [[1, 1], [0, 0], [0, 0]]
+    assert len(findings.plot_conditions(table, 0.3).axes[0].texts) == 6
+    with pytest.raises(BadInput, match=r"unknown ε of the record '0.4'.*0.3, 0.5"):
+        findings.by_condition(causes["similarity"], 0.4)
+
+
+def test_curves_step_at_the_critical_epsilon(causes):
+    curves = findings.condition_curves(causes["critical"], "relu_fc2", np.array([0.29, 0.3, 0.5, 0.99]))
+    steps = curves.groupby("condition")["similarity"].apply(list)
+    assert steps["as it is"] == [0, 1, 1, 1]
+    assert steps["class means"] == [0, 0, 1, 1]
+    assert steps["untrained"] == [0, 0, 0, 0]
+    with pytest.raises(BadInput, match="did you mean 'relu_fc2'"):
+        findings.condition_curves(causes["critical"], "relu_fc1")
+
+
+def test_the_area_is_that_under_the_curve(causes):
+    table = findings.area(causes["critical"], ["as it is", "class means", "untrained"])
+    grid = np.linspace(0, 1, 2001)[:-1]
+    for layer, row in table.set_index("layer").iterrows():
+        curves = findings.condition_curves(causes["critical"], layer, grid).groupby("condition")["similarity"].mean()
+        for condition in curves.index:
+            assert row[condition] == pytest.approx(curves[condition], abs=1e-3)
+
+
+def test_phrases_are_shares_of_what_is_there(causes):
+    similarity = causes["similarity"].copy()
+    every = [
+        similarity[similarity["condition"] == "class means"].assign(condition=condition)
+        for condition in (*findings.REMOVALS, *findings.SHUFFLES)
+        if condition != "class means"
+    ]
+    whole = pd.concat([similarity, *every])
+    words = findings.causes_in_words({"similarity": whole}, 0.5)
+    assert (words["whole"], words["class_means"], words["untrained"]) == ("100 %", "100 %", "0 %")
+    assert findings.causes_in_words({"similarity": whole}, 0.3)["other_logits"] == "0 %"
+
+
+def test_twin_curves_fall_as_the_company_grows():
+    z = np.maximum(np.random.default_rng(0).normal(size=(9, 400)), 0)
+    table = findings.twin_curve(Gram(z.sum(1), 400, (3, 3, 3), z @ z.T), [0.5], steps=5)
+    for _, rows in table.groupby("measure"):
+        assert rows["value"].iloc[0] > 0.4
+        assert rows["value"].iloc[-1] < 0.2
+    figure = findings.plot_twins(table)
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["linear CKA", "s(ε), ε = 0.5"]
+
+
+def test_sizes_beside_the_null(simple):
+    sizes = findings.relative_sizes(simple)
+    row = findings.size_summary(sizes).iloc[0]
+    assert (row["median_observed"], row["median_null"]) == (2, 8)
+    assert (row["two_observed"], row["two_null"]) == (7 / 8, 0)
+    assert (row["relative_observed"], row["relative_null"]) == (0.25, 1)
+    spread = findings.order_spread(simple["sizes"])
+    assert spread["max"].tolist() == [2, 2, 2, 4]
+    words = findings.sizes_in_words(findings.size_summary(sizes), ["a"] * 4)
+    assert (words["input_two_observed"], words["output_median_null"]) == ("88 %", "8")
+
+
+def test_the_map_keeps_groups_together():
+    groups = [(0, 3), (1, 2)]
+    rows = [{"v": v, "u": u, "share": 1.0, "essential": u != v} for group in groups for v in group for u in group]
+    share, essential, order = findings.map_matrix(pd.DataFrame(rows))
+    assert order in ([0, 3, 1, 2], [1, 2, 0, 3])
+    np.testing.assert_array_equal(share, np.kron(np.eye(2), np.ones((2, 2))))
+    np.testing.assert_array_equal(essential, np.kron(np.eye(2), 1 - np.eye(2)))
+    figure = findings.plot_together(pd.DataFrame(rows), 2, "a")
+    assert {text.get_text() for text in figure.axes[0].get_yticklabels()} == {"x0", "x1", "y0", "y1"}
+    plt.close("all")
