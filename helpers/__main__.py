@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from helpers import course as teaching
-from helpers import datasets, publish, studies, training
+from helpers import datasets, imagenet, publish, studies, training
 from helpers.errors import BadInput, unknown
 
 
@@ -121,6 +121,37 @@ def course(folder: Path) -> None:
     """Write student notebooks, solutions, slides and what they need into FOLDER. Example: course ~/teaching/spring"""
     for line in teaching.write_course(folder):
         click.echo(line)
+
+
+@cli.command()
+@click.option("--images", required=True, type=click.Path(path_type=Path), help="A folder of class folders with images.")
+@click.option("--network", help="Architecture, such as resnet50; not needed for this book's own checkpoints.")
+@click.option("--a", required=True, help="Weights: a checkpoint file, untrained:SEED, or torchvision's IMAGENET1K_V1.")
+@click.option("--b", required=True, help="The weights to compare with.")
+@click.option("--layers", help="Modules by name, with commas; all comparable ones by default.")
+@click.option("--size", default=224, show_default=True, help="Images are resized and cut to SIZE × SIZE.")
+@click.option("--batch", default=16, show_default=True, help="Images at a time: more need more memory.")
+@click.option("--record", "name", help="Also write results/imagenet-NAME.")
+def compare(
+    images: Path, network: str | None, a: str, b: str, layers: str | None, size: int, batch: int, name: str | None
+) -> None:
+    """Match two networks layer by layer on your images, streamed: any number of them in the same memory.
+
+    \b
+    Example: compare --images ~/imagenet/val --network resnet50 --a IMAGENET1K_V1 --b IMAGENET1K_V2
+             compare --images photos --network torchvision:vgg16 --a first.pt --b second.pt --layers features.29
+             compare --images photos --network torchvision:resnet18 --a untrained:0 --b untrained:1
+    """
+    chosen = layers.split(",") if layers else None
+    found = imagenet.compare_weights(network, a, b, images, chosen, size, batch)
+    table = found.similarity().pivot(index=["position", "layer"], columns="epsilon", values="similarity")
+    click.echo(table.droplevel("position").to_string(float_format="%.3f"))
+    for row in found.left_out.itertuples(index=False):
+        need = f"{row.neurons} neurons, {row.samples} samples; {row.images_needed} images needed"
+        click.echo(f"left out: {row.layer} ({need})")
+    click.echo(f"{found.images} images, {found.seconds:.0f} s, at most {found.peak_memory_gib:.1f} GiB")
+    if name:
+        click.echo(imagenet.write(found, network, a, b, images, name, size, batch))
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ def _kind(module: nn.Module, name: str) -> str:
 
 def image_batches(
     path: Path, size: int = 224, batch: int = 16, crop: float = 0.875, statistics: str = "imagenet"
-) -> tuple[Iterable[Tensor], int]:
+) -> tuple["Batches", int]:
     """The images of a folder of class folders in normalised (batch, 3, size, size) tensors, and their number.
 
     Grey images become RGB. The shorter side is resized to size / crop and the middle cut out; crop 1 keeps it all.
@@ -313,32 +313,37 @@ def peak_memory() -> float:
 
 
 def compare_weights(
-    architecture: str, a: str, b: str, path: Path, layers: Sequence[str] | None = None, size: int = 224, batch: int = 16
+    architecture: str | None,
+    a: str,
+    b: str,
+    path: Path,
+    layers: Sequence[str] | None = None,
+    size: int = 224,
+    batch: int = 16,
 ) -> Comparison:
-    """Two sets of weights of one architecture on a folder of images; untrained networks are calibrated on it first."""
+    """Two weights, as in `open_network`, on a folder of images; untrained networks are calibrated on it first."""
     batches, images = image_batches(path, size, batch)
     nets = [open_network(weights, architecture) for weights in (a, b)]
     nets = [calibrated(net, batches) if w.startswith("untrained") else net for net, w in zip(nets, (a, b), strict=True)]
     return compare(nets[0], nets[1], batches, images, layers)
 
 
-def record(architecture: str, a: str, b: str, path: Path, name: str, size: int = 224, batch: int = 16) -> Path:
-    """The same into `results/imagenet-NAME`, with the images' hash and what it took."""
-    found = compare_weights(architecture, a, b, path, None, size, batch)
+def write(
+    found: Comparison, architecture: str | None, a: str, b: str, path: Path, name: str, size: int = 224, batch: int = 16
+) -> Path:
+    """A comparison into `results/imagenet-NAME`, with the images' hash and what it took."""
     batches, _ = image_batches(path, size, batch)
-    assert isinstance(batches, Batches)
     known = {
         "kind": "imagenet",
         "study": {"dataset": "imagenet", "network": architecture, "weights": [Path(w).name for w in (a, b)]},
         "trained": not (a.startswith("untrained") or b.startswith("untrained")),
         "image_size": size,
+        "batch": batch,
         "images": found.images,
         "data_sha256": batches.sha256,
         "seconds": round(found.seconds, 1),
         "peak_memory_gib": round(found.peak_memory_gib, 2),
         "threads": torch.get_num_threads(),
-    }
-    known |= {
         "code": studies.code_version("imagenet"),
         "commit": studies.commit(),
         "libraries": {library: version(library) for library in studies.LIBRARIES},
