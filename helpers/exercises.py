@@ -159,3 +159,30 @@ def _enough_samples(answer: Callable[[int, float], int]) -> None:
         expect(d > n, f"{d} samples for {n} neurons: up to there every distance is 0")
         expect(np.sqrt(1 - n / d) >= 1 - bias, f"with {d} samples, distances to {n} neurons are off by over {bias}")
         expect(np.sqrt(1 - n / (d - 1)) < 1 - bias, f"fewer than {d} samples are enough for {n} neurons")
+
+
+# ---------------------------------------------------------------- chapters 4 and 5, simple matches and uniqueness
+
+
+@checks("ex-generators")
+def _generators(answer: Callable[..., Any]) -> None:
+    x1, x2, y1, y2, y3 = ("x", 0), ("x", 1), ("y", 0), ("y", 1), ("y", 2)
+    first, second, mixed = frozenset([x1, y1]), frozenset([x2, y2]), frozenset([x1, x2, y1, y3])
+    matches = [frozenset(), first, second, first | second, mixed, mixed | second]
+    for match, right in ((first, {x1, y1}), (mixed, {x2, y3}), (first | second, set()), (mixed | second, set())):
+        found = answer(match, matches)
+        expect(isinstance(found, set | frozenset), f"your answer is a {type(found).__name__}, expected a set of neurons")
+        expect(found <= match, "some of your neurons are not in the match")
+        expect(found >= right, "some neurons are missing: only matches inside `match` count, not all others")
+        expect(found == right, "too many neurons: leave out each one that a strictly smaller match inside contains")
+
+
+@checks("ex-follow-needs")
+def _follow_needs(answer: Callable[..., Any]) -> None:
+    a, b, c, d = ("x", 0), ("y", 0), ("x", 1), ("y", 1)
+    needs = {a: frozenset([b]), b: frozenset([a]), c: frozenset([d]), d: frozenset([a, c])}
+    for v, right in ((a, {a, b}), (b, {a, b}), (c, {a, b, c, d}), (d, {a, b, c, d})):
+        found = set(answer(needs, v))
+        expect(v in found, "a match of v contains v itself")
+        expect(found >= right, "what v needs has needs of its own: go on until nothing new is found")
+        expect(found == right, "some of your neurons cannot be reached from v")

@@ -48,6 +48,16 @@ WRONG: dict[str, list[object]] = {
         lambda n, bias: int(np.ceil(n / (1 - (1 - bias)))),  # no square: twice as many as needed
         lambda n, bias: n,
     ],
+    "ex-generators": [
+        lambda match, matches: set(match),  # as if every neuron of a match generated it
+        lambda match, matches: {v for v in match if sum(v in m for m in matches) == 1},  # larger matches counted too
+        lambda match, matches: [v for v in match if not any(v in m for m in matches if m < match)],
+    ],
+    "ex-follow-needs": [
+        lambda needs, v: {v} | needs[v],  # one step only
+        lambda needs, v: needs[v],
+        lambda needs, v: set(needs),  # everything
+    ],
 }
 
 
