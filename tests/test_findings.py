@@ -48,7 +48,7 @@ def test_conditions_by_layer_in_their_order(causes):
 
 
 def test_curves_step_at_the_critical_epsilon(causes):
-    curves = findings.condition_curves(causes["critical"], "relu_fc2", np.array([0.29, 0.3, 0.5, 0.99]))
+    curves = findings.condition_curves(causes["critical"], "relu_fc2", np.array([0.2, 0.3, 0.5, 0.99]))
     steps = curves.groupby("condition")["similarity"].apply(list)
     assert steps["as it is"] == [0, 1, 1, 1]
     assert steps["class means"] == [0, 0, 1, 1]
