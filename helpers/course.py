@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 from nbformat import NotebookNode
 
 from helpers import pages, plain, slides
@@ -15,8 +17,8 @@ from helpers.cutting import student_version
 from helpers.errors import BadInput
 from helpers.files import ROOT
 from helpers.publish import PAGES, WORDS_A_MINUTE, fill
-from helpers.statements import ordered
 
+COURSE = ("worked_example", *pages.CHAPTERS, "simple_matches", "causes")
 MARK = ".course"
 SETUP = 'import sys\n\nsys.path.insert(0, "..")  # the code of the book lies in the folder above'
 README = """\
@@ -52,12 +54,11 @@ class Chapter:
     page: NotebookNode | None
 
     @property
-    def reading(self) -> str:
+    def reading(self) -> int:
         """Minutes to read, as the book states them; from the number of words if the page was not executed."""
         if self.page is not None:
-            return str(self.page.metadata["samerep"]["reading"])
-        words = sum(len(cell.source.split()) for cell in self.source.cells)
-        return f"{max(1, round(words / WORDS_A_MINUTE))} minutes"
+            return int(self.page.metadata["samerep"]["reading"].split()[0])
+        return max(1, round(sum(len(cell.source.split()) for cell in self.source.cells) / WORDS_A_MINUTE))
 
     @property
     def running(self) -> str:
@@ -66,10 +67,24 @@ class Chapter:
 
 
 def chapters(folder: Path = pages.NOTEBOOKS, executed: Path = PAGES) -> list[Chapter]:
-    """The notebooks with exercises, in the order of the book; not those that make several pages."""
-    books = [(path.stem, pages.load(path)) for path in ordered(folder)]
-    taught = [(name, book) for name, book in books if pages.exercises(book) and "{{" not in pages.title(book)]
-    return [Chapter(name, book, page_of(name, executed)) for name, book in taught]
+    """The notebooks of the course, in the order in which they are taught."""
+    return [Chapter(name, pages.load(folder / f"{name}.py"), page_of(name, executed)) for name in COURSE]
+
+
+def numbers() -> dict[str, int]:
+    """What the teacher's page quotes: minutes to read each chapter, number of slides, minutes of the lecture."""
+    deck = slides.deck()
+    reading = {f"read-{chapter.name}": chapter.reading for chapter in chapters()}
+    return reading | {"slides": len(deck), "lecture": slides.minutes(deck)}
+
+
+def overview() -> pd.DataFrame:
+    """One row a chapter: its title, minutes to read, and how many exercises of each kind it has."""
+    rows = []
+    for chapter in chapters():
+        kinds = Counter(exercise.kind for exercise in pages.exercises(chapter.source).values())
+        rows.append((pages.title(chapter.source), chapter.reading, kinds["paper"], kinds["code"], kinds["predict"]))
+    return pd.DataFrame(rows, columns=["chapter", "minutes to read", "on paper", "in code", "predict and run"])
 
 
 def page_of(name: str, executed: Path = PAGES) -> NotebookNode | None:
@@ -92,6 +107,7 @@ def write_course(folder: Path) -> list[str]:
                 nbformat.write(notebook(chapter, names, kind, found), work / kind / f"{chapter.name}.ipynb")
         (work / "problems.md").write_text(problems(found, names, "student"))
         (work / "solutions" / "problems.md").write_text(problems(found, names, "solutions"))
+        (work / "teaching.md").write_text(teachers_page(names))
         (work / "README.md").write_text(README + "\n".join(row(chapter) for chapter in found) + "\n")
         missing = slides.write_slides(work / "slides")
         _copy_what_it_needs(work)
@@ -123,7 +139,8 @@ def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Ch
     values = {} if chapter.page is None else plain.values_of(chapter.page)
     context = plain.Context(names, values, frozenset(f"{other.name}.ipynb" for other in beside))
     book = student_version(chapter.source) if kind == "student" else chapter.source
-    words = pages.parameters(chapter.source) | {"reading": chapter.reading, "running": chapter.running}
+    times = {"reading": f"{chapter.reading} minutes", "running": chapter.running}
+    words = pages.parameters(chapter.source) | times
     cells = [nbformat.v4.new_code_cell(SETUP, metadata={"tags": ["hide-input"]})]
     for cell in book.cells:
         if cell.cell_type == "code":
@@ -160,14 +177,28 @@ def _exercise_texts(book: NotebookNode, kind: str) -> Iterator[str]:
             yield f"```python\n{cell.source}\n```"
 
 
+def teachers_page(names: dict[str, str]) -> str:
+    """The book's page for teachers as plain Markdown, its table included."""
+    book = pages.load(pages.NOTEBOOKS / "teaching.py")
+    context = plain.Context(names, {key: str(value) for key, value in numbers().items()})
+    times = {"reading": "ten minutes", "running": "a second"}
+    parts = []
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            parts.append(plain.plain(fill(cell.source, times), context))
+        elif "overview" in cell.source:
+            parts.append(overview().to_markdown(index=False))
+    return "\n\n".join(parts) + "\n"
+
+
 def row(chapter: Chapter) -> str:
     """A chapter's line in the README."""
     count = len(pages.exercises(chapter.source))
-    return f"| `{chapter.name}.ipynb` | {pages.title(chapter.source)} | {chapter.reading} | {count} |"
+    return f"| `{chapter.name}.ipynb` | {pages.title(chapter.source)} | {chapter.reading} minutes | {count} |"
 
 
 def _copy_what_it_needs(work: Path) -> None:
-    """Code, records, requirements, licence and the teacher's page."""
+    """Code, records, requirements and licence."""
     skip = shutil.ignore_patterns("__pycache__")
     for name in ("helpers", "results"):
         shutil.copytree(ROOT / name, work / name, ignore=skip)
@@ -176,4 +207,3 @@ def _copy_what_it_needs(work: Path) -> None:
         f"{lock}# to open the notebooks; nothing in them depends on its version\njupyterlab<5\n"
     )
     shutil.copy(ROOT / "LICENSE", work)
-    shutil.copy(ROOT / "book" / "teaching.md", work)

@@ -1,0 +1,173 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # For teachers
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** how to teach from this book in one lecture, three sessions or a two-week project: which pages,
+# how many minutes, which exercises, what to prepare, what goes wrong, and how to grade.
+#
+# **You need first** to have read [From activations to matches](worked_example.ipynb).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+
+# %% tags=["hide-input"]
+from myst_nb import glue
+
+from helpers import course, figures
+
+numbers = course.numbers()
+for key, value in numbers.items():
+    glue(key, value, display=False)
+
+# %% [markdown]
+# ## The kit
+#
+# `make book`, then `make course`, write a folder `course/` that works on its own. `python -m helpers course FOLDER`
+# puts it elsewhere. It holds
+#
+# - `student/`: the chapters as notebooks with the exercises to fill in. Each code exercise has a check, which answers
+#   with a tick or with a hint. The checks never show the solution.
+# - `solutions/`: the same notebooks with all solutions. The student's version is cut from them, so the two agree.
+# - `slides/index.html`: the lecture, one file that needs no network. Arrow keys move, `n` shows the speaker's notes,
+#   `d` switches to dark, `f` fills the screen, `p` prints.
+# - `problems.md`: all exercises as one sheet, and `solutions/problems.md` with the answers.
+# - `requirements.txt`, `helpers/` and `results/`: what the notebooks need. They read recorded networks. Nobody needs a
+#   GPU, a data set or an account.
+#
+# ## What students can do afterwards
+#
+# 1. Say what a neuron is in this theory, and which changes of a network its measures cannot see.
+# 2. Decide by hand whether two small groups of neurons are an ε-match, and find the maximum match by deletion.
+# 3. Prove that unions of matches are matches, and name the one property of the distance that the proof needs.
+# 4. Read a similarity curve and critical ε, and explain a cliff.
+# 5. Tell similarity that is shared neuron by neuron from similarity that exists only as a whole.
+# 6. Criticise a similarity score: number of samples, choice of ε, chance level, invariances.
+#
+# Before it: linear algebra (span, projection, least squares), a first course on neural networks, and NumPy. Nothing
+# from statistics beyond a mean.
+#
+# ## The pages and their minutes
+#
+# Reading times follow from the number of words. Students who work with pencil and keyboard need about twice as long,
+# and the exercises come on top.
+
+# %%
+figures.table(course.overview(), label="Chapters, minutes and exercises")
+
+# %% [markdown]
+# ## Route 1: one lecture
+#
+# The slides: {glue:text}`slides` of them, {glue:text}`lecture` minutes, one exercise in pairs included. For an
+# audience that will not come back.
+#
+# | When | What | Page |
+# |---|---|---|
+# | Before | Students read the worked example ({glue:text}`read-worked_example` minutes) | [From activations to matches](worked_example.ipynb) |
+# | Minutes 0 to 5 | Everyone writes one sentence: what would it mean for two layers to be the same? | slides |
+# | Minutes 5 to 20 | Neurons as vectors, spans, ε-matches; vote on which groups match | [Neurons](neurons.ipynb), [Matches](matches.ipynb) |
+# | Minutes 20 to 25 | In pairs, on paper: {ref}`ex-smaller-epsilon` | worked example |
+# | Minutes 25 to 40 | Union lemma with proof, deletion, critical ε, a real layer and its cliff | [The maximum match](maximum.ipynb) |
+# | Last minutes | Local or distributed; back to the sentences of the beginning | [Simple matches](simple.ipynb) |
+# | After | {ref}`ex-max-match`, with its check | The maximum match |
+#
+# **Prepare.** Open the book at the cone of [Matches](matches.ipynb) and at the slider of the peel in [The maximum
+# match](maximum.ipynb); both work without a network. Print the worked example's two tables for the pairs.
+#
+# **If you are short of time**, leave out the proposition on readouts and the decomposition theorem. Do not leave out
+# the exercise.
+#
+# ## Route 2: three sessions
+#
+# Three times 90 minutes, with reading before each and a problem sheet after each.
+#
+# | Session | Read before | In class | Hand in |
+# |---|---|---|---|
+# | 1. Neurons and matches | [Neurons](neurons.ipynb) ({glue:text}`read-neurons` min), [Matches](matches.ipynb) ({glue:text}`read-matches` min) | 15 min vote and sentences; 30 min spans and distances at the board; 20 min {ref}`ex-by-hand` in pairs; 25 min {ref}`ex-conv-rows` and {ref}`ex-is-match` at the keyboard | {ref}`ex-rescale`, {ref}`ex-parts`, {ref}`ex-few-samples` |
+# | 2. The maximum match and its parts | [The maximum match](maximum.ipynb) ({glue:text}`read-maximum` min), first half of [Simple matches](simple.ipynb) ({glue:text}`read-simple` min in all) | 15 min union lemma; 20 min deletion as a game (below); 25 min {ref}`ex-max-match`; 30 min peel and lattice | {ref}`ex-first-epsilon`, {ref}`ex-intersection`, {ref}`ex-hand-lattice` |
+# | 3. Real networks, and doubts | [Numerics](numerics.ipynb), from "Samples versus neurons" on ({glue:text}`read-numerics` min in all), and one network's page | 20 min {ref}`ex-one-less` as a bet; 30 min [causes of similarity](causes.ipynb) in groups; 40 min debate: does the score say what it seems to say? | one page: "What I would accept as evidence that two layers are the same" |
+#
+# **Deletion as a game.** Seven students are the seven neurons of the worked example, with their row of numbers on a
+# card. At ε = 0.4 whoever is too far from the other side steps out. The class computes the distances (they are on the
+# teacher's copy: the solution of {ref}`ex-smaller-epsilon`). The cascade is remembered better than any proof.
+#
+# **The debate.** One half defends "low similarity shows that networks learn different things", the other attacks.
+# Useful for the attack: {cite}`johnson2019subspace` and the invariances of [Neurons](neurons.ipynb). Useful for the
+# defence: the chance level, the self-match and the permuted copy.
+#
+# **For a theory class**, replace session 3 by [When the structure is unique](uniqueness.ipynb)
+# ({glue:text}`read-uniqueness` min) and [The algorithms](algorithms.ipynb) ({glue:text}`read-algorithms` min), with
+# {ref}`ex-bisector` and {ref}`ex-min-match`.
+#
+# ## Route 3: a two-week project
+#
+# Groups of two or three. Each answers one question about one pair of networks, with evidence that could have come out
+# otherwise.
+#
+# | Day | Milestone | To hand in |
+# |---|---|---|
+# | 1 | Read the first three chapters; all their checks show ticks | the notebooks |
+# | 3 | A question, a prediction in writing, and what would refute it | half a page |
+# | 5 | One recorded layer matched, with self-match and a chance level beside it | a figure with a caption |
+# | 8 | The study run or read from the records, for all ε | a table with its provenance |
+# | 10 | A second explanation for the result, tested | a figure |
+# | 12 | Draft read by another group | comments |
+# | 14 | Report of four pages, and a talk of ten minutes | report, notebook that runs |
+#
+# Questions that work on a laptop, from the recorded networks:
+#
+# - Do plain networks and residual networks differ in *which* layers match? (`plain20` and `resnet20` are recorded.)
+# - At which ε does training separate a network from its untrained self, layer by layer?
+# - Is the first neuron that matches special? Look at its variance, and at its place in the other pairs.
+# - How many samples does a given layer need before its critical ε settle?
+# - Take one cliff apart: which neuron, left out, makes it fall?
+# - Does CKA, computed from the same recorded Gram matrix, see what the maximum match misses?
+#
+# With a GPU: train one more seed (`python -m helpers train --help`) and predict its similarity to the others first.
+#
+# ## What goes wrong
+#
+# | What students think | What helps |
+# |---|---|
+# | A match pairs single neurons. | The worked example: x1 and x2 match y1 and y2 only together. |
+# | One direction is enough. | In [Matches](matches.ipynb), take one neuron out of an exact match: one direction survives, the other does not. |
+# | The comparison does not care about a rotation of a layer. | {ref}`ex-harmless-mixing`. It does not care about order and scale only. |
+# | Low similarity means that the networks compute different functions. | Same readouts need equal spans; same outputs do not. |
+# | The intersection of matches is a match. | {ref}`ex-intersection`. |
+# | *The* minimal match of a neuron. | There may be many: {ref}`ex-switches`. |
+# | A distance that falls below ε shows that something is shared. | {ref}`ex-few-samples`: with as many neurons as samples everything matches. |
+# | Distances grow when a *larger* group is taken. | Draw the triangle. Then {ref}`ex-one-less`. |
+# | Small errors stay small, so matching is transitive. | Two steps of 25° in [Matches](matches.ipynb). |
+#
+# ## Assessment
+#
+# **Five questions for the end of a session**, one minute each. Which changes of a layer leave all distances alone? Why
+# is the pair of two empty groups a match? Which inequality makes the union lemma work? What is the last neuron's
+# distance in a peel, and why is it not its critical ε? Name two reasons for which two unrelated layers could score
+# high.
+#
+# **An exam question that cannot be looked up.** Give two layers of three neurons as numbers. Ask for the maximum match
+# at two values of ε, the critical ε of one neuron, and one simple match, with reasons. Then change one number and ask
+# what cannot change.
+#
+# **A rubric for the project.**
+#
+# | | Not yet | Good | Excellent |
+# |---|---|---|---|
+# | Question | no result could refute it | refutable, prediction written first | the prediction was risky |
+# | Evidence | one ε, one pair | all ε, several pairs, self-match and chance level | the finite-sample bias is quantified |
+# | Reasoning | similarity is taken at face value | one other explanation is tested | the test could tell the explanations apart |
+# | Theory | terms are used loosely | statements are cited where they apply | a hypothesis is checked before a theorem is used |
+# | Reproduction | does not run | runs from a clean folder | another group got the same numbers |
+#
+# **On answers from the net and from machines.** All solutions of this book are public, so grade what cannot be copied:
+# the prediction before the run, the explanation at the board, the changed parameter. Each chapter has an exercise of
+# this kind.
