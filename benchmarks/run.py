@@ -98,7 +98,7 @@ def targets(match: matching.Match, count: int) -> list[matching.Neuron]:
 def one_minimal(name: str, x: np.ndarray, y: np.ndarray, epsilon: float, with_published: bool) -> Row:
     """One v-minimal match, mean over a few v: the engine from a compressed pair, the published one from arrays."""
     pair, compress = clock(lambda: Pair.from_arrays(x, y))
-    chosen = targets(matching.maximum_match(pair, epsilon), 3 if len(x) <= 128 else 1)
+    chosen = targets(matching.maximum_match(pair, epsilon), 3 if name == "mixed" and len(x) <= 128 else 1)
     ours, seconds = _searches(pair, chosen, epsilon, 3)
     with numpy_only():
         plain, numpy_seconds = _searches(pair, chosen, epsilon, 1)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import published
-from helpers import matching
+from helpers import matching, peeling
 from helpers.definitions import all_matches, minimal
+from helpers.subspaces import Pair
 
 EPSILONS = [0.15, 0.3, 0.5]
 SLACK = 1e-7  # of helpers.definitions.is_match: the same threshold for both
@@ -49,8 +50,9 @@ def test_against_brute_force(seed, epsilon):
 def test_against_the_engine(seed, epsilon):
     x, y = instance(seed, 10, 8, samples=200)
     found = matching.maximum_match(x, y, epsilon)
-    assert as_set(published.maximum_match(x, y, epsilon)) == {("x", i) for i in found.x} | {("y", j) for j in found.y}
-    for v, kept in published.minimal_match_of_each(x, y, epsilon).items():
+    reach = peeling.reach(Pair.from_arrays(x, y), epsilon)
+    assert as_set(published.maximum_match(x, y, reach)) == {("x", i) for i in found.x} | {("y", j) for j in found.y}
+    for v, kept in published.minimal_match_of_each(x, y, reach).items():
         smallest = matching.minimal_match(x, y, v, epsilon)
         assert (kept[0].tolist(), kept[1].tolist()) == (smallest.x.tolist(), smallest.y.tolist())
 
