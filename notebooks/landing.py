@@ -103,5 +103,5 @@ figures.table(ledger.summary(), label="Claims of the paper and our verdicts")
 # | play with ε | [The ε explorer](explorer.ipynb) |
 # | follow the theory with proofs | [What a neuron is](neurons.ipynb) |
 # | compare your own networks | [Your own networks](own_networks.ipynb) |
-# | teach it | [For teachers](../teaching.md) |
+# | teach it | [For teachers](teaching.ipynb) |
 # | run it with other parameters | [How to use this book](../how-to-use.md) |
