@@ -263,15 +263,15 @@ def slack(pair: Pair) -> float:
     """Up to where a distance counts as zero.
 
     The ridge leaves a zero distance at τ‖c‖: ten times that, over the neurons that lie at this floor against the
-    whole other side; at least 30 τ, for the larger ‖c‖ of subsets, and at most 1000 τ, so that a stray fit cannot open
-    the gate.
+    whole other side. A small basis needs larger coefficients than the whole side, so at least 300 τ; and at most
+    1000 τ, so that one fit with huge coefficients cannot open the gate.
     """
     if "slack" not in pair.known:
         tau = np.sqrt(pair.ridge)
         floors = [tau * np.linalg.norm(side.solutions(), axis=0) for side in pair.sides]
         exact = [f[np.sqrt(side.squares) <= 2 * f] for f, side in zip(floors, pair.sides, strict=True)]
         worst = float(np.concatenate(exact).max(initial=0))
-        pair.known["slack"] = float(np.clip(10 * worst, 30 * tau, 1000 * tau))
+        pair.known["slack"] = float(np.clip(10 * worst, 300 * tau, 1000 * tau))
     return pair.known["slack"]
 
 
