@@ -20,7 +20,19 @@ OPENING = re.compile(
     r"\*\*You need first\*\* [^\n]+(\n[^\n*][^\n]*)*\n\n"
     r"\*\*Time\*\* \{\{reading\}\} to read, \{\{running\}\} to run\.\n:::"
 )
-DRAWS = re.compile(r"\bplt\.(figure|subplots|show)\b|\bsns\.\w*(plot|map|grid)\w*\(|\bdrawings\.\w+\(|\.plot\(")
+PLOTS = re.compile(r"\bplt\.(figure|subplots|show)\b|\bsns\.\w*(plot|map|grid)\w*\(|\.plot\(")
+
+
+def drawing_functions():
+    """The functions of helpers/ that return a matplotlib figure or its axes, as `module.function(`."""
+    for path in (pages.ROOT / "helpers").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            returns = ast.unparse(node.returns) if isinstance(node, ast.FunctionDef) and node.returns else ""
+            if re.search(r"\b(?<!go\.)(Figure|Axes)\b", returns) and not node.name.startswith("_"):
+                yield f"{path.stem}.{node.name}("
+
+
+DRAWS = sorted(drawing_functions())
 
 
 def lines(cell):
@@ -35,7 +47,8 @@ def draws(cell):
         shown = [n for n in ast.parse(cell.source).body if not isinstance(n, ast.FunctionDef | ast.ClassDef)]
     except SyntaxError:  # a cell with a magic
         shown = []
-    return bool(figure or DRAWS.search("\n".join(map(ast.unparse, shown))))
+    text = "\n".join(map(ast.unparse, shown))
+    return bool(figure or PLOTS.search(text) or any(name in text for name in DRAWS))
 
 
 def faults(book):
