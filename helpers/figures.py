@@ -99,6 +99,7 @@ def interactive(figure: Any, name: str, alt: str, still: Figure | None = None) -
         full_html=False,
         include_plotlyjs=PLOTLY_SCRIPT,
         include_mathjax=False,
+        auto_play=False,  # a slider starts where its author put it
         div_id=name,
         config={"displaylogo": False, "responsive": True},
     )
