@@ -4,6 +4,7 @@ Images are read, resized and streamed in batches, so memory does not grow with t
 samples is compressed and matched as in a study; the others are named with the reason.
 """
 
+import copy
 import hashlib
 import platform
 import re
@@ -19,6 +20,7 @@ from urllib.error import URLError
 
 import pandas as pd
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -30,7 +32,7 @@ from tqdm import tqdm
 
 from helpers import datasets, networks, studies, training
 from helpers.errors import BadInput, unknown
-from helpers.files import sha256
+from helpers.files import atomic, sha256
 from helpers.networks import Layer
 from helpers.representations import calibrate, captured, collect, neurons
 
@@ -303,6 +305,18 @@ def calibrated(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     return network
 
 
+def reset(network: nn.Module, seed: int) -> nn.Module:
+    """An untrained copy: every module that can draws its parameters anew, by PyTorch's own rule."""
+    copied = copy.deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for module in copied.modules():
+            draw: Any = getattr(module, "reset_parameters", None)
+            if callable(draw):
+                draw()
+    return copied
+
+
 def peak_memory() -> float:
     """The most memory this process has held so far, in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
@@ -353,3 +367,19 @@ def write(
     tables = {key: table.assign(dataset="imagenet", network=architecture) for key, table in found.tables.items()}
     place = studies.results_root() / f"imagenet-{name}"
     return studies.write_tables(tables | {"left_out": found.left_out}, known, place)
+
+
+# ---------------------------------------------------------------- an example to start from
+
+
+def example(folder: Path, network: str = "vgg11_bn", width: float = 0.125) -> tuple[Path, Path, Path]:
+    """Two checkpoints of small networks trained on digits, and the test digits as PNG files in class folders."""
+    data = datasets.load("digits", "test")
+    for number, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
+        path = folder / data.classes[label] / f"{number:03d}.png"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(path) as scratch:
+                Image.fromarray(image[..., 0]).save(scratch, format="png")
+    runs = [training.plan(network, "digits", width, seed, "digits") for seed in (0, 1)]
+    return training.train(runs[0]), training.train(runs[1]), folder

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from helpers import studies
 from helpers.errors import unknown
+from helpers.figures import Markup
 
 GRID = np.round(np.arange(0, 1, 0.005), 3)  # the ε of a curve
 PLACE = ["position", "layer", "kind", "depth"]
@@ -138,6 +139,105 @@ def kept(result: studies.Result) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "neurons", "seeds"])
 
 
+# ---------------------------------------------------------------- across networks
+
+CONTRASTS = {  # what differs: the network, then the one it is changed to
+    "shortcuts": (("plain20", 1), ("resnet20", 1)),
+    "batch norm": (("vgg16", 0.25), ("vgg16_bn", 0.25)),
+    "depth": (("vgg11_bn", 0.25), ("vgg16_bn", 0.25)),
+    "width (VGG-16)": (("vgg16_bn", 0.25), ("vgg16_bn", 1)),
+    "width (ResNet-18)": (("resnet18", 0.25), ("resnet18", 1)),
+    "family": (("vgg16_bn", 0.25), ("resnet18", 0.25)),
+}
+DEPTHS = ("first layer", "0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8–1", "logits")
+
+
+def recorded(dataset: str = "cifar10") -> dict[str, studies.Result]:
+    """Every record of trained networks on a dataset, on the whole test set, by its name as one writes it."""
+    found = {}
+    for place in studies.records():
+        study = studies.Study(**studies.read_provenance(place)["study"])
+        last = study.epoch in (None, study.runs[0].recipe.epochs)
+        if study.dataset == dataset and last and study.images is None and not study.before_relu:
+            found[_name(study)] = studies.read(study, place)
+    return dict(sorted(found.items()))
+
+
+def _name(study: studies.Study) -> str:
+    recipe = study.runs[0].recipe
+    return f"{spoken(study.network)}, width {study.width:g} ({recipe.name}, {recipe.epochs} epochs)"
+
+
+def index_table(found: dict[str, studies.Result], epsilon: float) -> pd.DataFrame:
+    """A row a network, a column a stretch of relative depth: mean similarity at ε, each cell a link to the page."""
+    rows = []
+    for name, result in found.items():
+        page = f"{page_of(result.study.id)}.html"
+        means = layer_means(result, [epsilon])
+        levels = means.groupby(means["depth"].map(_stretch))["mean"].mean()
+        accuracy = float(result.tables["networks"]["accuracy"].mean())
+        cells = {column: _link(page, f"{levels[column]:.2f}") if column in levels else "" for column in DEPTHS}
+        rows.append({"network": _link(page, name), "accuracy": accuracy} | cells)
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _link(page: str, text: str) -> Markup:
+    return Markup(f'<a href="{page}">{text}</a>')
+
+
+def _stretch(depth: float) -> str:
+    if depth in (0, 1):
+        return DEPTHS[0] if depth == 0 else DEPTHS[-1]
+    return DEPTHS[1 + min(4, int(5 * depth))]
+
+
+def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables by name as one, the name in the first column."""
+    return pd.concat(tables, names=["study"]).reset_index("study").reset_index(drop=True)
+
+
+def critical_depths(found: dict[str, studies.Result]) -> pd.DataFrame:
+    """Smallest, quartiles and median of critical ε by layer, of every network."""
+    return together({name: critical_summary(result.tables["critical"]) for name, result in found.items()})
+
+
+def late_matches(tables: dict[str, pd.DataFrame], epsilon: float, share: float = 0.5) -> str:
+    """In words: the networks whose convolutional layers in the deeper half match to more than `share` on average at ε."""
+    names = []
+    for name, table in tables.items():
+        rows = table[table["kind"].isin(INNER) & (table["depth"] >= 0.5) & np.isclose(table["epsilon"], epsilon)]
+        names += [name] if rows["mean"].mean() > share else []
+    return f"{len(names)} of {len(tables)} networks" + (f": {'; '.join(names)}" if names else "")
+
+
+def contrasts(found: dict[str, studies.Result]) -> pd.DataFrame:
+    """Median critical ε of networks that differ in one thing: means over convolutional layers and over the others.
+
+    A median of inf (half of a layer's neurons never match) counts as 1. Only pairs that are recorded appear.
+    """
+    by_key = {(result.study.network, result.study.width): name for name, result in found.items()}
+    rows = []
+    for difference, pair in CONTRASTS.items():
+        for name in (by_key[key] for key in pair if all(k in by_key for k in pair)):
+            table = critical_summary(found[name].tables["critical"])
+            inner = table["kind"].isin(INNER)
+            median = table["median"].clip(upper=1)
+            row = {"differs in": difference, "network": name, "convolutional layers": median[inner].mean()}
+            rows.append(row | {"near the output": median[~inner].mean()})
+    return pd.DataFrame(rows)
+
+
+def plot_critical_depths(table: pd.DataFrame) -> Figure:
+    """Median critical ε against relative depth, one line a network."""
+    figure, ax = plt.subplots(figsize=(7.6, 5.6))
+    for number, (name, rows) in enumerate(table.groupby("study")):
+        style: dict[str, Any] = {"color": f"C{number % 10}", "linestyle": DASHES[number % 4], "markersize": 4}
+        ax.plot(rows["depth"], rows["median"].clip(upper=1), marker=MARKERS[number % 10], label=name, **style)
+    ax.set(xlabel="relative depth", ylabel="median critical ε", ylim=(0, 1.02))
+    ax.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
+    return figure
+
+
 # ---------------------------------------------------------------- figures
 
 
@@ -247,13 +347,13 @@ def plot_compared(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) ->
 
 def plot_depths(tables: dict[str, pd.DataFrame], epsilon: float) -> Figure:
     """Similarity at one ε against relative depth (0: first layer, 1: logits), one line a network."""
-    figure, ax = plt.subplots(figsize=(7.6, 4.2))
+    figure, ax = plt.subplots(figsize=(7.6, 5.0))
     for number, (name, table) in enumerate(tables.items()):
         rows = table[np.isclose(table["epsilon"], epsilon)].sort_values("depth")
         style: dict[str, Any] = {"color": f"C{number % 10}", "linestyle": DASHES[number % 4]}
         ax.plot(rows["depth"], rows["mean"], marker=MARKERS[number % 10], markersize=4, label=name, **style)
     ax.set(xlabel="relative depth", ylabel=f"s(ε), ε = {epsilon:g}", ylim=(-0.03, 1.03))
-    ax.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
     return figure
 
 

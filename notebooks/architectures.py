@@ -1,0 +1,104 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # All networks at a glance
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** how similarity between seeds runs from the input to the output of every network here, and what changes with
+# architecture, shortcuts, batch norm and width.
+#
+# **You need first** [critical ε and the maximum match](maximum.ipynb).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# Every network below was trained on CIFAR-10 from several seeds, and every layer of every pair of seeds was matched on the whole
+# test set. The recipes are short; [how the numbers were made](provenance.ipynb) has the details.
+
+# %% tags=["parameters"]
+epsilons = [0.3, 0.5]
+look_at = 0.3
+
+# %% tags=["hide-input", "remove-stderr"]
+from myst_nb import glue
+
+from helpers import figures
+from helpers import layers as by_layer
+
+figures.style()
+studies = by_layer.recorded()
+means = {name: by_layer.layer_means(result, epsilons) for name, result in studies.items()}
+glue("late_low", by_layer.late_matches(means, epsilons[0]), display=False)
+glue("late_high", by_layer.late_matches(means, epsilons[-1]), display=False)
+
+# %% [markdown]
+# ## Index: every network and layer
+#
+# Each cell is the mean similarity over pairs of seeds at ε = 0.3 (parameter `look_at`) and leads to the page of that network. Layers are
+# gathered by their relative depth: 0 is the first layer, 1 the logits. Where a column gathers several layers, the cell has their mean.
+
+# %% tags=["hide-input"]
+figures.table(by_layer.index_table(studies, look_at), label="Similarity by network and relative depth, with links")
+
+# %% [markdown]
+# ## Layers at equal relative depth
+#
+# Between the first layer and the last stage hardly anything matches. At the smaller ε the convolutional layers of the deeper half
+# match to more than one half on average in {glue:text}`late_low`.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity against relative depth, one for each network, at the first of two \u03b5."}, "figure": {"caption": "Mean similarity between seeds against relative depth at \u03b5 = 0.3.", "name": "fig-depth-low"}}
+figure = by_layer.plot_depths(means, epsilons[0])
+
+# %% [markdown]
+# At the largest ε of the paper they do in {glue:text}`late_high`.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity against relative depth, one for each network, at the second of two \u03b5."}, "figure": {"caption": "Mean similarity between seeds against relative depth at \u03b5 = 0.5.", "name": "fig-depth-high"}}
+figure = by_layer.plot_depths(means, epsilons[-1])
+
+# %% tags=["hide-input"]
+figures.download(by_layer.together(means), "architectures")
+
+# %% [markdown]
+# ## Where a layer starts to match
+#
+# The similarity at a fixed ε is 0 or 1 in most layers, so it hides most of the difference between networks. The median critical ε does not: it
+# is the ε at which half of a layer's neurons match. The lower the line, the more similar the layer.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the median critical \u03b5 against relative depth, one for each network."}, "figure": {"caption": "Median critical \u03b5 of a layer's neurons over all pairs, against relative depth.", "name": "fig-depth-critical"}}
+critical = by_layer.critical_depths(studies)
+figure = by_layer.plot_critical_depths(critical)
+
+# %% tags=["hide-input"]
+figures.download(critical, "architectures-critical")
+
+# %% [markdown]
+# ## One thing changed at a time
+#
+# Two networks that differ in one thing only, side by side: the median critical ε of both, averaged over their convolutional layers, and
+# over their layers near the output.
+
+# %%
+figures.table(by_layer.contrasts(studies), label="Networks that differ in one thing")
+
+# %% [markdown]
+# The accuracies differ too, and so does the number of epochs where it is stated; a difference in one row is no proof of a cause.
+#
+# :::{exercise} Shortcuts
+# :label: ex-architectures-shortcuts
+# ResNet-20 and its plain twin have the same parameters, but the plain one lacks the shortcuts. Before you look: in which of the two
+# should a block's output be closer to that of another seed, and why?
+# :::
+#
+# :::{solution} ex-architectures-shortcuts
+# :class: dropdown
+# One can argue both ways. A shortcut carries the input on, which all seeds share, so blocks near the input should be
+# closer with shortcuts. But the plain network must pass all information through every layer, which leaves it less freedom. The row of
+# the table decides for these networks and this training, not for all.
+# :::
