@@ -140,7 +140,7 @@ def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Ch
     context = plain.Context(names, values, frozenset(f"{other.name}.ipynb" for other in beside))
     book = student_version(chapter.source) if kind == "student" else chapter.source
     times = {"reading": f"{chapter.reading} minutes", "running": chapter.running}
-    words = pages.parameters(chapter.source) | times
+    words = {"page": chapter.name} | pages.parameters(chapter.source) | times
     cells = [nbformat.v4.new_code_cell(SETUP, metadata={"tags": ["hide-input"]})]
     for cell in book.cells:
         if cell.cell_type == "code":

@@ -30,16 +30,12 @@ class Context:
 
 
 def names_of(notebooks: list[NotebookNode]) -> dict[str, str]:
-    """ "Lemma (Union of matches)" for lem-union; exercises and figures likewise."""
+    """ "Lemma (Union of matches)" for lem-union; exercises likewise."""
     found = {}
     for notebook in notebooks:
         for block in pages.named(notebook, [*KINDS, "exercise", "exercise-start"]):
             kind = block.name.removeprefix("prf:").removesuffix("-start").capitalize()
             found[block.label] = f"{kind} ({block.argument})"
-        for cell in pages.code(notebook):
-            figure = cell.metadata.get("mystnb", {}).get("figure", {})
-            if "name" in figure:
-                found[figure["name"]] = "the figure"
     return found
 
 
@@ -113,7 +109,9 @@ def _role(role: str, text: str, context: Context) -> str:
     if role in kinds:
         return kinds[role]()
     titled = re.fullmatch(r"(.+?) *<[^>]*>", text)
-    return titled[1] if titled else context.names.get(text, text)
+    if titled:
+        return titled[1]
+    return context.names.get(text, "the figure" if text.startswith("fig-") else text)
 
 
 def _value(text: str, context: Context) -> str:
