@@ -28,14 +28,16 @@ def switches(k: int, copies: int = 2, angle: float = 0.0) -> tuple[Layer, Layer]
 
 
 def general_position(n: int, k: int) -> tuple[Layer, Layer]:
-    """n neurons a side in k dimensions, any k of all 2n independent: points (1, t, …, t^(k−1)) of the moment curve.
+    """n neurons a side in k dimensions, any k of all 2n independent: points of the trigonometric moment curve.
 
-    The exact matches are the pairs with at least k neurons a side: C(n, k)² simple matches (prp-wide).
+    A combination of the k coordinates is a polynomial of degree k − 1 in e^it, up to a phase, and has at most k − 1
+    zeros. The exact matches are the pairs with at least k neurons a side: C(n, k)² simple matches (prp-wide).
     """
     if not 1 <= k <= n:
         raise BadInput(f"k is {k}, n {n}: expected 1 ≤ k ≤ n")
-    t = np.cos(np.pi * (np.arange(2 * n) + 0.5) / (2 * n))  # Chebyshev points keep the powers well conditioned
-    curve = np.polynomial.chebyshev.chebvander(t, k - 1)  # the same curve in another basis of R^k
+    frequencies = np.arange((k - 1) % 2 / 2, (k + 1) / 2)
+    waves = 2 * np.pi * np.arange(2 * n)[:, None] / (2 * n) * frequencies
+    curve = np.hstack([np.cos(waves), np.sin(waves[:, frequencies > 0])])
     return curve[::2], curve[1::2]
 
 
