@@ -80,8 +80,8 @@ def test_for_many_neurons_chains_only_refute(monkeypatch):
     monkeypatch.setattr(conditions, "LARGEST_STABLE", 3)
     few, many = (stability(pair, 0.4, chains=chains) for chains in (1, 50))
     assert not few.exact
-    rounding = 1e-12  # a chain adds up in another order
-    assert exact.reach - rounding <= many.reach <= few.reach
+    for found in (few, many):
+        assert exact.reach - 1e-12 <= found.reach < 1  # a chain adds up in another order: rounding
     assert stability(pair, 0.4, chains=1, seed=0) == few
 
 
