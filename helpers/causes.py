@@ -200,8 +200,6 @@ class Cast:
     def of(study: Study) -> "Cast":
         """The last epoch of every seed, the epochs just before it, and epoch 0."""
         last = study.runs[0].recipe.epochs
-        if len(study.seeds) < 3:
-            raise BadInput(f"seeds are {list(study.seeds)}: expected at least three, for the logits of a third network")
         epochs = [last, *(last - gap for gap in EARLIER if last - gap > 0), 0]
         return Cast(tuple((seed, epoch) for epoch in epochs for seed in study.seeds), len(study.seeds))
 
@@ -224,17 +222,18 @@ def conditions(moments: Moments, cast: Cast) -> Iterator[tuple[str, int, int, Ma
     for (a, b), condition in cast.pairs.items():
         yield condition, a, b, moments.gram(a, b)
         if condition == "as it is":
-            third = next(k for k in range(cast.trained) if k not in (a, b))
-            taken = {
-                "third logits": (third, third),
-                "other logits": (b, a),
-                "own logits": (a, b),
-            }
-            for name in REMOVALS:
-                features = [f"logits {k}" for k in taken[name]] if name in taken else [name, name]
-                yield name, a, b, moments.residual_gram(a, b, features[0], features[1])
+            for name, features in taken_away(a, b, cast.trained).items():
+                yield name, a, b, moments.residual_gram(a, b, *features)
             for how in SHUFFLES:
                 yield how, a, b, moments.shuffled_gram(how, a, b)
+
+
+def taken_away(a: int, b: int, trained: int) -> dict[str, tuple[str, str]]:
+    """For each condition in `REMOVALS` the features taken from a and from b; "third logits" need a third network."""
+    found = {name: (name, name) for name in ("centred", "class means")}
+    third = next((k for k in range(trained) if k not in (a, b)), None)
+    logits = {"third logits": (third, third), "other logits": (b, a), "own logits": (a, b)}
+    return found | {name: (f"logits {k}", f"logits {j}") for name, (k, j) in logits.items() if k is not None}
 
 
 def linear_cka(gram: Matrix, n_x: int) -> float:
@@ -317,19 +316,33 @@ def place_of(study: Study) -> Path:
     return studies.results_root() / f"causes-{study.id}"
 
 
+def cache_of(study: Study) -> Path:
+    """Where an unrecorded result is kept: under a key of the parameters and the code."""
+    return studies.cache_root() / f"causes-{study.key}-{studies.code_version('causes')}"
+
+
 def record(study: Study, progress: bool = True) -> Path:
     """Compute and put into `results/`."""
     return studies.write_tables(*compute(study, progress), place_of(study))
 
 
 def run(study: Study, recompute: bool = False, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables and provenance: the record if there is one for these parameters, else computed now."""
-    place = place_of(study)
-    if not recompute and (place / "provenance.json").exists():
-        tables, provenance = studies.read_tables(place)
-        if set(study.seeds) == set(provenance["study"]["seeds"]):
-            return tables, provenance
-    return compute(study, progress)
+    """Tables and provenance: the record, or what is cached, for these parameters; else computed now.
+
+    A record with more seeds answers for fewer; its third network may then be one of the others.
+    """
+    for place in () if recompute else (place_of(study), cache_of(study)):
+        if (place / "provenance.json").exists():
+            tables, provenance = studies.read_tables(place)
+            if set(study.seeds) <= set(provenance["study"]["seeds"]):
+                return {name: _of_seeds(table, study.seeds) for name, table in tables.items()}, provenance
+    found = compute(study, progress)
+    studies.write_tables(*found, cache_of(study))
+    return found
+
+
+def _of_seeds(table: pd.DataFrame, seeds: Sequence[int]) -> pd.DataFrame:
+    return table[table["seed_a"].isin(seeds) & table["seed_b"].isin(seeds)].reset_index(drop=True)
 
 
 # ---------------------------------------------------------------- a critique, made explicit

@@ -175,8 +175,8 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     whole = means["as it is"]
     found = {"whole": f"{100 * whole:.0f} %"}
     for condition in (*REMOVALS, *SHUFFLES, "untrained"):
-        left = means[condition] / whole if whole else np.nan
-        found[condition.replace(" ", "_")] = f"{100 * left:.0f} %" if whole else "nothing to keep"
+        left = means.get(condition, np.nan) / whole if whole else 0.0
+        found[condition.replace(" ", "_")] = "not measured" if np.isnan(left) else f"{100 * left:.0f} %"
     return found
 
 

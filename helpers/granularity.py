@@ -267,6 +267,11 @@ def place_of(study: Study) -> Path:
     return studies.results_root() / f"granularity-{study.id}"
 
 
+def cache_of(study: Study) -> Path:
+    """Where an unrecorded result is kept: under a key of the parameters and the code."""
+    return studies.cache_root() / f"granularity-{study.key}-{studies.code_version('granularity')}"
+
+
 def record(study: Study, layers: Sequence[str] | None = None, progress: bool = True) -> Path:
     """Compute from the study's record and put into `results/`."""
     result = studies.run(study, progress=progress)
@@ -276,11 +281,13 @@ def record(study: Study, layers: Sequence[str] | None = None, progress: bool = T
 def run(
     study: Study, layers: Sequence[str] | None = None, orders: int = ORDERS, draws: int = DRAWS, recompute: bool = False
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables and provenance: the record if there is one with these layers, orders and draws, else computed now."""
-    place = place_of(study)
-    if not recompute and (place / "provenance.json").exists():
-        tables, provenance = studies.read_tables(place)
-        known = provenance["orders"], provenance["draws"]
-        if known == (orders, draws) and (layers is None or set(layers) <= set(provenance["layers"])):
-            return tables, provenance
-    return compute(studies.run(study), layers, orders, draws)
+    """Tables and provenance: the record, or what is cached, with these layers, orders and draws; else computed now."""
+    for place in () if recompute else (place_of(study), cache_of(study)):
+        if (place / "provenance.json").exists():
+            tables, provenance = studies.read_tables(place)
+            known = provenance["orders"], provenance["draws"]
+            if known == (orders, draws) and (layers is None or set(layers) <= set(provenance["layers"])):
+                return tables, provenance
+    found = compute(studies.run(study), layers, orders, draws)
+    studies.write_tables(*found, cache_of(study))
+    return found

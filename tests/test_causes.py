@@ -1,8 +1,10 @@
 """Causes: each condition against brute force on all activations, planted causes found, the twins of the critique."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -223,8 +225,9 @@ def test_the_cast_pairs_what_belongs_together():
     assert named[(0, 0), (2, 0)] == "untrained"
     assert named[(2, 2), (0, 0)] == "one untrained"
     assert len(named) == 3 + 3 + 3 + 3
-    with pytest.raises(BadInput, match="at least three"):
-        Cast.of(Study(network="vgg8_bn"))
+    assert Cast.of(Study(network="vgg8_bn", epochs=1)).trained == 2
+    assert causes.taken_away(0, 2, 3)["third logits"] == ("logits 1", "logits 1")
+    assert "third logits" not in causes.taken_away(0, 1, 2)
     with pytest.raises(BadInput, match=r"unknown feature 'logits 7'"):
         Moments(features=np.eye(3), named={"class means": slice(0, 3)}).inverse("logits 7")
 
@@ -235,6 +238,11 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
     study = Study(network="vgg8_bn", epochs=1, seeds=(0, 1, 2), images=300, layers=("relu1_1", "relu_fc2", "logits"))
     place = causes.record(study, progress=False)
     tables, provenance = causes.run(study)
+    place.rename(causes.cache_of(study))
+    pd.testing.assert_frame_equal(causes.run(study)[0]["critical"], tables["critical"])
+    causes.cache_of(study).rename(place)
+    fewer = causes.run(replace(study, seeds=(0, 2)))[0]["critical"]
+    assert set(fewer["seed_a"]) | set(fewer["seed_b"]) == {0, 2}
     assert place in studies.records("causes")
     assert provenance["kind"] == "causes"
     counts = tables["summary"].groupby("condition").size()
