@@ -202,7 +202,7 @@ def critical_depths(found: dict[str, studies.Result]) -> pd.DataFrame:
 
 
 def late_matches(tables: dict[str, pd.DataFrame], epsilon: float, share: float = 0.5) -> str:
-    """In words: the networks whose convolutional layers in the deeper half match to more than `share` on average at ε."""
+    """In words: the networks whose deeper half of convolutional layers matches to more than `share` on average at ε."""
     names = []
     for name, table in tables.items():
         rows = table[table["kind"].isin(INNER) & (table["depth"] >= 0.5) & np.isclose(table["epsilon"], epsilon)]
