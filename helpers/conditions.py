@@ -80,7 +80,7 @@ def condition_angle(gram: Matrix) -> float:
 def strong_independence(gram: Matrix) -> Independence:
     """θ of strong linear independence (def-strong): exact for few neurons, bounded from both sides for many.
 
-    Enlarging either set only lowers the angle, so the worst pair of disjoint sets is a set and its complement.
+    Enlarging either set only lowers the angle: the worst pair of disjoint sets is a set and its complement (lem-cut).
     """
     unit = unit_gram(gram)
     if len(unit) < 2:
@@ -157,5 +157,5 @@ def paper_constant(theta: float) -> float:
 
 
 def sharp_constant(theta: float) -> float:
-    """The smallest λ/ε for which uniqueness holds: 1 / sin(θ/2) (thm-sharp)."""
+    """The smallest λ/ε for which uniqueness holds: 1 / sin(θ/2) (thm-sharp, lem-two-spans)."""
     return 1 / np.sin(theta / 2)

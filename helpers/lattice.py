@@ -87,7 +87,7 @@ def draw_match(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
 
 
 def broken_intersections(matches: Sequence[Set]) -> list[tuple[Set, Set]]:
-    """Pairs of matches whose intersection is not a match: empty exactly when matches are closed under intersection."""
+    """Pairs of matches whose intersection is no match: none exactly when minimal matches are unique (prp-unique)."""
     known = set(matches)
     return [(a, b) for i, a in enumerate(matches) for b in matches[:i] if a & b not in known]
 
