@@ -330,7 +330,7 @@ def smallest_match(pair: Pair, neuron: Neuron, epsilon: float, limit: int | None
 
 @on_pairs
 def essential_neurons(pair: Pair, epsilon: float) -> dict[Neuron, frozenset[Neuron]]:
-    """For each v of the maximum match the neurons in every match that holds v, v included.
+    """For each v of the maximum match the neurons in every match that holds v, v included (prp-certificate).
 
     u is one of them exactly when v is not in the largest match without u: one trial for each u.
     """
