@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from helpers.errors import BadInput, unknown
+from helpers.pseudocode import Plain, biased, dominoes, hitting_sets
 
 Check = Callable[[Any], None]
 CHECKS: dict[str, Check] = {}
@@ -171,7 +172,9 @@ def _generators(answer: Callable[..., Any]) -> None:
     matches = [frozenset(), first, second, first | second, mixed, mixed | second]
     for match, right in ((first, {x1, y1}), (mixed, {x2, y3}), (first | second, set()), (mixed | second, set())):
         found = answer(match, matches)
-        expect(isinstance(found, set | frozenset), f"your answer is a {type(found).__name__}, expected a set of neurons")
+        expect(
+            isinstance(found, set | frozenset), f"your answer is a {type(found).__name__}, expected a set of neurons"
+        )
         expect(found <= match, "some of your neurons are not in the match")
         expect(found >= right, "some neurons are missing: only matches inside `match` count, not all others")
         expect(found == right, "too many neurons: leave out each one that a strictly smaller match inside contains")
@@ -186,3 +189,47 @@ def _follow_needs(answer: Callable[..., Any]) -> None:
         expect(v in found, "a match of v contains v itself")
         expect(found >= right, "what v needs has needs of its own: go on until nothing new is found")
         expect(found == right, "some of your neurons cannot be reached from v")
+
+
+# ---------------------------------------------------------------- chapter 6, the algorithms, and the ε explorer
+
+
+@checks("ex-min-match")
+def _min_match(answer: Callable[..., Any]) -> None:
+    expect(answer(*dominoes(6), ("x", 2), 0.75, []) is None, "when v is in no match at all, return None")
+    x, y = biased()
+    v, others = ("x", 0), [("x", 1), *[("y", j) for j in range(4)]]
+    for order in (others, others[::-1], [others[k] for k in (1, 3, 0, 2, 4)]):
+        found = frozenset(answer(x, y, v, 0.0, order).neurons)
+        plain = Plain(x, y, 0.0)
+        expect(v in found, "v must stay: a trial without which v falls is taken back")
+        expect(plain.max_match(found) == found, "this is no match: every neuron must be near, not only v")
+        smaller = any(v in plain.max_match(found - {u}) for u in found - {v})
+        expect(not smaller, "this is not minimal: try to do without each other neuron, and go on with what is left")
+        right = plain.min_match(v, order=order)
+        expect(found == right, "minimal, but not what this order gives: try the neurons in the order of `order`")
+
+
+@checks("ex-smallest-sets")
+def _smallest_sets(answer: Callable[..., Any]) -> None:
+    v, a, b, c, d = ("y", 0), ("x", 0), ("x", 1), ("y", 1), ("y", 2)
+    for matches in ([{v, a, b}], [{v, a, c}, {v, b, d}], [{v, a, b}, {v, b, c}, {v, c, a}], [{v, a, b}, {v, b, c, d}]):
+        known = [frozenset(m) for m in matches]
+        found = [frozenset(s) for s in answer(known, v)]
+        expect(not any(v in s for s in found), "leave v out: without v there is nothing to test")
+        expect(all(s & m for s in found for m in known), "a set of yours misses no neuron of one of the matches")
+        parts = any(s < t for s in found for t in found)
+        expect(not parts, "one of your sets lies inside another: keep the smallest only")
+        right = set(hitting_sets(known, v))
+        expect(set(found) == right and len(found) == len(right), f"of {matches} there are {len(right)} such sets")
+
+
+@checks("ex-steepest-cliff")
+def _steepest_cliff(answer: Callable[..., float]) -> None:
+    values = np.array([0.105, 0.108, 0.111, 0.3, 0.5, np.inf, np.inf, np.inf])
+    found = answer(values, 0.01)
+    expect(not np.isclose(found, 3 / 5), "divide by all neurons: those that never match count in s(ε), too")
+    edges = "a cliff may straddle a multiple of the step: start the window at each critical ε"
+    expect(not np.isclose(found, 2 / 8), edges)
+    expect_close(found, 3 / 8, "three of eight neurons join between 0.105 and 0.111: expect 3/8")
+    expect_close(answer(np.full(4, np.inf), 0.01), 0, "where no neuron ever matches there is no cliff: expect 0")

@@ -74,17 +74,24 @@ class Plain:
             found += [another] if another else []
         return found
 
-    def split(self, v: Neuron, start: Set | None = None, held: Set = frozenset()) -> Iterator[Set]:
-        """The v-minimal matches inside `start` that hold all of `held`, each once (alg-split)."""
+    def split(
+        self, v: Neuron, start: Set | None = None, held: Set = frozenset(), known: list[Set] | None = None
+    ) -> Iterator[Set]:
+        """The v-minimal matches inside `start` that hold all of `held`, each once (alg-split).
+
+        `known` are minimal matches met so far: one of them inside the maximum match saves a min_match.
+        """
+        known = [] if known is None else known
         match = self.max_match(start)
         if not held | {v} <= match:
             return
-        known = self.min_match(v, match)
-        assert known is not None
-        if held <= known:
-            yield known
-        for u in sorted(known - held - {v}):
-            yield from self.split(v, match - {u}, held)
+        inside = next((m for m in known if m <= match), None) or self.min_match(v, match)
+        assert inside is not None
+        known += [] if inside in known else [inside]
+        if held <= inside:
+            yield inside
+        for u in sorted(inside - held - {v}):
+            yield from self.split(v, match - {u}, held, known)
             held = held | {u}
 
     def min_match_of_each(self, targets: Set, start: Set, order: Sequence[Neuron]) -> dict[Neuron, Set]:

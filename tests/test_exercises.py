@@ -4,6 +4,7 @@ A chapter's writer adds to `WRONG` at least one typical wrong answer for each co
 """
 
 import ast
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from helpers.cutting import SOLUTION, emptied, imports_and_functions, names_in, 
 from helpers.definitions import relative_distance
 from helpers.errors import BadInput
 from helpers.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
-from helpers.matching import critical_epsilons, maximum_match
+from helpers.matching import Match, critical_epsilons, maximum_match, minimal_match
 
 WRONG: dict[str, list[object]] = {
     "ex-conv-rows": [
@@ -58,7 +59,37 @@ WRONG: dict[str, list[object]] = {
         lambda needs, v: needs[v],
         lambda needs, v: set(needs),  # everything
     ],
+    "ex-min-match": [
+        lambda x, y, v, e, order: minimal_match(x, y, v, e),  # in another order
+        lambda x, y, v, e, order: maximum_match(x, y, e) if v in maximum_match(x, y, e) else None,
+        lambda x, y, v, e, order: only_v_near(x, y, v, e, order) if v in maximum_match(x, y, e) else None,
+        lambda x, y, v, e, order: Match.of([]) if v in maximum_match(x, y, e) else None,  # nothing put back
+    ],
+    "ex-smallest-sets": [
+        lambda matches, v: {frozenset(pick) for pick in product(*(m - {v} for m in matches))},  # not the smallest
+        lambda matches, v: {frozenset(pick) for pick in product(*matches)},  # v, too
+        lambda matches, v: [{u} for m in matches for u in m - {v}],
+        lambda matches, v: [],
+    ],
+    "ex-steepest-cliff": [
+        lambda critical, step: np.histogram(critical, np.arange(0, 1.001, step))[0].max() / len(critical),
+        lambda critical, step: largest_share(critical[np.isfinite(critical)], step),  # of the matched ones only
+    ],
 }
+
+
+def largest_share(values, step):
+    return max((np.mean((values >= c) & (values <= c + step)) for c in values), default=0)
+
+
+def only_v_near(x, y, v, epsilon, order):
+    """Keeps what v needs and forgets what the others need: no match."""
+    left = set(order)
+    for u in order:
+        rest = [j for side, j in left - {u} if side != v[0]]
+        near = relative_distance(x[v[1]], y[rest]) <= epsilon + 1e-9
+        left -= {u} if near else set()
+    return Match.of([v, *left])
 
 
 def whole_layers(x, y, X, Y, epsilon):

@@ -1,7 +1,7 @@
 """The statements of the chapter on algorithms: pseudo-code against brute force, the engine against the pseudo-code."""
 
 from collections import Counter
-from itertools import permutations, product
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -215,25 +215,15 @@ def test_whatever_reaches_v_is_in_every_match_that_holds_v(seed, epsilon):
             assert (v in edges[u]) == (u[0] != v[0] and plain.r(v, frozenset(members) - {u}) > plain.limit)
 
 
-def hidden_need(trials=400):
-    """An instance where u is essential to v though no path of violations leads from u to v."""
-    for seed, epsilon in product(range(trials), (0.4, 0.6)):
-        x, y = layers(seed)
-        plain = Plain(x, y, epsilon)
-        match = plain.max_match()
-        if match:
-            edges = plain.violations(match)
-            needs = essential_neurons(x, y, epsilon)
-            for v in sorted(match):
-                if needs[v] - reaching(edges, [v]):
-                    return seed, v
-    return None
-
-
 @pytest.mark.statement("prp-essential")
 def test_the_converse_fails():
-    """Counter-example: u alone makes only w fall, and v falls only without both. The graph has no path from u to v."""
-    assert hidden_need() is not None
+    """The counter-example of the proof: x2 is essential to x1, to which no arrow leads."""
+    x, y = np.eye(2), np.array([[1.0, 1], [1, 2], [0, 1]])
+    plain, v = Plain(x, y, 0.0), ("x", 0)
+    edges = plain.violations(plain.max_match())
+    assert edges["x", 1] == frozenset({("y", 0), ("y", 1), ("y", 2)})
+    assert reaching(edges, [v]) == frozenset({v})
+    assert essential_neurons(x, y, 0.0)[v] == frozenset({v, ("x", 1)})
 
 
 @pytest.mark.statement("prp-essential")
