@@ -1,0 +1,144 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The ε explorer
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** to read a similarity curve as what it is, a count of neurons, and to see where two networks begin
+# to match as ε grows.
+#
+# **You need first** [the maximum match](maximum.ipynb): critical ε and the curve s(ε).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+
+# %% tags=["parameters"]
+study = "cifar10-vgg16_bn-w0.25-short10"  # where the explorer opens: a folder of results/
+layer = "relu_fc2"
+epsilon = 0.3
+
+# %% tags=["hide-input", "remove-stderr"]
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from myst_nb import glue
+
+from helpers import explorer, figures
+from helpers.exercises import check
+
+figures.style()
+
+# %% [markdown]
+# Every pair of networks in this book was matched once, and one number was recorded for each neuron: its *critical ε*,
+# the smallest ε at which it is in the maximum match ({prf:ref}`def-critical`). From these numbers alone follows the
+# maximum match at every ε: it consists of the neurons whose critical ε is at most ε ({prf:ref}`thm-peel`). So the
+# explorer needs no computation worth the name, no server and no network. It carries the numbers of all recorded
+# networks and counts.
+
+# %%
+results = {result.study.id: result for result in explorer.recorded()}
+data = explorer.explorer_data(results.values())
+
+# %% tags=["remove-cell"]
+pairs = sum(len(network["pairs"]) for network in data["networks"])
+neurons = sum(len(text) // 4 for n in data["networks"] for pair in n["pairs"] for text in pair["critical"])
+glue("explorer-networks", len(data["networks"]), display=False)
+glue("explorer-pairs", pairs, display=False)
+glue("explorer-neurons", f"{neurons:,}".replace(",", " "), display=False)
+
+# %% [markdown]
+# Inside are {glue:text}`explorer-networks` studies with {glue:text}`explorer-pairs` pairs of networks and
+# {glue:text}`explorer-neurons` critical ε. Choose a network, a layer and a pair. Then move ε: with the mouse, or with the
+# arrow keys once the slider has the focus (*Page Up* and *Page Down* for larger steps). The two buttons go from one step
+# of the curve to the next, which is the peel, one neuron or one falling block at a time. The layers at the bottom can be chosen, too.
+
+# %% tags=["hide-input"]
+HTML(explorer.page(data, study, layer, epsilon))
+
+# %% [markdown]
+# Things to look for:
+#
+# - **Who joins when.** The curve rises by one step for each neuron whose critical ε you pass. A bar below it is a group of
+#   neurons with nearly the same critical ε, and a tall bar is a *cliff* in the curve: these neurons need each other, and
+#   none can be matched without the rest.
+# - **Both sides.** Compare the two counts. Nothing in the definition makes them equal: what one network does with few
+#   neurons, the other may do with many.
+# - **What stays out.** Dead neurons never join, so the curve cannot reach 1 where there are some.
+# - **Along the network.** In the network shown at first, move ε from 0.2 to 0.6 and watch the list of layers: those near
+#   the output come in first, then the first layer, and the middle of the network last, nearly all of it at once.
+#
+# ## Exercises
+#
+# :::{exercise} The steepest cliff
+# :label: ex-steepest-cliff
+# Find with the explorer, for VGG-16 with batch norm at width 1/4 and its first pair, the layer whose curve has the
+# steepest cliff: the largest share of neurons that joins while ε grows by 0.01. Then write
+# `steepest_cliff(critical, step)`, which computes this share from the critical ε of all neurons of a layer (`inf` for those
+# that never match), and check your eyes.
+# :::
+#
+# :::{solution-start} ex-steepest-cliff
+# :class: dropdown
+# :::
+
+
+# %% tags=["solution"]
+def steepest_cliff(critical, step):
+    """The largest share of neurons whose critical ε lie in one window of length `step`; best windows start at one."""
+    starts = critical[np.isfinite(critical)]
+    return max((np.mean((critical >= c) & (critical <= c + step)) for c in starts), default=0.0)
+
+
+table = results[study].tables["critical"]
+first = table[(table["seed_a"] == table["seed_a"].iloc[0]) & (table["seed_b"] == table["seed_b"].iloc[0])]
+by_layer = first.groupby(["position", "layer"], observed=True)["critical_epsilon"]
+cliffs = by_layer.apply(lambda values: steepest_cliff(values.to_numpy(), 0.01)).reset_index(name="steepest cliff")
+figures.table(cliffs.sort_values("steepest cliff", ascending=False)[["layer", "steepest cliff"]].head(5))
+
+# %% [markdown]
+# The cliffs are in the middle of the network, where the layers have no match at all at the ε of the paper and then
+# match almost entirely: their neurons form one block in which everyone is needed.
+#
+# :::{solution-end}
+# :::
+
+# %% tags=["check"]
+check("ex-steepest-cliff", steepest_cliff)
+
+# %% [markdown]
+# :::{exercise} Did training make it?
+# :label: ex-explore-untrained
+# Choose the first layer, `relu1_1`, of VGG-16 with batch norm at width 1/4, and note its similarity at ε = 0.3 and at
+# ε = 0.5. *Predict* both numbers for the untrained networks of the same kind, then choose them. What of the hidden layer
+# `relu_fc2`? Which of the two layers owes its similarity to training?
+# :::
+#
+# :::{solution-start} ex-explore-untrained
+# :class: dropdown
+# :::
+
+# %% tags=["solution"]
+rows = []
+for name in ("cifar10-vgg16_bn-w0.25-short10", "cifar10-vgg16_bn-w0.25-short10-epoch0"):
+    similar = (
+        results[name].similarity([0.3, 0.5]).query("layer in ['relu1_1', 'relu_fc2'] and seed_a == 0 and seed_b == 1")
+    )
+    rows.append(similar.assign(networks="untrained" if name.endswith("epoch0") else "trained"))
+wide = pd.concat(rows).pivot(index=["layer", "networks"], columns="epsilon", values="similarity").reset_index()
+figures.table(wide.rename(columns={0.3: "s(0.3)", 0.5: "s(0.5)"}))
+
+# %% [markdown]
+# In the first layer the untrained pair matches about as well as the trained one at the larger ε: that similarity was there
+# before anything was learned. It comes from the input: sixteen filters of size 3 × 3 × 3 live in a space of 27
+# dimensions, where spans cannot avoid each other. In the hidden layer next to the output the untrained pair has little or
+# none, and training makes it. So a number near the input means little without its untrained twin.
+#
+# :::{solution-end}
+# :::
