@@ -53,7 +53,6 @@ class Search(Iterator[Members]):
         self.found: list[int] = []
         self.listed: set[int] = set()
         self.parts = 0
-        self.closed: dict[int, list[int]] = {}
         self.waiting: list[Part] = []
         self._wait(state, None, 1 << v)
 
@@ -80,9 +79,9 @@ class Search(Iterator[Members]):
     def _open(self, part: Part) -> Members | None:
         """Split a part at a match inside it; that match if it is a new one."""
         state = part.state if part.dropped is None else try_without(part.state, part.dropped, self.target)
-        if state is None or self._closed(state, part.held):
-            return None
-        inside = bits(state.members)
+        inside = 0 if state is None else bits(state.members)
+        if state is None or part.held & ~inside:
+            return None  # v fell, or a neuron that is to be held
         match = next((m for m in reversed(self.found[-RECENT:]) if m & ~inside == 0), 0)
         match = match or bits(self._minimal(state, part.held))
         self._split(state, match, part.held)
@@ -91,20 +90,6 @@ class Search(Iterator[Members]):
         self.listed.add(match)
         self.found.append(match)
         return np.array(indices(match))
-
-    def _closed(self, state: State, held: int) -> bool:
-        """Can the part hold nothing new: a held neuron fell, or a part that includes it was split before?
-
-        Parts are disjoint, so one that lies inside another that is not its parent is empty.
-        """
-        inside = bits(state.members)
-        if held & ~inside:
-            return True
-        before = self.closed.setdefault(inside, [])
-        if any(h & ~held == 0 for h in before):
-            return True
-        before.append(held)
-        return False
 
     def _minimal(self, state: State, held: int) -> Members:
         """A v-minimal match in the state, by preference one with the held neurons: they are tried last."""

@@ -160,6 +160,12 @@ def test_the_lazy_inverse_is_built_again_where_it_cancels():
     np.testing.assert_allclose(lazy, givens, atol=1e-6)
 
 
+def test_the_lazy_inverse_applies_its_deletions_together():
+    pair = compressed(*larger(80, 30, seed=3, samples=1000), "gram")
+    lazy, givens = (np.concatenate(peeling.peel(pair, backend)) for backend in ("numpy", "numba"))
+    np.testing.assert_allclose(lazy, givens, atol=1e-10)
+
+
 def plain_maximum(x, y, inside, epsilon):
     """Algorithm max_match from plain least squares, no ridge: delete all that are too far, until nothing is."""
     x_in, y_in = inside
