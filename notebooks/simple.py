@@ -432,6 +432,8 @@ for ax, e in zip(axes, epsilons, strict=True):
     ax.set(title=f"ε = {e:g}: {listed} {len(found[e])}", xlabel="neurons in a simple match")
     ax.yaxis.get_major_locator().set_params(integer=True)
 axes[0].set_ylabel("simple matches")
+plt.show()
+
 # %% [markdown]
 # With a larger ε the pairs do not disappear, but they drown: the number of simple matches explodes, and nearly all of
 # the new ones are large. A histogram like this weighs a region of free choice by the number of its combinations (that
@@ -486,7 +488,8 @@ ax.grid(axis="x", visible=False)
 #   ({prf:ref}`thm-decomposition`, {prf:ref}`cor-generators`).
 # - They are the same as the v-minimal matches ({prf:ref}`thm-simple-minimal`). Small ones mean local similarity,
 #   large ones distributed similarity.
-# - There may be exponentially many ({prf:ref}`prp-many`, {prf:ref}`prp-wide`), and in real layers there are.
+# - There may be exponentially many ({prf:ref}`prp-many`, {prf:ref}`prp-wide`), and in real layers their number
+#   explodes as ε grows.
 #
 # ## Exercises
 #
@@ -542,8 +545,8 @@ check("ex-generators", generators)
 # :::{exercise} More positions for each switch
 # :label: ex-switches
 # `families.switches(3, copies=3)` has 12 neurons. Predict, from {prf:ref}`prp-many`, the number of matches, the
-# number of simple matches, and how many of the simple ones are minimal for $y_1$. Then run the cell. What happens to
-# the last number if only the copies of $e_1$ are tripled?
+# number of simple matches, and how many of the simple ones are minimal for $y_1$. Then change the cell and run it.
+# What happens to the last number if only the copies of $e_1$ are tripled?
 # :::
 
 # %%
