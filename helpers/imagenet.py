@@ -383,3 +383,59 @@ def example(folder: Path, network: str = "vgg11_bn", width: float = 0.125) -> tu
                 Image.fromarray(image[..., 0]).save(scratch, format="png")
     runs = [training.plan(network, "digits", width, seed, "digits") for seed in (0, 1)]
     return training.train(runs[0]), training.train(runs[1]), folder
+
+
+# ---------------------------------------------------------------- what is recorded
+
+
+def records() -> dict[str, tuple[dict[str, pd.DataFrame], dict[str, Any]]]:
+    """Tables and provenance of every recorded ImageNet comparison, by its name as one writes it."""
+    found = {}
+    for place in studies.records("imagenet"):
+        tables, known = studies.read_tables(place)
+        study = known["study"]
+        name = study["network"].removeprefix("torchvision:")
+        found[f"{name}: {' and '.join(study['weights'])}"] = tables, known
+    return found
+
+
+def recorded() -> dict[str, pd.DataFrame]:
+    """Critical ε of every recorded comparison."""
+    return {name: tables["critical"] for name, (tables, _) in records().items()}
+
+
+def wide(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) -> pd.DataFrame:
+    """Similarity, a row a network and layer, a column an ε."""
+    parts = []
+    for name, critical in tables.items():
+        found = studies.similarity_table(critical, epsilons)
+        table = found.pivot(
+            index=["position", "layer", "neurons"], columns="epsilon", values="similarity"
+        ).reset_index()
+        table = table.rename(columns={epsilon: f"ε = {epsilon:g}" for epsilon in epsilons})
+        parts.append(table.drop(columns="position").assign(neurons=table["neurons"] // 2, network=name))
+    found = pd.concat(parts, ignore_index=True)
+    return found[["network", *(column for column in found.columns if column != "network")]]
+
+
+def costs(images: int) -> pd.DataFrame:
+    """What each recorded comparison took, and the hours that `images` images would take at that rate."""
+    rows = [
+        {
+            "network": name,
+            "images": known["images"],
+            "threads": known["threads"],
+            "seconds": known["seconds"],
+            "peak_memory_in_GiB": known["peak_memory_gib"],
+            f"hours_for_{images}_images": known["seconds"] / known["images"] * images / 3600,
+        }
+        for name, (_, known) in records().items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def left_out() -> pd.DataFrame:
+    """The layers that the recorded comparisons had too few images for."""
+    parts = [tables["left_out"].assign(network=name) for name, (tables, _) in records().items()]
+    found = pd.concat(parts, ignore_index=True)
+    return found[["network", *(column for column in found.columns if column != "network")]]

@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How the numbers were made
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** which networks stand behind the numbers of this book, how they were trained, and how that differs from
+# the authors' training.
+#
+# **You need first** nothing.
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# Nothing on this page is typed. It is read from the files that lie beside every recorded table in `results/`.
+
+# %% tags=["hide-input", "remove-stderr"]
+from myst_nb import glue
+
+from helpers import figures, provenance
+
+accuracies = provenance.accuracies()
+records = provenance.records()
+glue("networks", int(accuracies["networks"].sum()), display=False)
+glue("best", f"{accuracies['highest'].max():.3f}", display=False)
+glue("hours", f"{(accuracies['minutes_each'] * accuracies['networks']).sum() / 60:.1f}", display=False)
+glue("megabytes", f"{records['kilobytes'].sum() / 1000:.1f}", display=False)
+
+# %% [markdown]
+# ## What was trained, and how well
+#
+# {glue:text}`networks` networks, {glue:text}`hours` hours of training in all; the best reaches a test accuracy of
+# {glue:text}`best`. Times are wall times on a machine that did other work beside it, so they are upper bounds.
+
+# %%
+figures.table(accuracies, label="Networks, recipes and test accuracies")
+
+# %% [markdown]
+# Every network by itself, with its seed:
+
+# %% tags=["hide-output"]
+figures.table(provenance.networks(), label="Every network")
+
+# %%
+figures.download(provenance.networks(), "networks")
+
+# %% [markdown]
+# ## The training beside the authors'
+#
+# The recipe `paper` has the settings of the authors' code; the networks above say which recipe they used. Networks without batch norm start
+# at half the rate, in the authors' code and here. The short recipe reaches its accuracy in a fraction of the time, with one rise and
+# fall of the learning rate; what it does not reach is the accuracy of 160 epochs. Where accuracy matters for a claim, the
+# [ledger](ledger.ipynb) says so.
+
+# %%
+figures.table(provenance.settings(), label="The authors' training beside ours")
+
+# %% [markdown]
+# ## How layers were compared
+#
+# | | authors | this book |
+# | --- | --- | --- |
+# | samples of a convolutional layer | 10 000 random positions, 16 draws, similarities averaged | every position of every test image; the authors' draws beside it |
+# | ε | a run of the algorithm for each | critical ε of every neuron, hence all ε at once |
+# | precision | as the network | sums in float64, whatever the network computes in |
+# | pairs | all pairs of networks | all pairs of networks; intervals resample networks |
+# | untrained networks | – | batch-norm statistics taken from the test images |
+#
+# ## Every record
+#
+# Each is a folder in `results/` with tables, often with compressed layers, and with the hashes of all its files; reading checks
+# them. `code` is the hash of the modules that the numbers passed through. All together are {glue:text}`megabytes` MB.
+
+# %%
+figures.table(records, label="Every record")
+
+# %%
+figures.table(provenance.libraries(), label="Versions of the libraries behind the records")
+
+# %% [markdown]
+# ## Make them again
+#
+# ```bash
+# python -m helpers data fetch cifar10
+# python -m helpers train --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4
+# python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --sampled
+# ```
+#
+# Seeds fix initialisation, order and augmentation. On another machine, or with another number of threads, sums are rounded in another
+# order, so weights drift apart during training: expect the same findings, not the same digits.
+#
+# :::{exercise} The whole recipe
+# :label: ex-provenance-paper
+# How long would the authors' 160 epochs take for one VGG-16 with batch norm at full width on this machine, going by the table? Find the
+# row, work it out on paper, and say which claims of the ledger wait for it.
+# :::
+#
+# :::{solution} ex-provenance-paper
+# :class: dropdown
+# Divide the minutes of the row by its epochs and multiply by 160. The checks of the ledger that ask for an accuracy of at least 0.9
+# wait for it, if no network here reaches that.
+# :::
