@@ -372,7 +372,7 @@ class Pair:
         return Pair.from_gram(gram, len(x), len(y), x.shape[1])
 
     def keep(self, members: Int[np.ndarray, " members"]) -> "Pair":
-        """Only the alive neurons with these joint indices, ascending; same ridge, route and names."""
+        """Only the alive neurons with these joint indices, x first; same ridge, route and names."""
         cut = len(self.alive_x)
         x, y = members[members < cut], members[members >= cut] - cut
         root = None if self.root is None else self.root[:, members]
