@@ -23,16 +23,17 @@ OPENING = re.compile(
 PLOTS = re.compile(r"\bplt\.(figure|subplots|show)\b|\bsns\.\w*(plot|map|grid)\w*\(|\.plot\(")
 
 
-def drawing_functions():
-    """The functions of helpers/ that return a matplotlib figure or its axes, as `module.function(`."""
+def functions(returning):
+    """The public functions of helpers/ whose return type matches a pattern, as `module.function`."""
     for path in (pages.ROOT / "helpers").glob("*.py"):
         for node in ast.parse(path.read_text()).body:
             returns = ast.unparse(node.returns) if isinstance(node, ast.FunctionDef) and node.returns else ""
-            if re.search(r"\b(?<!go\.)(Figure|Axes)\b", returns) and not node.name.startswith("_"):
-                yield f"{path.stem}.{node.name}("
+            if re.search(returning, returns) and not node.name.startswith("_"):
+                yield f"{path.stem}.{node.name}"
 
 
-DRAWS = sorted(drawing_functions())
+DRAWS = sorted(functions(r"\b(?<!go\.)(Figure|Axes)\b"))
+SILENT = {name.split(".")[1] for name in functions("^None$")} | {"show", "grid", "set_axis_off", "margins"}
 
 
 def lines(cell):
@@ -48,7 +49,7 @@ def draws(cell):
     except SyntaxError:  # a cell with a magic
         shown = []
     text = "\n".join(map(ast.unparse, shown))
-    return bool(figure or PLOTS.search(text) or any(name in text for name in DRAWS))
+    return bool(figure or PLOTS.search(text) or any(f"{name}(" in text for name in DRAWS))
 
 
 def faults(book):
@@ -59,10 +60,21 @@ def faults(book):
     found += [f"{len(headings)} H1 headings, expected 1"] if len(headings) != 1 else []
     sizes = [len(lines(cell)) for cell in code]
     if sizes and statistics.median(sizes) > 8:
-        found.append(f"the median code cell has {statistics.median(sizes)} lines, expected at most 8")
+        found.append(f"the median code cell has {statistics.median(sizes):.1f} lines, expected at most 8")
     found += [f"a code cell has {n} lines, expected at most 30" for n in sizes if n > 30]
     found += [f"a figure has no alt text: {cell.source[:60]!r}" for cell in code if draws(cell) and not alt(cell)]
+    found += [f"a figure's cell also shows its last value: {c.source[-60:]!r}" for c in code if speaks(c)]
     return found + parameter_faults(pages.code(book, "parameters"))
+
+
+def speaks(cell):
+    """Whether a labelled figure's cell ends in a value: Sphinx would give the label to both outputs."""
+    if not cell.metadata.get("mystnb", {}).get("figure"):
+        return False
+    last = ast.parse(cell.source).body[-1]
+    if not isinstance(last, ast.Expr) or cell.source.rstrip().endswith(";"):
+        return False
+    return not isinstance(last.value, ast.Call) or ast.unparse(last.value.func).split(".")[-1] not in SILENT
 
 
 def alt(cell):
@@ -125,7 +137,8 @@ GOOD = """
     width = 0.25
 
     # %% mystnb={"image": {"alt": "A line that rises from left to right."}, "figure": {"name": "fig-line"}}
-    plt.plot([0, width]);
+    plt.plot([0, width])
+    plt.show()
 """
 
 
@@ -145,8 +158,9 @@ def test_a_good_page_has_no_fault():
         ("{{reading}}", "5 minutes", "Before you start"),
         ("# :::\n\n# %% tags", "# :::\n#\n# # Another\n\n# %% tags", "2 H1 headings"),
         ("width = 0.25", "width = 0.25\n" * 31, "a code cell has 31 lines"),
-        ("width = 0.25", "width = 0.25\n" * 20, "the median code cell has 10.5 lines"),
+        ("width = 0.25", "width = 0.25\n" * 20, "the median code cell has 11.0 lines"),
         ('"image": {"alt": "A line that rises from left to right."}, ', "", "no alt text"),
+        ("plt.show()", "", "also shows its last value"),
         ("0.25", "np.pi", "not a plain value: width = np.pi"),
         ("# %% mystnb", '# %% tags=["parameters"]\ndepth = 3\n\n# %% mystnb', "2 parameters cells"),
     ],
