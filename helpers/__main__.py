@@ -1,6 +1,7 @@
 """The command line: `python -m helpers COMMAND --help`."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
     stem = Path(notebook).stem
     if stem not in (names := sorted(path.stem for path in publish.NOTEBOOKS.glob("*.py"))):
         raise unknown("notebook", notebook, names)
+    if page and not re.fullmatch(r"[\w-]+", page):
+        raise BadInput(f"page name '{page}': expected letters, digits, - and _ only")
     values = {name: literal(value) for name, value in parameters}
     default = f"{stem}-own" if values else stem
     click.echo(publish.run_page(publish.Page(page or default, stem, page or "Your own run", values)))
