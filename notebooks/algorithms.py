@@ -219,7 +219,7 @@ glue("trace-layer", small_layer, display=False)
 # with it (↓), and $v$ survives. A green tick says that $v$ fell, so the neuron was put back. Left, the neurons are tried
 # in the order of their index; right, some others come first.
 
-# %% tags=["hide-input", "shows-alg-min", "shows-thm-min-correct"] mystnb={"image": {"alt": "Two grids, one row for each trial of min_match and one column for each matched neuron. In the left grid the first trials remove few neurons or many; the two orders end with different sets of neurons of different size."}, "figure": {"caption": "min_match on a real layer in two orders. − tried, done without; ↓ fell with it; ✓ tried and put back. White: no longer in the match.", "name": "fig-trials"}}
+# %% tags=["hide-input", "shows-alg-min", "shows-thm-min-correct"] mystnb={"image": {"alt": "Two grids, one row for each trial of min_match and one column for each matched neuron. In the left grid the first trials remove few neurons or many; the two orders end with different sets of neurons of different size."}, "figure": {"caption": "min_match on a real layer in two orders. \u2212 tried, done without; \u2193 fell with it; \u2713 tried and put back. White: no longer in the match.", "name": "fig-trials"}}
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.4))
 for ax, steps, how in zip(axes, trials, ("in order of index", "in another order"), strict=True):
     traces.trial_grid(ax, steps, v)

@@ -96,6 +96,7 @@ def steepest_cliff(critical, step):
     return max((np.mean((critical >= c) & (critical <= c + step)) for c in starts), default=0.0)
 
 
+# %% tags=["solution"]
 table = results[study].tables["critical"]
 first = table[(table["seed_a"] == table["seed_a"].iloc[0]) & (table["seed_b"] == table["seed_b"].iloc[0])]
 by_layer = first.groupby(["position", "layer"], observed=True)["critical_epsilon"]
