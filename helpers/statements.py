@@ -189,17 +189,17 @@ def verify(root: Path = ROOT) -> Ledger:
 
 def statements_page(root: Path = ROOT) -> str:
     """The table of all statements in MyST Markdown: statement → proof → tests → code → where it is seen."""
-    head = ["| Statement | In words | Proof | Tests | Code | Seen |", "|---|---|---|---|---|---|"]
+    head = ["| Statement | Proof | Tests | Code | Seen |", "|---|---|---|---|---|"]
     return "\n".join([*head, *(_row(s, root) for s in collect(root).statements.values())])
 
 
 def _row(statement: Statement, root: Path) -> str:
     """One line of the table."""
-    proof = "below it" if statement.proved else "–"
+    proof = "yes" if statement.proved else "–"
     tests = f"[{len(statement.tests)}](#tests-{statement.label})"
-    code = " ".join(dict.fromkeys(f"`{p.file.removeprefix('helpers/')[:-3]}.{p.name}`" for p in statement.code)) or "–"
-    seen = " ".join(dict.fromkeys(_link(s, root) for s in statement.seen)) or "–"
-    return f"| {{prf:ref}}`{statement.label}` | {statement.title} | {proof} | {tests} | {code} | {seen} |"
+    code = ", ".join(dict.fromkeys(f"`{p.file.removeprefix('helpers/')[:-3]}.{p.name}`" for p in statement.code)) or "–"
+    seen = ", ".join(dict.fromkeys(_link(s, root) for s in statement.seen)) or "–"
+    return f"| {{prf:ref}}`{statement.label}` {statement.title} | {proof} | {tests} | {code} | {seen} |"
 
 
 def _link(sight: Sight, root: Path) -> str:

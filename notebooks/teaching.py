@@ -75,7 +75,7 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | Minutes 0 to 5 | Everyone writes one sentence: what would it mean for two layers to be the same? | slides |
 # | Minutes 5 to 20 | Neurons as vectors, spans, ε-matches; vote on which groups match | [Neurons](neurons.ipynb), [Matches](matches.ipynb) |
 # | Minutes 20 to 25 | In pairs, on paper: {ref}`ex-smaller-epsilon` | worked example |
-# | Minutes 25 to 40 | Union lemma with proof, deletion, critical ε, a real layer and its cliff | [The maximum match](maximum.ipynb) |
+# | Minutes 25 to 42 | Union lemma with proof, deletion, critical ε, a real layer and its cliff | [The maximum match](maximum.ipynb) |
 # | Last minutes | Local or distributed; back to the sentences of the beginning | [Simple matches](simple.ipynb) |
 # | After | {ref}`ex-max-match`, with its check | The maximum match |
 #
