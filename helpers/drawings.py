@@ -74,13 +74,12 @@ def activation_tables(x: Array, y: Array) -> Figure:
 # ---------------------------------------------------------------- the plane
 
 
-def arrow(ax: Axes, z: Sequence[float], colour: str, text: str, **style: object) -> None:
-    """A vector from the origin, named at its tip."""
+def arrow(ax: Axes, z: Sequence[float], colour: str, text: str, distance: float = 0.09) -> None:
+    """A vector from the origin, named at `distance` beyond its tip."""
     how = {"arrowstyle": "-|>", "color": colour, "lw": 2, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (z[0], z[1]), (0, 0), arrowprops=how)
-    shift = 0.09 * np.asarray(z) / np.linalg.norm(z)
-    place: dict[str, object] = {"ha": "center", "va": "center", "color": colour, "fontsize": 12}
-    ax.text(z[0] + shift[0], z[1] + shift[1], text, **(place | style))  # type: ignore[arg-type]
+    shift = distance * np.asarray(z) / np.linalg.norm(z)
+    ax.text(z[0] + shift[0], z[1] + shift[1], text, ha="center", va="center", color=colour, fontsize=12)
 
 
 def plane(limit: float = 1.25) -> tuple[Figure, Axes]:
@@ -295,8 +294,9 @@ def peel_figure(r: Distances, steps: Sequence[Step]) -> go.Figure:
         titles.append(peel_title(steps, k))
     figure = with_slider(states, [], titles, [str(k) for k in range(len(states))], "step ")
     order = {"categoryorder": "array", "categoryarray": [label(v) for v in everyone]}
-    figure.update_layout(yaxis={"range": [0, 1.12], "title": "relative distance"}, xaxis=order, height=440)
-    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"})
+    scale = {"range": [-0.04, 1.12], "title": "relative distance", "domain": [0, 0.86]}
+    figure.update_layout(yaxis=scale, xaxis=order, height=460, barmode="overlay")
+    figure.update_layout(legend={"orientation": "h", "y": 0.88, "yanchor": "bottom", "x": 0})
     return figure
 
 
@@ -311,25 +311,30 @@ def peel_title(steps: Sequence[Step], k: int) -> str:
 def peel_state(r: Distances, steps: Sequence[Step], k: int, everyone: Sequence[Neuron]) -> list[Trace]:
     """Bars of the neurons that are left at step k, diamonds of the others, and the running minimum as a line."""
     left = frozenset(v for v, _, _ in steps[k:])
-    leaving = steps[k][0] if k < len(steps) else None
-    traces: list[Trace] = []
-    for side, network in (("x", "A"), ("y", "B")):
-        here = [v for v in everyone if v[0] == side]
-        heights = [r(v, left) if v in left else None for v in here]
-        shapes = ["/" if v == leaving else "" for v in here]
-        marker = {"color": COLOURS[side], "pattern": {"shape": shapes, "fgcolor": "white"}}
-        few = len(everyone) <= FEW
-        text = [f"{h:.3f}" if few and h is not None else "" for h in heights]
-        bar = go.Bar(x=[label(v) for v in here], y=heights, text=text, marker=marker, name=f"network {network}")
-        traces.append(bar.update(textposition="outside", cliponaxis=False))
+    leaving = {v for v, _, _ in steps[k : k + 1]}
+    bars = [
+        peel_bars(r, left, [v for v in everyone if v in left - leaving and v[0] == side], COLOURS[side], name)
+        for side, name in (("x", "network A"), ("y", "network B"))
+    ]
+    bars.append(peel_bars(r, left, sorted(leaving), RED, "leaves next"))
     gone = {label(v): critical for v, _, critical in steps[:k]}
-    diamonds = {"symbol": "diamond", "size": 9, "color": RED}
-    traces.append(go.Scatter(x=list(gone), y=list(gone.values()), mode="markers", marker=diamonds, name="critical ε"))
+    diamonds = {"symbol": "diamond", "size": 9, "color": "black"}
     lowest = min((distance for _, distance, _ in steps[:k]), default=1.0)
     names = [label(v) for v in everyone]
     line = {"color": GREY, "dash": "dot"}
-    traces.append(go.Scatter(x=names, y=[lowest] * len(names), mode="lines", line=line, name="lowest so far"))
-    return traces
+    return [
+        *bars,
+        go.Scatter(x=list(gone), y=list(gone.values()), mode="markers", marker=diamonds, name="critical ε"),
+        go.Scatter(x=names, y=[lowest] * len(names), mode="lines", line=line, name="lowest so far"),
+    ]
+
+
+def peel_bars(r: Distances, left: Set, here: Sequence[Neuron], colour: str, name: str) -> go.Bar:
+    """The distances of some neurons to what is left of the other side, with the number where there are few."""
+    heights = [r(v, left) for v in here]
+    text = [f"{h:.3f}" for h in heights] if len(left) <= FEW else None
+    bar = go.Bar(x=[label(v) for v in here], y=heights, text=text, marker={"color": colour}, name=name)
+    return bar.update(textposition="outside", cliponaxis=False)
 
 
 def peel_still(r: Distances, steps: Sequence[Step], stops: Sequence[int]) -> Figure:
@@ -339,11 +344,12 @@ def peel_still(r: Distances, steps: Sequence[Step], stops: Sequence[int]) -> Fig
     for ax, k in zip(axes, stops, strict=True):
         left = frozenset(v for v, _, _ in steps[k:])
         heights = [r(v, left) if v in left else 0 for v in everyone]
-        bars = ax.bar(range(len(everyone)), heights, color=[COLOURS[v[0]] for v in everyone])
+        colours = [RED if v in {w for w, _, _ in steps[k : k + 1]} else COLOURS[v[0]] for v in everyone]
+        bars = ax.bar(range(len(everyone)), heights, color=colours)
         if len(everyone) <= FEW:
             ax.bar_label(bars, [f"{r(v, left):.2f}" if v in left else "" for v in everyone], fontsize=7)
         gone = {everyone.index(v): critical for v, _, critical in steps[:k]}
-        ax.plot(list(gone), list(gone.values()), "D", color=RED, ms=5)
+        ax.plot(list(gone), list(gone.values()), "D", color="black", ms=5)
         ax.set(title=f"step {k}", ylim=(0, 1.05))
         ax.set_xticks(range(len(everyone)), [label(v) for v in everyone], fontsize=7)
     axes[0].set_ylabel("relative distance")

@@ -92,8 +92,11 @@ plt.show()
 x = np.eye(3)
 y = np.array([[3.0, 2, 0], [3, 4, 1]])
 groups = {"∅": [], "{y1}": [0], "{y2}": [1], "{y1, y2}": [0, 1]}
-columns = {f"r(x{i + 1}, group)": [relative_distance(x[i], y[k]) for k in groups.values()] for i in range(3)}
-figures.table(pd.DataFrame({"group": groups.keys()} | columns))
+rows = pd.DataFrame({"group": groups.keys()})
+for i in range(3):
+    column = [relative_distance(x[i], y[k]) for k in groups.values()]
+    rows[f"r(x{i + 1}, group)"] = column
+figures.table(rows)
 
 # %% [markdown]
 # In each column the last number is the smallest and the first is 1. By hand: the plane of $y_1 = (3,2,0)$ and $y_2 =
@@ -178,7 +181,8 @@ figures.interactive(around_line, "fig-cone-line", alt, still)
 r = Distances(x, y)
 everyone = neurons(x, y)
 pairs = [everyone, everyone - {("x", 2)}, everyone - {("x", 2), ("y", 1)}]
-verdicts = ["a match" if is_match(r, pair, epsilon) else "no match" for pair in pairs]
+matches = [is_match(r, pair, epsilon) for pair in pairs]
+verdicts = ["a match" if yes else "no match" for yes in matches]
 
 # %% tags=["hide-input", "shows-def-match"] mystnb={"image": {"alt": "Three diagrams of the neurons x1, x2, x3 above y1, y2. With all of them x3 is too far at 0.857. Without x3 all four are within \u03b5. Without y2 as well, x1 at 0.555 and x2 at 0.832 are too far."}, "figure": {"caption": "Three pairs of groups at \u03b5 = {{epsilon}}, with each neuron's distance to the other side of the pair.", "name": "fig-pairs"}}
 drawings.pair_rows(r, pairs, epsilon, verdicts)
@@ -192,9 +196,12 @@ plt.show()
 # %%
 reach = {pair: r.worst(pair) for pair in all_matches(x, y, 0.999) if pair}
 ordered = sorted(reach, key=reach.get)
+found = pd.DataFrame({"pair": map(name, ordered)})
+figures.table(found.assign(**{"a match from ε =": [reach[p] for p in ordered]}))
+
+# %% tags=["remove-cell"]
 glue("pairs", len(reach), display=False)
 glue("pairs-all", 2 ** len(everyone), display=False)
-figures.table(pd.DataFrame({"pair": map(name, ordered), "a match from ε =": [reach[pair] for pair in ordered]}))
 
 # %% [markdown]
 # Out of {glue:text}`pairs-all` pairs, {glue:text}`pairs` ever match. The first is x1 x2 | y1 y2, at
@@ -229,8 +236,11 @@ flat_y = np.array([[1.0, 1, 0], [1, -1, 0], [2, 1, 0]])
 r_flat = Distances(flat_x, flat_y)
 whole = neurons(flat_x, flat_y)
 both = [whole, whole - {("x", 1)}]
-within = {side: [max(r_flat(v, p) for v in p if v[0] == side) for p in both] for side in "xy"}
-figures.table(pd.DataFrame({"pair": map(name, both), "A within": within["x"], "B within": within["y"]}))
+found = pd.DataFrame({"pair": map(name, both)})
+for side, network in (("x", "A"), ("y", "B")):
+    worst = [max(r_flat(v, p) for v in p if v[0] == side) for p in both]
+    found[f"{network} within"] = worst
+figures.table(found)
 
 # %% [markdown]
 # ## What approximate changes
@@ -258,13 +268,14 @@ def at(*degrees):
 
 chain, fork = Distances(at(0), at(25, 50)), Distances(at(0, 20), at(10))
 first, second = frozenset({("x", 0), ("y", 0)}), frozenset({("x", 0), ("y", 1)})
+difference = at(0)[0] - at(20)[0]
 facts = {
     "one step of 25°": chain.worst(first),
     "two steps of 25°": chain.worst(second),
     "a plane and a line": fork.worst(neurons(at(0, 20), at(10))),
-    "difference of two neurons at 10°": relative_distance(at(0)[0] - at(20)[0], at(10)),
+    "difference of two neurons": relative_distance(difference, at(10)),
 }
-figures.table(pd.DataFrame({"case": facts.keys(), "smallest ε": facts.values()}))
+figures.table(pd.DataFrame({"case": facts.keys(), "ε": facts.values()}))
 
 # %% [markdown]
 # ## Which ε is small?
@@ -304,7 +315,7 @@ figures.table(pd.DataFrame({"case": facts.keys(), "smallest ε": facts.values()}
 
 # %% tags=["solution"]
 def matched(x, y, X, Y, epsilon):
-    """Each neuron of either group is within ε of the span of the other group."""
+    """Each neuron of either group is within ε of the other group's span."""
     near_x = all(relative_distance(x[i], y[Y]) <= epsilon + 1e-9 for i in X)
     near_y = all(relative_distance(y[j], x[X]) <= epsilon + 1e-9 for j in Y)
     return near_x and near_y
@@ -339,7 +350,8 @@ def mean_distance(samples, count=20):
 counts = np.array([10, 20, 25, 40, 100, 400, 4000])
 formula = np.sqrt(np.maximum(1 - 20 / counts, 0))
 means = [mean_distance(d) for d in counts]
-figures.table(pd.DataFrame({"samples": counts, "mean r": means, "√(1 − n/d)": formula}))
+found = pd.DataFrame({"samples": counts, "mean r": means})
+figures.table(found.assign(**{"√(1 − n/d)": formula}))
 
 # %% [markdown]
 # $\sqrt{1 - 20/d} = 0.5$ gives $d \approx 27$, and 0.95 gives $d \approx 205$. With 20 samples or fewer, B spans

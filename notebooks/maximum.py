@@ -41,7 +41,7 @@ from helpers import drawings, figures, studies
 from helpers.definitions import Distances, all_matches, is_match, name, neurons
 from helpers.drawings import label, representatives
 from helpers.exercises import check
-from helpers.matching import critical_epsilons, maximum_match
+from helpers.matching import critical_epsilons, maximum_match, similarity_curve
 
 figures.style()
 
@@ -88,7 +88,7 @@ drawings.pair_rows(r, parts, reach, ["one match", "another", "their union"])
 plt.show()
 
 # %% [markdown]
-# Matches are closed under union, then. They are *not* closed under intersection (the first exercise), and this
+# Matches are closed under union, then. They are *not* closed under intersection ({ref}`ex-intersection`), and this
 # asymmetry shapes the whole theory: there is one largest match, but there can be many smallest ones.
 #
 # :::{prf:theorem} The maximum match
@@ -115,7 +115,9 @@ plt.show()
 matches = all_matches(x, y, epsilon=0.6)
 union = frozenset().union(*matches)
 found = maximum_match(x, y, epsilon=0.6)
-assert union == {("x", i) for i in found.x.tolist()} | {("y", j) for j in found.y.tolist()}
+assert union == set(found.neurons)
+
+# %% tags=["remove-cell"]
 glue("count", len(matches), display=False)
 glue("largest", name(union), display=False)
 
@@ -143,8 +145,9 @@ cases = {
     "A against B": (x, y),
 }
 sizes = [0.0, 0.3, 0.6, 0.9]
-similarity = {e: [maximum_match(a, b, e).similarity(len(a), len(b)) for a, b in cases.values()] for e in sizes}
-table = pd.DataFrame({"layers": cases.keys()} | {f"s({e})": values for e, values in similarity.items()})
+curves = np.array([similarity_curve(a, b, sizes) for a, b in cases.values()])
+table = pd.DataFrame(curves, columns=[f"s({e})" for e in sizes])
+table.insert(0, "layers", cases.keys())
 figures.table(table)
 
 # %% [markdown]
@@ -166,7 +169,7 @@ figures.table(table)
 # %% tags=["shows-lem-monotone"]
 unions = [frozenset().union(*all_matches(x, y, e)) for e in sizes]
 assert all(a <= b for a, b in pairwise(unions))
-figures.table(pd.DataFrame({"ε": sizes, "maximum match": [name(u) for u in unions]}))
+figures.table(pd.DataFrame({"ε": sizes, "maximum match": map(name, unions)}))
 
 # %% [markdown]
 # ## Finding it: delete what is too far
@@ -190,7 +193,7 @@ figures.table(pd.DataFrame({"ε": sizes, "maximum match": [name(u) for u in unio
 
 # %% tags=["shows-alg-max"]
 def deletion_rounds(r, pair, epsilon):
-    """Delete all neurons that are too far, until none is: the pairs on the way, the last one the maximum match."""
+    """Delete all neurons that are too far, until none is: the pairs on the way."""
     rounds = [pair]
     while far := {v for v in rounds[-1] if r(v, rounds[-1]) > epsilon + 1e-9}:
         rounds.append(rounds[-1] - far)
@@ -256,9 +259,11 @@ counts = {
     "s(ε)": [len(rounds[-1]) / (pair.n_x + pair.n_y) for rounds in loop],
 }
 assert counts["neurons matched"] == [len(maximum_match(pair, e)) for e in paper]
+figures.table(pd.DataFrame(counts))
+
+# %% tags=["remove-cell"]
 glue("real-samples", f"{pair.samples:,}".replace(",", " "), display=False)
 glue("real-neurons", pair.n_x, display=False)
-figures.table(pd.DataFrame(counts))
 
 # %% [markdown]
 # This is the layer {{layer}} of {{network}}, with {glue:text}`real-neurons` neurons in each network and
@@ -303,9 +308,11 @@ figures.table(pd.DataFrame(counts))
 
 # %% tags=["shows-prp-bottleneck"]
 price = {pair: r.worst(pair) for pair in all_matches(x, y, 0.999) if pair}
-best = {v: min((pair for pair in price if v in pair), key=price.get) for v in sorted(everyone)}
-company = {"neuron": map(label, best), "cheapest company": map(name, best.values())}
-figures.table(pd.DataFrame(company | {"price": [price[pair] for pair in best.values()]}))
+best = []
+for v in sorted(everyone):
+    company = min((pair for pair in price if v in pair), key=price.get)
+    best.append([label(v), name(company), price[company]])
+figures.table(pd.DataFrame(best, columns=["neuron", "cheapest company", "price"]))
 
 # %% [markdown]
 # Now the algorithm that finds all these prices in one pass.
@@ -323,7 +330,7 @@ figures.table(pd.DataFrame(company | {"price": [price[pair] for pair in best.val
 
 # %% tags=["shows-alg-peel"]
 def peel(r, pair):
-    """Delete the farthest neuron again and again: who leaves, at which distance, with which critical ε."""
+    """Delete the farthest neuron, again and again: who, how far, critical ε."""
     steps, lowest = [], np.inf
     while pair:
         v = max(sorted(pair), key=lambda u: r(u, pair))
@@ -336,8 +343,8 @@ def peel(r, pair):
 steps = peel(r, everyone)
 
 # %% [markdown]
-# Move the slider through the steps. The bar with stripes is the farthest neuron; it leaves next. Its critical ε, the
-# red diamond, is the lowest of these largest distances so far (the dotted line). Watch what happens after $x_2$ has
+# Move the slider through the steps. The red bar is the farthest neuron; it leaves next. Its critical ε, the
+# black diamond, is the lowest of these largest distances so far (the dotted line). Watch what happens after $x_2$ has
 # left: $y_2$ jumps up, above the line. It leaves with the critical ε of the line all the same. It was near only as
 # long as $x_2$ was there.
 
@@ -485,11 +492,12 @@ from helpers.definitions import relative_distance
 
 
 def largest(x, y, epsilon):
-    """The maximum match: delete every neuron that is too far, and look again until none is."""
+    """Delete every neuron that is too far, and look again until none is."""
+    epsilon = epsilon + 1e-9
     X, Y = list(range(len(x))), list(range(len(y)))
     while True:
-        near_x = [i for i in X if relative_distance(x[i], y[Y]) <= epsilon + 1e-9]
-        near_y = [j for j in Y if relative_distance(y[j], x[X]) <= epsilon + 1e-9]
+        near_x = [i for i in X if relative_distance(x[i], y[Y]) <= epsilon]
+        near_y = [j for j in Y if relative_distance(y[j], x[X]) <= epsilon]
         if (near_x, near_y) == (X, Y):
             return X, Y
         X, Y = near_x, near_y
@@ -541,7 +549,7 @@ check("ex-first-epsilon", first_epsilon)
 
 # %% tags=["solution"]
 def harm(i):
-    """Mean rise of the other neurons' critical ε when neuron i of network A is removed."""
+    """Mean rise of the others' critical ε when neuron i of A is removed."""
     less = critical_epsilons(np.delete(real_x, i, axis=0), real_y)
     before = np.concatenate([np.delete(critical[0], i), critical[1]])
     rise = np.minimum(np.concatenate(less), 1) - np.minimum(before, 1)
@@ -551,7 +559,8 @@ def harm(i):
 
 harms = [harm(i) for i in range(len(real_x))]
 removed = pd.DataFrame({"removed": [f"x{i + 1}" for i in range(len(real_x))]})
-figures.table(removed.assign(**{"its own critical ε": critical[0], "mean rise": harms}))
+removed["its own critical ε"], removed["mean rise"] = critical[0], harms
+figures.table(removed)
 
 # %% [markdown]
 # None can fall: with fewer neurons every pair that is left has the same distances as before, and there are fewer

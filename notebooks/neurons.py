@@ -56,7 +56,7 @@ activations = np.maximum(weights @ inputs, 0)
 columns = [f"input {k + 1}" for k in range(4)]
 neurons = pd.DataFrame(activations, columns=columns)
 neurons.insert(0, "neuron", ["v1", "v2", "v3"])
-figures.table(neurons, digits=0, label="Activations of three neurons on four inputs")
+figures.table(neurons, digits=0, label="Activations")
 
 # %% [markdown]
 # Read the table by rows. Neuron v1 answers 1, 2, 0, 3 to the four inputs, and this row is all that the rest of the
@@ -111,13 +111,13 @@ plt.show()
 
 # %%
 rows = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
-sizes = {"output of the layer": maps.shape, "neurons × samples": rows.shape}
-figures.table(pd.DataFrame({"array": sizes.keys(), "shape": [str(s) for s in sizes.values()]}))
+shapes = [str(maps.shape), str(rows.shape)]
+figures.table(pd.DataFrame({"array": ["output of the layer", "rows"], "shape": shapes}))
 
 # %% [markdown]
-# Why not let every position be a neuron of its own? One could. But then the position would have to agree too, and a
-# network that finds the same edge would still be right to find it everywhere. Treating the channel as the neuron
-# follows the paper.
+# Why not let every position be a neuron of its own? Because the same filter would then appear as a thousand neurons,
+# each of them the same detector looking elsewhere. What has been learned is the filter. So the channel is the neuron,
+# here as in the paper.
 #
 # ## Why directions
 #
@@ -126,8 +126,18 @@ figures.table(pd.DataFrame({"array": sizes.keys(), "shape": [str(s) for s in siz
 # leave it by $c$, and every output of the network is what it was. In the little layer above, v3 is v2 with doubled
 # weights.
 #
-# So the length of an activation vector says nothing about what has been learned. Its direction does. The comparison
-# we build must therefore give the same answer when any neuron is rescaled.
+# So the length of an activation vector says nothing about what has been learned. Its direction does. The picture keeps
+# two of the four inputs, so that each neuron is an arrow in the plane. See that v2 and v3 point the same way.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A plane whose axes are the activations on inputs 2 and 4. Arrow v1 goes to (2, 3). Arrows v2, to (2, 2), and v3, to (4, 4), lie on one line."}, "figure": {"caption": "Neurons as vectors, on inputs 2 and 4 of the table. v2 and v3 have one direction.", "name": "fig-vectors"}}
+figure, ax = drawings.plane(5)
+for k, colour in ((2, drawings.COLOURS["y"]), (1, drawings.COLOURS["x"]), (0, drawings.GREY)):
+    drawings.arrow(ax, activations[k, [1, 3]], colour, f"v{k + 1}", distance=0.4)
+ax.set(xlim=(-0.5, 5), ylim=(-0.5, 5), xlabel="activation on input 2", ylabel="activation on input 4")
+plt.show()
+
+# %% [markdown]
+# The comparison we build must therefore give the same answer when any neuron is rescaled.
 #
 # ## Why spans
 #
@@ -159,6 +169,8 @@ layer_a = np.maximum(rng.normal(size=(3, 50)), 0)
 layer_b = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]]) @ layer_a
 readout = np.array([2.0, -1.0, 0.5]) @ layer_a
 copied = np.linalg.lstsq(layer_b.T, readout, rcond=None)[0]
+
+# %% tags=["remove-cell"]
 glue("readout-error", float(np.abs(copied @ layer_b - readout).max()), display=False)
 glue("readout-weights", str(np.round(copied, 2).tolist()), display=False)
 
@@ -201,9 +213,10 @@ def distance(z, basis):
     return np.linalg.norm(z - coefficients @ basis) / np.linalg.norm(z)
 
 
-v1, v2, v3 = activations
-values = [distance(v1, np.array(basis).reshape(-1, 4)) for basis in ([v2], [v2, v3], [])]
-figures.table(pd.DataFrame({"distance of v1 to": ["{v2}", "{v2, v3}", "∅"], "r": values}))
+v1 = activations[0]
+groups = {"{v2}": [1], "{v2, v3}": [1, 2], "∅": []}
+values = [distance(v1, activations[group]) for group in groups.values()]
+figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 
 # %% [markdown]
 # By hand: $z_{v_1} = (1,2,0,3)$ and $z_{v_2} = (0,2,0,2)$. The projection of the first on the second is
@@ -234,10 +247,12 @@ figures.table(pd.DataFrame({"distance of v1 to": ["{v2}", "{v2, v3}", "∅"], "r
 # |c|\lVert z\rVert$ stays. The last statement implies (3), because $(zQ)(z'Q)^{\mathsf T} = c\, z z'^{\mathsf T}$:
 # the Gram matrix is multiplied by $c$, which cancels in every quotient. And it holds because
 #
-# $$\operatorname{dist}(z, \operatorname{span} z_W)^2
-#   = \min_{w} \Bigl\lVert z - \sum_{y \in W} w_y z_y \Bigr\rVert^2
-#   = \min_{w} \Bigl( \langle z, z\rangle - 2 \sum_y w_y \langle z, z_y\rangle
-#     + \sum_{y, y'} w_y w_{y'} \langle z_y, z_{y'}\rangle \Bigr)$$
+# $$\begin{aligned}
+#   \operatorname{dist}(z, \operatorname{span} z_W)^2
+#   &= \min_{w} \Bigl\lVert z - \sum_{y \in W} w_y z_y \Bigr\rVert^2 \\
+#   &= \min_{w} \Bigl( \langle z, z\rangle - 2 \sum_y w_y \langle z, z_y\rangle
+#     + \sum_{y, y'} w_y w_{y'} \langle z_y, z_{y'}\rangle \Bigr)
+# \end{aligned}$$
 #
 # contains inner products only.
 # :::
@@ -261,7 +276,8 @@ mixed = np.array([[1, 1], [1, -1]]) @ x
 before = [relative_distance(z, y) for z in x]
 after = [relative_distance(z, y) for z in mixed]
 names = ["x₁", "x₂", "x₁ + x₂", "x₁ − x₂"]
-figures.table(pd.DataFrame({"neuron of A": names, "distance to the span of B": before + after}))
+distances = {"neuron of A": names, "distance to the span of B": before + after}
+figures.table(pd.DataFrame(distances))
 
 # %% [markdown]
 # There is one exception. If the spans of the two layers are *equal*, they are equal after any mixing, and every
@@ -286,18 +302,28 @@ def changed(T):
     """The recorded layer after A's neurons X became TX."""
     whole = np.eye(total)
     whole[:n, :n] = T
-    return Gram(whole @ recorded.sums, recorded.samples, recorded.sizes, whole @ recorded.gram @ whole.T)
+    gram = whole @ recorded.gram @ whole.T
+    return Gram(whole @ recorded.sums, recorded.samples, recorded.sizes, gram)
 
 
 # %%
 signs = rng.choice([-1.0, 1.0], size=n)
 shuffled = np.eye(n)[rng.permutation(n)] * signs * rng.uniform(0.1, 10, size=n)
-rotation = np.linalg.qr(rng.normal(size=(n, n)))[0] / np.sqrt(np.diag(recorded.gram)[:n])  # of unit neurons
-changes = {"as recorded": np.eye(n), "shuffled, rescaled, flipped": shuffled, "mixed": rotation}
-distances = {
-    name: np.sqrt(changed(T).pair(0, 1).sides[1].squares)  # side 1: B as the basis, A's neurons as targets
-    for name, T in changes.items()
+norms = np.sqrt(np.diag(recorded.gram)[:n])
+rotation = np.linalg.qr(rng.normal(size=(n, n)))[0] / norms  # of unit neurons
+changes = {
+    "as recorded": np.eye(n),
+    "shuffled, rescaled, flipped": shuffled,
+    "mixed": rotation,
 }
+
+# %% [markdown]
+# A recorded layer knows its distances: `sides[1]` takes B as the basis and A's neurons as the targets, and holds $r^2$.
+
+# %%
+distances = {}
+for name, T in changes.items():
+    distances[name] = np.sqrt(changed(T).pair(0, 1).sides[1].squares)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted distances of the neurons of network A to the span of network B. Circles as recorded and crosses after shuffling and rescaling coincide at every neuron. Triangles after mixing lie elsewhere and are more alike."}, "figure": {"caption": "Distances of one real layer's neurons to the other network's span. Shuffling, rescaling and flipping change nothing; mixing does.", "name": "fig-invariance"}}
 drawings.sorted_distances(distances)
@@ -314,8 +340,8 @@ glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
 # Circles and crosses coincide (largest difference {glue:text}`invariance-error:.0e`, over
 # {glue:text}`invariance-samples:s` samples). The mixed neurons are elsewhere. As recorded, the distances spread over
 # {glue:text}`invariance-spread:.2f`: there are neurons that the other network knows well and neurons it hardly knows.
-# After mixing they spread over {glue:text}`mixed-spread:.2f`. A mixture of many neurons averages what they share with
-# the other network.
+# After mixing they spread over {glue:text}`mixed-spread:.2f`. A mixture takes something of every neuron with it, the
+# well known and the hardly known.
 #
 # Three more changes that are *not* invariances, and so belong in the description of every experiment:
 #
@@ -357,8 +383,8 @@ glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
 # %% tags=["solution"]
 def channels_as_rows(output):
     """One row per channel; its maps on all images one after the other."""
-    images, channels, height, width = output.shape
-    return output.transpose(1, 0, 2, 3).reshape(channels, images * height * width)
+    channels_first = output.transpose(1, 0, 2, 3)
+    return channels_first.reshape(output.shape[1], -1)
 
 
 # %% [markdown]
@@ -387,8 +413,8 @@ def shifted_distance(shift, samples=10_000):
     return relative_distance(x, y[None])
 
 
-shifts = [0, 1, 3, 10]
-figures.table(pd.DataFrame({"shift": shifts, "r": [shifted_distance(s) for s in shifts]}))
+results = {shift: shifted_distance(shift) for shift in (0, 1, 3, 10)}
+figures.table(pd.DataFrame({"shift": results.keys(), "r": results.values()}))
 
 # %% [markdown]
 # Without the constant the two vectors are almost orthogonal and $r$ is almost 1. The constant $c$ adds the same long

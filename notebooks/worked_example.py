@@ -136,8 +136,9 @@ plt.show()
 # %%
 match = maximum_match(x, y, epsilon)
 similarity = match.similarity(len(x), len(y))
-members = [("x", int(i)) for i in match.x] + [("y", int(j)) for j in match.y]
-glue("members", name(members), display=False)
+
+# %% tags=["remove-cell"]
+glue("members", name(match.neurons), display=False)
 glue("matched", len(match), display=False)
 glue("all", len(x) + len(y), display=False)
 glue("similarity", float(similarity), display=False)
@@ -174,8 +175,9 @@ plt.show()
 # %%
 rng = np.random.default_rng(0)
 shared = rng.normal(size=(5, 1000))
-layer_a = np.maximum(rng.normal(size=(12, 5)) @ shared + 0.3 * rng.normal(size=(12, 1000)), 0)
-layer_b = np.maximum(rng.normal(size=(10, 5)) @ shared + 0.3 * rng.normal(size=(10, 1000)), 0)
+noise = 0.3 * rng.normal(size=(22, 1000))
+both = np.maximum(rng.normal(size=(22, 5)) @ shared + noise, 0)
+layer_a, layer_b = both[:12], both[12:]
 sizes = [0.5, 0.6, 0.7, 0.8]
 curve = [maximum_match(layer_a, layer_b, e).similarity(12, 10) for e in sizes]
 figures.table(pd.DataFrame({"ε": sizes, "similarity": curve}))
@@ -211,7 +213,7 @@ figures.table(pd.DataFrame({"ε": sizes, "similarity": curve}))
 changed = y.copy()
 changed[0] = [3, 0, 0, 0]
 values = np.concatenate(critical_epsilons(x, changed))
-figures.table(pd.DataFrame({"neuron": table["neuron"], "critical_epsilon": values}))
+figures.table(table[["neuron"]].assign(critical_epsilon=values))
 
 # %% [markdown]
 # $y_1$ is now three times $x_1$: both have critical ε 0, as have $x_4$ and $y_3$. Given $y_1$, what remains of $y_2$
@@ -234,7 +236,7 @@ figures.table(pd.DataFrame({"neuron": table["neuron"], "critical_epsilon": value
 
 # %% tags=["solution"]
 def distance(z, basis):
-    """Length of what the projection leaves over, relative to the length of z."""
+    """Length of what the projection leaves over, over the length of z."""
     coefficients = np.linalg.lstsq(basis.T, z, rcond=None)[0]
     return np.linalg.norm(z - coefficients @ basis) / np.linalg.norm(z)
 
