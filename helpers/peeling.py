@@ -76,9 +76,7 @@ def solution_square(R, C, k, t):  # type: ignore[no-untyped-def]
     """‖c‖² of target t's coefficients on the k basis neurons: back substitution in R c = C_t."""
     c = C[:k, t].copy()
     for i in range(k - 1, -1, -1):
-        for later in range(i + 1, k):
-            c[i] -= R[i, later] * c[later]
-        c[i] /= R[i, i]
+        c[i] = (c[i] - np.dot(R[i, i + 1 : k], c[i + 1 :])) / R[i, i]
     return np.sum(c**2)
 
 
