@@ -9,16 +9,18 @@ from nbformat import NotebookNode
 from helpers import pages
 
 SOLUTION = "solution"
+ANSWER = "**Your answer:**"
 
 
 def student_version(notebook: NotebookNode) -> NotebookNode:
-    """Without solutions: their Markdown is gone, their functions are stubs, the checks and all else stay."""
+    """Without solutions: their functions are stubs, a place for the answer stands for their text, all else stays."""
     student, inside = copy.deepcopy(notebook), False
+    unchecked = set(pages.exercises(notebook)) - {label for label, _ in pages.checked(notebook)}
     needed = {name for _, answer in pages.checked(notebook) for name in names_in(answer)}
     kept = []
     for cell in student.cells:
         if cell.cell_type == "markdown":
-            cell.source, inside = without_solutions(cell.source, inside)
+            cell.source, inside = without_solutions(cell.source, inside, unchecked)
         elif SOLUTION in pages.tags(cell):
             cell.source, cell.outputs, cell.execution_count = stub(cell.source, needed), [], None
         elif inside and "check" not in pages.tags(cell):
@@ -29,14 +31,13 @@ def student_version(notebook: NotebookNode) -> NotebookNode:
     return student
 
 
-def without_solutions(text: str, inside: bool) -> tuple[str, bool]:
+def without_solutions(text: str, inside: bool, answered: set[str]) -> tuple[str, bool]:
     """Markdown without `{solution}` blocks and what stands between the start and end markers.
 
-    `inside` says whether the text begins between the markers; the second value, whether it ends there.
+    `inside` says whether the text begins between the markers; the second value, whether it ends there. The exercises in
+    `answered` get a line for the answer.
     """
-    kept: list[str] = []
-    for part, is_solution in _parts(text, inside):
-        kept += [] if is_solution else [part]
+    kept = [line for line, is_solution in _parts(text, inside, answered) if not is_solution]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip(), _ends_inside(text, inside)
 
 
@@ -50,7 +51,7 @@ def _ends_inside(text: str, inside: bool) -> bool:
     return marks[-1].name == "solution-start" if marks else inside
 
 
-def _parts(text: str, inside: bool) -> list[tuple[str, bool]]:
+def _parts(text: str, inside: bool, answered: set[str]) -> list[tuple[str, bool]]:
     """Each line of the text, and whether it belongs to a solution."""
     lines = text.splitlines()
     hidden = [inside] * len(lines)
@@ -61,6 +62,8 @@ def _parts(text: str, inside: bool) -> list[tuple[str, bool]]:
             hidden[block.start :] = [True] * (len(lines) - block.start)
         elif block.name == "solution-end":
             hidden[block.stop :] = [False] * (len(lines) - block.stop)
+        if block.name in (SOLUTION, "solution-start") and block.argument in answered:
+            lines[block.start], hidden[block.start] = ANSWER, False
     return list(zip(lines, hidden, strict=True))
 
 

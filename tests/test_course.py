@@ -134,6 +134,7 @@ def test_student_version_keeps_everything_but_the_solutions(book):
         'check("ex-double"',
     ):
         assert kept in student
+    assert student.count("**Your answer:**") == 1  # of the exercise without a check
     assert text(book) == before
 
 
