@@ -189,11 +189,11 @@ def cone_in_space(basis: Array, vectors: Array, names: Sequence[str], epsilons: 
     states = [cone_traces(basis, vectors, names, epsilon) for epsilon in epsilons]
     fixed = [span_trace(basis, "span"), *(vector_trace(b, f"y{k + 1}", COLOURS["y"]) for k, b in enumerate(basis))]
     titles = [cone_title(basis, vectors, names, epsilon) for epsilon in epsilons]
-    figure = with_slider(states, fixed, titles, [f"{e:.2f}" for e in epsilons], "ε = ")
+    figure = with_slider(states, fixed, titles, [f"{e:.2f}" for e in epsilons], "ε = ", start=len(states) // 3)
     axis = {"range": [-1.2, 1.2], "showticklabels": False}
     scene = {f"{a}axis": axis | {"title": f"image {k + 1}"} for k, a in enumerate("xyz")}
     figure.update_layout(scene=scene | {"aspectmode": "cube"}, showlegend=False, height=520)
-    figure.update_layout(scene_camera={"eye": {"x": 1.35, "y": -1.35, "z": 0.75}})
+    figure.update_layout(scene_camera={"eye": {"x": 1.45, "y": -1.45, "z": 0.75}})
     return figure
 
 
@@ -317,6 +317,8 @@ def peel_state(r: Distances, steps: Sequence[Step], k: int, everyone: Sequence[N
         for side, name in (("x", "network A"), ("y", "network B"))
     ]
     bars.append(peel_bars(r, left, sorted(leaving), RED, "leaves next"))
+    if len(everyone) > FEW:
+        bars = [bar.update(text=None) for bar in bars]
     gone = {label(v): critical for v, _, critical in steps[:k]}
     diamonds = {"symbol": "diamond", "size": 9, "color": "black"}
     lowest = min((distance for _, distance, _ in steps[:k]), default=1.0)
@@ -330,9 +332,9 @@ def peel_state(r: Distances, steps: Sequence[Step], k: int, everyone: Sequence[N
 
 
 def peel_bars(r: Distances, left: Set, here: Sequence[Neuron], colour: str, name: str) -> go.Bar:
-    """The distances of some neurons to what is left of the other side, with the number where there are few."""
+    """The distances of some neurons to what is left of the other side, with their numbers."""
     heights = [r(v, left) for v in here]
-    text = [f"{h:.3f}" for h in heights] if len(left) <= FEW else None
+    text = [f"{h:.3f}" for h in heights]
     bar = go.Bar(x=[label(v) for v in here], y=heights, text=text, marker={"color": colour}, name=name)
     return bar.update(textposition="outside", cliponaxis=False)
 

@@ -8,7 +8,7 @@
     words.textContent = text;
     Object.assign(input, { type: "range", id: id }, options);
     row.append(words, input, value);
-    graph.after(row);
+    graph.closest(".moving").append(row);
     input.addEventListener("input", function () { act(Number(input.value), value, input); });
     return { input: input, value: value };
   }
@@ -39,8 +39,8 @@
   }
   function start() {
     document.querySelectorAll("figure.interactive .js-plotly-plot").forEach(function (graph) {
-      if (graph.layout.scene && graph.layout.scene.camera) { camera(graph); }
       if (graph.layout.sliders && graph.layout.sliders.length) { slider(graph); }
+      if (graph.layout.scene && graph.layout.scene.camera) { camera(graph); }
     });
   }
   if (document.readyState === "complete") { start(); } else { window.addEventListener("load", start); }
