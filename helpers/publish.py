@@ -39,6 +39,7 @@ from helpers.files import ROOT, atomic, sha256
 
 BOOK, NOTEBOOKS, PAGES, BUILD = (ROOT / name for name in ("book", "notebooks", "book/pages", "_build"))
 TIERS = ("published", "smoke")
+START_SECONDS = 600  # a kernel that imports torch on a busy machine takes its time
 WARNINGS_SHOWN = 25
 WORDS_A_MINUTE = 180  # for text with formulas
 WATCHED = ("helpers/*.py", "book/assets/*", "book/claims.yml", "results/*/provenance.json", "results/benchmarks/*")
@@ -202,9 +203,10 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
 def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str, Any]) -> NotebookNode:
     environment = dict(os.environ)
     os.environ.update(KERNEL, SAMEREP_PAGE=page.name)
-    options = {"kernel_name": "python3", "cwd": str(ROOT), "progress_bar": False, "kernel_manager_class": LocalKernel}
+    options = {"kernel_name": "python3", "cwd": str(ROOT), "kernel_manager_class": LocalKernel}
+    quiet_and_patient = {"progress_bar": False, "start_timeout": START_SECONDS}
     try:
-        return papermill.execute_notebook(notebook, str(scratch), parameters=values, **options)
+        return papermill.execute_notebook(notebook, str(scratch), parameters=values, **options, **quiet_and_patient)
     except PapermillExecutionError as error:
         line = error.source.strip().splitlines()[0]
         raise BadInput(
