@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -51,7 +52,8 @@ class LocalKernel(AsyncKernelManager):
     """A kernel spoken to through files, not ports: nobody else can listen, and no port is taken twice."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options | {"transport": "ipc"})
+        self.sockets = tempfile.TemporaryDirectory()  # its own: two kernels in one folder would share their files
+        super().__init__(**options | {"transport": "ipc", "ip": f"{self.sockets.name}/kernel"})
 
 
 @dataclass(frozen=True)
