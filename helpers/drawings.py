@@ -383,6 +383,10 @@ def critical_pins(ax: Axes, critical: tuple[Critical, Critical]) -> None:
         ax.plot(at, heights, "o", ms=4 if len(at) > FEW else 7, color=COLOURS[side])
         never = np.sort(values) >= 1
         ax.plot(at[never], heights[never], "o", ms=4, color="white", mec=COLOURS[side])
+        if len(at) <= FEW:
+            for place, v in enumerate(np.argsort(values, kind="stable").tolist(), start):
+                name = label((side, v))
+                ax.text(place + 0.13, min(float(values[v]), 1), name, color=COLOURS[side], va="center", fontsize=10)
         ax.text(at.mean(), 1.06, f"network {'A' if side == 'x' else 'B'}", color=COLOURS[side], ha="center")
         start = int(at[-1]) + 2 + len(values) // 10
     ax.set(ylim=(-0.03, 1.14), ylabel="critical ε", xlabel="neurons, smallest critical ε first", xticks=[])

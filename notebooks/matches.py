@@ -282,8 +282,8 @@ figures.table(pd.DataFrame({"case": facts.keys(), "ε": facts.values()}))
 #
 # The paper and its code use ε from 0.15 to 0.5. There is no threshold that separates "the same" from "different": at
 # ε = 0.5 a quarter of a neuron's power may be missing. A neuron's distance to the span of $n$ vectors in
-# $\mathbb{R}^d$ that have nothing to do with it is about $\sqrt{1 - n/d}$, so with few samples even unrelated
-# neurons come near. That is why the studies in this book show whole curves over ε, and a chance level and a positive
+# $\mathbb{R}^d$ that have nothing to do with it is about $\sqrt{1 - n/d}$ ({prf:ref}`prp-finite-sample`), so with few
+# samples even unrelated neurons come near. That is why the studies in this book show whole curves over ε, and a chance level and a positive
 # control beside them.
 #
 # ## Exercises

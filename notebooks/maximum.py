@@ -83,7 +83,7 @@ parts = [first, second, first | second]
 reach = max(r.worst(first), r.worst(second))
 assert all(is_match(r, pair, reach) for pair in parts)
 
-# %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, the match x2 with y2 at distance 0.620, and their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at \u03b5 = 0.62 and their union. Every distance has become smaller.", "name": "fig-union"}}
+# %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, the match x2 with y2 at distance 0.620, and their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at one \u03b5, and their union. Every distance has become smaller.", "name": "fig-union"}}
 drawings.pair_rows(r, parts, reach, ["one match", "another", "their union"])
 plt.show()
 
@@ -232,8 +232,8 @@ plt.show()
 # The proof uses one property of the distance only: that it does not shrink when the other side does. Drop it, and
 # everything on this page falls. This is no idle remark. A popular way to compute a distance to nearly dependent
 # vectors is to discard directions below a threshold, and the distance so computed is not monotone: adding a neuron
-# can move *another* direction below the threshold. [Numerics](numerics.ipynb) shows how it breaks, and what to use
-# instead.
+# can move *another* direction below the threshold. [Numerics](numerics.ipynb) shows how it breaks
+# ({prf:ref}`prp-truncation`), and what to use instead.
 
 # %% [markdown]
 # ## A real layer
@@ -461,6 +461,14 @@ glue("cliff-above", float((entered < at + 0.01).mean()), display=False)
 # have in common in this layer they have in common as a whole, or not at all. So a table of similarities at five
 # values of ε can say anything about such a layer, depending on which side of the cliff the five values fall. Look at
 # critical ε instead.
+#
+# ## What to take with you
+#
+# - Unions of matches are matches, so there is one largest match. All of it follows from one fact: a distance does not
+#   grow when the other side does.
+# - The similarity $s(\varepsilon)$ is the share of neurons in the maximum match. It never falls as ε grows.
+# - Each neuron has a critical ε. One peel finds them all, and they answer every question about maximum matches.
+# - A critical ε belongs to a company, not to a neuron alone. Which companies there are is the next chapter.
 #
 # ## Exercises
 #

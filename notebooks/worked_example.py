@@ -70,7 +70,7 @@ plt.show()
 # and 1 if B can say nothing of it.
 #
 # Images 1 to 3 make a space that one can draw. There $y_1$ and $y_2$ span a plane, and the neurons $x_1, x_2, x_3$
-# are the three axes. Turn the picture with the mouse. Then move the slider: the grey surfaces bound everything that
+# are the three axes. Turn the picture with the mouse or the slider. Then move the slider: the grey surfaces bound everything that
 # is within ε of the plane. $x_1$ is the first to be inside, $x_3$ the last.
 
 # %% tags=["hide-input"]
@@ -202,7 +202,7 @@ figures.table(pd.DataFrame({"ε": sizes, "similarity": curve}))
 # :::{exercise} Change one number
 # :label: ex-change-one
 # *Predict, then run.* Change one number: let $y_1 = (3, 0, 0, 0)$. Which neurons have critical ε 0 now? What happens
-# to $x_2$? Predict the whole curve, then change `y` in the second code cell and run the page.
+# to $x_2$? Predict the whole curve, then change `y` in the cell that defines it and run the page.
 # :::
 #
 # :::{solution-start} ex-change-one
