@@ -44,6 +44,7 @@ from myst_nb import glue
 
 from benchmarks import published
 from helpers import drawings, families, figures, matching, studies, traces
+from helpers.definitions import relative_distance
 from helpers.exercises import check
 from helpers.matching import Match, largest_match_inside, maximum_match, minimal_match, minimal_match_of_each
 from helpers.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
@@ -99,8 +100,9 @@ figures.style()
 # %% tags=["shows-prp-rounds"]
 chains = {count: Plain(*dominoes(count), 0.75) for count in (4, 8, 16)}
 left = {count: len(chain.max_match()) for count, chain in chains.items()}
-rows = [{"neurons": n, "deleted": c.deleted, "left": left[n], "rounds": c.rounds} for n, c in chains.items()]
-figures.table(pd.DataFrame(rows), label="Rounds of max_match on dominoes")
+rows = [[n, chain.deleted, left[n], chain.rounds] for n, chain in chains.items()]
+columns = ["neurons", "deleted", "left", "rounds"]
+figures.table(pd.DataFrame(rows, columns=columns), label="Rounds on dominoes")
 
 # %% [markdown]
 # The peel ({prf:ref}`alg-peel`) makes exactly $N$ deletions, whatever the layers, and answers every ε. So the
@@ -133,16 +135,18 @@ figures.table(pd.DataFrame(rows), label="Rounds of max_match on dominoes")
 # zero, the rest of $P'$ is the inverse of the rest of $K$.
 # :::
 #
-# Here it is in five lines: two updated numbers against distances computed afresh.
+# Here are the updated distances of one neuron, beside those computed afresh without $y_1$, without $y_2$, and so on.
 
 # %% tags=["shows-lem-deletion-update"]
-rng = np.random.default_rng(0)
-B, z = (u / np.linalg.norm(u, axis=1, keepdims=True) for u in (rng.normal(size=(5, 8)), rng.normal(size=(1, 8))))
+vectors = np.random.default_rng(0).normal(size=(6, 8))
+*B, z = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+B = np.array(B)
 P = np.linalg.inv(B @ B.T + 1e-12 * np.eye(5))
-a = P @ B @ z[0]
-updated = 1 - (B @ z[0]) @ a + a**2 / np.diag(P)
-afresh = [Plain(z, np.delete(B, j, axis=0), 0.5).r(("x", 0), frozenset(("y", k) for k in range(4))) for j in range(5)]
-figures.table(pd.DataFrame({"without": [f"y{j + 1}" for j in range(5)], "updated": updated**0.5, "afresh": afresh}))
+a = P @ B @ z
+updated = np.sqrt(1 - (B @ z) @ a + a**2 / np.diag(P))
+afresh = [relative_distance(z, np.delete(B, j, axis=0)) for j in range(5)]
+names = [f"y{j + 1}" for j in range(5)]
+figures.table(pd.DataFrame({"without": names, "updated": updated, "afresh": afresh}))
 
 # %% [markdown]
 # With $n$ neurons a side an update of $P$, of all coefficients and of all distances costs about $n^2$ multiplications.
@@ -211,10 +215,9 @@ glue("trace-v", drawings.label(v), display=False)
 glue("trace-members", len(members), display=False)
 glue("trace-sizes", " and ".join(str(len(m)) for m in found), display=False)
 glue("trace-trials", " and ".join(str(len(t)) for t in trials), display=False)
-glue("trace-layer", small_layer, display=False)
 
 # %% [markdown]
-# In `{glue:text}`trace-layer`` at ε = {{small_epsilon}}, {glue:text}`trace-members` neurons are matched. The figure shows min_match
+# In `{{small_layer}}` at ε = {{small_epsilon}}, {glue:text}`trace-members` neurons are matched. The figure shows min_match
 # for $v$ = {glue:text}`trace-v` (framed), a row for each trial. Follow the red boxes: a neuron is tried (−), others fall
 # with it (↓), and $v$ survives. A green tick says that $v$ fell, so the neuron was put back. Left, the neurons are tried
 # in the order of their index; right, some others come first.
@@ -266,10 +269,12 @@ plt.show()
 # All 120 orders of this example, counted:
 
 # %% tags=["shows-alg-random-min", "shows-prp-random-reach"]
-others = [u for u in sorted(Plain(*biased(), 0.0).everyone) if u != ("x", 0)]
-results = [Plain(*biased(), 0.0).min_match(("x", 0), order=order) for order in permutations(others)]
-counts = pd.Series([" ".join(map(drawings.label, sorted(m))) for m in results]).value_counts()
-counts.rename_axis("x1-minimal match").reset_index(name="orders of 120").pipe(figures.table)
+plain, x1 = Plain(*biased(), 0.0), ("x", 0)
+others = sorted(plain.everyone - {x1})
+found = [plain.min_match(x1, order=order) for order in permutations(others)]
+words = pd.Series([" ".join(map(drawings.label, sorted(m))) for m in found])
+counts = words.value_counts().rename_axis("x1-minimal match")
+figures.table(counts.reset_index(name="orders of 120"))
 
 # %% [markdown]
 # So random orders are a sample, but not a fair one: their average is not the average over all minimal matches. How much
@@ -279,10 +284,11 @@ counts.rename_axis("x1-minimal match").reset_index(name="orders of 120").pipe(fi
 # %%
 pair = recorded.pair(layer)
 whole = maximum_match(pair, epsilon)
-rounds = [minimal_match_of_each(pair, epsilon, np.random.default_rng(k)) for k in range(20)]
-ranges = {u: np.sort([len(found[u]) for found in rounds]) for u in whole.neurons}
+rngs = [np.random.default_rng(k) for k in range(orders)]
+few = [minimal_match_of_each(pair, epsilon, rng) for rng in rngs[:20]]
+ranges = {u: np.sort([len(found[u]) for found in few]) for u in whole.neurons}
 widest = max(ranges, key=lambda u: np.ptp(ranges[u]))
-sampled = [minimal_match(pair, widest, epsilon, np.random.default_rng(k)) for k in range(orders)]
+sampled = [minimal_match(pair, widest, epsilon, rng) for rng in rngs]
 
 # %% tags=["hide-input"]
 by_index = {u: len(m) for u, m in minimal_match_of_each(pair, epsilon).items()}
@@ -292,7 +298,6 @@ shared = frozenset.intersection(*(frozenset(m.neurons) for m in sampled))
 needed = matching.essential_neurons(pair, epsilon)[widest]
 glue("widest", drawings.label(widest), display=False)
 glue("order-matched", len(whole), display=False)
-glue("order-layer", layer, display=False)
 glue("order-orders", orders, display=False)
 glue("order-distinct", len(set(sampled)), display=False)
 glue("order-least", int(drawn.min()), display=False)
@@ -368,18 +373,19 @@ plt.show()
 # matched. Any two of the $y$ span the plane, so no single deletion makes $x_1$ fall, and no arrow leads to it. But without $x_2$ no $y$ is
 # left in the span of $x_1$: all three fall, and then $x_1$. So $x_2$ is essential to $x_1$.
 #
-# 3\. A failed trial says that $v \notin M(S \setminus u)$: every match inside $S$ that contains $v$ contains $u$. By 1, a
+# 3\. A path to $v$ is part 1. A failed trial says that $v \notin M(S \setminus u)$: every match inside $S$ that contains $v$ contains $u$. By 1, a
 # match with $u$ contains every $t$ with a path to $u$; so $v$ is in no match without $t$. And $M(S' \setminus t) \subseteq
 # M(S \setminus t)$ for all later $S' \subseteq S$.
 # :::
 #
 # All essential neurons, not only those the arrows show, are found with one trial for each $u$: $u$ is essential to $v$ in $S$
-# exactly when $v \notin M(S \setminus u)$. ([The last chapter](uniqueness.ipynb) used this: a v-minimum match exists exactly
+# exactly when $v \notin M(S \setminus u)$. ([The chapter before](uniqueness.ipynb) used this: a v-minimum match exists exactly
 # when the essential neurons of $v$ are themselves a match, {prf:ref}`prp-certificate`.)
 
 # %%
 needs = matching.essential_neurons(small, small_epsilon)
-edges = Plain(*small_arrays, small_epsilon, small.ridge).violations(frozenset(members))
+plain = Plain(*small_arrays, small_epsilon, small.ridge)
+edges = plain.violations(frozenset(members))
 shown = {u: len(reaching(edges, [u])) for u in members}
 complete = max(members, key=lambda u: (shown[u] == len(needs[u]), shown[u]))
 hidden = max(members, key=lambda u: len(needs[u]) - shown[u])
@@ -408,7 +414,7 @@ plt.show()
 
 # %% [markdown]
 # For {glue:text}`graph-exact` of the {glue:text}`trace-members` neurons the arrows show all there is. In deep layers the picture is the
-# opposite: of the {glue:text}`order-matched` matched neurons of `{glue:text}`order-layer``, those essential to {glue:text}`widest` number
+# opposite: of the {glue:text}`order-matched` matched neurons of `{{layer}}`, those essential to {glue:text}`widest` number
 # {glue:text}`order-needed`, itself included, and the {glue:text}`order-distinct` sampled minimal matches have {glue:text}`order-shared` in common. No
 # single neuron is needed; some large group is.
 #
@@ -421,7 +427,7 @@ plt.show()
 # :label: alg-all-min
 # **Input** a neuron $v$ of the maximum match $S$, ε.
 #
-# 1. $\mathcal M \leftarrow \{\text{min\_match}(v)\}$.
+# 1. $\mathcal M \leftarrow \{m\}$, where $m$ is the v-minimal match that {prf:ref}`alg-min` finds.
 # 2. For each smallest set $D$ that contains a neuron other than $v$ of every $m \in \mathcal M$, not tested before: let $T
 #    \leftarrow M(S \setminus D)$. If $v \in T$, add the minimal match that {prf:ref}`alg-min` finds inside $T$ to $\mathcal M$, and
 #    begin step 2 again.
@@ -476,19 +482,22 @@ plt.show()
 # :::
 #
 # Both, on families in which the number of minimal matches is known: the switches of {prf:ref}`prp-many` with $2^k$, the wide layers of
-# {prf:ref}`prp-wide`. Compare the rounds of {prf:ref}`alg-max`.
+# {prf:ref}`prp-wide`. The table counts the $x_1$-minimal matches, the rounds of {prf:ref}`alg-max` that either way needs, and the sets $D$ that must
+# all fail before {prf:ref}`alg-all-min` may stop.
 
 # %% tags=["shows-alg-all-min", "shows-thm-all-min-correct", "shows-alg-split", "shows-thm-split-correct"]
-cases = {f"switches, k = {k}": (*families.switches(k, 2, 0.2), np.sin(0.2) + 1e-3) for k in (2, 3, 4)}
-cases |= {f"wide, n = {n}, k = 2": (*families.general_position(n, 2), 1e-6) for n in (3, 4)}
+e = np.sin(0.2) + 1e-3
+cases = {f"switches, k = {k}": (*families.switches(k, 2, 0.2), e) for k in (2, 3, 4)}
+cases |= {f"wide, n = {n}": (*families.general_position(n, 2), 1e-6) for n in (3, 4)}
 rows = []
 for name, case in cases.items():
-    by_sets, by_split = Plain(*case), Plain(*case)
-    listed, split = by_sets.all_min_match(("x", 0)), list(by_split.split(("x", 0)))
-    assert set(listed) == set(split)
-    rows.append([name, len(listed), by_sets.rounds, by_split.rounds, len(hitting_sets(listed, ("x", 0)))])
-columns = ["family", "minimal matches of x1", "rounds, all_min_match", "rounds, split", "sets D that fail at the end"]
-figures.table(pd.DataFrame(rows, columns=columns), label="Rounds of two ways to list all minimal matches")
+    one, two, x1 = Plain(*case), Plain(*case), ("x", 0)
+    found = one.all_min_match(x1)
+    assert set(found) == set(two.split(x1))
+    failing = hitting_sets(found, x1)
+    rows.append([name, len(found), one.rounds, two.rounds, len(failing)])
+columns = ["family", "minimal", "rounds, by sets", "rounds, by split", "failing sets"]
+figures.table(pd.DataFrame(rows, columns=columns), label="Two ways to list all")
 
 # %% [markdown]
 # In rounds the two are alike here; the split even needs a few more. What it buys: no list of sets to keep and to check against; matches come out one
@@ -541,7 +550,8 @@ for name in (small_layer, "relu1_2", "logits"):
     separate = {u: apart.min_match(u, match) for u in sorted(match)}
     assert together.min_match_of_each(match, match, sorted(match)) == separate
     rows.append([name, len(match), len(apart.trials), len(together.trials)])
-figures.table(pd.DataFrame(rows, columns=["layer", "targets", "trials apart", "trials together"]))
+columns = ["layer", "targets", "trials apart", "trials together"]
+figures.table(pd.DataFrame(rows, columns=columns), label="Trials saved")
 
 # %% [markdown]
 # ## What it costs
@@ -570,15 +580,16 @@ figures.table(pd.DataFrame(rows, columns=["layer", "targets", "trials apart", "t
 
 # %%
 def rotations(n, samples=1000, seed=0):
-    """Two layers of n neurons that rotate the same n features, with 2 % noise: all matched at ε = 0.3."""
+    """Two layers that rotate the same n features, with 2 % noise: all matched."""
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((n, samples))
-    turned = [np.linalg.qr(rng.standard_normal((n, n)))[0] @ features for _ in "xy"]
+    turn = [np.linalg.qr(rng.standard_normal((n, n)))[0] for _ in "xy"]
+    turned = [rotation @ features for rotation in turn]
     return [side + 0.02 * rng.standard_normal(side.shape) for side in turned]
 
 
 def seconds(work, least=0.05):
-    """CPU time of one call: the mean over as many as fill `least` seconds; and the answer."""
+    """CPU time of one call, the mean over `least` seconds of calls; and the answer."""
     start, count = time.process_time(), 0
     while count == 0 or time.process_time() - start < least:
         answer, count = work(), count + 1
@@ -587,7 +598,7 @@ def seconds(work, least=0.05):
 
 # %% tags=["shows-prp-cost"]
 def compare(n, v=("x", 0), e=0.3):
-    """CPU seconds of each way on layers of n neurons a side, by name; the sets must agree."""
+    """CPU seconds of each way with n neurons a side; the sets must agree."""
     x, y = rotations(n)
     work = {
         "published, one ε": lambda: published.maximum_match(x, y, e),
@@ -626,8 +637,8 @@ glue("cost-max", float(measured["published, one ε"].iloc[-1] / measured["engine
 
 # %% [markdown]
 # With {glue:text}`cost-n` neurons a side the engine finds one minimal match {glue:text}`cost-ratio:.0f` times faster than the
-# straightforward algorithm, whose time grows like $n$ to the power {glue:text}`cost-slope:.1f` here. The maximum match for every ε at once takes
-# {glue:text}`cost-max:.1f` times less than one run for a single ε. [How fast, and against what](speed.ipynb) measures larger layers, with
+# straightforward algorithm, whose time grows like $n$ to the power {glue:text}`cost-slope:.1f` here. One straightforward maximum match, for a single
+# ε, takes {glue:text}`cost-max:.1f` times as long as the peel, for every ε. [How fast, and against what](speed.ipynb) measures larger layers, with
 # more samples and on recorded geometry, where the factors are larger.
 #
 # ## In short
@@ -642,18 +653,19 @@ glue("cost-max", float(measured["published, one ε"].iloc[-1] / measured["engine
 #
 # :::{exercise} What all minimal matches share
 # :label: ex-share
-# (a) Show that $u$ is essential to $v$ exactly when $u$ is in every v-minimal match. (b) A thousand random orders gave v-minimal matches that have
-# only $v$ in common. What does that prove? (c) They all contained $u$. What does that prove? How would you settle it with one trial?
+# 1. Show that $u$ is essential to $v$ exactly when $u$ is in every v-minimal match.
+# 2. A thousand random orders gave v-minimal matches that have only $v$ in common. What does that prove?
+# 3. Suppose instead that they all contained $u$. What does that prove? How would you settle it with one trial?
 # :::
 #
 # :::{solution} ex-share
 # :class: dropdown
-# (a) v-minimal matches are matches that contain $v$, so an essential neuron is in all of them. Conversely let $u$ be in every v-minimal match, and let
+# 1\. v-minimal matches are matches that contain $v$, so an essential neuron is in all of them. Conversely let $u$ be in every v-minimal match, and let
 # $T$ be any match that contains $v$. There is a v-minimal match inside $T$ ({prf:ref}`lem-minimal-exists`), so $u \in T$.
 #
-# (b) It proves that no neuron but $v$ itself is essential to $v$: a sample is enough to refute.
+# 2\. It proves that no neuron but $v$ itself is essential to $v$: a sample is enough to refute.
 #
-# (c) It proves nothing for certain: a minimal match without $u$ may be too unlikely to turn up; {prf:ref}`prp-random-reach` gives it a
+# 3\. It proves nothing for certain: a minimal match without $u$ may be too unlikely to turn up; {prf:ref}`prp-random-reach` gives it a
 # positive probability, but that may be tiny. One trial settles it: $u$ is essential exactly when $v \notin M(S \setminus u)$.
 # :::
 
@@ -722,7 +734,7 @@ check("ex-smallest-sets", smallest_sets)
 # %% [markdown]
 # :::{exercise} A larger ε
 # :label: ex-larger-epsilon
-# At ε = {{epsilon}} the minimal matches of `{glue:text}`order-layer`` are large. Predict before you run the cell: at ε = 0.5, will the maximum match grow? Will the *smallest*
+# At ε = {{epsilon}} the minimal matches of `{{layer}}` are large. Predict before you run the cell: at ε = 0.5, will the maximum match grow? Will the *smallest*
 # minimal match of a neuron grow or shrink? Will the one found in the order of the index always do the same?
 # :::
 #

@@ -14,7 +14,7 @@
 # **You will learn** to read a similarity curve as what it is, a count of neurons, and to see where two networks begin
 # to match as ε grows.
 #
-# **You need first** [the maximum match](maximum.ipynb): critical ε and the curve s(ε).
+# **You need first** [the worked example](worked_example.ipynb); for the reasons [the maximum match](maximum.ipynb).
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
