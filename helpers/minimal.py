@@ -6,9 +6,8 @@ same answer: `SweepState` (compiled; one matrix M that holds both sides' inverse
 `SafeState` (triangular factors, for nearly dependent neurons and for decisions too close for an inverse).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -19,8 +18,7 @@ from helpers.subspaces import Pair
 
 LARGEST = 1e6  # largest entry of an inverse that is trusted: beyond, neurons are too nearly dependent
 PENDING = 32  # accepted deletions that wait before the inverse is brought up to date
-STABLE, AMBIGUOUS, FELL = 0, 1, 2
-DONE, SPLIT = 3, 4
+STABLE, AMBIGUOUS, FELL, DONE = 0, 1, 2, 3
 
 Members = Int[np.ndarray, " members"]
 Mask = Bool[np.ndarray, " joint"]
@@ -41,146 +39,183 @@ class Threshold:
 # ---------------------------------------------------------------- compiled kernels on the one matrix M
 
 
-@njit(cache=True)
-def cascade(M, squares, is_x, u, target, needed, square, guard, s, gone, Q, who, count):  # type: ignore[no-untyped-def]
-    """Delete u and all that falls after it, without touching M: pivot rows wait in Q, scaled by their pivots' roots.
+class Inverse(NamedTuple):
+    """A match as its joint inverse: M and the squared distances of `members`, of which the first `cut` are x."""
 
-    The first `count` rows of Q are deletions that `squares` and `gone` already hold. Stops as soon as every target has
-    fallen, or a neuron that every target needs. O(N) for each pair of deletions on one side. Returns (verdict, count).
+    M: np.ndarray
+    squares: np.ndarray
+    cut: int
+    members: np.ndarray
+
+
+class Waiting(NamedTuple):
+    """Deletions not yet in M: who, their pivot rows Q, and what they leave: distances s, and who is gone."""
+
+    s: np.ndarray
+    gone: np.ndarray
+    who: np.ndarray
+    Q: np.ndarray
+
+
+@njit(cache=True)
+def pivot(state, wait, count, d):  # type: ignore[no-untyped-def]
+    """Row d of M with the first `count` waiting deletions of its side applied, over the root of its pivot, in Q."""
+    row = wait.Q[count]
+    row[:] = state.M[d]
+    for e in range(count):
+        if (wait.who[e] < state.cut) == (d < state.cut):
+            f = wait.Q[e, d]
+            for t in range(len(row)):
+                row[t] -= f * wait.Q[e, t]
+    row /= np.sqrt(row[d])
+    wait.who[count] = d
+    wait.gone[d] = True
+
+
+@njit(cache=True)
+def fallen_by(state, wait, count, target, needed, limit):  # type: ignore[no-untyped-def]
+    """Let the last deletion's row² add to the other side; how many targets thereby fall: all if a needed one does."""
+    row, fallen = wait.Q[count], 0
+    low, high = (state.cut, len(row)) if wait.who[count] < state.cut else (0, state.cut)
+    for t in range(low, high):
+        before = wait.s[t]
+        wait.s[t] = before + row[t] * row[t]
+        if before <= limit < wait.s[t] and not wait.gone[t]:
+            fallen += len(row) if needed[t] else target[t]
+    return fallen
+
+
+@njit(cache=True)
+def farthest(s, gone, limit):  # type: ignore[no-untyped-def]
+    """The member with the largest squared distance above the limit; -1 if there is none."""
+    d = -1
+    for t in range(len(s)):
+        if s[t] > limit and not gone[t] and (d < 0 or s[t] > s[d]):
+            d = t
+    return d
+
+
+@njit(cache=True)
+def cascade(state, wait, count, u, target, needed, square, guard):  # type: ignore[no-untyped-def]
+    """Delete u and all that falls after it, without touching M; `count` deletions are waiting already.
+
+    Stops as soon as every target has fallen, or a neuron that every target needs. O(N) for each pair of deletions on
+    one side. Returns (verdict, count).
     """
-    N = len(squares)
-    s[:N] = squares
     left = 0
-    for t in range(N):
-        left += target[t] and not gone[t]
+    for t in range(len(target)):
+        left += target[t] and not wait.gone[t]
     d = u
     while True:
-        row = Q[count]
-        row[:N] = M[d]
-        for e in range(count):
-            if is_x[who[e]] == is_x[d]:
-                f = Q[e, d]
-                for t in range(N):
-                    row[t] -= f * Q[e, t]
-        root = np.sqrt(row[d])
-        gone[d] = True
-        left -= target[d] and s[d] <= square + guard
-        for t in range(N):
-            row[t] /= root
-        for t in range(N):
-            if is_x[t] != is_x[d] and not gone[t]:
-                before = s[t]
-                s[t] = before + row[t] * row[t]
-                if before <= square + guard < s[t]:
-                    left -= target[t]
-                    if needed[t]:
-                        left = 0
-        who[count] = d
+        left -= target[d] and wait.s[d] <= square + guard
+        pivot(state, wait, count, d)
+        left -= fallen_by(state, wait, count, target, needed, square + guard)
         count += 1
         if left <= 0:
             return FELL, count
-        d = -1
-        for t in range(N):
-            if not gone[t] and s[t] > square - guard and (d < 0 or s[t] > s[d]):
-                d = t
+        d = farthest(wait.s, wait.gone, square - guard)
         if d < 0:
             return STABLE, count
-        if s[d] <= square + guard:
+        if wait.s[d] <= square + guard:
             return AMBIGUOUS, count
 
 
 @njit(cache=True)
-def commit(M, s, is_x, ids, gone, Q, who, count):  # type: ignore[no-untyped-def]
-    """The state without the deleted: M less the waiting pivot rows, on the rows and columns that remain."""
-    N = len(ids)
-    kept = np.empty(N, np.int64)
-    K = 0
-    for t in range(N):
-        if not gone[t]:
-            kept[K] = t
-            K += 1
-    out, work = np.empty((K, K)), np.empty(N)
-    squares, sides, names = np.empty(K), np.empty(K, np.bool_), np.empty(K, np.int64)
-    for a in range(K):
-        i = kept[a]
-        work[:] = M[i]
-        for e in range(count):
-            if is_x[who[e]] == is_x[i]:
-                f = Q[e, i]
-                for t in range(N):
-                    work[t] -= f * Q[e, t]
-        for b in range(K):
-            out[a, b] = work[kept[b]]
-        squares[a], sides[a], names[a] = s[i], is_x[i], ids[i]
-    return out, squares, sides, names
+def commit(state, wait, count):  # type: ignore[no-untyped-def]
+    """The state without the deleted: M less the waiting pivot rows, by one matrix product a side."""
+    kept = np.flatnonzero(~wait.gone)
+    cut = np.sum(kept < state.cut)
+    M, rows = state.M[kept][:, kept], wait.Q[:count][:, kept]
+    of_x = wait.who[:count] < state.cut
+    x, y = rows[of_x], rows[~of_x]
+    M[:cut] -= np.dot(np.ascontiguousarray(x[:, :cut].T), x)
+    M[cut:] -= np.dot(np.ascontiguousarray(y[:, cut:].T), y)
+    return Inverse(M, wait.s[kept], cut, state.members[kept])
 
 
 @njit(cache=True)
-def spread(M, squares, is_x, gone, needed, queue, count, square, guard):  # type: ignore[no-untyped-def]
+def spread(state, gone, needed, queue, count, limit):  # type: ignore[no-untyped-def]
     """Violation graph, backwards from queue[:count]: j is needed when deleting j alone makes a needed neuron fall.
 
-    Distances only grow under further deletions, so whatever is needed once stays needed, even where M and `squares` do
-    not hold the last deletions yet.
+    Distances only grow under further deletions, so whatever is needed once stays needed, even where M and the squares
+    do not hold the last deletions yet.
     """
     while count > 0:
         count -= 1
         t = queue[count]
-        room = square + guard - squares[t]
-        for j in range(len(squares)):
-            if not needed[j] and not gone[j] and is_x[j] != is_x[t] and M[j, t] ** 2 > room * M[j, j]:
+        room = limit - state.squares[t]
+        low, high = (state.cut, len(gone)) if t < state.cut else (0, state.cut)
+        for j in range(low, high):
+            if not needed[j] and not gone[j] and state.M[j, t] ** 2 > room * state.M[j, j]:
                 needed[j] = True
                 queue[count] = j
                 count += 1
 
 
 @njit(cache=True)
-def advance(M, squares, is_x, ids, order, start, targets, needs, square, guard, most):  # type: ignore[no-untyped-def]
-    """Go through the trials order[start:] for all targets at once until they part, or the end.
+def trials(state, order, position, target, needed, now, wait, square, guard, most):  # type: ignore[no-untyped-def]
+    """Trials until the targets part, or one is ambiguous, or more than `most` deletions wait, or the end.
 
-    `targets`, `needs` (what every target needs; grows) and `order` are joint indices; up to `most` deletions wait
-    before M is brought up to date. Returns (verdict, position, state, smaller state): when a trial splits the targets,
-    both states; position is the index in `order` of the trial that stopped the run.
+    `order` holds indices of the state's members, -1 for others. `now` is left with the accepted deletions, `wait` with
+    those of the trial that stopped the run, if one did. Returns (verdict, position, accepted, count).
     """
-    where = np.full(len(targets), -1)
-    position = start
-    while True:
-        N = len(squares)
-        where[:] = -1
-        where[ids] = np.arange(N)
-        target, needed = targets[ids], needs[ids]
-        s, who, Q = np.empty(N), np.empty(N, np.int64), np.empty((N, N))
-        gone, fallen, queue, waiting = np.zeros(N, np.bool_), np.zeros(N, np.bool_), np.flatnonzero(needed), 0
-        now = squares.copy()
-        queue = np.concatenate((queue, np.empty(N, np.int64)))
-        spread(M, squares, is_x, gone, needed, queue, needed.sum(), square, guard)
-        verdict = DONE
-        while position < len(order) and waiting <= most:
-            u = where[order[position]]
-            if u < 0 or gone[u] or needed[u]:
-                position += 1
-                continue
-            fallen[:] = gone
-            verdict, count = cascade(M, now, is_x, u, target, needed, square, guard, s, fallen, Q, who, waiting)
-            if verdict == FELL:
-                needed[u] = True
-                queue[0] = u
-                spread(M, squares, is_x, gone, needed, queue, 1, square, guard)
-            elif verdict == AMBIGUOUS or (target & fallen & ~gone).any():
-                break
-            else:
-                gone[:], now[:], waiting = fallen, s, count
-            verdict = DONE
+    queue = np.empty(len(target), np.int64)
+    accepted = 0
+    while position < len(order) and accepted <= most:
+        u = order[position]
+        if u < 0 or now.gone[u] or needed[u]:
             position += 1
-        needs[ids] = needed
-        smaller = M, now, is_x, ids
-        if verdict == STABLE:
-            smaller = commit(M, s, is_x, ids, fallen, Q, who, count)
-        if waiting > 0:
-            M, squares, is_x, ids = commit(M, now, is_x, ids, gone, Q, who, waiting)
-        if verdict == STABLE:
-            return SPLIT, position, M, squares, is_x, ids, *smaller
-        if verdict == AMBIGUOUS or position == len(order):
-            return verdict, position, M, squares, is_x, ids, M, squares, is_x, ids
+            continue
+        wait.s[:], wait.gone[:] = now.s, now.gone
+        verdict, count = cascade(state, wait, accepted, u, target, needed, square, guard)
+        if verdict == FELL:
+            needed[u], queue[0] = True, u
+            spread(state, now.gone, needed, queue, 1, square + guard)
+        elif verdict == AMBIGUOUS or (target & wait.gone & ~now.gone).any():
+            return verdict, position, accepted, count
+        else:
+            now.s[:], now.gone[:], accepted = wait.s, wait.gone, count
+        position += 1
+    return DONE, position, accepted, accepted
+
+
+@njit(cache=True)
+def advance(state, order, position, targets, needs, square, guard, most):  # type: ignore[no-untyped-def]
+    """Go through the trials order[position:] for all targets at once until they part, or the end.
+
+    `targets`, `needs` (what every target needs; grows) and `order` are joint indices; M is brought up to date when more
+    than `most` deletions wait. Returns (verdict, position, state, smaller state): when a trial splits the targets, both
+    states; position is the index in `order` of the trial that stopped the run.
+    """
+    while True:
+        N, members = len(state.squares), state.members
+        where = np.full(len(targets), -1)
+        where[members] = np.arange(N)
+        target, needed = targets[members], needs[members]
+        queue = np.empty(2 * N, np.int64)
+        count = needed.sum()
+        queue[:count] = np.flatnonzero(needed)
+        who, Q = np.empty(N, np.int64), np.empty((N, N))
+        now = Waiting(state.squares.copy(), np.zeros(N, np.bool_), who, Q)
+        wait = Waiting(np.empty(N), np.zeros(N, np.bool_), who, Q)
+        spread(state, now.gone, needed, queue, count, square + guard)
+        verdict, position, accepted, count = trials(
+            state, where[order], position, target, needed, now, wait, square, guard, most
+        )
+        needs[members] = needed
+        smaller = commit(state, wait, count) if verdict == STABLE else state
+        state = commit(state, now, accepted) if accepted > 0 else state
+        if verdict != DONE or position == len(order):
+            return verdict, position, state, smaller
+
+
+@njit(cache=True)
+def place(at, count, d):  # type: ignore[no-untyped-def]
+    """Where joint index d stands among the first `count` of a side; -1 if it is on the other."""
+    for i in range(count):
+        if at[i] == d:
+            return i
+    return -1
 
 
 @njit(cache=True)
@@ -191,29 +226,19 @@ def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, needed, square):  # type
     indices are in at_x and at_y.
     """
     n, m = len(sx), len(sy)
-    left = 0
-    for t in range(n):
-        left += target[at_x[t]]
-    for t in range(m):
-        left += target[at_y[t]]
+    left = target[at_x].sum() + target[at_y].sum()
     d = u
     while d >= 0:
         left -= target[d]
         if left == 0 or (needed[d] and d != u):
             return 0, 0
-        found = False
-        for i in range(n):
-            if at_x[i] == d:
-                delete_neuron(Rx, Cx, sy, sx, Cy, at_x, n, m, i)
-                n -= 1
-                found = True
-                break
-        if not found:
-            for j in range(m):
-                if at_y[j] == d:
-                    delete_neuron(Ry, Cy, sx, sy, Cx, at_y, m, n, j)
-                    m -= 1
-                    break
+        i = place(at_x, n, d)
+        if i >= 0:
+            delete_neuron(Rx, Cx, sy, sx, Cy, at_x, n, m, i)
+            n -= 1
+        else:
+            delete_neuron(Ry, Cy, sx, sy, Cx, at_y, m, n, place(at_y, m, d))
+            m -= 1
         i = np.argmax(sx[:n]) if n > 0 else -1
         j = np.argmax(sy[:m]) if m > 0 else -1
         d = -1
@@ -336,33 +361,34 @@ class SweepState(State):
     def __init__(self, pair: Pair, members: Members, threshold: Threshold, M: np.ndarray, squares: np.ndarray) -> None:
         super().__init__(pair, members, threshold)
         self.M, self.squares = M, squares
-        self.is_x = members < len(pair.alive_x)
 
-    def _smaller(self, found: Sequence[Any]) -> "SweepState":
-        M, squares, _, members = found
-        return SweepState(self.pair, members, self.threshold, M, squares)
+    @property
+    def inverse(self) -> Inverse:
+        """What the kernels work on."""
+        cut = int(np.searchsorted(self.members, len(self.pair.alive_x)))
+        return Inverse(self.M, self.squares, cut, self.members)
+
+    def _smaller(self, found: Inverse) -> "SweepState":
+        return SweepState(self.pair, found.members, self.threshold, found.M, found.squares)
 
     def without(self, u: int, targets: Mask, needed: Mask) -> State | None:
         """One cascade, and one commit if a target is left."""
-        N, t = len(self.members), self.threshold
-        s, gone, who, Q = np.empty(N), np.zeros(N, np.bool_), np.empty(N, np.int64), np.empty((N, N))
-        at, target, stop = int(np.searchsorted(self.members, u)), targets[self.members], needed[self.members]
-        parts = self.M, self.squares, self.is_x
-        verdict, count = cascade(*parts, at, target, stop, t.square, t.guard, s, gone, Q, who, 0)
+        N, state = len(self.members), self.inverse
+        wait = Waiting(self.squares.copy(), np.zeros(N, np.bool_), np.empty(N, np.int64), np.empty((N, N)))
+        at, masks = int(np.searchsorted(self.members, u)), (targets[self.members], needed[self.members])
+        verdict, count = cascade(state, wait, 0, at, *masks, self.threshold.square, self.threshold.guard)
         if verdict == AMBIGUOUS:
             raise Ambiguous
-        if verdict == FELL:
-            return None
-        return self._smaller(commit(self.M, s, self.is_x, self.members, gone, Q, who, count))
+        return None if verdict == FELL else self._smaller(commit(state, wait, count))
 
     def advance(self, order: Members, start: int, targets: Mask, needed: Mask) -> tuple[int, State, State | None]:
         """All trials in one compiled run; where an inverse cannot tell, a `SafeState` goes on."""
         limits = self.threshold.square, self.threshold.guard, PENDING
-        found = advance(self.M, self.squares, self.is_x, self.members, order, start, targets, needed, *limits)
-        verdict, position, state = found[0], found[1], self._smaller(found[2:6])
+        verdict, position, found, smaller = advance(self.inverse, order, start, targets, needed, *limits)
+        state = self._smaller(found)
         if verdict == AMBIGUOUS:
             return safe(state).advance(order, position, targets, needed)
-        return position, state, self._smaller(found[6:10]) if verdict == SPLIT else None
+        return position, state, self._smaller(smaller) if verdict == STABLE else None
 
 
 def try_without(state: State, u: int, targets: Mask, needed: Mask | None = None) -> State | None:
