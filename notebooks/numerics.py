@@ -194,9 +194,9 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 #
 # :::{prf:proof}
 # If $x \in X_1$, then $r(x, Y_1 \cup Y_2) \le r(x, Y_1) \le \varepsilon$ by {prf:ref}`prp-ridge-monotone`; the same
-# for the others. The union of all matches is then a match that contains all. A neuron with $r > \varepsilon$ in a set
-# that contains the maximum match is not in the maximum match, for there its distance would be no smaller; the proof
-# of the peel uses nothing else.
+# for the others. The union of all matches is then a match that contains all. If a neuron has $r > \varepsilon$ in a
+# set that contains the maximum match, its distance within the maximum match is at least as large, so it is not in it.
+# The proof of the peel uses nothing else.
 # :::
 #
 # The figure puts the two side by side on the plane of {prf:ref}`prp-truncation`: `e2` is in the span of `y1` and `y2`
@@ -219,6 +219,9 @@ ax.plot(copies, ridge, "o-", label="ridge")
 ax.set(xlabel="copies of y1 beside y2", ylabel="distance of e2", ylim=(-0.05, 1.1))
 ax.legend(loc="center right")
 plt.show()
+
+# %% tags=["hide-input"]
+figures.download(pd.DataFrame({"copies": copies, "truncated": truncated, "ridge": ridge}), "truncation")
 
 # %% [markdown]
 # What this does to matches: two exact matches, and their union. The ridge keeps it, truncation loses `x2`.
@@ -258,16 +261,16 @@ figures.table(pd.DataFrame(rows, columns=["sets", "truncated distance of x2", "r
 # :::
 #
 # A zero distance therefore shows as $\tau \|c\|$. That is why *exact* matches need a slack: the engine counts a
-# distance as 0 when it is at most ten times this floor. From ε = 0.05 on the floor is invisible, since squares add:
-# $\sqrt{0.05^2 + 10^{-12}}$ is 0.05 to ten digits.
+# distance as 0 when it lies below a slack, at least ten times this floor. From ε = 0.05 on the floor is invisible,
+# since squares add: $\sqrt{0.05^2 + 10^{-12}}$ is 0.05 to ten digits.
 #
 # ### Two routes
 #
-# The Gram matrix squares the singular values, and rounding hides everything below the square root of the unit
-# roundoff. So its ridge cannot be smaller than about 10⁻¹². The *QR route* keeps a triangular factor $R$ with
-# $R^\top R = G$ instead of $G$ and never squares; it costs a few times as much ([measured here](speed.ipynb)) and
-# allows $\lambda = 10^{-16}$. The figure plants neurons at known distances from a span. Both routes follow the
-# diagonal down to their floor τ‖c‖, and stay there.
+# The Gram matrix squares the singular values. Its entries are rounded at the unit roundoff u ≈ 10⁻¹⁶, so its
+# eigenvalues below about n · u are noise, and λ must stand above them: the engine takes 20 n u, and at least 10⁻¹².
+# The *QR route* keeps a triangular factor $R$ with $R^\top R = G$ instead of $G$ and never squares; it costs a few
+# times as much ([measured here](speed.ipynb)) and allows $\lambda = 10^{-16}$. The figure plants neurons at known
+# distances from a span. Both routes follow the diagonal down to their floor τ‖c‖, and stay there.
 
 # %% tags=["shows-prp-ridge-floor"]
 rng = np.random.default_rng(seed)
@@ -285,6 +288,9 @@ ax.plot(planted, planted, color="0.4", lw=1, zorder=0)
 ax.set(xlabel="planted distance", ylabel="measured distance")
 ax.legend()
 plt.show()
+
+# %% tags=["hide-input"]
+figures.download(pd.DataFrame({"planted": planted} | routes), "routes")
 
 # %% [markdown]
 # And this is what becomes of an exact match: four neurons that are mixtures of the other four, without noise. The raw
@@ -318,6 +324,9 @@ for marker, (ridge, values) in zip("os^", grey.items(), strict=True):
 ax.set(xlabel="step from y1 to y2", ylabel="critical ε of x2")
 ax.legend()
 plt.show()
+
+# %% tags=["hide-input"]
+figures.download(pd.DataFrame({"step": steps} | {f"ridge {r:.0e}": v for r, v in grey.items()}), "grey-zone")
 
 # %% [markdown]
 # No choice of λ is right here; the data do not say. So the engine says so: `diagnose` peels under three ridges and
@@ -382,6 +391,9 @@ ax.set(yscale="log", xlabel="", ylabel="largest error of a critical ε")
 ax.legend(loc="upper left", ncols=2, fontsize="small")
 plt.show()
 
+# %% tags=["hide-input"]
+figures.download(errors, "precision")
+
 # %% [markdown]
 # ## Dead neurons and duplicates
 #
@@ -390,7 +402,7 @@ plt.show()
 # match and reports how many there are. They still count in the denominator of the similarity, as in the paper, unless
 # a page says "alive neurons only". (A layer with dead neurons compared with itself then scores less than 1.)
 #
-# *Duplicates*, neurons that are multiples of each other, are the commonest exact dependence. They make $G_{BB}$
+# *Duplicates*, neurons that are multiples of each other, are the simplest exact dependence. They make $G_{BB}$
 # singular and plain inverses useless. For the ridge they are harmless:
 #
 # :::{prf:proposition} Duplicates
@@ -483,6 +495,9 @@ ax.set(xlabel="neurons of the other side per sample, n/d", ylabel="measured / tr
 ax.legend(loc="lower left")
 plt.show()
 
+# %% tags=["hide-input"]
+figures.download(draws, "finite-samples")
+
 # %% [markdown]
 # At ten samples per neuron the distances are {glue:text}`tenth:.0f` % too small. So keep n/d far below 1, or correct.
 # For this book's recorded layers the samples are all images times all positions.
@@ -520,6 +535,9 @@ ax.set(xlabel="similarity on all positions", ylabel="similarity on 10 000 positi
 ax.legend(loc="upper left")
 plt.show()
 
+# %% tags=["hide-input"]
+figures.download(both.drop(columns="width"), "sampled-positions")
+
 # %% [markdown]
 # Of {glue:text}`compared:.0f` comparisons {glue:text}`off` are off by more than 0.02; the worst says
 # {glue:text}`worst-sampled:.2f` where the whole test set says {glue:text}`worst-full:.2f`. In {glue:text}`biased` of
@@ -546,7 +564,7 @@ plt.show()
 # makes it treacherous is that critical ε come in crowds. When the farthest neuron is deleted, the others lose a part
 # of their basis and often fall at once, all with the same critical ε: a **cliff**. The figure counts matched neurons
 # as ε grows. Each vertical step is a cliff. Where one stands at the ε you quote, the third digit of a distance
-# decides between almost nothing and almost everything.
+# decides over much of the layer.
 
 # %% tags=["hide-input"]
 critical = result.tables["critical"]
@@ -554,11 +572,14 @@ pair = critical[(critical["seed_a"] == 0) & (critical["seed_b"] == 1)]
 shown = pair[pair["layer"].astype(str).isin(["relu1_1", "relu3_3", "relu4_2", "relu5_2", "logits"])]
 shown = shown.assign(layer=shown["layer"].astype(str))
 
-# %% tags=["hide-input", "shows-prp-margin"] mystnb={"image": {"alt": "Share of matched neurons against \u03b5 for five layers. Each curve rises in one or a few vertical steps; in the deep convolutional layers a single step takes more than half of the neurons."}, "figure": {"caption": "Cliffs: the share of matched neurons as \u03b5 grows, for five layers of one pair of networks.", "name": "fig-cliffs"}}
+# %% tags=["hide-input", "shows-prp-margin"] mystnb={"image": {"alt": "Share of matched neurons against \u03b5 for five layers. Each curve rises in one or a few vertical steps; in the deep convolutional layers the first steps take a large part of the neurons."}, "figure": {"caption": "Cliffs: the share of matched neurons as \u03b5 grows, for five layers of one pair of networks.", "name": "fig-cliffs"}}
 ax = plt.figure(figsize=(6.8, 3.6)).gca()
 sns.ecdfplot(shown, x="critical_epsilon", hue="layer", lw=2, ax=ax)
 ax.set(xlim=(0, 1), xlabel="ε", ylabel="share of neurons matched")
 plt.show()
+
+# %% tags=["hide-input"]
+figures.download(shown[["layer", "side", "neuron", "critical_epsilon"]], "critical-epsilons")
 
 
 # %% tags=["hide-input"]
@@ -580,8 +601,9 @@ figures.table(pd.DataFrame(rows, columns=columns), digits=4)
 # %% [markdown]
 # Compare a margin with its enemies: rounding and precision ({numref}`fig-precision`), and the number of samples
 # ({numref}`fig-finite-sample`), which moves a critical ε by a share of about n/2d. Against rounding in float64 every
-# margin of the table is safe. Against the samples some are not. Hence this book's rules: the whole test set, float64,
-# critical ε recorded per neuron, and a margin beside every similarity that decides something.
+# margin of the table is safe. Against 10 000 positions not every margin is: by {prf:ref}`prp-margin`, at each point
+# off the diagonal of {numref}`fig-sampled` sampling moved a critical ε across ε. Hence this book's rules: the whole
+# test set, float64, critical ε recorded per neuron, and a margin beside every similarity that decides something.
 #
 # ## Exercises
 #
@@ -677,9 +699,9 @@ check("ex-enough-samples", samples_needed)
 #
 # :::{solution-start} ex-edge-of-the-cliff
 # :class: dropdown
-# The share of the largest cliff is lost between the two. An error of 0.002 is far beyond rounding in any precision
-# used here, but well within the bias of 10 000 positions: {prf:ref}`prp-finite-sample` makes it half of n/d, relative
-# to ε.
+# The share of the largest cliff is lost between the two. An error of 0.002 is beyond rounding in any precision used
+# here, and about as large as the bias of 10 000 positions: {prf:ref}`prp-finite-sample` makes that half of n/d,
+# relative to ε.
 # :::
 
 # %% tags=["solution"]

@@ -141,6 +141,9 @@ axes[0].legend()
 plt.show()
 
 # %% tags=["hide-input"]
+figures.download(pd.concat([tables[name].assign(problem=name) for name in shown]), "speed")
+
+# %% tags=["hide-input"]
 show(tables["growth"])
 
 # %% [markdown]
