@@ -389,6 +389,7 @@ def critical_pins(ax: Axes, critical: tuple[Critical, Critical]) -> None:
                 ax.text(place + 0.13, min(float(values[v]), 1), name, color=COLOURS[side], va="center", fontsize=10)
         ax.text(at.mean(), 1.06, f"network {'A' if side == 'x' else 'B'}", color=COLOURS[side], ha="center")
         start = int(at[-1]) + 2 + len(values) // 10
+    ax.margins(x=0.08)
     ax.set(ylim=(-0.03, 1.14), ylabel="critical ε", xlabel="neurons, smallest critical ε first", xticks=[])
 
 
