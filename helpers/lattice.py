@@ -5,10 +5,12 @@ Works on the sets of `helpers.definitions`: a match is a frozenset of neurons su
 
 from collections.abc import Iterable, Sequence
 
+import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from helpers.definitions import Distances, Neuron, Set, simple
+from helpers.definitions import Array, Distances, Neuron, Set, all_matches, name, simple
+from helpers.drawings import with_slider
 
 SIMPLE, UNION, NOT_CLOSED = "#0173b2", "#e8e8e8", "#de8f05"
 LABELLED = 6  # up to this many matches on one level, every box names its neurons
@@ -81,6 +83,48 @@ def draw_match(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
     ink = "white" if sum(to_rgb(colour)) < 1.5 else "black"
     box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": "#555555"}
     ax.text(x, y, text, ha="center", va="center", fontsize=9, color=ink, bbox=box, zorder=2, linespacing=1.2)
+
+
+def lattice_figure(x: Array, y: Array, epsilons: Sequence[float], start: int = 0) -> go.Figure:
+    """The Hasse diagram of two small layers, with a slider for ε: what is simple at one ε may not be at the next."""
+    lattices = [all_matches(x, y, epsilon) for epsilon in epsilons]
+    titles = [f"{len(m)} matches, {len(simple(m))} of them simple" for m in lattices]
+    stops = [f"{epsilon:.2f}" for epsilon in epsilons]
+    figure = with_slider([lattice_traces(m) for m in lattices], [], titles, stops, "ε = ", start)
+    hidden = {"visible": False, "fixedrange": True}
+    figure.update_layout(xaxis=hidden | {"range": [-1.15, 1.15]}, yaxis=hidden | {"range": [-0.15, 1.15]}, height=520)
+    return figure.update_layout(legend={"orientation": "h", "x": 0, "y": 0.02, "yanchor": "top"})
+
+
+def lattice_traces(matches: Sequence[Set]) -> list[go.Scatter]:
+    """Lines, grey matches and blue simple ones; their neurons in the pointer's label, and inside if there is room."""
+    at, chosen = positions(matches), set(simple(list(matches)))
+    top = max(1, *(level for _, level in at.values()))
+    spots = {m: (x, level / top) for m, (x, level) in at.items()}
+    ends = [point for a, b in covers(matches) for point in (spots[a], spots[b], (None, None))]
+    lines = go.Scatter(x=[p[0] for p in ends], y=[p[1] for p in ends], mode="lines", hoverinfo="skip")
+    lines.update(line={"color": "#999999", "width": 1}, showlegend=False)
+    others = {m: spots[m] for m in matches if m not in chosen}
+    simples = {m: spots[m] for m in in_order(chosen)}
+    room = len(matches) <= 2 * LABELLED
+    return [lines, marks(others, "union of smaller matches", UNION, room), marks(simples, "simple", SIMPLE, room)]
+
+
+def marks(spots: dict[Set, tuple[float, float]], label: str, colour: str, room: bool) -> go.Scatter:
+    """Some matches of a lattice as squares with their neurons inside, or as dots where there is no room."""
+    ink = "white" if sum(to_rgb(colour)) < 1.5 else "black"
+    return go.Scatter(
+        x=[x for x, _ in spots.values()],
+        y=[y for _, y in spots.values()],
+        mode="markers+text" if room else "markers",
+        text=[box_text(m).replace("\n", "<br>") for m in spots],
+        textfont={"size": 11, "color": ink},
+        hovertext=[name(m) for m in spots],
+        hoverinfo="text",
+        marker={"symbol": "square" if room else "circle", "size": 54 if room else 14, "color": colour},
+        marker_line={"color": "#555555", "width": 1},
+        name=label,
+    )
 
 
 # ---------------------------------------------------------------- where the structure is unique

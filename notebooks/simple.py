@@ -162,8 +162,9 @@ def is_simple_by_definition(match, matches):
 # %% tags=["shows-def-minimal", "shows-def-minimum", "shows-lem-minimal-exists"]
 everyone = [("x", i) for i in range(3)] + [("y", j) for j in range(4)]
 each = {name([v]).replace("|", "").strip(): minimal(matches, v) for v in everyone}
-rows = [{"neuron": v, "minimal matches": ", ".join(map(name, m)), "minimum": len(m) == 1} for v, m in each.items()]
-figures.table(pd.DataFrame(rows), label="The v-minimal matches of every neuron of the example")
+rows = [[v, ", ".join(map(name, found)), len(found) == 1] for v, found in each.items()]
+rows = pd.DataFrame(rows, columns=["neuron", "minimal matches", "minimum"])
+figures.table(rows, label="The v-minimal matches of every neuron of the example")
 
 # %% [markdown]
 # :::{prf:lemma} Minimal matches exist
@@ -353,19 +354,22 @@ figures.table(pd.DataFrame(rows), label="Number of simple matches in families of
 # loosely, each of them matches its neighbour.
 
 # %%
-turned = np.array([[1.0, 0, 0, 0, 0], [0, 1, 0.5, 0.1, 0], [0, -0.5, 1, 0, 0.1]])
-straight = np.array([[1.0, 0, 0, 0.1, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0]])
+turned = np.array([[1, 0, 0, 0, 0], [0, 1, 0.5, 0.1, 0], [0, -0.5, 1, 0, 0.1]])
+straight = np.array([[1, 0, 0, 0.1, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0]])
 
 # %% [markdown]
-# From left to right ε grows. Look at the box with four neurons: blue in the first picture, grey in the second, though
-# the largest match is the same. In the third picture ε is so large that almost everything is close to almost
-# everything.
+# Move ε, with the mouse or with the arrow keys. Look at the box with the four neurons $x_2, x_3, y_2, y_3$: blue at
+# first, and grey as soon as the pairs inside it have become matches, though the largest match is the same. At the
+# right end almost everything is close to almost everything.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three Hasse diagrams for growing epsilon. At 0.2 there are four matches, with x1 y1 and x2 x3 y2 y3 simple. At 0.5 there are eight matches, the three pairs are simple. At 0.9 there are many more."}, "figure": {"caption": "The same six neurons at three \u03b5. The lattice only gains matches; simple matches (blue) come and go.", "name": "fig-lattice-epsilon"}}
-figure, axes = plt.subplots(1, 3, figsize=(9.6, 4.0), width_ratios=[2, 3, 3])
+# %% tags=["hide-input"]
+alt = "Lattice of the matches of six neurons with a slider for epsilon: the four-neuron match is simple at small epsilon only."
+still, axes = plt.subplots(1, 3, figsize=(7.8, 3.6), width_ratios=[2, 3, 3])
 for ax, e in zip(axes, (0.2, 0.5, 0.9), strict=True):
     lattice.draw_lattice(ax, all_matches(turned, straight, e))
     ax.set_title(f"ε = {e:g}")
+moving = lattice.lattice_figure(turned, straight, np.arange(0.05, 0.96, 0.05), start=3)
+figures.interactive(moving, "fig-lattice-epsilon", alt, still)
 
 # %% [markdown]
 # So the size of the simple matches must always be read next to ε. A small simple match at a large ε is easily had.
@@ -376,7 +380,7 @@ for ax, e in zip(axes, (0.2, 0.5, 0.9), strict=True):
 # have learned; their activations on the 10 000 test images are recorded in this repository as one small matrix.
 
 # %%
-study = studies.Study("cifar10", network, width, tuple(seeds), "short", 10)
+study = studies.Study("cifar10", network, width, tuple(seeds), "short")
 pair = studies.run(study, progress=False).pair(layer, *seeds)
 largest = maximum_match(pair, epsilon)
 atoms = simple_matches(pair, epsilon, limit)
@@ -403,15 +407,16 @@ glue("simple-choices", choices[choosy], display=False)
 # missing from the figure.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The Hasse diagram of all matches of a recorded convolutional layer at the chosen epsilon: the empty match, a row of small blue boxes, grey unions above them, and near the top larger blue boxes."}, "figure": {"caption": "All matches of a real layer: two networks that differ in their seed. Small blue boxes at the bottom are local similarity; blue boxes high up are distributed.", "name": "fig-lattice-real"}}
-figure, ax = plt.subplots(figsize=(9.6, 7.2))
+figure, ax = plt.subplots(figsize=(7.6, 6.4))
 lattice.draw_lattice(ax, matches, labels=True)
 
 # %% [markdown]
 # Three things can be read off. There is local similarity: pairs of one neuron and one neuron, at the bottom. There is
-# distributed similarity: blue boxes that need many neurons at once. And {glue:text}`simple-several` of the matched
-# neurons have more than one minimal match. The extreme is {glue:text}`simple-choosy` with {glue:text}`simple-choices`
-# of them: follow the lines down from the blue boxes that name it, and see which of the pairs at the bottom each of
-# them uses. So "the" set of neurons that goes with this neuron does not exist.
+# distributed similarity: blue boxes that need many neurons at once. And there is choice: {glue:text}`simple-several`
+# of the {glue:text}`simple-matched` matched neurons with more than one minimal match. The extreme is
+# {glue:text}`simple-choosy` with {glue:text}`simple-choices` of them: follow the lines down from the blue boxes that
+# name it, and see which of the pairs at the bottom each of them uses. So "the" set of neurons that goes with this
+# neuron does not exist.
 #
 # ### The distribution of their sizes
 #
@@ -424,12 +429,12 @@ found = {e: np.array([len(m) for m in counts[e]]) for e in epsilons}
 whole = {e: len(maximum_match(pair, e)) for e in epsilons}
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Histograms of the number of neurons in simple matches at three values of epsilon. At the smallest there are a few pairs; at the largest hundreds of simple matches, most of them with many neurons."}, "figure": {"caption": "Sizes of all simple matches of one real layer at three \u03b5. Dashed: the size of the maximum match.", "name": "fig-simple-sizes"}}
-figure, axes = plt.subplots(1, len(epsilons), figsize=(9.6, 3.3), sharex=True)
+figure, axes = plt.subplots(1, len(epsilons), figsize=(7.6, 3.0), sharex=True)
 for ax, e in zip(axes, epsilons, strict=True):
     ax.hist(found[e], bins=np.arange(1.5, pair.n_x + pair.n_y + 1), color=lattice.SIMPLE)
     ax.axvline(whole[e], color="black", linestyle="--")
     listed = "all" if counts[e].complete else "the first"
-    ax.set(title=f"ε = {e:g}: {listed} {len(found[e])}", xlabel="neurons in a simple match")
+    ax.set(title=f"ε = {e:g}: {listed} {len(found[e])}", xlabel="neurons")
     ax.yaxis.get_major_locator().set_params(integer=True)
 axes[0].set_ylabel("simple matches")
 plt.show()
@@ -451,9 +456,10 @@ glue("orders", orders, display=False)
 
 # %%
 e = max(epsilons)
-ordered = [minimal_match_of_each(pair, e, np.random.default_rng(k)) for k in range(orders)]
-names = sorted(ordered[0], key=lambda v: np.mean([len(found[v]) for found in ordered]))
-spread = {v: [len(found[v]) for found in ordered] for v in names}
+rngs = [np.random.default_rng(k) for k in range(orders)]
+ordered = [minimal_match_of_each(pair, e, rng) for rng in rngs]
+spread = {v: [len(found[v]) for found in ordered] for v in ordered[0]}
+names = sorted(spread, key=lambda v: np.mean(spread[v]))
 different = [len({found[v] for found in ordered}) for v in names]
 
 # %% tags=["remove-cell"]
@@ -467,7 +473,7 @@ glue("different-of", len(names), display=False)
 # still hide several matches of the same size.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot: one column for each matched neuron, dots at the sizes of the minimal matches found with random orders. Some columns have a single dot at two neurons; most spread over a range of sizes."}, "figure": {"caption": "Sizes of the v-minimal matches of each neuron, found in random orders. The number on top: how many different matches they were.", "name": "fig-orders"}}
-figure, ax = plt.subplots(figsize=(9.6, 3.8))
+figure, ax = plt.subplots(figsize=(7.6, 3.8))
 for k, v in enumerate(names):
     size, count = np.unique(spread[v], return_counts=True)
     ax.scatter(np.full(len(size), k), size, s=12 * count, color=lattice.SIMPLE, alpha=0.7)
@@ -546,7 +552,7 @@ check("ex-generators", generators)
 # :label: ex-switches
 # `families.switches(3, copies=3)` has 12 neurons. Predict, from {prf:ref}`prp-many`, the number of matches, the
 # number of simple matches, and how many of the simple ones are minimal for $y_1$. Then change the cell and run it.
-# What happens to the last number if only the copies of $e_1$ are tripled?
+# What would the last number be if $e_1$ had three copies and $e_2$, $e_3$ two each?
 # :::
 
 # %%

@@ -15,7 +15,8 @@
 # how far recorded networks are from these conditions, and how to find out without them whether a minimal match is
 # unique.
 #
-# **You need first** [simple matches](simple.ipynb); angles between subspaces are explained here.
+# **You need first** [simple matches](simple.ipynb), and orthogonal projections; angles between subspaces are
+# explained here.
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
@@ -59,29 +60,31 @@ figures.style()
 # :label: prp-unique
 # For a pair of layers and an ε the following are equivalent.
 #
-# (a) The intersection of any two matches is a match.
+# (i) The intersection of any two matches is a match.
 #
-# (b) Every neuron of the maximum match has a v-minimum match.
+# (ii) Every neuron of the maximum match has a v-minimum match.
 #
-# (c) Every neuron of the maximum match has exactly one v-minimal match.
+# (iii) Every neuron of the maximum match has exactly one v-minimal match.
 #
 # If they hold, the simple matches are exactly the v-minimum matches $M_v$. If moreover there is a non-empty match,
 # there are at most $|X^*| + |Y^*| - 1$ simple ones.
 # :::
 #
 # :::{prf:proof}
-# (a) ⇒ (b): Let $v$ be in the maximum match. The intersection of all matches that contain $v$ is a match by (a),
+# (i) ⇒ (ii): Let $v$ be in the maximum match. The intersection of all matches that contain $v$ is a match by (i),
 # contains $v$, and lies inside each of them.
 #
-# (b) ⇒ (a): Let $S$ and $T$ be matches. For $v \in S \cap T$ the match $M_v$ lies inside $S$ and inside $T$. So
+# (ii) ⇒ (i): Let $S$ and $T$ be matches. For $v \in S \cap T$ the match $M_v$ lies inside $S$ and inside $T$. So
 # $S \cap T$ is the union of the $M_v$, $v \in S \cap T$, and a union of matches is a match ({prf:ref}`lem-union`).
 #
-# (b) ⇔ (c): A v-minimum match is the only v-minimal one. Conversely, if there is only one v-minimal match, every
+# (ii) ⇔ (iii): A v-minimum match is the only v-minimal one. Conversely, if there is only one v-minimal match, every
 # match that contains $v$ contains it, by {prf:ref}`lem-minimal-exists`.
 #
-# Simple matches are the matches that are v-minimal for some $v$ ({prf:ref}`thm-simple-minimal`); under (c) these are
-# the $M_v$. The map $v \mapsto M_v$ sends the neurons of the maximum match onto the simple matches, so there are at
-# most $|X^*| + |Y^*|$. That two neurons have the same $M_v$ is {ref}`an exercise <ex-one-fewer>`.
+# Simple matches are the matches that are v-minimal for some $v$ ({prf:ref}`thm-simple-minimal`); under (iii) these
+# are the $M_v$. The map $v \mapsto M_v$ sends the $|X^*| + |Y^*|$ neurons of the maximum match onto the simple
+# matches. It is not injective: let $S$ be a non-empty match with the fewest neurons. It has a neuron $x$ of one layer
+# and a neuron $y$ of the other, because no neuron is within $\varepsilon < 1$ of the span of the empty set. $M_x$
+# lies in $S$ and is not empty, so $M_x = S$, and likewise $M_y = S$. So there are fewer simple matches than neurons.
 # :::
 #
 # Compare with the last chapter: `switches(4)` has 12 neurons and $2^4$ simple matches, so its matches cannot be
@@ -114,7 +117,12 @@ for layers, title in ((families.twins(4), "twins"), (families.switches(4), "swit
 # Now let $(X_1, Y_1)$, $(X_2, Y_2)$ be exact matches: $\operatorname{span} z_{X_i} = \operatorname{span} z_{Y_i}$ for
 # $i = 1, 2$. Then
 #
-# $$\operatorname{span} z_{X_1 \cap X_2} = \operatorname{span} z_{X_1} \cap \operatorname{span} z_{X_2} = \operatorname{span} z_{Y_1} \cap \operatorname{span} z_{Y_2} = \operatorname{span} z_{Y_1 \cap Y_2},$$
+# $$
+# \begin{aligned}
+# \operatorname{span} z_{X_1 \cap X_2} &= \operatorname{span} z_{X_1} \cap \operatorname{span} z_{X_2} \\
+# &= \operatorname{span} z_{Y_1} \cap \operatorname{span} z_{Y_2} = \operatorname{span} z_{Y_1 \cap Y_2},
+# \end{aligned}
+# $$
 #
 # so $(X_1 \cap X_2, Y_1 \cap Y_2)$ is an exact match.
 # :::
@@ -176,10 +184,11 @@ for v in sorted(neurons(x, y)):
 # disjoint non-empty subsets $A, B$ have $\angle(\operatorname{span} z_A, \operatorname{span} z_B) \ge \theta$.
 # :::
 #
-# Orthogonal neurons have $\theta = \pi/2$. A finite set without dead neurons is linearly independent exactly when
-# this holds for some $\theta > 0$: two spans at angle 0 share a line, and a vector on it has two expansions. Note
-# that θ-strong independence asks for more than large angles between single neurons: three vectors of a plane, 60°
-# apart, are not even independent.
+# Orthogonal neurons have $\theta = \pi/2$. A finite set of neurons is linearly independent exactly when this holds
+# for some $\theta > 0$: two spans at angle 0 share a line, and a vector on it has two expansions. So
+# {prf:ref}`thm-intersection-exact` is the case $\varepsilon = 0$ of what follows, where stability asks for nothing.
+# Note that θ-strong independence asks for more than large angles between single neurons: three vectors of a plane,
+# 60° apart, are not even independent.
 #
 # The second condition is about ε. If distances lie densely around ε, then whether a neuron is matched hangs on
 # details, and the matches that an ε gives have no meaning of their own. So we ask for a gap.
@@ -204,7 +213,12 @@ for v in sorted(neurons(x, y)):
 # Let $(X_1, Y_1)$ and $(X_2, Y_2)$ be matches, and $x \in X_1 \cap X_2$; scale $z = z_x$ to norm 1, which changes no
 # relative distance. Write $C = Y_1 \cap Y_2$ and $A = Y_1 \setminus Y_2$. There are
 #
-# $$p = a + c \in \operatorname{span} z_{Y_1}, \quad a \in \operatorname{span} z_A,\ c \in \operatorname{span} z_C, \qquad q \in \operatorname{span} z_{Y_2}, \qquad \|z - p\| \le \varepsilon,\quad \|z - q\| \le \varepsilon .$$
+# $$
+# \begin{aligned}
+# p &= a + c, \quad a \in \operatorname{span} z_A,\ c \in \operatorname{span} z_C, & \|z - p\| &\le \varepsilon, \\
+# q &\in \operatorname{span} z_{Y_2}, & \|z - q\| &\le \varepsilon .
+# \end{aligned}
+# $$
 #
 # Then $\|p - q\| \le 2\varepsilon$, and $p - q = a - (q - c)$ with $q - c \in \operatorname{span} z_{Y_2}$, because
 # $C \subseteq Y_2$. The sets $A$ and $Y_2$ are disjoint, so (1) gives
@@ -269,7 +283,12 @@ ax.set_axis_off()
 # $W \subseteq \operatorname{span} z_B$, and $u - a \in \operatorname{span} z_C \subseteq \operatorname{span} z_B$,
 # and $A \setminus B$ and $B$ are disjoint,
 #
-# $$\operatorname{dist}(u, W) \ge \operatorname{dist}(u, \operatorname{span} z_B) = \operatorname{dist}(a, \operatorname{span} z_B) \ge \|a\| \sin\theta \ge \|u\| \sin\theta .$$
+# $$
+# \begin{aligned}
+# \operatorname{dist}(u, W) &\ge \operatorname{dist}(u, \operatorname{span} z_B) = \operatorname{dist}(a, \operatorname{span} z_B) \\
+# &\ge \|a\| \sin\theta \ge \|u\| \sin\theta .
+# \end{aligned}
+# $$
 #
 # So $\angle(U, W) \ge \theta$: projecting the common part away does not close the angle. (Neither space is $\{0\}$,
 # by independence.)
@@ -282,31 +301,36 @@ ax.set_axis_off()
 #
 # :::{prf:theorem} The best constant
 # :label: thm-sharp
-# (a) {prf:ref}`thm-intersection` holds with $\lambda = \varepsilon / \sin(\theta/2)$, which is smaller.
+# (i) {prf:ref}`thm-intersection` holds with $\lambda = \varepsilon / \sin(\theta/2)$, which is smaller.
 #
-# (b) For no $\theta$ does it hold with $\lambda = \kappa\varepsilon$ and a constant $\kappa < 1/\sin(\theta/2)$.
+# (ii) For no $\theta$ does it hold with $\lambda = \kappa\varepsilon$ and a constant $\kappa < 1/\sin(\theta/2)$.
 #
-# (c) If $\theta < \pi/2$, this is so even if only arbitrarily small ε are admitted.
+# (iii) If $\theta < \pi/2$, this is so even if only arbitrarily small ε are admitted.
 # :::
 #
 # :::{prf:proof}
-# (a) Let $x \in X_1 \cap X_2$. {prf:ref}`lem-two-spans` with $A = Y_1$, $B = Y_2$, $z = z_x / \|z_x\|$,
+# (i) Let $x \in X_1 \cap X_2$. {prf:ref}`lem-two-spans` with $A = Y_1$, $B = Y_2$, $z = z_x / \|z_x\|$,
 # $\delta = \varepsilon$ gives $r(x, Y_1 \cap Y_2) \le \lambda$; stability makes it $\le \varepsilon$. The same for
 # $y$. And
 # $\frac{1}{\sin(\theta/2)} = \frac{2\cos(\theta/2)}{\sin\theta} \le \frac{2}{\sin\theta} < \frac{2}{\sin\theta} + 1$.
 #
-# (b) Let $\mathcal X = \{x\}$ and $\mathcal Y = \{y_1, y_2\}$, unit vectors in the plane, $x$ half-way between $y_1$
+# (ii) Let $\mathcal X = \{x\}$ and $\mathcal Y = \{y_1, y_2\}$, unit vectors in the plane, $x$ half-way between $y_1$
 # and $y_2$, which have the angle $\theta$. A single neuron is θ-strongly independent for every θ, and so is
 # $\mathcal Y$ for this one. The distances are $r(x, y_i) = r(y_i, x) = \sin(\theta/2) =: \varepsilon$,
 # $r(x, \mathcal Y) = 0$, and $r(\cdot, \emptyset) = 1 = \varepsilon / \sin(\theta/2)$. So the pair is
 # $(\varepsilon, \kappa\varepsilon)$-stable for every $\kappa < 1/\sin(\theta/2)$. But $\{x, y_1\}$ and $\{x, y_2\}$
 # are matches, and their intersection $\{x\}$ is not.
 #
-# (c) Let $\theta < \theta' \le \pi/2$, and $c, b, d$ orthonormal. Let
+# (iii) Let $\theta < \theta' \le \pi/2$, and $c, b, d$ orthonormal. Let
 # $y_{1,2} = \cos\frac{\theta'}2\, b \pm \sin\frac{\theta'}2\, d$ and $x = \cos\gamma\, c + \sin\gamma\, b$; let
 # $\mathcal Y$ consist of $c, y_1, y_2$ and $\mathcal X$ of $x$ and copies of $y_1, y_2$. Then
 #
-# $$r(x, c) = r(c, x) = \sin\gamma, \quad r(x, \{c, y_i\}) = \sin\gamma\, \sin\tfrac{\theta'}2, \quad r(c, \{x, y_i\}) = \frac{\sin\gamma\, \sin\frac{\theta'}2}{\sqrt{1 - \sin^2\gamma \cos^2\frac{\theta'}2}} =: \varepsilon .$$
+# $$
+# \begin{aligned}
+# r(x, c) &= r(c, x) = \sin\gamma, \qquad r(x, \{c, y_i\}) = \sin\gamma\, \sin\tfrac{\theta'}2, \\
+# r(c, \{x, y_i\}) &= \frac{\sin\gamma\, \sin\frac{\theta'}2}{\sqrt{1 - \sin^2\gamma \cos^2\frac{\theta'}2}} =: \varepsilon .
+# \end{aligned}
+# $$
 #
 # A $y_i$ has distance 0 to every set that holds it, and all distances to all three neurons of the other side are 0.
 # As $\gamma \to 0$, every other distance has a limit that is at least $\sin\theta'$, so for small $\gamma$ none lies
@@ -319,15 +343,16 @@ ax.set_axis_off()
 #
 # ## Dropping one assumption at a time
 #
-# The three neurons in (b) are the counter-example for everything; only θ changes. Neither condition can replace the
+# The three neurons in (ii) are the counter-example for everything; only θ changes. Neither condition can replace the
 # other: orthonormal neurons with a small gap fail, and so do nearly parallel ones with a gap as wide as you please.
 
 
 # %% tags=["shows-thm-intersection", "shows-thm-sharp", "shows-def-angle", "shows-def-strong", "shows-def-stable"]
 def examined(title, x, y, epsilon):
-    """Both conditions and the conclusion for a small pair of layers, by brute force."""
-    theta = min(conditions.strong_independence(z @ z.T).upper for z in (x, y))
-    gap = conditions.stability(Pair.from_arrays(x, y), epsilon + 1e-6).reach
+    """Both conditions and the conclusion for a small pair of layers."""
+    angles = [conditions.strong_independence(z @ z.T).upper for z in (x, y)]
+    theta, pair = min(angles), Pair.from_arrays(x, y)
+    gap = conditions.stability(pair, epsilon + 1e-6).reach
     broken = lattice.broken_intersections(all_matches(x, y, epsilon))
     return {
         "example": title,
@@ -348,7 +373,8 @@ cases = [
     ("small ε", *families.hinge(1.0, 0.05), 1.001 * np.sin(0.05) * np.sin(0.5)),
     ("a duplicate", np.eye(1), np.ones((2, 1)), 0.0),
 ]
-figures.table(pd.DataFrame([examined(*case) for case in cases]), digits=2, label="Conditions and conclusion")
+rows = pd.DataFrame([examined(*case) for case in cases])
+figures.table(rows, digits=2, label="Conditions and conclusion")
 
 # %% [markdown]
 # Closure holds in the first row, where the gap is wider than needed. In the next three rows it fails, and the gap is
@@ -362,11 +388,16 @@ figures.table(pd.DataFrame([examined(*case) for case in cases]), digits=2, label
 #
 # :::{prf:proposition} Matches as the closed sets of a graph
 # :label: prp-graph
-# Let the assumptions of {prf:ref}`thm-intersection-exact` or of {prf:ref}`thm-sharp` (a) hold. Let $v$ be a neuron,
+# Let the assumptions of {prf:ref}`thm-intersection-exact` or of {prf:ref}`thm-sharp` (i) hold. Let $v$ be a neuron,
 # $\mathcal B$ the other layer, and $r(v, \mathcal B) \le \varepsilon$. There is a set $N(v) \subseteq \mathcal B$,
 # what $v$ *needs*, such that for all $B \subseteq \mathcal B$
 #
-# $$r(v, B) \le \varepsilon \iff N(v) \subseteq B, \qquad\text{and}\qquad N(v) = \{u \in \mathcal B : r(v, \mathcal B \setminus \{u\}) > \varepsilon\} .$$
+# $$
+# \begin{gathered}
+# r(v, B) \le \varepsilon \iff N(v) \subseteq B, \\
+# N(v) = \{u \in \mathcal B : r(v, \mathcal B \setminus \{u\}) > \varepsilon\} .
+# \end{gathered}
+# $$
 #
 # A set $S$ is a match if and only if every $v \in S$ has $r(v, \mathcal B) \le \varepsilon$ and $N(v) \subseteq S$.
 # If $v$ is in the maximum match, its v-minimum match is the set of all neurons that can be reached from $v$ along
@@ -390,11 +421,11 @@ figures.table(pd.DataFrame([examined(*case) for case in cases]), digits=2, label
 #
 # :::{prf:theorem} Consequences of uniqueness
 # :label: thm-uniqueness
-# Under the assumptions of {prf:ref}`thm-intersection-exact`, {prf:ref}`thm-intersection` or {prf:ref}`thm-sharp` (a),
+# Under the assumptions of {prf:ref}`thm-intersection-exact`, {prf:ref}`thm-intersection` or {prf:ref}`thm-sharp` (i),
 # every neuron of the maximum match has a v-minimum match. The simple matches are exactly these, and there are fewer
 # than $|X^*| + |Y^*|$ of them if there is a non-empty match. All of them, and the maximum match, are found with
-# $2 |\mathcal X| |\mathcal Y|$ distances and a search in a graph, which is $O(N^3)$ operations for
-# $N = |\mathcal X| + |\mathcal Y|$ neurons given by their Gram matrix.
+# $2 |\mathcal X| |\mathcal Y| + |\mathcal X| + |\mathcal Y|$ distances and a search in a graph, which is $O(N^3)$
+# operations for $N = |\mathcal X| + |\mathcal Y|$ neurons given by their Gram matrix.
 # :::
 #
 # :::{prf:proof}
@@ -445,7 +476,7 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 #
 # $$\tan\frac{\theta}{2} = \frac{1}{\sqrt{\kappa}}, \qquad\text{and}\qquad \frac{1}{\sin(\theta/2)} = \sqrt{1 + \kappa} .$$
 #
-# So stability up to $\lambda = \sqrt{1 + \kappa}\;\varepsilon$ is enough for {prf:ref}`thm-sharp` (a), with $\kappa$
+# So stability up to $\lambda = \sqrt{1 + \kappa}\;\varepsilon$ is enough for {prf:ref}`thm-sharp` (i), with $\kappa$
 # the larger one of the two layers.
 # :::
 #
@@ -454,9 +485,15 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 # $b$ by zeros. They are orthogonal as coefficient vectors, so $\|a + b\| = \|a - b\|$. With $\mu$ and $\kappa\mu$ the
 # extreme eigenvalues of $G$,
 #
-# $$\frac{1 + \langle u, w\rangle}{1 - \langle u, w\rangle} = \frac{\|u + w\|^2}{\|u - w\|^2} = \frac{(a+b)^\top G\, (a+b)}{(a-b)^\top G\, (a-b)} \le \frac{\kappa\mu \|a+b\|^2}{\mu\, \|a-b\|^2} = \kappa .$$
+# $$
+# \begin{aligned}
+# \frac{1 + \langle u, w\rangle}{1 - \langle u, w\rangle} &= \frac{\|u + w\|^2}{\|u - w\|^2} = \frac{(a+b)^\top G\, (a+b)}{(a-b)^\top G\, (a-b)} \\
+# &\le \frac{\kappa\mu\, \|a+b\|^2}{\mu\, \|a-b\|^2} = \kappa .
+# \end{aligned}
+# $$
 #
-# With $\langle u, w \rangle = \cos\theta$ the left side is $1/\tan^2(\theta/2)$. The second formula is
+# If $\alpha$ is the angle of $u$ and $w$, the left side is $1/\tan^2(\alpha/2)$. So
+# $\tan(\alpha/2) \ge 1/\sqrt\kappa = \tan(\theta/2)$ and $\alpha \ge \theta$. The second formula is
 # $1/\sin^2 t = 1 + 1/\tan^2 t$.
 # :::
 #
@@ -487,7 +524,7 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 
 # %%
 results = {
-    net: studies.run(studies.Study("cifar10", net, wide, tuple(seeds), "short", 10), progress=False)
+    net: studies.run(studies.Study("cifar10", net, wide, tuple(seeds), "short"), progress=False)
     for net, wide in networks.items()
 }
 first = next(iter(networks))
@@ -498,7 +535,7 @@ pair = results[first].pair(looked_at[0], *seeds)
 # layer. A stable pair would have a band that no line ever enters except by jumping across it.
 
 # %% tags=["hide-input", "shows-lem-chain"] mystnb={"image": {"alt": "Two panels of forty falling step lines from 1 down. Left, orthonormal twins: every line jumps from 1 to 0 in one step, leaving the whole band between empty. Right, a real layer: the lines fall in steps of all sizes and leave no height free between 1 and their common end."}, "figure": {"caption": "Distances along random chains. Left: a stable example. Right: one neuron of a recorded layer. There is no empty band.", "name": "fig-chains"}}
-figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.5), sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), sharey=True)
 rng, cut = np.random.default_rng(0), len(pair.alive_x)
 target = int(np.argmin(pair.sides[1].squares))
 for ax, gram, v, basis in (
@@ -523,27 +560,34 @@ plt.show()
 
 # %%
 def measured(pair, epsilon):
-    """Both conditions inside the maximum match, and for how many of its neurons the conclusion holds."""
+    """Both conditions, and the conclusion, inside the maximum match."""
     inside = pair.keep(joint(pair, maximum_match(pair, epsilon)))
     cut = len(inside.alive_x)
-    sides = [conditions.strong_independence(inside.gram[s, s]) for s in (slice(cut), slice(cut, None))]
+    grams = inside.gram[:cut, :cut], inside.gram[cut:, cut:]
+    sides = [conditions.strong_independence(gram) for gram in grams]
     gap = conditions.stability(inside, epsilon, chains)
-    unique = [m is not None for m in minimum_matches(inside, epsilon).values()]
+    found = minimum_matches(inside, epsilon).values()
     return {
-        "matched": len(unique),
+        "matched": len(found),
         "θ at least": np.degrees(min(s.lower for s in sides)),
         "θ at most": np.degrees(min(s.upper for s in sides)),
         "gap": gap.reach / epsilon,
         "all subsets": gap.exact,
-        "unique": sum(unique),
+        "unique": sum(match is not None for match in found),
     }
 
 
-pairs = {(net, at): r.pair(at, *seeds) for net, r in results.items() for at in looked_at if at in r.kept}
-cases = [(net, at, e) for net, at in pairs for e in epsilons if len(maximum_match(pairs[net, at], e))]
-rows = [{"network": spoken(net), "layer": at, "ε": e} | measured(pairs[net, at], e) for net, at, e in cases]
+layers = [(net, at) for net in networks for at in looked_at if at in results[net].kept]
+pairs = {(net, at): results[net].pair(at, *seeds) for net, at in layers}
+rows = [
+    {"network": spoken(net), "layer": at, "ε": e} | measured(pair, e)
+    for (net, at), pair in pairs.items()
+    for e in epsilons
+    if len(maximum_match(pair, e))
+]
 frame = pd.DataFrame(rows)
-frame["needed"] = conditions.sharp_constant(np.radians(frame["θ at most"]))
+angles = np.radians(frame["θ at most"])
+frame["needed"] = conditions.sharp_constant(angles)
 frame["refuted"] = frame["gap"] < frame["needed"]
 frame["met"] = frame["all subsets"] & ~frame["refuted"]
 
@@ -592,7 +636,9 @@ plt.show()
 # dependent neurons, so θ is small. Each of these alone would be enough.
 
 # %% tags=["hide-input"]
-figures.table(frame.drop(columns="refuted"), digits=2, label="Strong independence, stability and uniqueness by layer and ε")
+figures.table(
+    frame.drop(columns="refuted"), digits=2, label="Strong independence, stability and uniqueness by layer and ε"
+)
 
 # %% [markdown]
 # ## A certificate that needs no assumption
@@ -605,25 +651,25 @@ figures.table(frame.drop(columns="refuted"), digits=2, label="Strong independenc
 # Let $v$ be in the maximum match, and let $E(v)$ be the set of neurons *essential* to $v$: those $u$ without which
 # $v$ is lost, that is, $v$ is not in the maximum match of all neurons but $u$ (and $v$ itself). Then
 #
-# (a) $E(v)$ is the intersection of all matches that contain $v$;
+# (i) $E(v)$ is the intersection of all matches that contain $v$;
 #
-# (b) $v$ has a v-minimum match if and only if $E(v)$ is a match, and then it is $E(v)$.
+# (ii) $v$ has a v-minimum match if and only if $E(v)$ is a match, and then it is $E(v)$.
 #
 # So $|X^*| + |Y^*|$ maximum matches decide for all $v$. Without any assumption $|E(v)|$ is a lower bound for the size
 # of every match that contains $v$.
 # :::
 #
 # :::{prf:proof}
-# (a) A match that contains $v$ and not $u \ne v$ exists if and only if $v$ is in the maximum match of all neurons but
+# (i) A match that contains $v$ and not $u \ne v$ exists if and only if $v$ is in the maximum match of all neurons but
 # $u$, since that one contains all matches that avoid $u$. So $u \in E(v)$ if and only if every match that contains
 # $v$ contains $u$.
 #
-# (b) If $E(v)$ is a match, it contains $v$ and lies in every match that does: it is the v-minimum match. Conversely
+# (ii) If $E(v)$ is a match, it contains $v$ and lies in every match that does: it is the v-minimum match. Conversely
 # the v-minimum match $M$ is one of the matches that are intersected, and it lies in all of them. So $E(v) = M$ is a
 # match.
 #
 # For every $u$ in the maximum match one maximum match (of all but $u$) decides about $u \in E(v)$ for all $v$.
-# Neurons outside the maximum match are in no match. The last claim is (a).
+# Neurons outside the maximum match are in no match. The last claim is (i).
 # :::
 #
 # Read the map by rows: the dark squares in the row of $v$ are the neurons that no match of $v$ can do without. An
@@ -634,19 +680,22 @@ figures.table(frame.drop(columns="refuted"), digits=2, label="Strong independenc
 # %%
 pair = pairs[first, looked_at[0]]
 essential = essential_neurons(pair, map_epsilon)
-unique = {v: m is not None for v, m in minimum_matches(pair, map_epsilon).items()}
-order = sorted(essential, key=lambda v: (len(essential[v]), sorted(essential[v])))
+minimum = minimum_matches(pair, map_epsilon)
+order = sorted(essential, key=lambda v: (len(essential[v]), min(essential[v])))
 
 # %% tags=["hide-input", "shows-prp-certificate"] mystnb={"image": {"alt": "Square map with one row and one column for each matched neuron; dark squares mark essential neurons. The diagonal is dark; the upper rows have at most one more dark square, the lower rows are dark over most of their length. About half of the row names are orange."}, "figure": {"caption": "Essential neurons of a recorded layer. Row: the neuron v; dark: the neurons essential to it. Orange names: v has a v-minimum match.", "name": "fig-essential"}}
 figure, ax = plt.subplots(figsize=(6.2, 5.6))
 table = np.array([[u in essential[v] for u in order] for v in order])
-ax.imshow(table, cmap="Greys", vmin=0, vmax=1.3)
+ax.pcolormesh(table, cmap="Greys", vmax=1.3, edgecolors="#dddddd", linewidth=0.5)
 names = [f"{s}{i + 1}" for s, i in order]
-ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
-ax.set_yticks(range(len(names)), names, fontsize=8)
+middle = np.arange(len(names)) + 0.5
+ax.set_xticks(middle, names, rotation=90, fontsize=9)
+ax.set_yticks(middle, names, fontsize=9)
+ax.invert_yaxis()
 for text, v in zip(ax.get_yticklabels(), order, strict=True):
-    text.set(color="#b35c00" if unique[v] else "#555555", weight="bold" if unique[v] else "normal")
-ax.set(xlabel="u", ylabel="v", title=f"ε = {map_epsilon:g}")
+    text.set(color="#b35c00" if minimum[v] else "#555555", weight="bold" if minimum[v] else "normal")
+ax.set(xlabel="u", title=f"ε = {map_epsilon:g}")
+ax.set_ylabel("v", rotation=0)
 ax.grid(visible=False)
 
 # %% [markdown]
@@ -656,20 +705,28 @@ ax.grid(visible=False)
 
 # %%
 stop, fine = 300, np.arange(0.2, 0.51, 0.025)
-small = [(net, layer) for net, layer in pairs if pairs[net, layer].n_x <= 32]
-curves = []
-for net, layer in small:
-    for e in [e for e in fine if len(maximum_match(pairs[net, layer], e))]:
-        found = simple_matches(pairs[net, layer], e, limit=stop)
-        unique = [m is not None for m in minimum_matches(pairs[net, layer], e).values()]
-        curves.append([f"{spoken(net)}, {layer}", e, np.mean(unique), len(found) / len(unique)])
+
+
+def uniqueness(pair, epsilon):
+    """The share of unique minimal matches, and simple matches per neuron."""
+    found = minimum_matches(pair, epsilon).values()
+    count = len(simple_matches(pair, epsilon, limit=stop))
+    return np.mean([match is not None for match in found]), count / len(found)
+
+
+curves = [
+    [f"{spoken(net)}, {at}", e, *uniqueness(pair, e)]
+    for (net, at), pair in pairs.items()
+    for e in fine
+    if pair.n_x <= 32 and len(maximum_match(pair, e))
+]
 curves = pd.DataFrame(curves, columns=["layer", "ε", "share", "ratio"])
 
 # %% tags=["remove-cell"]
 glue("stop", stop, display=False)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two line plots against epsilon, a line for each layer. Left: the share of neurons with a unique minimal match falls from 1 at small epsilon towards 0 at 0.5. Right: the number of simple matches over the number of matched neurons rises from below one to far above one."}, "figure": {"caption": "Uniqueness is lost as more matches. Left: share of matched neurons with a v-minimum match. Right: simple matches per matched neuron; above the dashed line uniqueness is impossible.", "name": "fig-uniqueness"}}
-figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.0))
+figure, axes = plt.subplots(1, 2, figsize=(7.6, 4.2))
 markers = "osD^vPX*hd<>"
 for marker, (title, line) in zip(markers, curves.groupby("layer", sort=False), strict=False):
     axes[0].plot(line["ε"], line["share"], marker=marker, markersize=5)
@@ -677,7 +734,7 @@ for marker, (title, line) in zip(markers, curves.groupby("layer", sort=False), s
 axes[0].set(xlabel="ε", ylabel="share with a v-minimum match", ylim=(-0.03, 1.05))
 axes[1].set(xlabel="ε", ylabel="simple matches per matched neuron", yscale="log")
 axes[1].axhline(1, color="black", linestyle="--")
-figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+figure.legend(loc="outside lower center", ncols=2, fontsize=9)
 plt.show()
 
 # %% [markdown]
@@ -719,18 +776,24 @@ plt.show()
 # minimal matches at each of these ε, so it is never unique; $y_1$ and $y_2$ have one each.
 # :::
 #
-# :::{exercise} One fewer
-# :label: ex-one-fewer
-# Let matches be closed under intersection and let there be a non-empty match. Show that two different neurons of the
-# maximum match have the same v-minimum match, so that there are at most $|X^*| + |Y^*| - 1$ simple matches. *Hint:*
-# take a simple match that is as small as possible.
+# :::{exercise} Three neurons at 60°
+# :label: ex-equiangular
+# Three neurons in space have norm 1 and pairwise angles of 60°, so $G = \frac12 (I + J)$ with $J$ the matrix of ones.
+# Why is θ smaller than 60°? Compute θ by {prf:ref}`lem-cut`, the bound that {prf:ref}`lem-wielandt` gives, and how
+# far the pair must be stable in both cases.
 # :::
 #
-# :::{solution} ex-one-fewer
+# :::{solution} ex-equiangular
 # :class: dropdown
-# Let $S$ be a non-empty match with the fewest neurons. It has a neuron on each side, $x$ and $y$, since a non-empty
-# match never has an empty side. $M_x \subseteq S$ because $x \in S$, and $M_x$ is not empty, so it has at least as
-# many neurons as $S$: $M_x = S$. In the same way $M_y = S$. So $v \mapsto M_v$ is not injective.
+# θ is about spans, and the plane of two of the neurons comes closer to the third than either of the two. By symmetry
+# there is one kind of cut, one neuron against two. With $g = (\frac12, \frac12)$ and the Gram matrix of the two,
+#
+# $$\sin^2\theta = 1 - g^\top \begin{pmatrix} 1 & \frac12 \\ \frac12 & 1 \end{pmatrix}^{-1} g = 1 - \frac13 = \frac23, \qquad \theta \approx 54.7° .$$
+#
+# The eigenvalues of $G$ are $2, \frac12, \frac12$, so $\kappa = 4$, $\tan(\theta/2) \ge \frac12$ and
+# $\theta \ge 53.1°$: not far off. Needed are $\lambda = 2.18\,\varepsilon$ by the exact θ and
+# $\sqrt{5}\,\varepsilon \approx 2.24\,\varepsilon$ by the condition number. (The paper's constant asks for
+# $3.45\,\varepsilon$.)
 # :::
 #
 # :::{exercise} Follow the needs

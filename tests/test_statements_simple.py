@@ -229,6 +229,19 @@ def test_a_lattice_is_drawn_by_its_covers_and_ranks():
     assert len(set(lattice.positions(matches).values())) == 4
 
 
+def test_the_moving_lattice_shows_each_state_and_marks_simple_matches_by_colour():
+    x, y = families.switches(2, 2, 0.2)
+    epsilons = [0.1, 0.3]
+    figure = lattice.lattice_figure(x, y, epsilons)
+    for frame, epsilon in zip(figure.frames, epsilons, strict=True):
+        matches = all_matches(x, y, epsilon)
+        lines, others, simples = frame.data
+        assert len(others.x) + len(simples.x) == len(matches)
+        assert len(simples.x) == len(simple(matches))
+        assert len(lines.x) == 3 * len(lattice.covers(matches))
+    assert figure.frames[1].layout.title.text == "10 matches, 4 of them simple"
+
+
 # ---------------------------------------------------------------- chapter 5: uniqueness
 
 
