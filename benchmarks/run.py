@@ -4,11 +4,13 @@ python -m benchmarks.run             # the full table, several minutes; writes r
 python -m benchmarks.run --quick     # small sizes, seconds
 """
 
+import hashlib
 import json
 import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,15 @@ from benchmarks import compiling, layers, machine, published
 from benchmarks.machine import clock, numpy_only
 from helpers import matching, minimal, peeling
 from helpers.errors import BadInput
-from helpers.files import ROOT, atomic
+from helpers.files import ROOT, atomic, sha256
 from helpers.subspaces import GramAccumulator, Pair, triangle
 
 FILE = ROOT / "results" / "benchmarks" / "benchmarks.json"
 EPSILONS = tuple(np.round(np.arange(0.1, 0.6, 0.05), 2).tolist())  # ten
 EPSILON = 0.3  # of the minimal matches
 Row = dict[str, Any]
+CODE = [ROOT / "helpers" / f"{name}.py" for name in ("subspaces", "peeling", "minimal", "matching")]
+VERSION = hashlib.sha256("".join(map(sha256, CODE)).encode()).hexdigest()[:16]  # of the engine that was loaded
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,12 @@ def one_minimal(name: str, x: np.ndarray, y: np.ndarray, epsilon: float, with_pu
 
 def _searches(pair: Pair, chosen: Sequence[matching.Neuron], epsilon: float, repeats: int) -> tuple[list[Any], float]:
     """A minimal match of each chosen neuron, each search from scratch; the mean CPU seconds of one."""
-    found = [clock(lambda v=v: matching.minimal_match(fresh(pair), v, epsilon), repeats) for v in chosen]
+    found = [clock(partial(_search, pair, v, epsilon), repeats) for v in chosen]
     return [match for match, _ in found], float(np.mean([seconds for _, seconds in found]))
+
+
+def _search(pair: Pair, v: matching.Neuron, epsilon: float) -> Any:
+    return matching.minimal_match(fresh(pair), v, epsilon)
 
 
 def each_minimal(name: str, x: np.ndarray, y: np.ndarray, epsilon: float, with_published: bool) -> Row:
@@ -149,9 +157,10 @@ def extrapolated(table: pd.DataFrame, column: str) -> pd.DataFrame:
     slope, start = np.polyfit(np.log(known["n"]), np.log(known[column]), 1)
     missing = table[column].isna()
     guess = np.exp(start + slope * np.log(table["n"]))
-    return table.assign(
-        **{column: table[column].fillna(guess), "published is": np.where(missing, "estimate", "measured")}
-    )
+    filled = table.copy()
+    filled[column] = table[column].fillna(guess)
+    filled["published is"] = np.where(missing, "estimate", "measured")
+    return filled
 
 
 def minimal_tables(sizes: Sizes, say: Callable[[str], None]) -> dict[str, pd.DataFrame]:
@@ -215,7 +224,7 @@ def streaming(n: int, samples: int = 100_000, batch: int = 2000) -> Row:
     stack, count = np.vstack(blocks), samples // batch
     _, bare = clock(lambda: [stack @ stack.T for _ in range(count)], 2)
     _, ours = clock(lambda: accumulate(n, blocks, count), 2)
-    peaks = [peak_memory(lambda k=k: accumulate(n, blocks, k * count)) for k in (1, 2)]
+    peaks = [peak_memory(partial(accumulate, n, blocks, k * count)) for k in (1, 2)]
     return {
         "neurons": n,
         "samples": samples,
@@ -244,20 +253,27 @@ def peak_memory(function: Callable[[], Any]) -> int:
     return peak
 
 
+TIMES = ("engine", "published", "scaling, factors and peel", "Gram product", "one shared pass")
+
+
 def growth(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The power of n with which the CPU seconds grow, between the two largest sizes measured."""
     rows = []
-    for name, frame in tables.items():
-        for column in ("engine", "published", "scaling, factors and peel", "Gram product", "one shared pass"):
-            if column in frame:
-                measured = frame[frame.get("layer", "mixed") == "mixed"] if "layer" in frame else frame
-                if "published is" in frame and column == "published":
-                    measured = measured[measured["published is"] == "measured"]
-                if len(measured) >= 2:
-                    last = measured.sort_values("n").tail(2)
-                    power = np.diff(np.log(last[column]))[0] / np.diff(np.log(last["n"]))[0]
-                    rows.append({"table": name, "what": column, "from n": last["n"].iloc[0], "power of n": power})
+    for name, column in ((name, column) for name in tables for column in TIMES if column in tables[name]):
+        last = measured(tables[name], column).sort_values(by="n").tail(2)
+        if len(last) == 2:
+            power = np.diff(np.log(last[column]))[0] / np.diff(np.log(last["n"]))[0]
+            rows.append({"table": name, "what": column, "from n": last["n"].iloc[0], "power of n": power})
     return pd.DataFrame(rows)
+
+
+def measured(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of one family in which this column is no estimate."""
+    if "layer" in frame:
+        frame = frame[frame["layer"] == "mixed"]
+    if column == "published" and "published is" in frame:
+        frame = frame[frame["published is"] == "measured"]
+    return frame
 
 
 TARGETS = (
@@ -308,6 +324,7 @@ def write(tables: dict[str, pd.DataFrame], sizes: Sizes, path: Path) -> None:
     """Tables, sizes and machine as one JSON file, whole or not at all."""
     record = {
         "machine": machine.describe(),
+        "engine": VERSION,
         "samples": sizes.samples,
         "epsilons": EPSILONS,
         "epsilon": EPSILON,
