@@ -77,6 +77,7 @@ words = {
     "matrix library": "; ".join(about["blas"]),
     "software": ", ".join(f"{name} {number}" for name, number in about["libraries"].items()),
     "samples": f"{record['samples']} a neuron",
+    "engine": f"code {record.get('engine', '–')}",
 }
 figures.table(pd.DataFrame(list(words.items()), columns=["what", "value"]))
 
