@@ -115,8 +115,9 @@ def _state(state: dict[str, Any]) -> dict[str, Tensor]:
 
 def _downloaded(architecture: str, weights: str) -> nn.Module:
     name = architecture.removeprefix("torchvision:")
-    if name not in models.list_models(module=models):
-        raise BadInput(f"weights '{weights}' of {architecture}: expected a checkpoint file or untrained:SEED")
+    if architecture in networks.NAMES or name not in models.list_models(module=models):
+        hint = f"; torchvision's own network is torchvision:{name}" if architecture in networks.NAMES else ""
+        raise BadInput(f"weights '{weights}' of {architecture}: expected a checkpoint file or untrained:SEED{hint}")
     known = [entry.name for entry in models.get_model_weights(name)]
     if weights not in known:
         raise unknown("weights", weights, [*known, "untrained:0", "FILE.safetensors", "FILE.pt"])

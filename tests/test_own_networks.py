@@ -1,0 +1,57 @@
+"""The page for one's own networks: its example is made, opened and compared as a user's files would be."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import datasets, imagenet, networks
+from helpers.errors import BadInput
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    patch, root = pytest.MonkeyPatch(), tmp_path_factory.mktemp("own")
+    patch.setenv("SAMEREP_RUNS", str(root / "runs"))
+    yield imagenet.example(root / "images", "vgg8_bn")
+    patch.undo()
+
+
+def test_the_folder_holds_the_dataset_itself(made):
+    """Image for image what `datasets.batches` gives, so a folder of one's own is treated as the book's data are."""
+    batches, number = imagenet.image_batches(made[2], 32, 500, crop=1.0, statistics="digits")
+    (images,) = list(batches)
+    data = datasets.load("digits", "test")
+    order = np.argsort(data.labels, kind="stable")
+    (expected,) = list(datasets.batches(data, 500))
+    assert number == 500
+    torch.testing.assert_close(images, expected[order])
+
+
+def test_its_checkpoints_say_what_they_are(made):
+    a, b = (imagenet.open_network(str(path)) for path in made[:2])
+    assert isinstance(a, networks.VGG)
+    assert not torch.equal(a.logits.weight, b.logits.weight)
+
+
+def test_two_checkpoints_and_a_folder(made):
+    a, b = (imagenet.open_network(str(path)) for path in made[:2])
+    batches, number = imagenet.image_batches(made[2], 32, crop=1.0, statistics="digits")
+    found = imagenet.compare(a, b, batches, number, progress=False)
+    assert set(found.tables["critical"]["layer"]) | set(found.left_out["layer"]) == {x.name for x in networks.layers(a)}
+    itself = imagenet.compare(a, a, batches, number, progress=False)
+    assert itself.similarity([0.0])["similarity"].min() > found.similarity([0.0])["similarity"].max()
+
+
+def test_a_wrong_layer_gets_the_valid_names(made):
+    a = imagenet.open_network(str(made[0]))
+    batches, number = imagenet.image_batches(made[2], 32, crop=1.0, statistics="digits")
+    with pytest.raises(BadInput, match=r"unknown layer 'relu5_9': did you mean 'relu5_1'\? Valid: conv1_1"):
+        imagenet.compare(a, a, batches, number, layers=["relu5_9"])
+
+
+def test_a_damaged_checkpoint_is_named(made, tmp_path):
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(made[0].read_bytes()[:-10])
+    copy.with_suffix(".json").write_text(made[0].with_suffix(".json").read_text())
+    with pytest.raises(BadInput, match=r"mine\.safetensors is missing or damaged"):
+        imagenet.open_network(str(copy))
