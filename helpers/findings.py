@@ -215,17 +215,17 @@ def order_spread(sizes: pd.DataFrame) -> pd.DataFrame:
 
 
 def map_matrix(table: pd.DataFrame) -> tuple[Float[np.ndarray, "v u"], Float[np.ndarray, "v u"], list[int]]:
-    """Shares and essential entries over the neurons that take part, small matches first, and their joint numbers."""
-    sizes = table.groupby("v")["share"].sum().sort_values(kind="stable")
+    """Frequencies, essential entries, and joint numbers of the neurons that take part, small matches first."""
+    sizes = table.groupby("v")["frequency"].sum().sort_values(kind="stable")
     order: list[int] = []
     for v in sizes.index:
-        rows = table[(table["v"] == v)].sort_values("share", ascending=False)
+        rows = table[(table["v"] == v)].sort_values("frequency", ascending=False)
         order += [int(u) for u in rows["u"] if u not in order and u in sizes.index]
     at = {neuron: k for k, neuron in enumerate(order)}
-    share, essential = np.zeros((len(order),) * 2), np.zeros((len(order),) * 2)
+    frequency, essential = np.zeros((len(order),) * 2), np.zeros((len(order),) * 2)
     rows, columns = table["v"].map(at).to_numpy(), table["u"].map(at).to_numpy()
-    share[rows, columns], essential[rows, columns] = table["share"], table["essential"]
-    return share, essential, order
+    frequency[rows, columns], essential[rows, columns] = table["frequency"], table["essential"]
+    return frequency, essential, order
 
 
 # ---------------------------------------------------------------- simple matches: figures

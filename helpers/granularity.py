@@ -85,7 +85,7 @@ def members(pair: Pair, match: Match) -> Int[np.ndarray, " members"]:
 
 
 def map_of(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> pd.DataFrame:
-    """Which neurons go together: one row per (v, u) that ever do, with the share of orders and whether u is essential.
+    """Which neurons go together: one row per (v, u) that ever do, the share of orders in which, and if u is essential.
 
     u is essential to v when every match that holds v holds u: no order can change that.
     """
@@ -94,7 +94,7 @@ def map_of(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> p
     for neuron, others in essential_neurons(pair, epsilon).items():
         needed[joint_index(pair, neuron), [joint_index(pair, u) for u in others]] = True
     v, u = np.nonzero(share)
-    return pd.DataFrame({"v": v, "u": u, "share": share[v, u], "essential": needed[v, u]})
+    return pd.DataFrame({"v": v, "u": u, "frequency": share[v, u], "essential": needed[v, u]})
 
 
 # ---------------------------------------------------------------- the smallest

@@ -238,6 +238,7 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
     study = Study(network="vgg8_bn", epochs=1, seeds=(0, 1, 2), images=300, layers=("relu1_1", "relu_fc2", "logits"))
     place = causes.record(study, progress=False)
     tables, provenance = causes.run(study)
+    causes.cache_of(study).parent.mkdir(exist_ok=True)
     place.rename(causes.cache_of(study))
     pd.testing.assert_frame_equal(causes.run(study)[0]["critical"], tables["critical"])
     causes.cache_of(study).rename(place)

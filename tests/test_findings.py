@@ -103,7 +103,7 @@ def test_sizes_beside_the_null(simple):
 
 def test_the_map_keeps_groups_together():
     groups = [(0, 3), (1, 2)]
-    rows = [{"v": v, "u": u, "share": 1.0, "essential": u != v} for group in groups for v in group for u in group]
+    rows = [{"v": v, "u": u, "frequency": 1.0, "essential": u != v} for group in groups for v in group for u in group]
     share, essential, order = findings.map_matrix(pd.DataFrame(rows))
     assert order in ([0, 3, 1, 2], [1, 2, 0, 3])
     np.testing.assert_array_equal(share, np.kron(np.eye(2), np.ones((2, 2))))

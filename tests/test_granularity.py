@@ -92,7 +92,7 @@ def test_the_map_has_the_essential_neurons_in_every_order(seed):
     pair, _, _ = random_pair(seed)
     for epsilon in telling_epsilons(pair, [0.5]).values():
         table = map_of(pair, epsilon, orders=5)
-        assert (table.query("essential")["share"] > 1 - 1e-9).all()
+        assert (table.query("essential")["frequency"] > 1 - 1e-9).all()
         assert (table.query("v == u")["essential"]).all()
         for v, rows in table.groupby("v"):
             neuron = ("x", v) if v < 4 else ("y", v - 4)
@@ -213,5 +213,6 @@ def test_a_study_of_simple_matches_end_to_end(recorded):
     pd.testing.assert_series_equal(again["size"], kept["size"].reset_index(drop=True), check_dtype=False)
     assert set(tables["map"]["layer"]) == set(tables["smallest"]["layer"]) == {"relu1_1"}
     assert len(tables["levels"].groupby(["seed_a", "seed_b"])) == 3
+    assert tables["map"]["frequency"].nunique() > 1
     with pytest.raises(BadInput, match=r"unknown compressed layer 'relu1'.*relu1_1"):
         granularity.run(recorded, ["relu1"])
