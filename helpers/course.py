@@ -18,7 +18,7 @@ from helpers.errors import BadInput
 from helpers.files import ROOT
 from helpers.publish import PAGES, WORDS_A_MINUTE, fill
 
-COURSE = ("worked_example", *pages.CHAPTERS, "simple_matches", "causes")
+COURSE = ("worked_example", *pages.CHAPTERS)
 MARK = ".course"
 SETUP = 'import sys\n\nsys.path.insert(0, "..")  # the code of the book lies in the folder above'
 README = """\
@@ -32,7 +32,7 @@ Made from the book's sources by `make course`. Python 3.11 or newer; from this f
 | Folder | Who gets it | What it holds |
 |---|---|---|
 | `student/` | students | the chapters with exercises to fill in; checks answer with a tick or a hint |
-| `helpers/`, `results/` | students | the code and the recorded networks that the notebooks read: no training, no GPU |
+| `helpers/`, `benchmarks/`, `results/` | students | the code and the recorded networks that the notebooks read: no training, no GPU |
 | `solutions/` | you | the same notebooks with every exercise solved |
 | `slides/` | you | `index.html`, the lecture; runs offline, arrow keys, `p` to print |
 | `problems.md`, `solutions/problems.md` | both, you | all exercises as one sheet, without and with answers |
@@ -200,7 +200,7 @@ def row(chapter: Chapter) -> str:
 def _copy_what_it_needs(work: Path) -> None:
     """Code, records, requirements and licence."""
     skip = shutil.ignore_patterns("__pycache__")
-    for name in ("helpers", "results"):
+    for name in ("helpers", "benchmarks", "results"):
         shutil.copytree(ROOT / name, work / name, ignore=skip)
     lock = (ROOT / "requirements.lock").read_text()
     (work / "requirements.txt").write_text(

@@ -40,8 +40,8 @@ for key, value in numbers.items():
 # - `slides/index.html`: the lecture, one file that needs no network. Arrow keys move, `n` shows the speaker's notes,
 #   `d` switches to dark, `f` fills the screen, `p` prints.
 # - `problems.md`: all exercises as one sheet, and `solutions/problems.md` with the answers.
-# - `requirements.txt`, `helpers/` and `results/`: what the notebooks need. They read recorded networks. Nobody needs a
-#   GPU, a data set or an account.
+# - `requirements.txt`, `helpers/`, `benchmarks/` and `results/`: what the notebooks need. They read recorded networks.
+#   Nobody needs a GPU, a data set or an account.
 #
 # ## What students can do afterwards
 #
