@@ -24,7 +24,11 @@
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
-layer = "relu1_1"
+dataset = "cifar10"
+width = 0.25
+recipe = "short"
+epochs = 10
+layer = "relu1_1"  # a small one: its peel is drawn step by step
 deep_layer = "relu5_1"
 seeds = [0, 1]
 epsilon = 0.4
@@ -243,7 +247,7 @@ plt.show()
 # products: by {prf:ref}`prp-invariance`, these have the same distances as the millions of samples behind them.
 
 # %%
-study = studies.Study("cifar10", network, 0.25, tuple(seeds), "short", 10)
+study = studies.Study(dataset, network, width, tuple(seeds), recipe, epochs)
 recorded = studies.run(study, progress=False)
 pair = recorded.gram(layer).pair(0, 1)
 real_x, real_y = representatives(pair)

@@ -26,6 +26,10 @@
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
+dataset = "cifar10"
+width = 0.25
+recipe = "short"
+epochs = 10
 layer = "relu1_1"
 seeds = [0, 1]
 images = 60
@@ -293,7 +297,7 @@ figures.table(pd.DataFrame(distances))
 # T}$.
 
 # %%
-study = studies.Study("cifar10", network, 0.25, tuple(seeds), "short", 10)
+study = studies.Study(dataset, network, width, tuple(seeds), recipe, epochs)
 recorded = studies.run(study, progress=False).gram(layer)
 n, total = recorded.sizes[0], sum(recorded.sizes)
 
