@@ -419,6 +419,16 @@ def wide(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) -> pd.DataF
     return found[["network", *(column for column in found.columns if column != "network")]]
 
 
+def beyond_first(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
+    """In words: the range of similarity at ε over all layers but the first, of each comparison."""
+    parts = []
+    for name, critical in tables.items():
+        found = studies.similarity_table(critical, [epsilon])
+        deeper = found.loc[found["position"] > found["position"].min(), "similarity"]
+        parts.append(f"{name.partition(':')[0]} {deeper.min():.2f} to {deeper.max():.2f}")
+    return "; ".join(parts)
+
+
 def costs(images: int) -> pd.DataFrame:
     """What each recorded comparison took, and the hours that `images` images would take at that rate."""
     rows = [

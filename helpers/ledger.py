@@ -200,7 +200,7 @@ def difference(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
 
 def trained_less_untrained(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """Similarity of trained less that of untrained networks, where both are recorded."""
-    for study in found.trained.keys() & found.untrained.keys():
+    for study in sorted(found.trained.keys() & found.untrained.keys()):
         tables = found.means[study], mean_similarity(found.untrained[study])
         for epsilon in check.epsilons:
             after, before = (_level(table, check.layers[0], epsilon, ranges) for table in tables)

@@ -38,6 +38,8 @@ validation_images = 50_000  # what the expected time is worked out for
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
 
+from myst_nb import glue
+
 from helpers import figures, imagenet
 from helpers import layers as by_layer
 
@@ -52,13 +54,18 @@ if images is None:
 else:
     own = imagenet.compare_weights(network, weights_a, weights_b, Path(images), layers)
     tables = {f"{network}: {weights_a} and {weights_b}": own.tables["critical"]}
+glue("deeper", imagenet.beyond_first(tables, max(epsilons)), display=False)
 list(tables)
 
 # %% [markdown]
 # ## Similarity by layer
 #
-# An untrained pair is similar in its first layer, where both networks see the same pixels through few parameters, and hardly anywhere
-# else. A trained pair has to be compared with this, layer by layer.
+# Both networks of a pair see the same pixels through few parameters in their first layer, so even untrained ones are similar there. Beyond
+# the first layer the similarity at the largest ε ranges over: {glue:text}`deeper`.
+#
+# Where an untrained pair scores high in deep layers, as VGG-16 does, nothing was learned: this network has no batch norm, and
+# after a ReLU all activations share a positive mean, a direction that every image has. Matching, as the paper defines it, does not
+# centre, so it counts that direction as shared. This is why a trained pair has to be held against an untrained one, layer by layer.
 
 # %%
 figures.table(imagenet.wide(tables, epsilons), label="Similarity by network, layer and ε")
@@ -85,7 +92,8 @@ figures.table(imagenet.costs(validation_images), digits=1, label="Time and memor
 # they would need:
 
 # %%
-figures.table(imagenet.left_out(), label="Layers that need more images")
+out = imagenet.left_out() if images is None else own.left_out
+figures.table(out, label="Layers that need more images")
 
 # %% [markdown]
 # ## Compare a trained pair

@@ -80,6 +80,9 @@ figures.table(found.checks[["id", "bound", "why"]], label="The reasons for the b
 # ## Every measurement that fails
 #
 # The name of the study leads to the page and figure in question.
+#
+# Read the value, not only that it fails. A check of a direction, such as `C3.more`, also fails where both sides are zero: then nothing
+# matches anywhere at this ε, and the claim is neither borne out nor contradicted. A negative value contradicts it.
 
 # %%
 failures = found.cells[~found.cells["holds"]]
