@@ -275,7 +275,9 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # Let $k, c \ge 1$ and $\varphi \in [0, \pi/2)$. In $\mathbb R^{k + kc}$ with orthonormal basis $e_1, \dots, e_k$,
 # $f_{11}, \dots, f_{kc}$, let
 #
-# $$z_{x_i} = (e_1 + \dots + e_k) + e_i , \qquad z_{y_{ij}} = \cos\varphi\; e_i + \sin\varphi\; f_{ij} \qquad (1 \le i \le k,\ 1 \le j \le c).$$
+# $$z_{x_i} = (e_1 + \dots + e_k) + e_i , \qquad z_{y_{ij}} = \cos\varphi\; e_i + \sin\varphi\; f_{ij}$$
+#
+# for $1 \le i \le k$ and $1 \le j \le c$.
 #
 # If $\sin^2 \varphi \le \varepsilon^2 < 1/(k+3)$, the non-empty matches are exactly the pairs $(\mathcal X, Y)$ in
 # which $Y$ contains, for every $i$, at least one $y_{ij}$. So there are $(2^c - 1)^k + 1$ matches and $c^k$ simple
@@ -336,13 +338,15 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # chosen, and choices multiply. The table below lets the engine count; the right column is what the propositions say.
 
 # %% tags=["shows-prp-many", "shows-prp-wide"]
-cases = [(f"switches, k = {k}", families.switches(k, 2, 0.2), np.sin(0.2) + 1e-3, 2**k) for k in (2, 4, 6, 8)]
-cases += [(f"wide, n = 6, k = {k}", families.general_position(6, k), 0.0, comb(6, k) ** 2) for k in (1, 2, 3)]
+cases = {f"switches, k = {k}": (families.switches(k, 2, 0.2), 0.2, 2**k) for k in (2, 4, 6, 8)}
+for k in (1, 2, 3):
+    cases[f"wide, n = 6, k = {k}"] = families.general_position(6, k), 0.0, comb(6, k) ** 2
 rows = [
-    {"family": title, "neurons": len(a) + len(b), "simple": len(simple_matches(a, b, e, limit)), "by proof": count}
-    for title, (a, b), e, count in cases
+    [family, len(a) + len(b), len(simple_matches(a, b, e, limit)), count]
+    for family, ((a, b), e, count) in cases.items()
 ]
-figures.table(pd.DataFrame(rows), label="Number of simple matches in families of examples")
+rows = pd.DataFrame(rows, columns=["family", "neurons", "simple", "by proof"])
+figures.table(rows, label="Number of simple matches in families of examples")
 
 # %% [markdown]
 # ## What ε does

@@ -254,7 +254,8 @@ for sign, label in ((1, "span of $A$"), (-1, "span of $B$")):
     ax.text(1.0, 0.25 * sign, r"$\sin(\theta/2)$", color="#8f5902", va="center")
 ax.annotate("", (1, 0), (0, 0), arrowprops={"arrowstyle": "->", "color": lattice.SIMPLE, "linewidth": 2.5})
 ax.text(1.04, 0, "$z$", va="center")
-ax.add_patch(Arc((0, 0), 0.5, 0.5, theta1=-np.degrees(theta / 2), theta2=np.degrees(theta / 2)))
+half_degrees = np.degrees(theta / 2)
+ax.add_patch(Arc((0, 0), 0.5, 0.5, theta1=-half_degrees, theta2=half_degrees, edgecolor="black"))
 ax.text(0.28, 0.05, r"$\theta$", va="center")
 ax.set(xlim=(-0.1, 1.5), ylim=(-0.62, 0.62), aspect="equal")
 ax.set_axis_off()
@@ -580,7 +581,7 @@ def measured(pair, epsilon):
 layers = [(net, at) for net in networks for at in looked_at if at in results[net].kept]
 pairs = {(net, at): results[net].pair(at, *seeds) for net, at in layers}
 rows = [
-    {"network": spoken(net), "layer": at, "ε": e} | measured(pair, e)
+    {"network": net, "layer": at, "ε": e} | measured(pair, e)
     for (net, at), pair in pairs.items()
     for e in epsilons
     if len(maximum_match(pair, e))
@@ -633,12 +634,12 @@ plt.show()
 # met; there the matches are unique, as they must be.
 #
 # The reason is simple. A layer with many neurons has many subsets, so distances fill the axis; and it has nearly
-# dependent neurons, so θ is small. Each of these alone would be enough.
+# dependent neurons, so θ is small. Each of these alone would be enough. All numbers are in the table behind the next
+# button.
 
-# %% tags=["hide-input"]
-figures.table(
-    frame.drop(columns="refuted"), digits=2, label="Strong independence, stability and uniqueness by layer and ε"
-)
+# %% tags=["hide-cell"]
+shown = frame.drop(columns="refuted")
+figures.table(shown, digits=2, label="Conditions and uniqueness by layer and ε")
 
 # %% [markdown]
 # ## A certificate that needs no assumption
@@ -732,7 +733,7 @@ for marker, (title, line) in zip(markers, curves.groupby("layer", sort=False), s
     axes[0].plot(line["ε"], line["share"], marker=marker, markersize=5)
     axes[1].plot(line["ε"], line["ratio"], marker=marker, markersize=5, label=title)
 axes[0].set(xlabel="ε", ylabel="share with a v-minimum match", ylim=(-0.03, 1.05))
-axes[1].set(xlabel="ε", ylabel="simple matches per matched neuron", yscale="log")
+axes[1].set(xlabel="ε", ylabel="simple matches per neuron", yscale="log")
 axes[1].axhline(1, color="black", linestyle="--")
 figure.legend(loc="outside lower center", ncols=2, fontsize=9)
 plt.show()
