@@ -32,7 +32,7 @@ Made from the book's sources by `make course`. Python 3.11 or newer; from this f
 | Folder | Who gets it | What it holds |
 |---|---|---|
 | `student/` | students | the chapters with exercises to fill in; checks answer with a tick or a hint |
-| `helpers/`, `benchmarks/`, `results/` | students | the code and the recorded networks that the notebooks read: no training, no GPU |
+| `helpers/`, `benchmarks/`, `results/` | students | code and recorded networks that the notebooks read; no GPU |
 | `solutions/` | you | the same notebooks with every exercise solved |
 | `slides/` | you | `index.html`, the lecture; runs offline, arrow keys, `p` to print |
 | `problems.md`, `solutions/problems.md` | both, you | all exercises as one sheet, without and with answers |

@@ -230,6 +230,7 @@ def test_write_course_is_complete(tmp_path):
         "teaching.md",
         "slides/index.html",
         "helpers",
+        "benchmarks",
         "results",
     ):
         assert (folder / name).exists()
