@@ -58,18 +58,43 @@ class Waiting(NamedTuple):
 
 
 @njit(cache=True)
-def pivot(state, wait, count, d):  # type: ignore[no-untyped-def]
-    """Row d of M with the first `count` waiting deletions of its side applied, over the root of its pivot, in Q."""
-    row = wait.Q[count]
-    row[:] = state.M[d]
+def row_of(state, wait, count, i, row):  # type: ignore[no-untyped-def]
+    """Row i of M with the first `count` waiting deletions of its side applied."""
+    for t in range(len(row)):
+        row[t] = state.M[i, t]
     for e in range(count):
-        if (wait.who[e] < state.cut) == (d < state.cut):
-            f = wait.Q[e, d]
+        if (wait.who[e] < state.cut) == (i < state.cut):
+            f = wait.Q[e, i]
             for t in range(len(row)):
                 row[t] -= f * wait.Q[e, t]
-    row /= np.sqrt(row[d])
+
+
+@njit(cache=True)
+def pivot(state, wait, count, d):  # type: ignore[no-untyped-def]
+    """Delete d next: its row, over the root of its pivot, waits in Q[count]."""
+    row = wait.Q[count]
+    row_of(state, wait, count, d, row)
+    root = np.sqrt(row[d])
+    for t in range(len(row)):
+        row[t] /= root
     wait.who[count] = d
     wait.gone[d] = True
+
+
+@njit(cache=True)
+def copy_into(wait, other):  # type: ignore[no-untyped-def]
+    """Distances and the gone of `other`; in a loop, since a slice assignment takes seconds to compile."""
+    for t in range(len(wait.s)):
+        wait.s[t], wait.gone[t] = other.s[t], other.gone[t]
+
+
+@njit(cache=True)
+def targets_gone(target, wait, now):  # type: ignore[no-untyped-def]
+    """How many targets are among the deletions of this trial."""
+    count = 0
+    for t in range(len(target)):
+        count += target[t] and wait.gone[t] and not now.gone[t]
+    return count
 
 
 @njit(cache=True)
@@ -122,15 +147,14 @@ def cascade(state, wait, count, u, target, needed, square, guard):  # type: igno
 
 @njit(cache=True)
 def commit(state, wait, count):  # type: ignore[no-untyped-def]
-    """The state without the deleted: M less the waiting pivot rows, by one matrix product a side."""
+    """The state without the deleted: M less the waiting pivot rows, on the rows and columns that remain."""
     kept = np.flatnonzero(~wait.gone)
-    cut = np.sum(kept < state.cut)
-    M, rows = state.M[kept][:, kept], wait.Q[:count][:, kept]
-    of_x = wait.who[:count] < state.cut
-    x, y = rows[of_x], rows[~of_x]
-    M[:cut] -= np.dot(np.ascontiguousarray(x[:, :cut].T), x)
-    M[cut:] -= np.dot(np.ascontiguousarray(y[:, cut:].T), y)
-    return Inverse(M, wait.s[kept], cut, state.members[kept])
+    M, row = np.empty((len(kept), len(kept))), np.empty(len(wait.s))
+    for a in range(len(kept)):
+        row_of(state, wait, count, kept[a], row)
+        for b in range(len(kept)):
+            M[a, b] = row[kept[b]]
+    return Inverse(M, wait.s[kept], np.sum(kept < state.cut), state.members[kept])
 
 
 @njit(cache=True)
@@ -166,15 +190,16 @@ def trials(state, order, position, target, needed, now, wait, square, guard, mos
         if u < 0 or now.gone[u] or needed[u]:
             position += 1
             continue
-        wait.s[:], wait.gone[:] = now.s, now.gone
+        copy_into(wait, now)
         verdict, count = cascade(state, wait, accepted, u, target, needed, square, guard)
         if verdict == FELL:
             needed[u], queue[0] = True, u
             spread(state, now.gone, needed, queue, 1, square + guard)
-        elif verdict == AMBIGUOUS or (target & wait.gone & ~now.gone).any():
+        elif verdict == AMBIGUOUS or targets_gone(target, wait, now) > 0:
             return verdict, position, accepted, count
         else:
-            now.s[:], now.gone[:], accepted = wait.s, wait.gone, count
+            copy_into(now, wait)
+            accepted = count
         position += 1
     return DONE, position, accepted, accepted
 
@@ -188,21 +213,22 @@ def advance(state, order, position, targets, needs, square, guard, most):  # typ
     states; position is the index in `order` of the trial that stopped the run.
     """
     while True:
-        N, members = len(state.squares), state.members
-        where = np.full(len(targets), -1)
-        where[members] = np.arange(N)
-        target, needed = targets[members], needs[members]
-        queue = np.empty(2 * N, np.int64)
-        count = needed.sum()
-        queue[:count] = np.flatnonzero(needed)
-        who, Q = np.empty(N, np.int64), np.empty((N, N))
+        N, members, count = len(state.squares), state.members, 0
+        where, queue = np.full(len(targets), -1), np.empty(2 * N, np.int64)
+        target, needed, who, Q = targets[members], needs[members], np.empty(N, np.int64), np.empty((N, N))
+        for t in range(N):
+            where[members[t]] = t
+            if needed[t]:
+                queue[count] = t
+                count += 1
         now = Waiting(state.squares.copy(), np.zeros(N, np.bool_), who, Q)
-        wait = Waiting(np.empty(N), np.zeros(N, np.bool_), who, Q)
+        wait = Waiting(state.squares.copy(), np.zeros(N, np.bool_), who, Q)
         spread(state, now.gone, needed, queue, count, square + guard)
         verdict, position, accepted, count = trials(
             state, where[order], position, target, needed, now, wait, square, guard, most
         )
-        needs[members] = needed
+        for t in range(N):
+            needs[members[t]] = needed[t]
         smaller = commit(state, wait, count) if verdict == STABLE else state
         state = commit(state, now, accepted) if accepted > 0 else state
         if verdict != DONE or position == len(order):
