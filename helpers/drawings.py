@@ -266,7 +266,7 @@ def box(ax: Axes, at: float, height: float, name: str, distance: float | None, c
     patch.set_linestyle("-" if near or not member else "--")
     ax.add_patch(patch)
     ink = "white" if near else RED if member else GREY
-    ax.text(at, height, f"{name}\n{distance:.3f}" if member else name, ha="center", va="center", color=ink, fontsize=10)
+    ax.text(at, height, f"{name}\n{distance:.2f}" if member else name, ha="center", va="center", color=ink, fontsize=11)
 
 
 def pair_rows(r: Distances, pairs: Sequence[Set], epsilon: float, titles: Sequence[str]) -> Figure:
@@ -274,7 +274,7 @@ def pair_rows(r: Distances, pairs: Sequence[Set], epsilon: float, titles: Sequen
     width = max(len(values) for values in r.sides.values())
     columns = min(len(pairs), 3) if len(pairs) != 4 else 2
     rows = -(-len(pairs) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(0.78 * width * columns, 1.9 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(0.66 * width * columns, 1.75 * rows), squeeze=False)
     for ax in axes.flat[len(pairs) :]:
         ax.axis("off")
     for ax, pair, title in zip(axes.flat, pairs, titles, strict=False):
@@ -370,7 +370,7 @@ def similarity_curve(ax: Axes, critical: Iterable[Critical], name: str = "", **s
     ends = np.concatenate([[0], finite, [1]])
     shares = np.concatenate([[0], np.arange(1, len(finite) + 1), [len(finite)]]) / len(values)
     ax.step(ends, shares, where="post", label=name, **style)  # type: ignore[arg-type]
-    ax.set(xlim=(0, 1), ylim=(-0.03, 1.03), xlabel="ε", ylabel="maximum matching similarity s(ε)")
+    ax.set(xlim=(0, 1), ylim=(-0.03, 1.03), xlabel="ε", ylabel="similarity s(ε)")
 
 
 def critical_pins(ax: Axes, critical: tuple[Critical, Critical]) -> None:

@@ -61,7 +61,7 @@ def test_boxes_are_full_within_epsilon_dashed_beyond_and_grey_outside():
     figure = drawings.pair_rows(r, [pair], 0.6, ["without y2"])
     lines = {text.get_text().split("\n")[0]: text for text in figure.axes[0].texts}
     assert [box.get_linestyle() for box in figure.axes[0].patches] == ["-", "--", "--", "-", "-", "-", "-"]
-    assert lines["x1"].get_text() == "x1\n0.555"
+    assert lines["x1"].get_text() == "x1\n0.55"
     assert lines["x1"].get_color() == "white"
     assert lines["x2"].get_color() == drawings.RED
     assert lines["y2"].get_text() == "y2"
