@@ -1,0 +1,131 @@
+"""Tables and phrases by layer on planted records, and the tables of how the numbers were made on the real ones."""
+
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import layers, provenance, publish, studies
+from helpers.errors import BadInput
+
+LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]
+
+
+def planted(matched: dict[str, list[float]], network: str = "vgg16_bn", width: float = 0.25) -> studies.Result:
+    """A study of three seeds, ten neurons a side: in pair k the first `matched[layer][k]` of them match at ε = 0.2."""
+    parts = []
+    for name, position, depth, kind in LAYERS:
+        for k, (a, b) in enumerate(combinations(range(3), 2)):
+            values = np.where(np.arange(10) < 10 * matched[name][k], 0.2, np.inf)
+            place = {"layer": name, "position": position, "depth": depth, "kind": kind, "seed_a": a, "seed_b": b}
+            rows = [pd.DataFrame({"side": s, "neuron": range(10), "critical_epsilon": values}) for s in "xy"]
+            parts.append(pd.concat(rows).assign(**place, dead=False, samples=99))
+    tables = {"critical": pd.concat(parts, ignore_index=True), "networks": pd.DataFrame({"accuracy": [0.8] * 3})}
+    return studies.Result(studies.Study("cifar10", network, width, (0, 1, 2), "short"), tables, {})
+
+
+@pytest.fixture
+def result():
+    return planted({"relu1": [0.2, 0.4, 0.6], "relu2": [0, 0, 0], "logits": [1, 1, 1]})
+
+
+def test_layer_table_has_mean_and_interval_only_where_there_is_spread(result):
+    table = layers.layer_table(result, [0.1, 0.2]).set_index("layer")
+    assert table["ε = 0.1"].tolist() == ["0.000"] * 3
+    assert table.loc["relu1", "ε = 0.2"].startswith("0.400 [0.2")
+    assert table.loc["logits", "ε = 0.2"] == "1.000"
+
+
+def test_curves_step_up_at_the_critical_epsilon(result):
+    curve = layers.curves(result.tables["critical"], np.array([0.19, 0.2]))
+    assert curve.query("layer == 'relu1'")["similarity"].tolist() == pytest.approx([0, 0.4])
+
+
+def test_words_say_what_the_tables_say(result):
+    words = layers.in_words(result, 0.2)
+    assert words["empty"].startswith("1 of the 2 convolutional layers")
+    assert words["top"] == "logits, with a similarity of 1.00"
+    assert words["late"] == "in relu2 no neuron matches below ε = 1.00"
+
+
+def test_sampling_error_is_sampled_less_full(result):
+    full = result.similarity([0.2])
+    result.tables["sampled"] = pd.concat([full.assign(similarity=full["similarity"] + s, draw=s) for s in (0.0, 0.1)])
+    assert layers.sampling_error(result)["difference"].to_numpy() == pytest.approx(0.05)
+
+
+def test_without_draws_there_is_no_sampling_error(result):
+    with pytest.raises(BadInput, match="sampled"):
+        layers.sampling_error(result)
+
+
+def test_index_links_every_network_to_its_page(result):
+    row = layers.index_table({"a": result}, 0.2).iloc[0]
+    assert row["first layer"] == '<a href="cifar10-vgg16-bn-w0-25-short10.html">0.40</a>'
+    assert row["0.6–0.8"].endswith(">0.00</a>")
+    assert row["0.2–0.4"] == ""
+
+
+def test_recorded_networks_have_a_page():
+    names = {page.name for page in publish.computed_pages()}
+    assert {layers.page_of(result.study.id) for result in layers.recorded().values()} <= names
+
+
+def test_late_matches_names_the_networks(result):
+    high = planted({"relu1": [0, 0, 0], "relu2": [1, 1, 1], "logits": [0, 0, 0]})
+    tables = {"low": layers.layer_means(result, [0.2]), "high": layers.layer_means(high, [0.2])}
+    assert layers.late_matches(tables, 0.2) == "1 of 2 networks: high"
+
+
+def test_contrasts_need_both_networks(result):
+    assert len(layers.contrasts({"a": result})) == 0
+    wide = planted({"relu1": [1, 1, 1], "relu2": [1, 1, 1], "logits": [1, 1, 1]}, width=1)
+    table = layers.contrasts({"a": result, "b": wide})
+    assert table["convolutional layers"].tolist() == pytest.approx([(1 + 1) / 2, 0.2])
+
+
+def test_figures_have_a_row_or_line_for_each_layer(result):
+    critical = result.tables["critical"]
+    curves = layers.curves(critical)
+    assert len(layers.plot_map(curves).axes[0].get_yticks()) == 3
+    assert len(layers.plot_curves(curves).axes[0].get_lines()) == 3
+    assert len(layers.plot_critical(critical).axes[0].get_yticks()) == 3
+    assert len(layers.moving_curves(curves).data) == 3
+    means = layers.layer_means(result, [0.1, 0.2])
+    assert len(layers.plot_compared({"one": means, "two": means}, [0.1, 0.2]).axes) == 2
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("vgg16_bn", "VGG-16 with batch norm"), ("plain20", "Plain-20"), ("resnet18", "ResNet-18"), ("mine", "mine")],
+)
+def test_names_as_one_writes_them(name, words):
+    assert layers.spoken(name) == words
+
+
+# ---------------------------------------------------------------- how the numbers were made
+
+
+def test_the_authors_settings_are_those_of_the_paper():
+    table = provenance.settings().set_index("setting")["authors (recipe paper)"]
+    assert table["epochs"] == "160"
+    assert table["learning rate divided by 10 at"] == "epoch 80 and epoch 120"
+    assert (table["momentum"], table["weight decay"], table["batch"]) == ("0.9", "0.0005", "128")
+
+
+def test_every_record_is_listed_with_what_is_known_of_it():
+    table = provenance.records().set_index("record")
+    for place in provenance.places():
+        assert table.loc[place.name, "code"] == studies.read_provenance(place).get("code", "")
+
+
+def test_accuracies_are_those_of_the_checkpoints():
+    found = provenance.networks()
+    place = studies.records()[0]
+    known = studies.read_provenance(place)
+    study = studies.Study(**known["study"])
+    rows = found[(found["network"] == study.network) & (found["width"] == study.width)]
+    assert {round(c["accuracy"], 4) for c in known["checkpoints"]} <= set(rows["accuracy"].round(4))
