@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from helpers import course as teaching
-from helpers import datasets, imagenet, publish, studies, training
+from helpers import datasets, imagenet, publish, slides, studies, training
 from helpers.errors import BadInput, unknown
 
 
@@ -108,7 +108,7 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 @click.option("--jobs", default=2, show_default=True, help="Notebooks that run at the same time.")
 def book(tier: str, jobs: int) -> None:
     """Run what is stale and build the HTML book. Example: book --tier smoke"""
-    click.echo(f"The book: {publish.build_book(tier, jobs)}")
+    click.echo(f"The book: {slides.build_site(tier, jobs)}")
 
 
 @cli.command()

@@ -24,7 +24,7 @@ from nbformat import NotebookNode
 from helpers import pages, plain
 from helpers.errors import BadInput, unknown
 from helpers.files import ROOT, atomic
-from helpers.publish import PAGES, computed_pages, fill, mathjax_root, prepared
+from helpers.publish import PAGES, build_book, computed_pages, fill, mathjax_root, prepared
 from helpers.statements import KINDS
 
 FOLDER = ROOT / "book" / "slides"
@@ -145,6 +145,13 @@ def write_slides(
     with atomic(folder / "index.html") as scratch:
         scratch.write_text(text)
     return given.missing
+
+
+def build_site(tier: str = "published", jobs: int = 2) -> Path:
+    """The book, and in it the lecture's slides, whose figures come from its pages; returns the front page."""
+    front = build_book(tier, jobs)
+    write_slides(front.parent / "slides")
+    return front
 
 
 def section(number: int, slide: dict[str, Any], given: Sources) -> str:

@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from joblib import Parallel, delayed
 
-from helpers import publish
+from helpers import publish, slides
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
 
@@ -28,7 +28,7 @@ BROKEN_MATHEMATICS = "document.querySelectorAll('mjx-merror, [data-mjx-error]').
 @pytest.fixture(scope="session")
 def html() -> Path:
     """The folder of the built book."""
-    return publish.build_book().parent
+    return slides.build_site().parent
 
 
 @pytest.fixture(scope="session")
