@@ -578,6 +578,7 @@ def measured(pair, epsilon):
     }
 
 
+# %%
 layers = [(net, at) for net in networks for at in looked_at if at in results[net].kept]
 pairs = {(net, at): results[net].pair(at, *seeds) for net, at in layers}
 rows = [
