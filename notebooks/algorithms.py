@@ -146,7 +146,8 @@ a = P @ B @ z
 updated = np.sqrt(1 - (B @ z) @ a + a**2 / np.diag(P))
 afresh = [relative_distance(z, np.delete(B, j, axis=0)) for j in range(5)]
 names = [f"y{j + 1}" for j in range(5)]
-figures.table(pd.DataFrame({"without": names, "updated": updated, "afresh": afresh}))
+rows = pd.DataFrame({"without": names, "updated": updated, "afresh": afresh})
+figures.table(rows, label="Distances after a deletion")
 
 # %% [markdown]
 # With $n$ neurons a side an update of $P$, of all coefficients and of all distances costs about $n^2$ multiplications.
@@ -274,7 +275,7 @@ others = sorted(plain.everyone - {x1})
 found = [plain.min_match(x1, order=order) for order in permutations(others)]
 words = pd.Series([" ".join(map(drawings.label, sorted(m))) for m in found])
 counts = words.value_counts().rename_axis("x1-minimal match")
-figures.table(counts.reset_index(name="orders of 120"))
+figures.table(counts.reset_index(name="orders of 120"), label="All orders")
 
 # %% [markdown]
 # So random orders are a sample, but not a fair one: their average is not the average over all minimal matches. How much
@@ -295,7 +296,8 @@ by_index = {u: len(m) for u, m in minimal_match_of_each(pair, epsilon).items()}
 best = matching.smallest_match(pair, widest, epsilon, limit=30)
 drawn = np.array([len(m) for m in sampled])
 shared = frozenset.intersection(*(frozenset(m.neurons) for m in sampled))
-needed = matching.essential_neurons(pair, epsilon)[widest]
+essentials = matching.essential_neurons(pair, epsilon)
+glue("order-some", sum(len(u) > 1 for u in essentials.values()), display=False)
 glue("widest", drawings.label(widest), display=False)
 glue("order-matched", len(whole), display=False)
 glue("order-orders", orders, display=False)
@@ -310,7 +312,6 @@ glue("order-bound", best.lower_bound, display=False)
 glue("order-shared", len(shared), display=False)
 outside = [u for u in ranges if not ranges[u][0] <= by_index[u] <= ranges[u][-1]]
 glue("order-outside", len(outside), display=False)
-glue("order-needed", len(needed), display=False)
 
 # %% [markdown]
 # Left, all random orders for this one neuron. Right, the range of sizes for each neuron of the layer, with a dot for
@@ -413,10 +414,9 @@ for ax, u in zip(axes, (complete, hidden), strict=True):
 plt.show()
 
 # %% [markdown]
-# For {glue:text}`graph-exact` of the {glue:text}`trace-members` neurons the arrows show all there is. In deep layers the picture is the
-# opposite: of the {glue:text}`order-matched` matched neurons of `{{layer}}`, those essential to {glue:text}`widest` number
-# {glue:text}`order-needed`, itself included, and the {glue:text}`order-distinct` sampled minimal matches have {glue:text}`order-shared` in common. No
-# single neuron is needed; some large group is.
+# For {glue:text}`graph-exact` of the {glue:text}`trace-members` neurons the arrows show all there is. In `{{layer}}` the picture is another: of its
+# {glue:text}`order-matched` matched neurons, {glue:text}`order-some` have an essential neuron other than themselves, and the {glue:text}`order-distinct` sampled
+# minimal matches of {glue:text}`widest` have {glue:text}`order-shared` in common, itself included. Here hardly any single neuron is needed; some group is.
 #
 # ## All minimal matches
 #
@@ -456,7 +456,7 @@ plt.show()
 # The weak point is the list of sets $D$: for $k$ known matches of $s$ neurons there may be $s^k$ of them, the list changes with every
 # new match, and before the end all must have failed. The engine goes another way. It *splits* the search at a known match $m = \{v, u_1, u_2,
 # \dots\}$: any other minimal match misses some $u_i$. Let $u_i$ be the *first* that it misses. Then it lies in $S \setminus u_i$ and holds
-# $u_1, \dots, u_{i-1}$. These cases exclude each other, so nothing has to be remembered.
+# $u_1, \dots, u_{i-1}$. These cases exclude each other, so no match comes out twice.
 #
 # :::{prf:algorithm} Split
 # :label: alg-split
@@ -706,7 +706,7 @@ check("ex-min-match", min_match)
 # :::{exercise} The next sets to test
 # :label: ex-smallest-sets
 # Write `smallest_sets(matches, v)` for step 2 of {prf:ref}`alg-all-min`: all smallest sets $D$ that contain a neuron other than $v$ of every match in the
-# list `matches`. Neurons are named ("x", 0), matches are frozensets of neurons. Few matches, few neurons: it need not be fast.
+# list `matches`. Neurons are named `("x", 0)`, matches are frozensets of neurons. Few matches, few neurons: it need not be fast.
 # :::
 #
 # :::{solution-start} ex-smallest-sets

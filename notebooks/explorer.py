@@ -54,6 +54,8 @@ glue("explorer-pairs", pairs, display=False)
 glue("explorer-neurons", f"{neurons:,}".replace(",", " "), display=False)
 
 # %% [markdown]
+# ## Choose, and move ε
+#
 # Inside are {glue:text}`explorer-networks` studies with {glue:text}`explorer-pairs` pairs of networks and
 # {glue:text}`explorer-neurons` critical ε. Choose a network, a layer and a pair. Then move ε: with the mouse, or with the
 # arrow keys once the slider has the focus (*Page Up* and *Page Down* for larger steps). The two buttons go from one step
@@ -63,7 +65,7 @@ glue("explorer-neurons", f"{neurons:,}".replace(",", " "), display=False)
 HTML(explorer.page(data, study, layer, epsilon))
 
 # %% [markdown]
-# Things to look for:
+# ## What to look for
 #
 # - **Who joins when.** The curve rises by one step for each neuron whose critical ε you pass. A bar below it is a group of
 #   neurons with nearly the same critical ε, and a tall bar is a *cliff* in the curve: these neurons need each other, and
@@ -101,7 +103,9 @@ table = results[study].tables["critical"]
 first = table[(table["seed_a"] == table["seed_a"].iloc[0]) & (table["seed_b"] == table["seed_b"].iloc[0])]
 by_layer = first.groupby(["position", "layer"], observed=True)["critical_epsilon"]
 cliffs = by_layer.apply(lambda values: steepest_cliff(values.to_numpy(), 0.01)).reset_index(name="steepest cliff")
-figures.table(cliffs.sort_values("steepest cliff", ascending=False)[["layer", "steepest cliff"]].head(5))
+figures.table(
+    cliffs.sort_values("steepest cliff", ascending=False)[["layer", "steepest cliff"]].head(5), label="Cliffs"
+)
 
 # %% [markdown]
 # The cliffs are in the middle of the network, where the layers have no match at all at the ε of the paper and then
@@ -133,7 +137,7 @@ for name in ("cifar10-vgg16_bn-w0.25-short10", "cifar10-vgg16_bn-w0.25-short10-e
     )
     rows.append(similar.assign(networks="untrained" if name.endswith("epoch0") else "trained"))
 wide = pd.concat(rows).pivot(index=["layer", "networks"], columns="epsilon", values="similarity").reset_index()
-figures.table(wide.rename(columns={0.3: "s(0.3)", 0.5: "s(0.5)"}))
+figures.table(wide.rename(columns={0.3: "s(0.3)", 0.5: "s(0.5)"}), label="Trained and untrained")
 
 # %% [markdown]
 # In the first layer the untrained pair matches about as well as the trained one at the larger ε: that similarity was there
