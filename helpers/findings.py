@@ -48,17 +48,15 @@ def condition_curves(critical: pd.DataFrame, layer: str, grid: Float[np.ndarray,
     return pd.concat(parts, ignore_index=True)
 
 
-def area(critical: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
+def by_area(critical: pd.DataFrame) -> pd.DataFrame:
     """Similarity averaged over all ε in [0, 1): the mean of 1 − critical ε, 0 for neurons that never match.
 
-    One number that needs no choice of ε. A row a layer, a column a condition.
+    One number that needs no choice of ε, the area under the curve s(ε): a row a condition, a column a layer.
     """
-    rows = critical[critical["condition"].isin(conditions)]
-    reach = (1 - rows["critical_epsilon"]).clip(lower=0)
-    wide = rows.assign(area=reach).pivot_table(
-        index=["position", "layer", "kind"], columns="condition", values="area", observed=True
-    )
-    return wide.reset_index()[["position", "layer", "kind", *(c for c in conditions if c in wide)]]
+    rows = critical.assign(area=(1 - critical["critical_epsilon"]).clip(lower=0))
+    wide = rows.pivot_table(index="condition", columns=["position", "layer"], values="area", observed=True)
+    wide.columns = wide.columns.get_level_values("layer")
+    return wide.reindex([condition for condition in CONDITIONS if condition in wide.index])
 
 
 def dimensions(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -85,8 +83,8 @@ def twin_curve(gram: Gram, epsilons: Sequence[float] = (0.3, 0.5), steps: int = 
 # ---------------------------------------------------------------- causes: figures
 
 
-def plot_conditions(table: pd.DataFrame, epsilon: float) -> Figure:
-    """The table of `by_condition` as a map, every cell with its number in hundredths."""
+def plot_conditions(table: pd.DataFrame, title: str) -> Figure:
+    """A table of `by_condition` or `by_area` as a map, every cell with its number in hundredths."""
     figure, ax = plt.subplots(figsize=(1.8 + 0.5 * table.shape[1], 1.4 + 0.36 * len(table)))
     ax.imshow(table.to_numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(table.shape):
@@ -95,7 +93,7 @@ def plot_conditions(table: pd.DataFrame, epsilon: float) -> Figure:
         ax.text(column, row, "·" if value == 0 else f"{100 * value:.0f}", ha="center", va="center", color=shade)
     ax.set_xticks(range(table.shape[1]), table.columns, rotation=90)
     ax.set_yticks(range(len(table)), table.index)
-    ax.set_title(f"similarity at ε = {epsilon:g}, in hundredths")
+    ax.set_title(title)
     ax.grid(False)
     return figure
 
@@ -168,15 +166,23 @@ def plot_twins(table: pd.DataFrame) -> Figure:
 
 
 def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str, str]:
-    """Shares, in per cent, of the similarity of hidden layers near the output that each condition leaves, at ε."""
-    rows = tables["similarity"]
-    rows = rows[np.isclose(rows["epsilon"], epsilon) & rows["kind"].isin(NEAR_OUTPUT)]
-    means = rows.groupby("condition", observed=True)["similarity"].mean()
-    whole = means["as it is"]
-    found = {"whole": f"{100 * whole:.0f} %"}
+    """Shares, in per cent, of the similarity of hidden layers near the output that each condition leaves.
+
+    Under `condition` those at ε; under `condition_area` those of the area under the curve, above that of "any image",
+    where no image is shared: what architecture and mean maps alone give.
+    """
+    rows = tables["similarity"][tables["similarity"]["kind"].isin(NEAR_OUTPUT)]
+    means = rows[np.isclose(rows["epsilon"], epsilon)].groupby("condition", observed=True)["similarity"].mean()
+    critical = tables["critical"]
+    areas = by_area(critical[critical["kind"].isin(NEAR_OUTPUT)]).mean(axis=1)
+    whole, floor = means["as it is"], areas["any image"]
+    found = {"whole": f"{100 * whole:.0f} %", "whole_area": f"{areas['as it is']:.2f}", "floor_area": f"{floor:.2f}"}
     for condition in (*REMOVALS, *SHUFFLES, "untrained"):
         left = means.get(condition, np.nan) / whole if whole else 0.0
-        found[condition.replace(" ", "_")] = "not measured" if np.isnan(left) else f"{100 * left:.0f} %"
+        above = (areas.get(condition, np.nan) - floor) / (areas["as it is"] - floor)
+        name = condition.replace(" ", "_")
+        for key, share in ((name, left), (f"{name}_area", above)):
+            found[key] = "not measured" if np.isnan(share) else f"{100 * share:.0f} %"
     return found
 
 

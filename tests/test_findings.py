@@ -42,7 +42,7 @@ def test_conditions_by_layer_in_their_order(causes):
     assert table.index.tolist() == ["as it is", "class means", "untrained"]
     assert table.columns.tolist() == ["relu1_1", "relu_fc2"]
     assert table.to_numpy().tolist() == [[1, 1], [0, 0], [0, 0]]
-    assert len(findings.plot_conditions(table, 0.3).axes[0].texts) == 6
+    assert len(findings.plot_conditions(table, "similarity").axes[0].texts) == 6
     with pytest.raises(BadInput, match=r"unknown ε of the record '0.4'.*0.3, 0.5"):
         findings.by_condition(causes["similarity"], 0.4)
 
@@ -58,25 +58,25 @@ def test_curves_step_at_the_critical_epsilon(causes):
 
 
 def test_the_area_is_that_under_the_curve(causes):
-    table = findings.area(causes["critical"], ["as it is", "class means", "untrained"])
+    table = findings.by_area(causes["critical"])
     grid = np.linspace(0, 1, 2001)[:-1]
-    for layer, row in table.set_index("layer").iterrows():
+    for layer in table:
         curves = findings.condition_curves(causes["critical"], layer, grid).groupby("condition")["similarity"].mean()
         for condition in curves.index:
-            assert row[condition] == pytest.approx(curves[condition], abs=1e-3)
+            assert table.at[condition, layer] == pytest.approx(curves[condition], abs=1e-3)
 
 
 def test_phrases_are_shares_of_what_is_there(causes):
-    similarity = causes["similarity"].copy()
-    every = [
-        similarity[similarity["condition"] == "class means"].assign(condition=condition)
-        for condition in (*findings.REMOVALS, *findings.SHUFFLES)
-        if condition != "class means"
-    ]
-    whole = pd.concat([similarity, *every])
-    words = findings.causes_in_words({"similarity": whole}, 0.5)
+    floor = {
+        name: table[table["condition"] == "untrained"].assign(condition="any image") for name, table in causes.items()
+    }
+    tables = {name: pd.concat([table, floor[name]]) for name, table in causes.items()}
+    words = findings.causes_in_words(tables, 0.5)
     assert (words["whole"], words["class_means"], words["untrained"]) == ("100 %", "100 %", "0 %")
-    assert findings.causes_in_words({"similarity": whole}, 0.3)["other_logits"] == "0 %"
+    assert (words["whole_area"], words["floor_area"]) == ("0.75", "0.00")
+    assert words["class_means_area"] == f"{100 * 0.55 / 0.75:.0f} %"
+    assert words["third_logits"] == words["third_logits_area"] == "not measured"
+    assert findings.causes_in_words(tables, 0.3)["class_means"] == "0 %"
 
 
 def test_twin_curves_fall_as_the_company_grows():

@@ -1,0 +1,314 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     cell_metadata_filter: tags,mystnb,-all
+#     notebook_metadata_filter: kernelspec,-all
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Why are layers near the output similar?
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** how to test an explanation of similarity: take the supposed cause away, match again, and see what is left.
+#
+# **You need first** [the maximum match](maximum.ipynb) and a page of results, such as
+# [layers across architectures](architectures.ipynb).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# Two trainings of one architecture have hidden layers near the output that match at an ε where nothing inside does. The
+# paper's explanation {cite}`wang2018towards`: both networks are accurate, so both are aligned with the same targets; they
+# need not have learned the same features. That is a statement about a cause, and causes can be tested. If the labels make
+# the layers similar, then layers from which the labels have been taken away are not, and layers that have nothing but
+# the labels in common still are.
+
+# %% tags=["parameters"]
+network = "vgg16_bn"
+dataset = "cifar10"
+width = 0.25
+seeds = [0, 1, 2]
+recipe = "short"
+epochs = None  # the recipe's own
+beside = "resnet18"  # a second network with the same parameters, or None
+beside_seeds = [0, 1]
+look_at = 0.3  # one of 0.15, 0.2, 0.25, 0.3, 0.5
+recompute = False
+
+# %% tags=["hide-input", "remove-stderr"]
+from dataclasses import replace
+
+import pandas as pd
+from myst_nb import glue
+
+from helpers import causes, figures, findings, studies
+from helpers.layers import spoken
+from helpers.matching import critical_epsilons
+
+figures.style()
+
+# %% tags=["remove-stderr", "remove-cell"]
+study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
+tables, provenance = causes.run(study, recompute)
+name = study.id.replace(".", "-")
+for key, value in findings.causes_in_words(tables, look_at).items():
+    glue(key, value, display=False)
+glue("look_at", f"{look_at:g}", display=False)
+
+# %% [markdown]
+# ## What is taken away
+#
+# Each row of this table is a way to compare the same layers. Three networks take part, so that for any two there is a
+# third that neither of them knows.
+
+# %%
+meanings = pd.DataFrame(provenance["conditions"].items(), columns=["comparison", "what is matched"])
+figures.table(meanings, label="The comparisons")
+
+# %% [markdown]
+# A label or a logit belongs to an image; a convolutional neuron has a value at every position of it. So everything is taken
+# away *at every position on its own*: the class mean of a neuron is a map, not a number. A third network's logits are the
+# fair test of "aligned with the same outputs". A network's own logits are computed from the layer we look at, so
+# projecting them out empties a layer near the output partly by construction.
+#
+# None of this needs the activations themselves. One pass over the images adds up the products of the neurons with one
+# another and with the features, and taking features away is an operation on these small matrices.
+#
+# :::{prf:proposition} What is left, from products alone
+# :label: prp-residual
+# At one position let $Z_u$ be the activations of network $u$ (neurons × images) and $F$ the features (features × images),
+# with products $C_u = Z_u F^\top$ and $K = F F^\top$. From network $u$ take the projection on the rows of $T_u F$ away, and let
+# $A_u = T_u^\top (T_u K T_u^\top)^+ T_u$. The Gram matrix of what is left is
+#
+# $$R_{uv} = Z_u Z_v^\top - C_u \,(A_u + A_v - A_u K A_v)\, C_v^\top .$$
+#
+# For $u = v$ this is the Schur complement $Z_u Z_u^\top - C_u A_u C_u^\top$. Over all positions the terms add up.
+# :::
+#
+# :::{prf:proof}
+# The orthogonal projector on the rows of $T_u F$ is $P_u = (T_u F)^\top (T_u F F^\top T_u^\top)^+ T_u F = F^\top A_u F$. What is left
+# of $Z_u$ is $Z_u (I - P_u)$, so
+# $R_{uv} = Z_u (I - P_u)(I - P_v) Z_v^\top = Z_u Z_v^\top - Z_u P_u Z_v^\top - Z_u P_v Z_v^\top + Z_u P_u P_v Z_v^\top$.
+# Insert $P = F^\top A F$: the second and third term are $C_u A_u C_v^\top$ and $C_u A_v C_v^\top$, the last one is
+# $C_u A_u K A_v C_v^\top$. If $u = v$, then $A K A = A$, since $X^+ X X^+ = X^+$.
+# :::
+
+# %% [markdown]
+# ## Which cause carries the similarity?
+#
+# At ε = {glue:text}`look_at`, {glue:text}`whole` of the neurons in hidden layers near the output (pooled features and fully
+# connected layers) match. Of this similarity, taking the class means away leaves {glue:text}`class_means`, the
+# other network's logits {glue:text}`other_logits`, a third network's logits {glue:text}`third_logits`; showing the second network
+# other images of the same classes leaves {glue:text}`same_class`. Untrained networks have {glue:text}`untrained` of it.
+
+# %% tags=["hide-input", "shows-prp-residual"] mystnb={"image": {"alt": "A map with a row for each comparison and a column for each layer from the input to the logits; cells hold the similarity in hundredths."}, "figure": {"caption": "Similarity of every layer under every comparison, averaged over the pairs of networks. A dot is exactly zero.", "name": "fig-conditions-{{page}}"}}
+shown = findings.by_condition(tables["similarity"], look_at)
+figure = findings.plot_conditions(shown, f"similarity at ε = {look_at:g}, in hundredths")
+
+# %% tags=["hide-input"]
+figures.download(shown.reset_index(), f"conditions-{name}")
+
+# %% [markdown]
+# Read it in pairs. *Same class* against *as it is* says whether knowing the label is enough: the second network sees another image of
+# the same class, so whatever the two layers still share is a function of the class (and of the position). *Class means* asks the opposite
+# question: is there anything in common beyond the class? And *centred* is the base of the five rows below it, because
+# each of them takes the mean map away, too.
+#
+# ## The same question without choosing ε
+#
+# One ε can flatter, and at a strict one everything is zero. The area under the curve s(ε) is a number that depends on no ε: how far on the
+# way from ε = 1 down to 0 the neurons still match, on average. Its floor is the row *any image*, where the two networks never see
+# the same image: {glue:text}`floor_area` in hidden layers near the output, against {glue:text}`whole_area` for the layers as they are.
+# Of what is above the floor, {glue:text}`class_means_area` is left without the class means, {glue:text}`same_class_area` with other images of the
+# same class, and {glue:text}`third_logits_area` without the logits of a third network.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The same map as before with the area under the curve in hundredths: values fall from the first row to the rows of logits and of other images."}, "figure": {"caption": "Area under the curve s(\u03b5) of every layer under every comparison, in hundredths.", "name": "fig-areas-{{page}}"}}
+areas = findings.by_area(tables["critical"])
+figure = findings.plot_conditions(areas, "area under s(ε), in hundredths")
+
+# %% tags=["hide-input"]
+figures.download(areas.reset_index(), f"areas-{name}")
+
+# %% [markdown]
+# So *the class* is one part of the cause and not all of it: knowing the class is not enough to match (*same class*), and without the class
+# there is still something to match (*class means*). What both networks agree on is finer, image by image: how strongly this image looks like
+# each of the classes. A third network's logits know it, too, and how little is left without them is the last number above. For the
+# recorded networks the paper's explanation holds in this wider sense: what hidden layers near the output share is what any network
+# trained for the task computes as its output.
+#
+# Why is *other logits* not the better test? Let the logits of the two networks be a common part and one of their own, $l_a = s + n_a$
+# and $l_b = s + n_b$. What is left of $l_a$ without $l_b$ is mostly $n_a - n_b$; what is left of $l_b$ without $l_a$ is mostly the negative of it. Those
+# two match well, whatever the networks have learned: an artefact, plain to see in the column of the logits. A third
+# network is not part of the pair, and takes the same away from both.
+#
+# A second architecture guards against reading one network's habits as a law ({glue:text}`beside`):
+
+# %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same map for the second network."}, "figure": {"caption": "The same comparisons for a second architecture.", "name": "fig-beside-{{page}}"}}
+glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
+if beside:
+    second, _ = causes.run(replace(study, network=beside, seeds=tuple(beside_seeds)))
+    figure = findings.plot_conditions(findings.by_area(second["critical"]), "area under s(ε), in hundredths")
+
+# %% [markdown]
+# The last hidden layer at every ε: a cause that matters moves the curve to the right.
+
+# %% tags=["hide-input"]
+hidden = tables["summary"].query("kind in @findings.NEAR_OUTPUT")["layer"].iloc[-1]
+chosen = ["as it is", "class means", "third logits", "other logits", "own logits", "same class", "any image", "untrained"]
+curves = findings.condition_curves(tables["critical"], hidden)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Similarity of the last hidden layer against \u03b5, one rising curve for each comparison."}, "figure": {"caption": "The last hidden layer at every \u03b5, one curve for each comparison.", "name": "fig-curves-{{page}}"}}
+figure = findings.plot_condition_curves(curves, hidden, chosen)
+
+# %% tags=["hide-input"]
+figures.download(curves, f"condition-curves-{name}")
+
+# %% [markdown]
+# ## How much of a layer is the label?
+#
+# The label explains little of what the inner layers do and more and more towards the output: the picture shows which share of the neurons'
+# power (mean squared activation) is left. Low power left, and a match that goes with it, is what "aligned with the targets" looks
+# like; much power left and no match is what is peculiar to each network.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines by layer: the share of power left after taking away the mean, class means, and three kinds of logits."}, "figure": {"caption": "Share of the neurons' power that is left, averaged over neurons and pairs.", "name": "fig-power-{{page}}"}}
+figure = findings.plot_power(tables["summary"])
+
+# %% tags=["hide-input"]
+figures.download(tables["summary"], f"summary-{name}")
+
+# %% [markdown]
+# ## Is a zero a zero?
+#
+# A similarity of 0 means little if nothing could score more. So here are two checkpoints of *one* training, an epoch or two apart at its
+# very end: the same network to any eye. Where their line, too, is at the bottom, the ε is too strict to tell related
+# from unrelated; where it is high and the line of two trainings low, the networks do differ.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels by layer: similarity of checkpoints one and two epochs apart, of two trainings, and of untrained networks."}, "figure": {"caption": "Positive control (one training, checkpoints apart) and negative control (untrained) beside two trainings.", "name": "fig-controls-{{page}}"}}
+figure = findings.plot_controls(tables["similarity"], [look_at, 0.5])
+
+# %% tags=["hide-input"]
+controls = findings.by_condition(tables["similarity"], 0.5)
+figures.download(controls.reset_index(), f"controls-{name}")
+
+# %% [markdown]
+# ## Does low dimension make layers similar?
+#
+# The paper names reasons for the similarity near the input: the same images, few parameters per filter, low dimension (C3). The first two
+# are shared by the untrained pair above. For the third: if it held in general, layers of low dimension would match at small ε.
+# Each point below is a layer; Spearman's correlation of dimension and median critical ε is {glue:text}`rank_correlation`,
+# and of the *share* of neurons that the dimension amounts to, {glue:text}`share_correlation`.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two scatter plots of the layers' median critical \u03b5: against effective rank, and against effective rank divided by the number of neurons."}, "figure": {"caption": "Dimension (effective rank of the centred neurons) and where a layer starts to match, a point for each layer.", "name": "fig-dimension-{{page}}"}}
+dimension = findings.dimensions(tables)
+correlations = dimension[["effective_rank", "share_used", "median_critical_epsilon"]].corr("spearman").iloc[2]
+glue("rank_correlation", f"{correlations['effective_rank']:.2f}", display=False)
+glue("share_correlation", f"{correlations['share_used']:.2f}", display=False)
+figure = findings.plot_dimensions(dimension)
+
+# %% tags=["hide-input"]
+figures.download(dimension, f"dimension-{name}")
+
+# %% [markdown]
+# ## The same outputs and no match at all
+#
+# So far similarity was explained away. The critique of {cite:t}`johnson2019subspace` goes the other way: a *lack* of match proves
+# little, because networks that compute exactly the same function can have layers that do not match at all. Here
+# is such a pair, made of networks that you have seen.
+#
+# :::{prf:proposition} Twins in different company
+# :label: prp-twins
+# Let $S$, $N_1$ and $N_2$ be activations of $n$ neurons each, none of them negative, and $c > 0$. Twin $k$ has the hidden neurons
+# $S + c N_k$ and $c N_k$. For every output map $W$, both twins compute the same outputs $W S$. If the rows of $S, N_1, N_2$ are
+# linearly independent, both hidden layers have dimension $2n$; if, in addition, the three spans are orthogonal, then no
+# neuron matches at any ε below $c\,\min\|n_i\| / \sqrt{\max\|s_i\|^2 + c^2 \min\|n_i\|^2}$, which tends to 1 as $c$ grows.
+# :::
+#
+# :::{prf:proof}
+# Outputs: $W(S + cN_k) - W(cN_k) = WS$, and both hidden layers are non-negative, so a ReLU leaves them as they are. The hidden span
+# is that of $S$ and $N_k$ together, of dimension $2n$. If the spans are orthogonal, the part of $s_i + c n_i$ outside
+# the other twin's span, $\operatorname{span}(S, N_2)$, is $c n_i$, so its relative distance is
+# $c\|n_i\| / \sqrt{\|s_i\|^2 + c^2 \|n_i\|^2}$; that of $c n_i$ is 1. The distance to a part of that span is no smaller.
+# :::
+#
+# The signal is a middle layer of one network, the company are the same layers of two others. The larger the company, the less of a
+# match is left, while the outputs stay the same to the last digit.
+
+# %% tags=["hide-input", "remove-stderr"]
+result = studies.run(study)
+three = [layer for layer in result.kept if len(result.gram_seeds(layer)) == 3]
+twin_layer = three[len(three) // 2]
+gram = result.gram(twin_layer)
+twins = findings.twin_curve(gram)
+
+# %% tags=["hide-input", "shows-prp-twins"] mystnb={"image": {"alt": "Similarity at two \u03b5 and linear CKA against the share of company, from 0 to 1."}, "figure": {"caption": "Two hidden layers that give identical outputs, seen by two measures, as the share of what is not used for the output grows.", "name": "fig-twins-{{page}}"}}
+figure = findings.plot_twins(twins)
+
+# %% tags=["hide-input"]
+figures.download(twins, f"twins-{name}")
+
+# %% [markdown]
+# What follows from it? A subspace match asks whether *all* that a layer does can be had from the other layer, used or not. It is
+# a measure of the layers, not of what the next layer makes of them; a low value says that the layers differ, not
+# that the networks do. The twins are a warning, not a finding: nobody has trained them. The honest question to a trained
+# pair is the one above: what is left when the outputs are taken away.
+#
+# Build twins yourself from the recorded layer: change the share and see which neurons survive.
+
+# %%
+pair = causes.same_output_twins(gram, share=0.3)
+first, second = critical_epsilons(pair)
+half = gram.sizes[0]
+f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min():.2f} without"
+
+# %% [markdown]
+# ## Run this page with your own parameters
+#
+# ```bash
+# python -m helpers run notebooks/causes.py -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p look_at 0.5
+# ```
+#
+# With three seeds at least there is a third network. What is not recorded is trained first, with all its epochs kept.
+#
+# :::{exercise} Both or neither
+# :label: ex-causes-both
+# Show that a match that survives when the class means are taken away, and vanishes when the images are exchanged within the
+# classes, comes from agreement image by image; and that one that does the opposite is agreement about the class alone.
+# :::
+#
+# :::{solution} ex-causes-both
+# :class: dropdown
+# Write every neuron as its class mean plus the rest: $z = m + r$. Exchanging images within the classes leaves $m$ and replaces the
+# products of the two networks' rests by products of different images. If the images are exchanged at random, these have
+# expectation 0. So after the exchange only agreement of the class means is left; after taking the means away, only agreement of
+# the rests. Survive one and die in the other, and you know which of the two terms the match was made of.
+# :::
+#
+# :::{exercise} How far must company go?
+# :label: ex-causes-company
+# The twins' spans are orthogonal and all neurons have norm 1. Which $c$ makes sure that nothing matches at ε = 0.5?
+# :::
+#
+# :::{solution} ex-causes-company
+# :class: dropdown
+# By {prf:ref}`prp-twins` nothing matches below $c / \sqrt{1 + c^2}$. This is more than 0.5 when $c^2 > 0.25\,(1 + c^2)$, that is
+# $c > 1/\sqrt{3} \approx 0.58$. As a share, $c/(1 + c)$, that is about 0.37: less company than signal.
+# :::
+#
+# :::{exercise} Other outputs, other causes
+# :label: ex-causes-predict
+# Predict: at ε = 0.5 instead of {glue:text}`look_at`, will taking the third network's logits away leave a larger or a smaller
+# share of the similarity near the output? And the class means? Then run the page with `-p look_at 0.5`.
+# :::
+#
+# :::{solution} ex-causes-predict
+# :class: dropdown
+# The larger ε is, the less of each neuron has to be explained, so what is left can match, too: both shares can only be larger
+# or equal neuron by neuron, but they are shares of a similarity that has grown as well. The curves of the last hidden layer above hold the
+# answer for every ε: compare the heights of two curves at 0.3 and at 0.5.
+# :::

@@ -1,0 +1,280 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     cell_metadata_filter: tags,mystnb,-all
+#     notebook_metadata_filter: kernelspec,-all
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Local or distributed?
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** how to read the sizes of simple matches: against their smallest possible value, against the accident of the
+# order in which neurons are tried, and against a null in which no neuron has a partner.
+#
+# **You need first** [simple matches](simple.ipynb) and [critical ε](maximum.ipynb).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# Suppose half of a layer's neurons match. That can mean two very different things: that a hundred neurons each have a partner in the
+# other network, or that a hundred neurons together span what the other hundred span, and no part of them does. Simple matches
+# tell the two apart: the first has simple matches of two neurons, the second one simple match of two hundred. The paper reports that
+# small ones are rare near the input and near the output, and concludes that similarity is distributed (claim C4).
+
+# %% tags=["parameters"]
+network = "vgg16_bn"
+dataset = "cifar10"
+width = 0.25
+seeds = [0, 1, 2, 3, 4]
+recipe = "short"
+epochs = None  # the recipe's own
+beside = "resnet18"  # a second network with the same parameters, or None
+layers = None  # for the close looks; None: near the input, in the middle, near the output
+share = 0.5  # look where this share of the neurons matches: 0.25, 0.5 or 0.75
+orders = 30
+draws = 10
+recompute = False
+
+# %% tags=["hide-input", "remove-stderr"]
+from dataclasses import replace
+
+from myst_nb import glue
+
+from helpers import figures, findings, granularity, studies
+from helpers.layers import spoken
+from helpers.matching import minimal_match
+
+figures.style()
+
+# %% tags=["remove-stderr"]
+study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
+tables, provenance = granularity.run(study, layers, orders, draws, recompute)
+close = provenance["layers"]
+name = study.id.replace(".", "-")
+
+# %% tags=["remove-cell"]
+sizes = findings.relative_sizes(tables, share)
+summary = findings.size_summary(sizes)
+looked = [layer for layer in close if layer in set(summary["layer"])]
+for key, value in findings.sizes_in_words(summary, looked).items():
+    glue(key, value, display=False)
+glue("share", f"{100 * share:.0f} %", display=False)
+
+# %% [markdown]
+# ## Where to look
+#
+# At an ε where nothing matches there is nothing to split, and where everything matches with room to spare, everything splits. So each layer
+# is looked at where its own maximum match is neither: at the smallest ε at which {glue:text}`share` of the alive
+# neurons are in it. Many layers jump: their maximum match goes from little to much more at once, and then it holds more.
+
+# %%
+levels = tables["levels"].query("share == @share").groupby(["position", "layer"], as_index=False)[
+    ["epsilon", "matched", "alive"]
+].mean()
+figures.table(levels.drop(columns="position"), digits=2, label="Where each layer is looked at (means over the pairs)")
+
+# %% [markdown]
+# ## What would the subspaces alone give?
+#
+# Two subspaces that agree always have matches, whatever their neurons are. Is a size of 40 small or large? It needs something to be
+# compared with: the same two subspaces, populated by neurons that have no partners.
+#
+# :::{prf:definition} Reassigned neurons
+# :label: def-reassigned
+# Let the maximum match be $(X, Y)$, and let $u_1, u_2, \dots$ and $v_1, v_2, \dots$ be the principal directions of
+# $\operatorname{span} z_X$ and $\operatorname{span} z_Y$: orthonormal bases in which the two are best aligned one by one. Neuron $x$ has the loadings
+# $\langle z_x, u_k\rangle$. *Reassigning* shuffles, for each direction $k$ of each side independently, the loadings on it among the
+# neurons of that side.
+# :::
+#
+# :::{prf:proposition} What reassigning keeps
+# :label: prp-reassigned
+# Reassigned neurons lie in the same subspaces. If they are still linearly independent, their spans, and so the principal angles between
+# them, are the same; and the total squared distance of one side's unit neurons to the span of the other, before any renewed scaling,
+# is the same.
+# :::
+#
+# :::{prf:proof}
+# New neurons are combinations of the same $u_k$, and as many independent ones as before span the same space. The principal directions
+# are paired: $\langle u_k, v_l \rangle = \sigma_k$ for $k = l$ and 0 otherwise. So the squared distance of
+# $\sum_k a_k u_k$ to $\operatorname{span} z_Y$ is $\sum_k a_k^2 (1 - \sigma_k^2)$. Summed over the neurons, this depends on the sums of
+# $a_k^2$ over neurons only, which shuffling does not change.
+# :::
+#
+# So the null keeps how well the subspaces match and how strongly each direction is used, and forgets which neuron carries what. Each draw is
+# read at the ε where nine tenths of its neurons match, close to the layer's own. Smaller matches than the null's mean that *neurons*, not
+# only subspaces, are shared.
+#
+# ## How large are minimal matches?
+#
+# Near the input ({glue:text}`input`) the median minimal match has {glue:text}`input_median_observed` neurons where the subspaces alone would give
+# {glue:text}`input_median_null`, and {glue:text}`input_two_observed` of them are of one neuron on each side (null:
+# {glue:text}`input_two_null`). In the last hidden layer ({glue:text}`hidden`) the median is {glue:text}`hidden_median_observed` against
+# {glue:text}`hidden_median_null`. In the logits it is {glue:text}`output_median_observed` against {glue:text}`output_median_null`.
+
+# %% tags=["hide-input", "shows-def-reassigned"] mystnb={"image": {"alt": "One panel for each layer: the share of minimal matches up to a size, one curve observed, one for the null."}, "figure": {"caption": "Sizes of minimal matches of every matched neuron, over all orders and recorded pairs, and the same for reassigned neurons.", "name": "fig-sizes-{{page}}"}}
+figure = findings.plot_sizes(sizes, looked)
+
+# %% tags=["hide-input"]
+distribution = sizes.groupby(["layer", "what", "size"], observed=True).size().rename("count").reset_index()
+figures.download(distribution, f"sizes-{name}")
+
+# %% [markdown]
+# ## Which layers share neurons, and which only subspaces?
+#
+# Where the observed line is below the null, neurons have partners in the other network. Where the two run together, only the subspaces are shared. And
+# where it is above, close to 1, the whole maximum match is one piece: each neuron needs nearly all the others, so that
+# taking one away brings all of them down. That is what a cliff in the curve s(ε) looks like from inside.
+
+# %% tags=["hide-input", "shows-prp-reassigned"] mystnb={"image": {"alt": "Two lines by layer: the median size of a minimal match as a share of the maximum match, observed and by the null."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, by layer.", "name": "fig-relative-{{page}}"}}
+figure = findings.plot_relative(summary)
+
+# %%
+columns = ["layer", "median_observed", "median_null", "two_observed", "two_null", "few_observed"]
+shown = summary[columns].rename(columns=lambda c: c.replace("two_", "size 2, ").replace("few_", "size ≤ 4, "))
+figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
+
+# %% [markdown]
+# A second architecture ({glue:text}`beside`):
+
+# %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same two lines for the second network."}, "figure": {"caption": "The same for a second architecture.", "name": "fig-beside-{{page}}"}}
+glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
+if beside:
+    second, _ = granularity.run(replace(study, network=beside), layers, orders, draws)
+    figure = findings.plot_relative(findings.size_summary(findings.relative_sizes(second, share)))
+
+# %% [markdown]
+# ## Could they be smaller?
+#
+# A minimal match has nothing superfluous, but another one may be smaller. For every matched neuron we search for small ones, best first, and keep
+# a number that no match of it can be below: the neurons that are in *every* match with it, or the fewest that come within ε of it. Where both
+# agree, the smallest size is known exactly.
+
+# %%
+bounds = tables["smallest"].groupby("layer", sort=False, observed=True).agg(
+    neurons=("smallest", "size"),
+    smallest=("smallest", "min"),
+    median_found=("smallest", "median"),
+    median_lower_bound=("lower_bound", "median"),
+    known_exactly=("exact", "mean"),
+).reset_index()
+figures.table(bounds, digits=2, label="Smallest minimal matches found, and what none can be below")
+
+# %% [markdown]
+# And where they can be counted, here are *all* simple matches of these layers:
+
+# %%
+counted = tables["simple"].groupby("layer", sort=False, observed=True).agg(
+    simple_matches=("size", "size"), all_of_them=("complete", "first"),
+    smallest=("size", "min"), median=("size", "median"), largest=("size", "max"),
+).reset_index()
+figures.table(counted, digits=0, label="Simple matches; where not all, the first ones found")
+
+# %% [markdown]
+# ## How much is the order's doing?
+#
+# The algorithm tries to do without each neuron once, and which match it ends with depends on the order. The picture shows what every neuron of
+# one hidden layer got in different orders. A single run of the published algorithm is one point on each of these lines.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One vertical line for each neuron, from the smallest to the largest size of its minimal match over the orders, with a dot at the median."}, "figure": {"caption": "Sizes of each neuron's minimal matches over the orders: range and median.", "name": "fig-orders-{{page}}"}}
+layer = looked[-2]
+first = tables["sizes"].query("layer == @layer and share == @share")
+first = first[(first["seed_a"] == first["seed_a"].iloc[0]) & (first["seed_b"] == first["seed_b"].iloc[0])]
+spread = findings.order_spread(first)
+figure = findings.plot_spread(spread, layer)
+
+# %% tags=["hide-input"]
+figures.download(spread, f"orders-{name}")
+
+# %% [markdown]
+# ## Who goes together?
+#
+# Row v of the map shows which neurons are in v's minimal matches: orange if in every match that holds v, whatever the order; blue the darker, the
+# more orders led to it. Blocks of two along the diagonal are pairs of partners. A filled square is a group that stands and falls together.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A square map of the first layer's matched neurons: small orange blocks are neurons that always go together."}, "figure": {"caption": "Which neurons go together, near the input.", "name": "fig-map-input-{{page}}"}}
+maps = tables["map"]
+per_side = {k: int(rows["neurons"].iloc[0] / 2) for k, rows in tables["levels"].groupby("layer", observed=True)}
+figure = findings.plot_together(maps.query("layer == @looked[0]"), per_side[looked[0]], looked[0])
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the last hidden layer: a nearly even blue, hardly any orange off the diagonal."}, "figure": {"caption": "Which neurons go together, in the last hidden layer.", "name": "fig-map-hidden-{{page}}"}}
+figure = findings.plot_together(maps.query("layer == @layer"), per_side[layer], layer)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the logits."}, "figure": {"caption": "Which neurons go together, in the logits: neuron k of either side is the logit of class k.", "name": "fig-map-logits-{{page}}"}}
+figure = findings.plot_together(maps.query("layer == @looked[-1]"), per_side[looked[-1]], looked[-1])
+
+# %% tags=["hide-input"]
+figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{name}")
+
+# %% [markdown]
+# ## What this says about the claim
+#
+# C4 has two halves. *Small simple matches are rare near the input and near the output*: here single pairs, one neuron on each side, are
+# {glue:text}`input_two_observed` of the minimal matches near the input, {glue:text}`hidden_two_observed` in the last hidden layer, and
+# {glue:text}`output_two_observed` in the logits. *Where similarity exists, it is distributed*: in the middle ({glue:text}`middle`) the median
+# minimal match has {glue:text}`middle_median_observed` neurons, where the subspaces alone would give {glue:text}`middle_median_null`.
+# The [ledger](ledger.ipynb) judges both by bounds that were fixed before.
+#
+# ## Split a layer yourself
+#
+# The compressed layer is in the repository. Choose a neuron and an ε, and see what it needs.
+
+# %%
+result = studies.run(study)
+pair = result.pair(looked[0])
+epsilon = float(levels.set_index("layer").at[looked[0], "epsilon"])
+needs = minimal_match(pair, ("x", 0), epsilon + 0.1)
+"neuron x0 is not in the maximum match" if needs is None else f"neuron x0 goes with x {needs.x} and y {needs.y}"
+
+# %% [markdown]
+# ## Run this page with your own parameters
+#
+# ```bash
+# python -m helpers run notebooks/simple_matches.py -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p share 0.75
+# ```
+#
+# :::{exercise} The smallest and the largest
+# :label: ex-sizes-extremes
+# Both sides have n neurons, all matched. What are the smallest and the largest possible number of simple matches when every
+# neuron is in exactly one of them, and what sizes do they have?
+# :::
+#
+# :::{solution} ex-sizes-extremes
+# :class: dropdown
+# Every match has a neuron on each side (a neuron is not zero, so the empty set does not come near it). One simple match of size 2n is
+# the smallest number; n simple matches of size 2, a partner for everyone, the largest.
+# :::
+#
+# :::{exercise} Why not rotate?
+# :label: ex-sizes-rotate
+# A simpler null would turn the matched neurons by a random rotation within their span. Neurons after a ReLU are never negative.
+# Why does the rotation make them match much worse, and why does reassigning not?
+# :::
+#
+# :::{solution} ex-sizes-rotate
+# :class: dropdown
+# Non-negative neurons all have a large loading of one sign on the common mean, the best-matched direction. Random combinations
+# with both signs cancel it, and what remains is the badly matched rest. Reassigning moves loadings between neurons but never
+# changes their signs, so every neuron keeps a typical loading on the mean, and the total squared distance stays as it was
+# ({prf:ref}`prp-reassigned`).
+# :::
+#
+# :::{exercise} More matched, more pieces?
+# :label: ex-sizes-predict
+# Predict: where three quarters of the neurons match instead of a half, are minimal matches larger or smaller? Then run the
+# page with `-p share 0.75`.
+# :::
+#
+# :::{solution} ex-sizes-predict
+# :class: dropdown
+# Two effects pull apart. At a larger ε a neuron needs fewer others, which makes matches smaller; and neurons that come in late need
+# many of those already there, which makes theirs larger. In layers that jump, both shares may even be the same ε. Compare the
+# medians with the table above, and as a share of the maximum match, too.
+# :::
