@@ -42,7 +42,7 @@ def indices(number: int) -> list[int]:
 
 
 class Search(Iterator[Members]):
-    """Yields every v-minimal match inside `state` once, until there are no more.
+    """Yields every v-minimal match inside `state` once, until there are no more (alg-split).
 
     best_first: go on where the fewest neurons are known to be needed, which makes `lower_bound` rise; else depth first.
     """

@@ -162,7 +162,7 @@ def spread(state, gone, needed, queue, count, limit):  # type: ignore[no-untyped
     """Violation graph, backwards from queue[:count]: j is needed when deleting j alone makes a needed neuron fall.
 
     Distances only grow under further deletions, so whatever is needed once stays needed, even where M and the squares
-    do not hold the last deletions yet.
+    do not hold the last deletions yet (prp-essential).
     """
     while count > 0:
         count -= 1
@@ -459,7 +459,7 @@ def smallest(state: State, v: int, order: Members) -> Members:
 
 
 def smallest_of_each(state: State, targets: Members, order: Members) -> dict[int, Members]:
-    """The same for every target in one ordered pass: targets share their trials until one trial parts them.
+    """The same for every target in one ordered pass (alg-all-v): targets share their trials until one trial parts them.
 
     Gives exactly what separate passes give, since a trial's answer for v does not depend on the other targets. What a
     set of targets is known to need, each part of it needs too.
