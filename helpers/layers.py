@@ -103,12 +103,14 @@ def critical_summary(critical: pd.DataFrame) -> pd.DataFrame:
 def layer_facts(result: studies.Result) -> pd.DataFrame:
     """Per layer, averaged over the networks: neurons, dead ones, dimension, and the match with its own permuted copy.
 
-    `dimension` is the effective rank (participation ratio) of the neurons' centred activations.
+    `dimension` is the effective rank (participation ratio) of the neurons' centred activations. Dimension and
+    self-match are NaN for the layers of an old record that holds them only where the Gram matrix was kept.
     """
-    means = {"neurons": "first", "dead": "mean", "effective_rank_centred": "mean", "self_match": "mean"}
-    found = result.tables["layers"].groupby(PLACE, sort=True, observed=True).agg(means).reset_index()
-    found["share_alive"] = 1 - found["dead"] / found["neurons"]
-    return found.rename(columns={"effective_rank_centred": "dimension"})
+    sides = result.tables["critical"].groupby([*PLACE, "seed_a", "seed_b", "side"], observed=True)["dead"]
+    found = sides.agg(neurons="size", dead="sum").groupby(PLACE, sort=True, observed=True).mean().reset_index()
+    found = found.assign(neurons=found["neurons"].astype(int), share_alive=1 - found["dead"] / found["neurons"])
+    controls = result.tables["layers"].groupby("layer", observed=True)[["effective_rank_centred", "self_match"]].mean()
+    return found.join(controls.rename(columns={"effective_rank_centred": "dimension"}), on="layer")
 
 
 def sampling_error(result: studies.Result) -> pd.DataFrame:

@@ -129,3 +129,15 @@ def test_accuracies_are_those_of_the_checkpoints():
     study = studies.Study(**known["study"])
     rows = found[(found["network"] == study.network) & (found["width"] == study.width)]
     assert {round(c["accuracy"], 4) for c in known["checkpoints"]} <= set(rows["accuracy"].round(4))
+
+
+def test_facts_count_dead_neurons_and_leave_out_what_was_not_recorded(result):
+    critical = result.tables["critical"]
+    critical.loc[(critical["layer"] == "relu2") & (critical["neuron"] < 4), "dead"] = True
+    controls = pd.DataFrame({"layer": ["relu1"] * 3, "effective_rank_centred": [1.0, 2, 3], "self_match": 1.0})
+    result.tables["layers"] = controls
+    facts = layers.layer_facts(result).set_index("layer")
+    assert facts["dead"].tolist() == [0, 4, 0]
+    assert facts.loc["relu2", "share_alive"] == pytest.approx(0.6)
+    assert facts.loc["relu1", "dimension"] == 2
+    assert np.isnan(facts.loc["logits", "self_match"])
