@@ -9,7 +9,7 @@ from helpers import matching, peeling
 from helpers.diagnostics import critical_errors
 from helpers.errors import BadInput
 from helpers.matching import Match
-from helpers.subspaces import GramAccumulator, Pair
+from helpers.subspaces import UNIT, GramAccumulator, Pair
 from tests.instances import KINDS, BruteForce, as_set, larger, layers
 
 EPSILONS = (0.0, 0.1, 0.3, 0.6)
@@ -32,8 +32,10 @@ def with_ties(pair: Pair) -> list[float]:
 
 
 def doubt(pair: Pair) -> float:
-    """Margins below this prove nothing: on the Gram route three times the error that `diagnose` states; else none."""
-    return 0.0 if pair.route == "qr" else 3 * critical_errors(pair).max(initial=1e-9)
+    """Margins below this prove nothing: some times the rounding error that `diagnose` states for the route."""
+    if pair.route == "gram":
+        return 3 * critical_errors(pair).max(initial=1e-9)
+    return 10 * UNIT * len(pair.gram) * (1 + peeling.peel_once(pair).sizes.max(initial=0))
 
 
 # ---------------------------------------------------------------- against brute force over all subsets
