@@ -396,7 +396,8 @@ class Pair:
         try:
             factor = cholesky(inner)
         except LinAlgError:
-            raise BadInput("the Gram matrix is too ill-conditioned for float64: use the QR route") from None
+            way_out = "use the QR route (QRAccumulator, or Pair.from_arrays(x, y, route='qr'))"
+            raise BadInput(f"the Gram matrix is too ill-conditioned for float64: {way_out}") from None
         coordinates = solve_triangular(factor, cross, trans="T")
         squares = 1 - np.einsum("ij,ij->j", coordinates, coordinates)
         return Side(factor, coordinates, np.maximum(squares, 0))
@@ -413,7 +414,7 @@ class Pair:
 
     @property
     def well_separated(self) -> bool:
-        """No neuron within 1e-3 of its own side's other neurons or of the other span: where Gram and QR agree."""
+        """No neuron within 1e-2 of those before it on its side, or 1e-3 of the other span: where Gram and QR agree."""
         try:
             sides = self.sides
         except BadInput:
