@@ -74,12 +74,13 @@ def activation_tables(x: Array, y: Array) -> Figure:
 # ---------------------------------------------------------------- the plane
 
 
-def arrow(ax: Axes, z: Sequence[float], colour: str, text: str, distance: float = 0.09) -> None:
-    """A vector from the origin, named at `distance` beyond its tip."""
+def arrow(ax: Axes, z: Sequence[float], colour: str, text: str, beyond: float = 0.09, aside: float = 0.0) -> None:
+    """A vector from the origin, named `beyond` its tip and `aside` of it, to the right."""
     how = {"arrowstyle": "-|>", "color": colour, "lw": 2, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (z[0], z[1]), (0, 0), arrowprops=how)
-    shift = distance * np.asarray(z) / np.linalg.norm(z)
-    ax.text(z[0] + shift[0], z[1] + shift[1], text, ha="center", va="center", color=colour, fontsize=12)
+    along = np.asarray(z) / np.linalg.norm(z)
+    at = np.asarray(z) + beyond * along + aside * np.array([along[1], -along[0]])
+    ax.text(at[0], at[1], text, ha="center", va="center", color=colour, fontsize=12)
 
 
 def plane(limit: float = 1.25) -> tuple[Figure, Axes]:

@@ -136,7 +136,7 @@ figures.table(pd.DataFrame({"array": ["output of the layer", "rows"], "shape": s
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A plane whose axes are the activations on inputs 2 and 4. Arrow v1 goes to (2, 3). Arrows v2, to (2, 2), and v3, to (4, 4), lie on one line."}, "figure": {"caption": "Neurons as vectors, on inputs 2 and 4 of the table. v2 and v3 have one direction.", "name": "fig-vectors"}}
 figure, ax = drawings.plane(5)
 for k, colour in ((2, drawings.COLOURS["y"]), (1, drawings.COLOURS["x"]), (0, drawings.GREY)):
-    drawings.arrow(ax, activations[k, [1, 3]], colour, f"v{k + 1}", distance=0.4)
+    drawings.arrow(ax, activations[k, [1, 3]], colour, f"v{k + 1}", 0.1, aside=0.35)
 ax.set(xlim=(-0.5, 5), ylim=(-0.5, 5), xlabel="activation on input 2", ylabel="activation on input 4")
 plt.show()
 
