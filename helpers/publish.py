@@ -194,11 +194,11 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
     check_parameters(page, values)
     notebook = prepared(page, values)
     start = time.perf_counter()
-    with atomic(target) as scratch:
-        executed = _execute(notebook, scratch, page, values)
-        seconds = time.perf_counter() - start
-        finish(executed, page, tier, seconds)
-        nbformat.write(executed, scratch)
+    with tempfile.TemporaryDirectory() as scratch:  # papermill writes while it runs: not where Sphinx looks
+        executed = _execute(notebook, Path(scratch) / "page.ipynb", page, values)
+    finish(executed, page, tier, time.perf_counter() - start)
+    with atomic(target) as temporary:
+        nbformat.write(executed, temporary)
     return target
 
 
