@@ -348,7 +348,7 @@ ax.set_axis_off()
 # other: orthonormal neurons with a small gap fail, and so do nearly parallel ones with a gap as wide as you please.
 
 
-# %% tags=["shows-thm-intersection", "shows-thm-sharp", "shows-def-angle", "shows-def-strong", "shows-def-stable"]
+# %%
 def examined(title, x, y, epsilon):
     """Both conditions and the conclusion for a small pair of layers."""
     angles = [conditions.strong_independence(z @ z.T).upper for z in (x, y)]
@@ -365,6 +365,7 @@ def examined(title, x, y, epsilon):
     }
 
 
+# %% tags=["shows-thm-intersection", "shows-thm-sharp", "shows-def-angle", "shows-def-strong", "shows-def-stable"]
 right, narrow = np.pi / 2, np.radians(10)
 noisy = families.switches(2, 1, 0.05)
 cases = [
@@ -587,6 +588,8 @@ rows = [
     for e in epsilons
     if len(maximum_match(pair, e))
 ]
+
+# %%
 frame = pd.DataFrame(rows)
 angles = np.radians(frame["θ at most"])
 frame["needed"] = conditions.sharp_constant(angles)
@@ -716,6 +719,7 @@ def uniqueness(pair, epsilon):
     return np.mean([match is not None for match in found]), count / len(found)
 
 
+# %%
 curves = [
     [f"{spoken(net)}, {at}", e, *uniqueness(pair, e)]
     for (net, at), pair in pairs.items()
