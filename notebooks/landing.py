@@ -57,20 +57,21 @@ glue("outer-high", float(outer["mean"].max()), display=False)
 # {glue:text}`outer-low:.2f` and {glue:text}`outer-high:.2f`. In the picture each row is a layer, from the input (top) to the
 # logits (bottom): white until ε reaches the value at which its neurons start to match.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Map of the maximum matching similarity of VGG-16 on CIFAR-10: rows are layers from input to logits, epsilon runs to the right. The middle convolutional layers stay empty longest; the first layer and the layers near the output fill early."}, "figure": {"caption": "Maximum matching similarity of VGG-16 with batch norm (width 1/4), mean over all pairs of seeds, for every ε at once.", "name": "fig-landing-vgg"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Map of the maximum matching similarity of VGG-16 on CIFAR-10: rows are layers from input to logits, epsilon runs to the right. The middle convolutional layers stay empty longest; the first layer and the layers near the output fill early."}, "figure": {"caption": "Maximum matching similarity of VGG-16 with batch norm (width 1/4), mean over all pairs of seeds, for every \u03b5 at once.", "name": "fig-landing-vgg"}}
 curves = layers.curves(vgg.tables["critical"])
 figure = layers.plot_map(curves, "VGG-16 with batch norm, CIFAR-10")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 figures.download(layers.layer_means(vgg), "vgg16-layers")
 
 # %% [markdown]
-# ResNet-18 shows the same shape: a band of layers in the middle that share nothing until ε is large.
+# ResNet-18 shows the same band of layers that share nothing until ε is large. The longest white rows are layers *inside* residual
+# blocks (`relu1`): they are less alike than the blocks' outputs (`relu2`).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for ResNet-18: rows are layers from the stem to the logits. Layers of the middle stages stay empty until epsilon is large; pooled features and logits fill early."}, "figure": {"caption": "The same for ResNet-18 (width 1/4).", "name": "fig-landing-resnet"}}
 figure = layers.plot_map(layers.curves(resnet.tables["critical"]), "ResNet-18, CIFAR-10")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 figures.download(layers.layer_means(resnet), "resnet18-layers")
 
 # %% [markdown]
@@ -80,7 +81,7 @@ figures.download(layers.layer_means(resnet), "resnet18-layers")
 # verdicts are computed from the recorded results. A claim is "partly" reproduced when some of its measurements agree and others do
 # not; [the ledger](ledger.ipynb) shows each of them.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 figures.table(ledger.summary(), label="Claims of the paper and our verdicts")
 
 # %% [markdown]
