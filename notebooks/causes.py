@@ -58,6 +58,13 @@ for key, value in findings.causes_in_words(tables, look_at).items():
 glue("look_at", f"{look_at:g}", display=False)
 
 # %% [markdown]
+# These networks were trained by the recipe of the other pages, with every epoch kept:
+
+# %%
+trained = pd.DataFrame(provenance["checkpoints"]).iloc[: len(provenance["study"]["seeds"])]
+figures.table(trained[["seed", "accuracy"]], label="Test accuracy at the last epoch")
+
+# %% [markdown]
 # ## What is taken away
 #
 # Each row of this table is a way to compare the same layers. Three networks take part, so that for any two there is a

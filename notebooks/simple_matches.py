@@ -193,14 +193,15 @@ figures.download(spread, f"orders-{name}")
 # ## Who goes together?
 #
 # Row v of the map shows which neurons are in v's minimal matches: orange if in every match that holds v, whatever the order; blue the darker, the
-# more orders led to it. Blocks of two along the diagonal are pairs of partners. A filled square is a group that stands and falls together.
+# more orders led to it. Blocks of two along the diagonal are pairs of partners. A filled square is a group that stands and falls
+# together. The map need not be symmetric: v may need u while u gets along without v.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A square map of the first layer's matched neurons: small orange blocks are neurons that always go together."}, "figure": {"caption": "Which neurons go together, near the input.", "name": "fig-map-input-{{page}}"}}
 maps = tables["map"]
 per_side = {k: int(rows["neurons"].iloc[0] / 2) for k, rows in tables["levels"].groupby("layer", observed=True)}
 figure = findings.plot_together(maps.query("layer == @looked[0]"), per_side[looked[0]], looked[0])
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the last hidden layer: a nearly even blue, hardly any orange off the diagonal."}, "figure": {"caption": "Which neurons go together, in the last hidden layer.", "name": "fig-map-hidden-{{page}}"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the last hidden layer: blue below the diagonal and pale above it, with hardly any orange off the diagonal."}, "figure": {"caption": "Which neurons go together, in the last hidden layer.", "name": "fig-map-hidden-{{page}}"}}
 figure = findings.plot_together(maps.query("layer == @layer"), per_side[layer], layer)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the logits."}, "figure": {"caption": "Which neurons go together, in the logits: neuron k of either side is the logit of class k.", "name": "fig-map-logits-{{page}}"}}
