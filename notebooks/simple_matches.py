@@ -32,6 +32,9 @@ seeds = [0, 1, 2, 3, 4]
 recipe = "short"
 epochs = None  # the recipe's own
 beside = "resnet18"  # a second network with the same parameters, or None
+other_width = 1  # the same network at another width, or None
+other_epochs = 5
+other_seeds = [0, 1, 2]
 layers = None  # for the close looks; None: near the input, in the middle, near the output
 share = 0.5  # look where this share of the neurons matches: 0.25, 0.5 or 0.75
 orders = 30
@@ -145,6 +148,20 @@ glue("beside", spoken(beside) if beside else "none is chosen here", display=Fals
 if beside:
     second, _ = granularity.run(replace(study, network=beside), layers, orders, draws)
     figure = findings.plot_relative(findings.size_summary(findings.relative_sizes(second, share)))
+
+# %% [markdown]
+# ## Does the width matter?
+#
+# A wider layer has more neurons to choose from and more to need. Here is the same network at width {glue:text}`other_width`, as far as its
+# layers were kept. Compare the first layer: a share of single pairs at one width is not a property of the architecture.
+
+# %% tags=["hide-input", "remove-stderr"]
+glue("other_width", f"{other_width:g}" if other_width else "(none is chosen here)", display=False)
+wider = findings.size_summary(sizes)
+if other_width:
+    other = replace(study, width=other_width, seeds=tuple(other_seeds), epochs=other_epochs)
+    wider = findings.size_summary(findings.relative_sizes(granularity.run(other)[0], share))
+figures.table(wider[columns].rename(columns=dict(zip(columns, shown, strict=True))), label="Sizes at the other width")
 
 # %% [markdown]
 # ## Could they be smaller?
