@@ -33,7 +33,7 @@ seeds = [0, 1, 2]
 recipe = "short"
 epochs = None  # the recipe's own
 beside = "resnet18"  # a second network with the same parameters, or None
-beside_seeds = [0, 1]
+beside_seeds = [0, 1, 2]
 look_at = 0.3  # one of 0.15, 0.2, 0.25, 0.3, 0.5
 recompute = False
 
