@@ -129,7 +129,8 @@ figures.download(shown.reset_index(), f"conditions-{name}")
 # way from ε = 1 down to 0 the neurons still match, on average. Its floor is the row *any image*, where the two networks never see
 # the same image: {glue:text}`floor_area` in hidden layers near the output, against {glue:text}`whole_area` for the layers as they are.
 # Of what is above the floor, {glue:text}`class_means_area` is left without the class means, {glue:text}`same_class_area` with other images of the
-# same class, and {glue:text}`third_logits_area` without the logits of a third network.
+# same class, and {glue:text}`third_logits_area` without the logits of a third network. (At the floor the mean maps are still there, and
+# taking features away takes them, too; so a row can even fall below it, and its share is then negative.)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same map as before with the area under the curve in hundredths: values fall from the first row to the rows of logits and of other images."}, "figure": {"caption": "Area under the curve s(\u03b5) of every layer under every comparison, in hundredths.", "name": "fig-areas-{{page}}"}}
 areas = findings.by_area(tables["critical"])
@@ -149,6 +150,9 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # and $l_b = s + n_b$. What is left of $l_a$ without $l_b$ is mostly $n_a - n_b$; what is left of $l_b$ without $l_a$ is mostly the negative of it. Those
 # two match well, whatever the networks have learned: an artefact, plain to see in the column of the logits. A third
 # network is not part of the pair, and takes the same away from both.
+#
+# And beware of *untrained* in pooled features: before training they are nearly one constant direction, which any two networks share. That
+# match is about the mean and not about images; compare the row *centred* and the dimension in the data below.
 #
 # A second architecture guards against reading one network's habits as a law ({glue:text}`beside`):
 
