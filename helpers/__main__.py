@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from helpers import course as teaching
-from helpers import datasets, imagenet, publish, slides, studies, training
+from helpers import datasets, imagenet, publish, studies, training
 from helpers.errors import BadInput, unknown
+from helpers.teaching import course as teaching
+from helpers.teaching import slides
 
 
 def seed_list(text: str) -> tuple[int, ...]:

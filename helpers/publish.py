@@ -43,7 +43,7 @@ TIERS = ("published", "smoke")
 START_SECONDS = 600  # a kernel that imports torch on a busy machine takes its time
 WARNINGS_SHOWN = 25
 WORDS_A_MINUTE = 180  # for text with formulas
-WATCHED = ("helpers/*.py", "book/assets/*", "book/claims.yml", "results/*/provenance.json", "results/benchmarks/*")
+WATCHED = ("helpers/**/*.py", "book/assets/*", "book/claims.yml", "results/*/provenance.json", "results/benchmarks/*")
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
 

@@ -43,11 +43,12 @@ from IPython.display import Code
 from myst_nb import glue
 
 from benchmarks import published
-from helpers import drawings, families, figures, matching, studies, traces
+from helpers import figures, matching, studies
+from helpers.chapters import drawings, families, traces
+from helpers.chapters.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
 from helpers.definitions import relative_distance
-from helpers.exercises import check
 from helpers.matching import Match, largest_match_inside, maximum_match, minimal_match, minimal_match_of_each
-from helpers.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
+from helpers.teaching.exercises import check
 
 figures.style()
 
@@ -170,7 +171,7 @@ figures.table(rows, label="Distances after a deletion")
 # 3. Return $S$.
 # :::
 #
-# `Plain` in `helpers/pseudocode.py` has all algorithms of this chapter word for word, slow and countable:
+# `Plain` in `helpers/chapters/pseudocode.py` has all algorithms of this chapter word for word, slow and countable:
 
 # %%
 Code(inspect.getsource(Plain.min_match), language="python")

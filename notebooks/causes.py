@@ -167,7 +167,16 @@ if beside:
 
 # %% tags=["hide-input"]
 hidden = tables["summary"].query("kind in @findings.NEAR_OUTPUT")["layer"].iloc[-1]
-chosen = ["as it is", "class means", "third logits", "other logits", "own logits", "same class", "any image", "untrained"]
+chosen = [
+    "as it is",
+    "class means",
+    "third logits",
+    "other logits",
+    "own logits",
+    "same class",
+    "any image",
+    "untrained",
+]
 curves = findings.condition_curves(tables["critical"], hidden)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Similarity of the last hidden layer against \u03b5, one rising curve for each comparison."}, "figure": {"caption": "The last hidden layer at every \u03b5, one curve for each comparison.", "name": "fig-curves-{{page}}"}}

@@ -30,8 +30,9 @@ import pandas as pd
 from IPython.display import HTML
 from myst_nb import glue
 
-from helpers import explorer, figures
-from helpers.exercises import check
+from helpers import figures
+from helpers.chapters import explorer
+from helpers.teaching.exercises import check
 
 figures.style()
 

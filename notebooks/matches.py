@@ -31,9 +31,10 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import drawings, figures
+from helpers import figures
+from helpers.chapters import drawings
 from helpers.definitions import Distances, all_matches, is_match, name, neurons, relative_distance
-from helpers.exercises import check
+from helpers.teaching.exercises import check
 
 figures.style()
 
@@ -259,6 +260,7 @@ figures.table(found)
 # **Every neuron is measured on its own scale.** Two neurons within ε of a span do not bring their difference within
 # ε of it. Their difference may be small, and then its relative distance is large.
 
+
 # %%
 def at(*degrees):
     """Unit vectors of the plane at these angles."""
@@ -313,6 +315,7 @@ figures.table(pd.DataFrame({"case": facts.keys(), "ε": facts.values()}))
 # :class: dropdown
 # :::
 
+
 # %% tags=["solution"]
 def matched(x, y, X, Y, epsilon):
     """Each neuron of either group is within ε of the other group's span."""
@@ -339,6 +342,7 @@ check("ex-is-match", matched)
 # :::{solution-start} ex-few-samples
 # :class: dropdown
 # :::
+
 
 # %% tags=["solution"]
 def mean_distance(samples, count=20):

@@ -41,11 +41,12 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import drawings, figures, studies
+from helpers import figures, studies
+from helpers.chapters import drawings
+from helpers.chapters.drawings import label, representatives
 from helpers.definitions import Distances, all_matches, is_match, name, neurons
-from helpers.drawings import label, representatives
-from helpers.exercises import check
 from helpers.matching import critical_epsilons, maximum_match, similarity_curve
+from helpers.teaching.exercises import check
 
 figures.style()
 
@@ -195,6 +196,7 @@ figures.table(pd.DataFrame({"ε": sizes, "maximum match": map(name, unions)}))
 # In code, a pair of groups is one set of named neurons, and the algorithm is a loop of two lines. It keeps the pairs
 # on the way, for the picture; the last one is the answer. The `1e-9` forgives rounding.
 
+
 # %% tags=["shows-alg-max"]
 def deletion_rounds(r, pair, epsilon):
     """Delete all neurons that are too far, until none is: the pairs on the way."""
@@ -331,6 +333,7 @@ figures.table(pd.DataFrame(best, columns=["neuron", "cheapest company", "price"]
 #    S))$ and $\varepsilon_v \leftarrow c$; delete $v$ from $S$.
 # 3. Replace every $\varepsilon_v \ge 1$ by $\infty$. Return all $\varepsilon_v$.
 # :::
+
 
 # %% tags=["shows-alg-peel"]
 def peel(r, pair):
@@ -534,6 +537,7 @@ check("ex-max-match", largest)
 # :class: dropdown
 # :::
 
+
 # %% tags=["solution"]
 def first_epsilon(x, y):
     """The smallest ε at which the maximum match is not empty."""
@@ -558,6 +562,7 @@ check("ex-first-epsilon", first_epsilon)
 # :::{solution-start} ex-one-less
 # :class: dropdown
 # :::
+
 
 # %% tags=["solution"]
 def harm(i):

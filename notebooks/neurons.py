@@ -40,10 +40,11 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import datasets, drawings, figures, networks, representations, studies
+from helpers import datasets, figures, networks, representations, studies
+from helpers.chapters import drawings
 from helpers.definitions import relative_distance
-from helpers.exercises import check
 from helpers.subspaces import Gram
+from helpers.teaching.exercises import check
 
 figures.style()
 
@@ -209,6 +210,7 @@ glue("readout-weights", str(np.round(copied, 2).tolist()), display=False)
 #
 # A distance to a span is a least-squares problem, and NumPy solves it in one line. Below, v1 against the other two
 # neurons of the first table (which share one direction), and against none.
+
 
 # %% tags=["shows-def-distance"]
 def distance(z, basis):
@@ -384,6 +386,7 @@ glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
 # :class: dropdown
 # :::
 
+
 # %% tags=["solution"]
 def channels_as_rows(output):
     """One row per channel; its maps on all images one after the other."""
@@ -409,6 +412,7 @@ check("ex-conv-rows", channels_as_rows)
 # :::{solution-start} ex-shift
 # :class: dropdown
 # :::
+
 
 # %% tags=["solution"]
 def shifted_distance(shift, samples=10_000):

@@ -31,12 +31,13 @@ import pandas as pd
 import seaborn as sns
 from myst_nb import glue
 
-from helpers import figures, numerics, studies
+from helpers import figures, studies
+from helpers.chapters import numerics
 from helpers.diagnostics import GREY_RIDGES, diagnose
-from helpers.exercises import check
 from helpers.matching import critical_epsilons, maximum_match
 from helpers.peeling import at_ridge, peel, slack
 from helpers.subspaces import QR_RIDGE, GramAccumulator, Pair, gram_ridge
+from helpers.teaching.exercises import check
 
 figures.style()
 

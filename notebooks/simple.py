@@ -43,9 +43,9 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import families, figures, lattice, studies
+from helpers import figures, studies
+from helpers.chapters import families, lattice
 from helpers.definitions import all_matches, minimal, name, simple
-from helpers.exercises import check
 from helpers.matching import (
     critical_epsilons,
     decompose,
@@ -54,6 +54,7 @@ from helpers.matching import (
     minimal_matches,
     simple_matches,
 )
+from helpers.teaching.exercises import check
 
 figures.style()
 
@@ -241,7 +242,7 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # ## One, a few, exponentially many
 #
 # How many simple matches can there be? There are three families for which we can count them exactly. They are in
-# `helpers.families`, and every fast algorithm of this book is tested on them.
+# `helpers.chapters.families`, and every fast algorithm of this book is tested on them.
 #
 # :::{prf:proposition} Few simple matches
 # :label: prp-few

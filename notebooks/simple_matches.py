@@ -74,9 +74,12 @@ glue("share", f"{100 * share:.0f} %", display=False)
 # neurons are in it. Many layers jump: their maximum match goes from little to much more at once, and then it holds more.
 
 # %%
-levels = tables["levels"].query("share == @share").groupby(["position", "layer"], as_index=False)[
-    ["epsilon", "matched", "alive"]
-].mean()
+levels = (
+    tables["levels"]
+    .query("share == @share")
+    .groupby(["position", "layer"], as_index=False)[["epsilon", "matched", "alive"]]
+    .mean()
+)
 figures.table(levels.drop(columns="position"), digits=2, label="Where each layer is looked at (means over the pairs)")
 
 # %% [markdown]
@@ -171,23 +174,36 @@ figures.table(wider[columns].rename(columns=dict(zip(columns, shown, strict=True
 # agree, the smallest size is known exactly.
 
 # %%
-bounds = tables["smallest"].groupby("layer", sort=False, observed=True).agg(
-    neurons=("smallest", "size"),
-    smallest=("smallest", "min"),
-    median_found=("smallest", "median"),
-    median_lower_bound=("lower_bound", "median"),
-    known_exactly=("exact", "mean"),
-).reset_index()
+bounds = (
+    tables["smallest"]
+    .groupby("layer", sort=False, observed=True)
+    .agg(
+        neurons=("smallest", "size"),
+        smallest=("smallest", "min"),
+        median_found=("smallest", "median"),
+        median_lower_bound=("lower_bound", "median"),
+        known_exactly=("exact", "mean"),
+    )
+    .reset_index()
+)
 figures.table(bounds, digits=2, label="Smallest minimal matches found, and what none can be below")
 
 # %% [markdown]
 # And where they can be counted, here are *all* simple matches of these layers:
 
 # %%
-counted = tables["simple"].groupby("layer", sort=False, observed=True).agg(
-    simple_matches=("size", "size"), all_of_them=("complete", "first"),
-    smallest=("size", "min"), median=("size", "median"), largest=("size", "max"),
-).reset_index()
+counted = (
+    tables["simple"]
+    .groupby("layer", sort=False, observed=True)
+    .agg(
+        simple_matches=("size", "size"),
+        all_of_them=("complete", "first"),
+        smallest=("size", "min"),
+        median=("size", "median"),
+        largest=("size", "max"),
+    )
+    .reset_index()
+)
 figures.table(counted, digits=0, label="Simple matches; where not all, the first ones found")
 
 # %% [markdown]

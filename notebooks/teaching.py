@@ -22,7 +22,8 @@
 # %% tags=["hide-input"]
 from myst_nb import glue
 
-from helpers import course, figures
+from helpers import figures
+from helpers.teaching import course
 
 numbers = course.numbers()
 for key, value in numbers.items():

@@ -41,12 +41,13 @@ import pandas as pd
 from matplotlib.patches import Arc
 from myst_nb import glue
 
-from helpers import conditions, families, figures, lattice, studies
+from helpers import conditions, figures, studies
+from helpers.chapters import families, lattice
 from helpers.definitions import Distances, all_matches, minimal, name, neurons
-from helpers.exercises import check
 from helpers.layers import spoken
 from helpers.matching import essential_neurons, joint, maximum_match, minimum_matches, simple_matches
 from helpers.subspaces import Pair
+from helpers.teaching.exercises import check
 
 figures.style()
 

@@ -31,11 +31,12 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import drawings, figures
+from helpers import figures
+from helpers.chapters import drawings
+from helpers.chapters.drawings import label
 from helpers.definitions import Distances, name, neurons
-from helpers.drawings import label
-from helpers.exercises import check
 from helpers.matching import critical_epsilons, maximum_match
+from helpers.teaching.exercises import check
 
 figures.style()
 
@@ -233,6 +234,7 @@ figures.table(table[["neuron"]].assign(critical_epsilon=values))
 # :::{solution-start} ex-relative-distance
 # :class: dropdown
 # :::
+
 
 # %% tags=["solution"]
 def distance(z, basis):

@@ -14,7 +14,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from joblib import Parallel, delayed
 
-from helpers import publish, slides
+from helpers import publish
+from helpers.teaching import slides
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
 

@@ -54,4 +54,9 @@ def test_a_bad_value_is_one_line_and_exit_code_two(monkeypatch, capsys, words, m
 
 
 def test_parameters_are_read_as_python_or_as_they_stand():
-    assert [command.literal(text) for text in ("0.25", "[0, 1]", "resnet18", "None")] == [0.25, [0, 1], "resnet18", None]
+    assert [command.literal(text) for text in ("0.25", "[0, 1]", "resnet18", "None")] == [
+        0.25,
+        [0, 1],
+        "resnet18",
+        None,
+    ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import drawings
+from helpers.chapters import drawings
 from helpers.definitions import Distances, neurons, relative_distance
 from helpers.files import ROOT
 from helpers.matching import critical_epsilons, similarity_curve

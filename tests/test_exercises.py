@@ -9,12 +9,20 @@ from itertools import product
 import numpy as np
 import pytest
 
-from helpers import pages
-from helpers.cutting import SOLUTION, emptied, imports_and_functions, names_in, names_set, stub, student_version
 from helpers.definitions import relative_distance
 from helpers.errors import BadInput
-from helpers.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
 from helpers.matching import Match, critical_epsilons, maximum_match, minimal_match
+from helpers.teaching import pages
+from helpers.teaching.cutting import (
+    SOLUTION,
+    emptied,
+    imports_and_functions,
+    names_in,
+    names_set,
+    stub,
+    student_version,
+)
+from helpers.teaching.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
 
 WRONG: dict[str, list[object]] = {
     "ex-conv-rows": [

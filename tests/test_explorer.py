@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import explorer, studies
+from helpers import studies
+from helpers.chapters import explorer
 from helpers.errors import BadInput
 from helpers.studies import Study, similarity_table
 

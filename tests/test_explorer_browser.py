@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import explorer
+from helpers.chapters import explorer
 from helpers.studies import similarity_table
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import layers, ledger, pages, publish, studies
+from helpers import layers, ledger, publish, studies
 from helpers.errors import BadInput
+from helpers.teaching import pages
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("relu3", 2, 0.8, "conv"), ("logits", 3, 1.0, "logits")]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from helpers import pages
 from helpers.errors import BadInput
+from helpers.teaching import pages
 
 SOURCES = pages.sources()
 OPENING = re.compile(
@@ -25,7 +25,7 @@ PLOTS = re.compile(r"\bplt\.(figure|subplots|show)\b|\bsns\.\w*(plot|map|grid)\w
 
 def functions(returning):
     """The public functions of helpers/ whose return type matches a pattern, as `module.function`."""
-    for path in (pages.ROOT / "helpers").glob("*.py"):
+    for path in (pages.ROOT / "helpers").rglob("*.py"):
         for node in ast.parse(path.read_text()).body:
             returns = ast.unparse(node.returns) if isinstance(node, ast.FunctionDef) and node.returns else ""
             if re.search(returning, returns) and not node.name.startswith("_"):

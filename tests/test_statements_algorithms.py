@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from helpers.chapters.families import general_position, switches
+from helpers.chapters.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
 from helpers.definitions import Distances, all_matches, minimal
-from helpers.families import general_position, switches
 from helpers.matching import (
     critical_epsilons,
     essential_neurons,
@@ -18,7 +19,6 @@ from helpers.matching import (
     minimal_matches,
     smallest_match,
 )
-from helpers.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
 from helpers.subspaces import Pair
 
 few = settings(max_examples=25, deadline=None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import numerics
+from helpers.chapters import numerics
 from helpers.definitions import Distances, all_matches, neurons, relative_distance, subsets
 from helpers.errors import BadInput
 from helpers.matching import critical_epsilons, maximum_match

@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from helpers import conditions, families, lattice
+from helpers import conditions
+from helpers.chapters import families, lattice
 from helpers.definitions import Distances, all_matches, is_match, minimal, neurons, relative_distance, simple, subsets
 from helpers.errors import BadInput
 from helpers.matching import (

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from helpers import pages
 from helpers.errors import BadInput
 from helpers.files import ROOT
+from helpers.teaching import pages
 
 KINDS = {
     "prf:definition": "def",
@@ -122,9 +122,9 @@ def _read_sights(name: str, book: NotebookNode, ledger: Ledger) -> None:
 
 def _read_places(folder: Path, kind: str, labels, ledger: Ledger) -> None:  # type: ignore[no-untyped-def]
     """Every function of a folder's modules that names a label; `kind` is "test" or "docstring"."""
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         text = path.read_text()
-        file = f"{folder.name}/{path.name}"
+        file = path.relative_to(folder.parent).as_posix()
         for name, node in _definitions(ast.parse(text)):
             for label in labels(node):
                 if label not in ledger.statements:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from helpers.chapters.pseudocode import Plain, biased, dominoes, hitting_sets
 from helpers.errors import BadInput, unknown
-from helpers.pseudocode import Plain, biased, dominoes, hitting_sets
 
 Check = Callable[[Any], None]
 CHECKS: dict[str, Check] = {}

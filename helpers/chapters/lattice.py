@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
+from helpers.chapters.drawings import with_slider
 from helpers.definitions import Array, Distances, Neuron, Set, all_matches, name, simple
-from helpers.drawings import with_slider
 
 SIMPLE, UNION, NOT_CLOSED = "#0173b2", "#e8e8e8", "#de8f05"
 LABELLED = 6  # up to this many matches on one level, every box names its neurons

@@ -6,7 +6,7 @@ import re
 
 from nbformat import NotebookNode
 
-from helpers import pages
+from helpers.teaching import pages
 
 SOLUTION = "solution"
 ANSWER = "**Your answer:**"

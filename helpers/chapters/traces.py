@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from helpers.chapters.drawings import COLOURS, GREY, PALE, RED, label
+from helpers.chapters.pseudocode import Edges, Trial, reaching
 from helpers.definitions import Neuron, Set
-from helpers.drawings import COLOURS, GREY, PALE, RED, label
-from helpers.pseudocode import Edges, Trial, reaching
 
 NEEDED = "#1b7f4d"
 

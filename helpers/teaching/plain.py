@@ -9,9 +9,9 @@ from pathlib import Path
 from nbformat import NotebookNode
 from pybtex.database import parse_file
 
-from helpers import pages
 from helpers.files import ROOT
-from helpers.statements import KINDS
+from helpers.teaching import pages
+from helpers.teaching.statements import KINDS
 
 BIBLIOGRAPHY = ROOT / "book" / "references.bib"
 ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`]*)`")

@@ -12,11 +12,11 @@ import nbformat
 import pandas as pd
 from nbformat import NotebookNode
 
-from helpers import pages, plain, slides
-from helpers.cutting import student_version
 from helpers.errors import BadInput
 from helpers.files import ROOT
 from helpers.publish import PAGES, WORDS_A_MINUTE, fill
+from helpers.teaching import pages, plain, slides
+from helpers.teaching.cutting import student_version
 
 COURSE = ("worked_example", *pages.CHAPTERS)
 MARK = ".course"

@@ -21,11 +21,11 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 
-from helpers import pages, plain
 from helpers.errors import BadInput, unknown
 from helpers.files import ROOT, atomic
 from helpers.publish import PAGES, build_book, computed_pages, fill, mathjax_root, prepared
-from helpers.statements import KINDS
+from helpers.teaching import pages, plain
+from helpers.teaching.statements import KINDS
 
 FOLDER = ROOT / "book" / "slides"
 QUOTED = ("statement", "proof", "exercise")

@@ -1,0 +1,1 @@
+"""Pages as a course: exercises with their checks, statements with their proofs, student notebooks, slides."""
