@@ -17,6 +17,7 @@ from plotly.basedatatypes import BaseTraceType as Trace
 from helpers.definitions import Distances, Neuron, Set, relative_distance
 from helpers.subspaces import Pair
 
+ROUNDING = 1e-13  # eigenvalues of a Gram matrix below this share of the largest are rounding
 COLOURS = {"x": "#0173b2", "y": "#c96b00"}  # blue and orange of the colour-blind-safe palette, dark enough for text
 FEW = 12  # up to so many neurons each gets its number in the picture
 GREY, PALE, RED = "#6e6e6e", "#e4e4e4", "#b3003c"
@@ -38,7 +39,8 @@ def representatives(pair: Pair) -> tuple[Array, Array]:
     Distances depend on nothing but the Gram matrix (prp-invariance), so they stand for the millions behind it.
     """
     values, vectors = np.linalg.eigh(pair.gram)
-    rows = vectors * np.sqrt(np.maximum(values, 0))
+    values[values < ROUNDING * values.max(initial=0)] = 0  # else least squares takes rounding for a direction
+    rows = vectors * np.sqrt(values)
     cut = len(pair.alive_x)
     return rows[:cut], rows[cut:]
 
