@@ -59,7 +59,7 @@ def table(frame: pd.DataFrame, digits: int = 3, label: str = "Table") -> HTML:
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     body = "".join(f"<tr>{''.join(_cell(v, digits) for v in row)}</tr>" for row in frame.itertuples(index=False))
     return HTML(
-        f'<div class="table-scroll" role="region" tabindex="0" aria-label="{html.escape(label, quote=True)}">'
+        f'<div class="table-scroll" role="group" tabindex="0" aria-label="{html.escape(label, quote=True)}">'
         f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 

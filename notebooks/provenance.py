@@ -65,7 +65,7 @@ figures.table(provenance.settings(), label="The authors' training beside ours")
 # %% [markdown]
 # ## How layers were compared
 #
-# | | authors | this book |
+# | what | authors | this book |
 # | --- | --- | --- |
 # | samples of a convolutional layer | 10 000 random positions, 16 draws, similarities averaged | every position of every test image; the authors' draws beside it |
 # | ε | a run of the algorithm for each | critical ε of every neuron, hence all ε at once |

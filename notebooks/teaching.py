@@ -161,7 +161,7 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 #
 # **A rubric for the project.**
 #
-# | | Not yet | Good | Excellent |
+# | criterion | Not yet | Good | Excellent |
 # |---|---|---|---|
 # | Question | no result could refute it | refutable, prediction written first | the prediction was risky |
 # | Evidence | one ε, one pair | all ε, several pairs, self-match and chance level | the finite-sample bias is quantified |

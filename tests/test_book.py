@@ -103,6 +103,7 @@ def test_links_inside_the_book_resolve(html, links, document):
         if re.match(r"(https?|data|mailto|javascript):|#$|//", address):
             continue
         path, fragment = urldefrag(urljoin(f"/{document}.html", address))
+        path = path.partition("?")[0]
         target = html / path.lstrip("/")
         assert target.exists(), f"{document}: <{tag}> leads to {address}"
         name = path.removeprefix("/").removesuffix(".html")
@@ -149,6 +150,7 @@ def visit(browser, site):
         page.on("console", lambda m: trouble.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("request", note)
+        page.on("response", lambda r: trouble.append(f"{r.status} for {r.url}") if r.status >= 400 else None)
         page.goto(f"{site}/{document}.html", wait_until="load")
         page.wait_for_function(f"{MATHEMATICS} === 0", timeout=30_000)
         return page
@@ -156,7 +158,7 @@ def visit(browser, site):
     yield open_page
     for context in contexts:
         context.close()
-    assert [t for t in trouble if "GPU stall" not in t and "WebGL" not in t] == []
+    assert [t for t in trouble if not re.search("GPU stall|WebGL|Canvas2D|Failed to load resource", t)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -14,13 +14,20 @@
     document.querySelectorAll("details.hide > summary, details.toggle-details > summary").forEach(function (node) {
       node.removeAttribute("aria-label");
     });
-    document.querySelectorAll("pre, .cell_output .output").forEach(function (node) {
-      if (node.scrollWidth > node.clientWidth) { node.setAttribute("tabindex", "0"); }
-    });
-    document.querySelectorAll("mjx-container[display='true'], div.math").forEach(function (node) {
-      if (node.scrollWidth > node.clientWidth) { node.setAttribute("tabindex", "0"); }
+    document.querySelectorAll("[role='doc-biblioentry']").forEach(function (node) { node.removeAttribute("role"); });
+    reach();
+  }
+  // What scrolls sideways must be reachable by keyboard; it depends on the width of the window and on the typeset formulas.
+  function reach() {
+    document.querySelectorAll("pre, .cell_output .output, mjx-container[display='true'], div.math").forEach(function (node) {
+      if (node.scrollWidth > node.clientWidth) { node.setAttribute("tabindex", "0"); } else { node.removeAttribute("tabindex"); }
     });
   }
+  function typeset() {
+    const mathjax = window.MathJax && window.MathJax.startup;
+    if (mathjax && mathjax.promise) { mathjax.promise.then(reach); }
+  }
   if (document.readyState === "loading") { document.addEventListener("DOMContentLoaded", mend); } else { mend(); }
-  window.addEventListener("load", mend);
+  window.addEventListener("load", function () { mend(); typeset(); });
+  window.addEventListener("resize", reach);
 })();
