@@ -9,7 +9,9 @@ book: .venv/installed
 
 test: lint
 	@$(BIN)/python -m tests.browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+	@$(BIN)/python -m helpers book
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -23,7 +25,7 @@ course: .venv/installed
 	@$(BIN)/python -m helpers course
 
 bench: .venv/installed
-	@$(BIN)/python -m benchmarks.run
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run
 
 lock: .venv/installed
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
