@@ -14,7 +14,7 @@
     document.querySelectorAll("details.hide > summary, details.toggle-details > summary").forEach(function (node) {
       node.removeAttribute("aria-label");
     });
-    document.querySelectorAll("[role='doc-biblioentry']").forEach(function (node) { node.removeAttribute("role"); });
+    document.querySelectorAll("[role='doc-biblioentry'], .citation-list").forEach(function (node) { node.removeAttribute("role"); });
     reach();
   }
   // What scrolls sideways must be reachable by keyboard; it depends on the width of the window and on the typeset formulas.
