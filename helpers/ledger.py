@@ -244,6 +244,12 @@ def lost_without_logits(found: Records, check: Check, ranges: Ranges) -> Iterato
         yield study, epsilon, where, 1 - kept
 
 
+def lost_without_third_logits(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
+    """The same with the logits of a third network, which neither of the two contains by construction."""
+    for study, epsilon, where, kept in _of_original(found, check, ranges, "third logits"):
+        yield study, epsilon, where, 1 - kept
+
+
 def same_training(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """Similarity of two late checkpoints of one training, two epochs apart."""
     for study, tables in found.causes.items():
@@ -355,6 +361,7 @@ QUANTITIES: dict[str, Quantity] = {
         dimension_correlation,
         kept_within_classes,
         lost_without_logits,
+        lost_without_third_logits,
         same_training,
         cka_where_unmatched,
         johnson_similarity,

@@ -262,7 +262,7 @@ figures.table(pd.DataFrame(rows, columns=["sets", "truncated distance of x2", "r
 # :::
 #
 # A zero distance therefore shows as $\tau \|c\|$. That is why *exact* matches need a slack: the engine counts a
-# distance as 0 when it lies below a slack, at least ten times this floor. From ε = 0.05 on the floor is invisible,
+# distance as 0 when it lies below ten times this floor, but never below $300\,\tau$ and never above $1000\,\tau$. From ε = 0.05 on the floor is invisible,
 # since squares add: $\sqrt{0.05^2 + 10^{-12}}$ is 0.05 to ten digits.
 #
 # ### Two routes
