@@ -1,29 +1,13 @@
 """The explorer in a real browser: driven by keyboard, it shows the maximum matching similarity of the record."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from helpers.chapters import explorer
 from helpers.studies import similarity_table
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><title>explorer</title><main>{}</main></html>'
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no Chromium at /usr/bin/chromium")
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +22,6 @@ def file(study, tmp_path_factory):
     path = tmp_path_factory.mktemp("explorer") / "page.html"
     path.write_text(PAGE.format(explorer.page(data, study.study.id, "relu_fc2", 0.3)))
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as control:
-        chromium = control.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
