@@ -55,6 +55,10 @@ class LocalKernel(AsyncKernelManager):
         self.sockets = tempfile.TemporaryDirectory()  # its own: two kernels in one folder would share their files
         super().__init__(**options | {"transport": "ipc", "ip": f"{self.sockets.name}/kernel"})
 
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
+        """Without the kernel's log: a cell's error comes as a message; the log only says that it was told to stop."""
+        await super()._async_launch_kernel(kernel_cmd, **options | {"stderr": subprocess.DEVNULL})
+
 
 @dataclass(frozen=True)
 class Page:
