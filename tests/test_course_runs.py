@@ -1,0 +1,40 @@
+"""The course as students get it: every notebook runs from top to bottom in the course folder. Slow."""
+
+import jupytext
+import papermill
+import pytest
+
+from helpers import publish
+from helpers.teaching import course, pages
+
+pytestmark = pytest.mark.slow
+CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load(publish.NOTEBOOKS / f"{name}.py"))]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    publish.build_book()
+    place = tmp_path_factory.mktemp("teaching") / "course"
+    course.write_course(place)
+    return place
+
+
+def printed(path, scratch, monkeypatch) -> str:
+    """Run a notebook in its course folder, with the course's own code, and return what its cells print."""
+    for key, value in (publish.KERNEL | {"PYTHONPATH": str(path.parents[1])}).items():
+        monkeypatch.setenv(key, value)
+    options = {"kernel_name": "python3", "cwd": str(path.parents[1]), "progress_bar": False}
+    done = papermill.execute_notebook(
+        jupytext.read(path), str(scratch / path.name), kernel_manager_class=publish.LocalKernel, **options
+    )
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_solutions_pass_their_checks_and_stubs_get_hints(folder, name, tmp_path, monkeypatch):
+    solved = printed(folder / "solutions" / f"{name}.ipynb", tmp_path, monkeypatch)
+    assert "✗" not in solved
+    open_ones = printed(folder / "student" / f"{name}.ipynb", tmp_path, monkeypatch)
+    assert "✓" not in open_ones
+    assert open_ones.count("✗") == solved.count("✓")
