@@ -15,6 +15,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 PALETTE = "colorblind"
+SENTENCE = 60  # characters from which a cell is a sentence
 PLOTLY_SCRIPT = "../../_static/plotly.min.js"  # where the built book keeps it, seen from book/pages/
 WORDS = {
     "seed_a": "seed a",
@@ -69,8 +70,11 @@ class Markup(str):
 
 
 def _cell(value: Any, digits: int) -> str:
-    kind = ' class="number"' if isinstance(value, int | float | np.number) and not isinstance(value, bool) else ""
-    return f"<td{kind}>{value if isinstance(value, Markup) else html.escape(readable(value, digits))}</td>"
+    """One cell; a number aligns to the right, a sentence gets room to be read."""
+    text = value if isinstance(value, Markup) else html.escape(readable(value, digits))
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    kind = "number" if number else "sentence" if not isinstance(value, Markup) and len(text) > SENTENCE else ""
+    return f'<td class="{kind}">{text}</td>' if kind else f"<td>{text}</td>"
 
 
 def download(frame: pd.DataFrame, name: str) -> HTML:
