@@ -58,8 +58,8 @@ for key, value in findings.causes_in_words(tables, look_at).items():
 glue("look_at", f"{look_at:g}", display=False)
 
 # %% [markdown]
-# These networks were trained for this page, with every epoch kept. They follow the recipe and the seeds of the networks on the other
-# pages but are not the same weights: the machine's rounding differed, and training amplifies it.
+# These networks were trained for this page, with every epoch kept. Where a network has a page of its own, recipe and seeds are the
+# same, but the weights may differ: rounding depends on the machine, and training amplifies it.
 
 # %%
 trained = pd.DataFrame(provenance["checkpoints"]).iloc[: len(provenance["study"]["seeds"])]
