@@ -197,7 +197,7 @@ def _row(statement: Statement, root: Path) -> str:
     """One line of the table."""
     proof = "yes" if statement.proved else "–"
     tests = f"[{len(statement.tests)}](#tests-{statement.label})"
-    code = ", ".join(dict.fromkeys(f"`{p.file.removeprefix('helpers/')[:-3]}.{p.name}`" for p in statement.code)) or "–"
+    code = ", ".join(dict.fromkeys(f"`{Path(p.file).stem}.{p.name}`" for p in statement.code)) or "–"
     seen = ", ".join(dict.fromkeys(_link(s, root) for s in statement.seen)) or "–"
     return f"| {{prf:ref}}`{statement.label}` {statement.title} | {proof} | {tests} | {code} | {seen} |"
 
