@@ -119,11 +119,6 @@ def plan(
     return Run(network, dataset, float(width), seeds[0], chosen, *seeds[1:])
 
 
-def checkpoint_path(network: str, dataset: str, width: float, seed: int, recipe: str, epoch: int) -> Path:
-    """Where the weights of one seed after `epoch` epochs of a recipe of default length lie."""
-    return plan(network, dataset, width, seed, recipe).checkpoint(epoch)
-
-
 def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
     """Train to the last epoch, from the last one that is whole, and return the final checkpoint.
 

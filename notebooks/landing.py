@@ -41,6 +41,8 @@ resnet = studies.run(studies.Study("cifar10", "resnet18", 0.25, range(5), "short
 inner = layers.layer_means(vgg, [0.3]).query("kind == 'conv'")
 outer = layers.layer_means(vgg, [0.3]).query("kind != 'conv'")
 accuracy = vgg.tables["networks"]["accuracy"]
+glue("width", vgg.study.width, display=False)
+glue("epochs", str(vgg.tables["networks"]["epoch"].max()), display=False)
 glue("networks", f"{len(accuracy)}", display=False)
 glue("accuracy-low", float(100 * accuracy.min()), display=False)
 glue("accuracy-high", float(100 * accuracy.max()), display=False)
@@ -51,7 +53,7 @@ glue("outer-high", float(outer["mean"].max()), display=False)
 # %% [markdown]
 # ## What was found
 #
-# {glue:text}`networks` copies of VGG-16 (a quarter of the channels, ten epochs on CIFAR-10) classify between
+# {glue:text}`networks` copies of VGG-16 (width {glue:text}`width:.2f`, {glue:text}`epochs` epochs on CIFAR-10) classify between
 # {glue:text}`accuracy-low:.1f` % and {glue:text}`accuracy-high:.1f` % of the test images correctly. At ε = 0.3,
 # {glue:text}`zero` of their convolutional layers match **not at all** between two copies. Near the output, similarity is between
 # {glue:text}`outer-low:.2f` and {glue:text}`outer-high:.2f`. In the picture each row is a layer, from the input (top) to the
