@@ -3,15 +3,22 @@
 import ast
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from helpers import datasets, imagenet, publish, studies, training
+from helpers import causes, datasets, granularity, imagenet, publish, studies, training
 from helpers.errors import BadInput, unknown
 from helpers.teaching import course as teaching
 from helpers.teaching import slides
+
+RECORDERS: dict[str, Callable[[studies.Study], Path]] = {
+    "study": studies.record,
+    "causes": causes.record,
+    "granularity": granularity.record,
+}
 
 
 def seed_list(text: str) -> tuple[int, ...]:
@@ -60,21 +67,14 @@ def train(network: str, dataset: str, width: float, seeds: str, recipe: str, epo
 @click.option("--epochs", type=int)
 @click.option("--epoch", type=int, help="Compare the networks after this epoch; 0 is untrained.")
 @click.option("--sampled", is_flag=True, help="The paper's sampling beside the full test set.")
-def record(
-    network: str,
-    dataset: str,
-    width: float,
-    seeds: str,
-    recipe: str,
-    epochs: int | None,
-    epoch: int | None,
-    sampled: bool,
-) -> None:
+@click.option("--layers", help="Names with commas; all by default.")
+@click.option("--what", default="study", show_default=True, help="study, causes or granularity (simple matches)")
+def record(what: str, seeds: str, layers: str | None, **options: Any) -> None:
     """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
-    study = studies.Study(
-        dataset, network, width, seed_list(seeds), recipe, epochs=epochs, epoch=epoch, sampled=sampled
-    )
-    click.echo(studies.record(study))
+    if what not in RECORDERS:
+        raise unknown("kind of record", what, tuple(RECORDERS))
+    study = studies.Study(seeds=seed_list(seeds), layers=tuple(layers.split(",")) if layers else None, **options)
+    click.echo(RECORDERS[what](study))
 
 
 def literal(text: str) -> Any:

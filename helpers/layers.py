@@ -143,12 +143,12 @@ def kept(result: studies.Result) -> pd.DataFrame:
 
 # ---------------------------------------------------------------- across networks
 
-CONTRASTS = {  # what differs: the network, then the one it is changed to
+CONTRASTS: dict[str, tuple[tuple[str, float], ...]] = {  # what differs: the network, then what it is changed to
     "shortcuts": (("plain20", 1), ("resnet20", 1)),
     "batch norm": (("vgg16", 0.25), ("vgg16_bn", 0.25)),
     "depth": (("vgg11_bn", 0.25), ("vgg16_bn", 0.25)),
     "width (VGG-16)": (("vgg16_bn", 0.25), ("vgg16_bn", 1)),
-    "width (ResNet-18)": (("resnet18", 0.25), ("resnet18", 1)),
+    "width (ResNet-18)": (("resnet18", 0.25), ("resnet18", 0.5), ("resnet18", 1)),
     "family": (("vgg16_bn", 0.25), ("resnet18", 0.25)),
 }
 DEPTHS = ("first layer", "0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8–1", "logits")

@@ -26,6 +26,7 @@ from torch import nn
 from tqdm import tqdm
 
 from helpers import datasets, networks, training
+from helpers.diagnostics import diagnose
 from helpers.errors import BadInput, unknown
 from helpers.files import ROOT, folder, sha256
 from helpers.matching import check_epsilon, critical_epsilons
@@ -37,7 +38,17 @@ from helpers.subspaces import Gram, Pair
 EPSILONS = (0.15, 0.2, 0.25, 0.3, 0.5)  # the paper's
 GRAM_CHANNELS = 128  # layers up to this many neurons a network are recorded compressed, for readers to match
 WIDE_CHANNELS = 64  # of layers above it two networks are kept, of narrower ones three: files grow with the square
-CODE = ("datasets", "networks", "training", "representations", "subspaces", "peeling", "matching", "studies")
+CODE = (
+    "datasets",
+    "networks",
+    "training",
+    "representations",
+    "subspaces",
+    "peeling",
+    "matching",
+    "diagnostics",
+    "studies",
+)
 OPENED: dict[str, dict[str, Any]] = {}  # provenance of what this process has read, for the box at the end of a page
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "numba", "pandas")
 
@@ -397,7 +408,8 @@ def match_all(
     critical, sampled, controls = [], [], []
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
         base = layer_columns(layer)
-        check_enough(layer.name, found[layer.name].gram)
+        for a, b in pairs:
+            check_sound(layer.name, found[layer.name].gram.pair(a, b))
         controls.append(control_rows(found[layer.name].gram, study.seeds).assign(**base))
         for a, b in pairs:
             row = base | {"seed_a": study.seeds[a], "seed_b": study.seeds[b]}
@@ -419,14 +431,10 @@ def layer_columns(layer: Layer) -> dict[str, Any]:
     return {"layer": layer.name, "position": layer.position, "depth": layer.depth, "kind": layer.kind}
 
 
-def check_enough(layer: str, gram: Gram) -> None:
-    """n vectors of n or fewer numbers span everything, so that every distance would be 0 whatever the networks do."""
-    neurons = max(gram.sizes)
-    if gram.samples <= neurons:
-        raise BadInput(
-            f"layer {layer} has {neurons} neurons and only {gram.samples} samples: {neurons} vectors of {gram.samples} "
-            f"numbers span all of them, and every distance is 0; take more than {neurons} images or a smaller width"
-        )
+def check_sound(layer: str, pair: Pair) -> None:
+    """BadInput, with the layer's name, for a pair that no table should be made of: `Diagnosis.refusals`."""
+    for reason in diagnose(pair).refusals[:1]:
+        raise BadInput(f"layer {layer}: {reason}")
 
 
 def self_pair(gram: Gram, network: int, seed: int = 0) -> Pair:

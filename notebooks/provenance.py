@@ -91,7 +91,13 @@ figures.table(provenance.libraries(), label="Versions of the libraries behind th
 # python -m helpers data fetch cifar10
 # python -m helpers train --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4
 # python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --sampled
+# python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --epoch 0
+# python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2 --what causes
+# python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --what granularity
 # ```
+#
+# The second `record` is of the untrained networks, the third of the [causes](causes.ipynb), the last of the
+# [simple matches](simple_matches.ipynb).
 #
 # Seeds fix initialisation, order and augmentation. On another machine, or with another number of threads, sums are rounded in another
 # order, so weights drift apart during training: expect the same findings, not the same digits.

@@ -37,6 +37,7 @@ def test_every_command_has_help(name):
         (("train", "--network", "vgg16", "--epochs", "0"), "0 epochs: expected at least 1"),
         (("record", "--network", "vgg16", "--seeds", "1"), "expected at least two"),
         (("record", "--network", "vgg16", "--width", "-1"), "width -1"),
+        (("record", "--network", "vgg16", "--what", "cause"), "unknown kind of record 'cause': did you mean 'causes'?"),
         (("run", "netwrk"), "unknown notebook 'netwrk': did you mean 'network'?"),
         (("run", "network", "-p", "sed", "[0, 1]"), "unknown parameter of network 'sed': did you mean 'seeds'?"),
         (("run", "network", "--page", "../escape"), "page name '../escape'"),

@@ -222,8 +222,10 @@ def test_bad_parameters_are_refused(options, message):
 
 
 def test_fewer_samples_than_neurons_are_refused(folders):
-    study = studies.Study(network="vgg8_bn", epochs=1, epoch=0, images=50, layers=("relu_fc1",))
-    with pytest.raises(BadInput, match=r"layer relu_fc1 has 64 neurons and only 50 samples.*every distance is 0"):
+    study = studies.Study(network="vgg8_bn", epochs=1, epoch=0, images=30, layers=("relu_fc1",))
+    with pytest.raises(
+        BadInput, match=r"layer relu_fc1: 30 samples for \d\d neurons.*every distance to it is 0; use more images"
+    ):
         studies.run(study, progress=False)
 
 
