@@ -68,12 +68,14 @@ def train(network: str, dataset: str, width: float, seeds: str, recipe: str, epo
 @click.option("--epoch", type=int, help="Compare the networks after this epoch; 0 is untrained.")
 @click.option("--sampled", is_flag=True, help="The paper's sampling beside the full test set.")
 @click.option("--layers", help="Names with commas; all by default.")
+@click.option("--keep", help="Wide layers to keep compressed, too, with commas.")
 @click.option("--what", default="study", show_default=True, help="study, causes or granularity (simple matches)")
-def record(what: str, seeds: str, layers: str | None, **options: Any) -> None:
+def record(what: str, seeds: str, layers: str | None, keep: str | None, **options: Any) -> None:
     """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
     if what not in RECORDERS:
         raise unknown("kind of record", what, tuple(RECORDERS))
-    study = studies.Study(seeds=seed_list(seeds), layers=tuple(layers.split(",")) if layers else None, **options)
+    names = {"layers": layers and layers.split(","), "keep": keep.split(",") if keep else ()}
+    study = studies.Study(**options | names | {"seeds": seed_list(seeds)})
     click.echo(RECORDERS[what](study))
 
 

@@ -58,6 +58,7 @@ class Study:
     """What to compare. `epoch` None is the recipe's last; 0 the untrained networks, calibrated on the test images.
 
     `images` None is the whole test set; `layers` None all of them. `before_relu` takes each layer before its ReLU.
+    `keep` names layers that stay at hand compressed although they have more than `GRAM_CHANNELS` neurons.
     """
 
     dataset: str = "digits"
@@ -71,9 +72,11 @@ class Study:
     layers: tuple[str, ...] | None = None
     before_relu: bool = False
     sampled: bool = False
+    keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", check_seeds(self.seeds))
+        object.__setattr__(self, "keep", tuple(self.keep))
         if self.layers is not None:
             object.__setattr__(self, "layers", tuple(self.layers))
         if self.images is not None and not (self.images >= 1 and float(self.images).is_integer()):
@@ -351,7 +354,7 @@ def compute(study: Study, progress: bool = True) -> Result:
     data = test_images(study)
     loaded = [_network(study, run, data, progress) for run in study.runs]
     nets = [network for network, _ in loaded]
-    layers = chosen_layers(nets[0], study.layers)
+    layers, keep = chosen_layers(nets[0], study.layers), chosen_layers(nets[0], study.keep)
     names = [layer.before or layer.name if study.before_relu else layer.name for layer in layers]
     batches = list_batches(data, progress)
     sampling = Sampling() if study.sampled else None
@@ -359,7 +362,11 @@ def compute(study: Study, progress: bool = True) -> Result:
     found = {layer.name: compressed[name] for layer, name in zip(layers, names, strict=True)}
     tables = match_all(study, layers, found, progress)
     tables["networks"] = pd.DataFrame([_network_row(sidecar) for _, sidecar in loaded])
-    grams = {name: c.gram for name, c in found.items() if max(c.gram.sizes) <= GRAM_CHANNELS}
+    grams = {
+        layer.name: found[layer.name].gram
+        for layer in layers
+        if layer in keep or max(found[layer.name].gram.sizes) <= GRAM_CHANNELS
+    }
     provenance = provenance_of(study, data, [s for _, s in loaded], time.perf_counter() - start)
     return Result(study, tables, provenance, dict.fromkeys(grams, study.seeds), grams)
 

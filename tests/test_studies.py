@@ -98,6 +98,16 @@ def test_a_record_keeps_few_networks_and_says_which(recorded):
     assert studies.run(few((2, 3))).kept == []
 
 
+def test_a_wide_layer_is_kept_only_if_it_is_named(folders, monkeypatch):
+    monkeypatch.setattr(studies, "GRAM_CHANNELS", 8)
+    layers = ("relu1_1", "relu_fc1", "logits")
+    wide, named = (studies.compute(few((0, 1), layers=layers, epoch=0, keep=k), False) for k in ((), ("relu_fc1",)))
+    assert "relu_fc1" not in wide.kept
+    assert named.kept == [*(layer for layer in layers if layer in wide.kept or layer == "relu_fc1")]
+    with pytest.raises(BadInput, match="unknown layer 'relu_fc3': did you mean 'relu_fc"):
+        studies.compute(few((0, 1), epoch=0, keep=("relu_fc3",)), False)
+
+
 def test_the_kept_gram_gives_the_recorded_critical_epsilons(recorded):
     result = studies.run(few((0, 1, 2, 3)))
     again = studies.critical_rows(result.gram("logits", [2, 1]), 1, 0)
