@@ -253,8 +253,12 @@ def record(study: Study, recompute: bool = False, progress: bool = True) -> Path
 
 
 def gram_networks(study: Study, neurons: int) -> int:
-    """How many networks' activations of a layer a record keeps: a pair of wide or untrained ones, else three."""
-    return 2 if neurons > WIDE_CHANNELS or study.epoch == 0 else 3
+    """How many networks' activations of a layer a record keeps: a pair of wide or untrained ones, else three.
+
+    None of layers that are both.
+    """
+    wide, untrained = neurons > WIDE_CHANNELS, study.epoch == 0
+    return 0 if wide and untrained else 2 if wide or untrained else 3
 
 
 def thin(result: Result) -> Result:
@@ -262,8 +266,9 @@ def thin(result: Result) -> Result:
     held, grams = {}, {}
     for layer in result.kept:
         gram = result.gram(layer)
-        held[layer] = result.gram_seeds(layer)[: gram_networks(result.study, max(gram.sizes))]
-        grams[layer] = gram.networks(range(len(held[layer])))
+        if number := gram_networks(result.study, max(gram.sizes)):
+            held[layer] = result.gram_seeds(layer)[:number]
+            grams[layer] = gram.networks(range(len(held[layer])))
     return replace(result, held=held, grams=grams, folder=None)
 
 
@@ -393,7 +398,7 @@ def _network(
     epoch = run.recipe.epochs if study.epoch is None else study.epoch
     path = run.checkpoint(epoch)
     if not training.is_whole(path):
-        training.train(run, progress=progress)
+        training.train(run, progress=progress) if epoch else training.start(run)
     network, sidecar = training.load(path)
     return (calibrate(network, datasets.batches(data)) if epoch == 0 else network), sidecar
 

@@ -131,6 +131,12 @@ def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
     return _Training(run, torch.device(device or best_device())).finish(progress)
 
 
+def start(run: Run) -> Path:
+    """Write the untrained network, epoch 0, where no epoch is kept yet; nothing is trained. Returns its checkpoint."""
+    _Training(run, torch.device("cpu"))
+    return run.checkpoint(0)
+
+
 def best_device() -> str:
     """The accelerator if there is one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import __main__ as command
-from helpers import datasets, networks, studies
+from helpers import datasets, networks, studies, training
 from helpers.errors import BadInput
 from helpers.representations import Sampling, activations, captured, collect, effective_rank
 from helpers.subspaces import Gram
@@ -124,6 +124,18 @@ def test_how_many_networks_are_kept(neurons, epoch, kept):
     thinned = studies.thin(studies.Result(study, {}, {}, {"a": study.seeds}, grams))
     assert thinned.gram_seeds("a") == tuple(range(kept))
     np.testing.assert_array_equal(thinned.gram("a").gram, grams["a"].networks(range(kept)).gram)
+
+
+def test_of_wide_untrained_layers_nothing_is_kept():
+    study = studies.Study(**SMALL, seeds=(0, 1), epoch=0)
+    thinned = studies.thin(studies.Result(study, {}, {}, {"a": study.seeds}, {"a": random_gram((65, 65))}))
+    assert thinned.kept == []
+
+
+def test_untrained_networks_are_matched_without_training(folders, monkeypatch):
+    monkeypatch.setattr(training._Training, "finish", lambda *_: pytest.fail("trained"))
+    result = studies.run(few((0, 1), epoch=0), progress=False)
+    assert set(result.tables["networks"]["epoch"]) == {0}
 
 
 def test_a_damaged_record_is_named(recorded):
