@@ -190,16 +190,15 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
 
 
 def relative_sizes(tables: dict[str, pd.DataFrame], share: float = 0.5) -> pd.DataFrame:
-    """Sizes of minimal matches, observed and by the null, also as a share of the maximum match.
+    """Sizes of minimal matches, observed and by the null, also as a share of the maximum match they were found in.
 
     Columns layer, position, kind, what ("observed" or "null"), size, relative.
     """
-    columns = ["position", *PAIR, "kind", "size"]
-    matched = tables["levels"].query("share == @share")[[*PAIR, "matched"]]
     parts = []
-    for what, name in (("observed", "sizes"), ("null", "null")):
-        rows = tables[name].query("share == @share")[columns].merge(matched, on=PAIR)
-        parts.append(rows.assign(what=what, relative=rows["size"] / rows["matched"]))
+    for what, name, run in (("observed", "sizes", "order"), ("null", "null", "draw")):
+        rows = tables[name].query("share == @share")[["position", *PAIR, run, "kind", "size"]]
+        matched = rows.groupby([*PAIR, run], observed=True)["size"].transform("size")  # each matched neuron has one
+        parts.append(rows.drop(columns=run).assign(what=what, relative=rows["size"] / matched))
     return pd.concat(parts, ignore_index=True)
 
 

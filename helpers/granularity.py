@@ -34,11 +34,12 @@ from helpers.subspaces import Matrix, Pair
 
 SHARES = (0.25, 0.5, 0.75)  # of the alive neurons in the maximum match, at the ε that are looked at
 ORDERS, DRAWS, LIMIT = 30, 10, 200
-MOST = 0.9  # of the null's neurons that match, at the ε where its minimal matches are taken
+SLACK = 0.01  # of ε above the edge: at the very ε where a match appears its tightest neuron needs all it can get
+MOST = 0.9  # of the null's neurons that match, at the edge above which its minimal matches are taken
 
 
 def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float, float]:
-    """For each share the smallest ε at which the maximum match holds that share of the alive neurons.
+    """For each share the smallest ε at which the maximum match holds that share of the alive neurons, and `SLACK` more.
 
     Without those at which everything is matched. Where a cliff swallows several shares, the one nearest a half stays.
     """
@@ -47,8 +48,8 @@ def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float
     for share in sorted(shares, key=lambda share: abs(share - 0.5)):
         if not 0 < share < 1:
             raise BadInput(f"share is {share}: expected a number between 0 and 1")
-        epsilon = values[int(np.ceil(share * len(values))) - 1] if len(values) else np.inf
-        if epsilon < values[-1:].max(initial=0) and epsilon < 1 and epsilon not in found.values():
+        epsilon = SLACK + (values[int(np.ceil(share * len(values))) - 1] if len(values) else np.inf)
+        if epsilon < min(1, values[-1]) and epsilon not in found.values():
             found[share] = float(epsilon)
     return dict(sorted(found.items()))
 
@@ -185,7 +186,7 @@ def reassigned_vectors(x: Matrix, y: Matrix, rng: np.random.Generator) -> tuple[
 
 
 def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
-    """Sizes of minimal matches under the null, at the ε where nine tenths of its neurons match: `epsilon_null`.
+    """Sizes of minimal matches under the null, `SLACK` above the ε where nine tenths of its neurons match: `epsilon_null`.
 
     Taken there, not at ε, because shuffling moves the threshold a little; draws that never match as much are left out.
     """
@@ -193,7 +194,7 @@ def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) ->
     for draw in range(draws):
         null = reassigned(pair, match, rng)
         values = np.sort(np.concatenate(critical_epsilons(null)))
-        level = values[int(np.ceil(MOST * len(values))) - 1]
+        level = values[int(np.ceil(MOST * len(values))) - 1] + SLACK
         if level < 1:
             found = sizes(null, float(level), 1).drop(columns="order")
             tables.append(found.assign(draw=draw, epsilon_null=float(level)))

@@ -31,9 +31,12 @@ def simple():
     """One layer: partners where the null has one lump of eight."""
     base = {"layer": "a", "position": 0, "kind": "conv", "seed_a": 0, "seed_b": 1, "share": 0.5}
     sizes = [
-        base | {"order": k, "side": "x", "neuron": n, "size": 2 + 2 * (n == 3) * k} for k in (0, 1) for n in range(4)
+        base | {"order": k, "side": side, "neuron": n, "size": 2 + 2 * (n == 3 and side == "x") * k}
+        for k in (0, 1)
+        for side in "xy"
+        for n in range(4)
     ]
-    null = [base | {"draw": 0, "side": "x", "neuron": n, "size": 8} for n in range(4)]
+    null = [base | {"draw": 0, "side": side, "neuron": n, "size": 8} for side in "xy" for n in range(4)]
     return {"sizes": pd.DataFrame(sizes), "null": pd.DataFrame(null), "levels": pd.DataFrame([base | {"matched": 8}])}
 
 
@@ -93,12 +96,12 @@ def test_sizes_beside_the_null(simple):
     sizes = findings.relative_sizes(simple)
     row = findings.size_summary(sizes).iloc[0]
     assert (row["median_observed"], row["median_null"]) == (2, 8)
-    assert (row["two_observed"], row["two_null"]) == (7 / 8, 0)
+    assert (row["two_observed"], row["two_null"]) == (15 / 16, 0)
     assert (row["relative_observed"], row["relative_null"]) == (0.25, 1)
     spread = findings.order_spread(simple["sizes"])
-    assert spread["max"].tolist() == [2, 2, 2, 4]
+    assert spread["max"].tolist() == [2] * 7 + [4]
     words = findings.sizes_in_words(findings.size_summary(sizes), ["a"] * 4)
-    assert (words["input_two_observed"], words["output_median_null"]) == ("88 %", "8")
+    assert (words["input_two_observed"], words["output_median_null"]) == ("94 %", "8")
 
 
 def test_the_map_keeps_groups_together():

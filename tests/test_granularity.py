@@ -60,7 +60,7 @@ def test_telling_epsilons_are_the_smallest_that_match_the_share(seed):
     pair, _, _ = random_pair(seed)
     for share, epsilon in telling_epsilons(pair).items():
         assert share * 8 <= len(maximum_match(pair, epsilon)) < 8
-        assert len(maximum_match(pair, max(epsilon - 1e-6, 0))) < share * 8
+        assert len(maximum_match(pair, max(epsilon - granularity.SLACK - 1e-6, 0))) < share * 8
     with pytest.raises(BadInput, match="share is 1"):
         telling_epsilons(pair, [1])
 
