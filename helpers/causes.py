@@ -322,7 +322,8 @@ def cache_of(study: Study) -> Path:
 
 
 def record(study: Study, progress: bool = True) -> Path:
-    """Compute and put into `results/`."""
+    """Compute and put into `results/`. Raises BadInput if an older record has seeds or layers that this study lacks."""
+    studies.check_replaces(place_of(study), study)
     return studies.write_tables(*compute(study, progress), place_of(study))
 
 

@@ -19,6 +19,7 @@ from helpers.subspaces import Gram
 CONTROLS = ("1 epoch apart", "2 epochs apart", "as it is", "one untrained", "untrained")
 NEAR_OUTPUT = ("pool", "fc")
 PAIR = ["layer", "seed_a", "seed_b"]
+WORDS = {"whole": "as it is", "base": "centred", "floor": "any image"}  # what areas are held against
 
 
 # ---------------------------------------------------------------- causes: tables
@@ -168,22 +169,31 @@ def plot_twins(table: pd.DataFrame) -> Figure:
 def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str, str]:
     """Shares, in per cent, of the similarity of hidden layers near the output that each condition leaves.
 
-    Under `condition` those at ε; under `condition_area` those of the area under the curve, above that of "any image",
-    where no image is shared: what architecture and mean maps alone give.
+    Under `condition` those of the similarity at ε as it is; under `condition_area` those of the area under the curve.
+    What takes features away takes the mean map away first, so its area is a share of the area when centred; the others
+    keep it, so theirs is a share of what is above "any image", where no image is shared. `distance`: how far a neuron
+    is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave.
     """
     rows = tables["similarity"][tables["similarity"]["kind"].isin(NEAR_OUTPUT)]
     means = rows[np.isclose(rows["epsilon"], epsilon)].groupby("condition", observed=True)["similarity"].mean()
-    critical = tables["critical"]
-    areas = by_area(critical[critical["kind"].isin(NEAR_OUTPUT)]).mean(axis=1)
-    whole, floor = means["as it is"], areas["any image"]
-    found = {"whole": f"{100 * whole:.0f} %", "whole_area": f"{areas['as it is']:.2f}", "floor_area": f"{floor:.2f}"}
-    for condition in (*REMOVALS, *SHUFFLES, "untrained"):
-        left = means.get(condition, np.nan) / whole if whole else 0.0
-        above = (areas.get(condition, np.nan) - floor) / (areas["as it is"] - floor)
-        name = condition.replace(" ", "_")
-        for key, share in ((name, left), (f"{name}_area", above)):
-            found[key] = "not measured" if np.isnan(share) else f"{100 * share:.0f} %"
+    critical, summary = (tables[name][tables[name]["kind"].isin(NEAR_OUTPUT)] for name in ("critical", "summary"))
+    areas = by_area(critical).mean(axis=1).reindex(list(CONDITIONS))
+    power = summary.groupby("condition")["power_left"].mean().reindex(["class means", "third logits"])
+    whole, floor = areas["as it is"], areas["any image"]
+    left = {name: areas[name] / (whole if name == "centred" else areas["centred"]) for name in REMOVALS}
+    left |= {name: (areas[name] - floor) / (whole - floor) for name in (*SHUFFLES, "untrained")}
+    found = {f"{name}_area": f"{areas[key]:.2f}" for name, key in WORDS.items()}
+    found |= {"whole": _per_cent(means["as it is"]), "power": _per_cent(power["third logits"])}
+    found["distance"] = f"{np.sqrt(power['class means']):.2f}"
+    for condition, share in left.items():
+        name, as_it_is = condition.replace(" ", "_"), means["as it is"]
+        found[name] = _per_cent(means.get(condition, np.nan) / as_it_is if as_it_is else 0.0)
+        found[f"{name}_area"] = _per_cent(share)
     return found
+
+
+def _per_cent(share: float) -> str:
+    return "not measured" if np.isnan(share) else f"{100 * share:.0f} %"
 
 
 # ---------------------------------------------------------------- simple matches: tables

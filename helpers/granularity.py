@@ -186,7 +186,7 @@ def reassigned_vectors(x: Matrix, y: Matrix, rng: np.random.Generator) -> tuple[
 
 
 def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
-    """Sizes of minimal matches under the null, `SLACK` above the ε where nine tenths of its neurons match: `epsilon_null`.
+    """Sizes of minimal matches under the null, `SLACK` above the ε where nine tenths of it match: `epsilon_null`.
 
     Taken there, not at ε, because shuffling moves the threshold a little; draws that never match as much are left out.
     """
@@ -274,7 +274,8 @@ def cache_of(study: Study) -> Path:
 
 
 def record(study: Study, layers: Sequence[str] | None = None, progress: bool = True) -> Path:
-    """Compute from the study's record and put into `results/`."""
+    """Compute from the study's record and put into `results/`; BadInput if an older record has more seeds or layers."""
+    studies.check_replaces(place_of(study), study)
     result = studies.run(study, progress=progress)
     return studies.write_tables(*compute(result, layers, progress=progress), place_of(study))
 

@@ -30,6 +30,7 @@ REPRODUCED, PARTLY, NOT, UNATTEMPTED = "reproduced", "partly", "not reproduced",
 VERDICTS = (REPRODUCED, PARTLY, NOT, UNATTEMPTED)
 ENOUGH = 0.2  # a share of what is left is taken only of similarities this high
 EMPTY = 0.05  # below it a layer counts as not matching
+SHOWN = "cifar10-vgg16_bn-w0.25-short10"  # the study in the first figures of the pages on causes and simple matches
 LEAST_LAYERS = 5  # for a correlation over layers
 
 Cell = tuple[str, float | None, str, float]  # study, ε, layers, value
@@ -52,6 +53,7 @@ class Check:
     above: float = -np.inf
     page: str = ""
     figure: str = ""
+    later: bool = False  # added after the records were read: judged, but not counted for the claim
 
     @property
     def bound(self) -> str:
@@ -186,8 +188,8 @@ def similarity_of_accurate(found: Records, check: Check, ranges: Ranges) -> Iter
 def highest(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """The largest mean over pairs, among the layers and the paper's ε; the cell names where."""
     for study, means in found.means.items():
-        row = in_range(means, check.layers[0], ranges).sort_values("similarity").iloc[-1]
-        yield study, float(row["epsilon"]), str(row["layer"]), float(row["similarity"])
+        for row in in_range(means, check.layers[0], ranges).sort_values("similarity").tail(1).to_dict("records"):
+            yield study, float(row["epsilon"]), str(row["layer"]), float(row["similarity"])
 
 
 def difference(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
@@ -217,16 +219,16 @@ def dimension_correlation(found: Records, check: Check, ranges: Ranges) -> Itera
             yield study, None, check.layers[0], float(spearmanr(rank, middle[rank.index]).statistic)
 
 
-def _of_original(found: Records, check: Check, ranges: Ranges, condition: str) -> Iterator[Cell]:
-    """Similarity under a condition as a share of what it is without, over layers where that is high enough."""
+def _of_base(found: Records, check: Check, ranges: Ranges, condition: str, base: str = "as it is") -> Iterator[Cell]:
+    """Similarity under a condition as a share of that under another, over layers where that is high enough."""
     for study, tables in found.causes.items():
         wide = tables["similarity"].pivot_table(
             index=[*layers.PLACE, "epsilon"], columns="condition", values="similarity", observed=True
         )
         wide = in_range(wide.reset_index(), check.layers[0], ranges)
-        wide = wide[wide["as it is"] >= ENOUGH]
+        wide = wide[wide[base] >= ENOUGH]
         for epsilon, rows in wide.groupby("epsilon"):
-            yield study, _number(epsilon), check.layers[0], float(rows[condition].sum() / rows["as it is"].sum())
+            yield study, _number(epsilon), check.layers[0], float(rows[condition].sum() / rows[base].sum())
 
 
 def _number(value: Any) -> float:
@@ -235,18 +237,27 @@ def _number(value: Any) -> float:
 
 def kept_within_classes(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """The share of similarity left when the second network sees other images of the same classes."""
-    return _of_original(found, check, ranges, "same class")
+    return _of_base(found, check, ranges, "same class")
 
 
 def lost_without_logits(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """The share of similarity lost when the other network's logits are projected out of each."""
-    for study, epsilon, where, kept in _of_original(found, check, ranges, "other logits"):
+    for study, epsilon, where, kept in _of_base(found, check, ranges, "other logits"):
         yield study, epsilon, where, 1 - kept
 
 
 def lost_without_third_logits(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
-    """The same with the logits of a third network, which neither of the two contains by construction."""
-    for study, epsilon, where, kept in _of_original(found, check, ranges, "third logits"):
+    """Of the similarity of centred layers, the share lost without the logits of a third network.
+
+    Neither of the two contains them by construction; and projecting them out centres, so centred layers are the base.
+    """
+    for study, epsilon, where, kept in _of_base(found, check, ranges, "third logits", "centred"):
+        yield study, epsilon, where, 1 - kept
+
+
+def lost_without_class_means(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
+    """Of the similarity of centred layers, the share lost without the class means."""
+    for study, epsilon, where, kept in _of_base(found, check, ranges, "class means", "centred"):
         yield study, epsilon, where, 1 - kept
 
 
@@ -266,6 +277,17 @@ def cka_where_unmatched(found: Records, check: Check, ranges: Ranges) -> Iterato
         values = [_cka(result.gram(layer)) for layer in rows["layer"]]
         if values:
             yield study, 0.3, check.layers[0], float(np.mean(values))
+
+
+def cka_learned(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
+    """Mean linear CKA of trained less untrained pairs, over the layers of a range kept of both."""
+    for study in sorted(found.trained.keys() & found.untrained.keys()):
+        after, before = found.trained[study], found.untrained[study]
+        names = in_range(found.means[study], check.layers[0], ranges)["layer"].unique()
+        both = [layer for layer in names if layer in after.kept and layer in before.kept]
+        if both:
+            gains = [_cka(after.gram(layer)) - _cka(before.gram(layer)) for layer in both]
+            yield study, None, check.layers[0], float(np.mean(gains))
 
 
 def _cka(gram: Gram) -> float:
@@ -339,6 +361,18 @@ def share_small(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
         yield study, None, where, _share_up_to(rows, 4)
 
 
+def single_beyond_null(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
+    """The share of minimal matches of one neuron a side, less the same for reassigned neurons: mean over layers."""
+    for study, tables in found.granularity.items():
+        shares = [
+            in_range(tables[name], check.layers[0], ranges).assign(two=lambda rows: rows["size"] == 2)
+            for name in ("sizes", "null")
+        ]
+        observed, null = (rows.groupby(["share", "layer"], observed=True)["two"].mean() for rows in shares)
+        for share, values in (observed - null).dropna().groupby("share"):
+            yield study, None, f"{check.layers[0]}, {share:.0%} matched", float(values.mean())
+
+
 def median_size(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """The median size of minimal matches over the matched neurons of all layers and pairs."""
     for study, where, rows in _smallest_sizes(found, check, ranges):
@@ -362,11 +396,14 @@ QUANTITIES: dict[str, Quantity] = {
         kept_within_classes,
         lost_without_logits,
         lost_without_third_logits,
+        lost_without_class_means,
         same_training,
         cka_where_unmatched,
+        cka_learned,
         johnson_similarity,
         share_single,
         share_small,
+        single_beyond_null,
         median_size,
         self_match,
         sampling_error,
@@ -383,8 +420,9 @@ QUANTITIES: dict[str, Quantity] = {
 class Ledger:
     """All cells, and the verdicts that follow from them.
 
-    cells: check, study, network, width, epsilon, layers, value, holds. checks: id, claim, says, bound, verdict, held,
-    cells, lowest, highest. claims and questions: id, text, verdict, and how many of the checks came out how.
+    cells: check, study, network, width, epsilon, layers, value, holds. checks: id, claim, says, bound, why, fixed
+    (before the records were read, or later), verdict, held, cells, lowest, highest. claims and questions: id, text,
+    verdict, and how many of the checks that were fixed before came out how.
     """
 
     book: Book
@@ -407,8 +445,9 @@ def judge(book: Book, found: Records) -> Ledger:
     cells = pd.DataFrame(rows, columns=columns)
     checks = pd.DataFrame([_check_row(check, cells[cells["check"] == check.id]) for check in book.checks])
     verdicts = dict(zip(checks["id"], checks["verdict"], strict=True))
-    claims = [(claim, [check["id"] for check in claim["checks"]]) for claim in book.claims]
-    questions = [(question, question["checks"]) for question in book.questions]
+    counted = {check.id for check in book.checks if not check.later}
+    claims = [(claim, [check["id"] for check in claim["checks"] if check["id"] in counted]) for claim in book.claims]
+    questions = [(question, [name for name in question["checks"] if name in counted]) for question in book.questions]
     return Ledger(book, cells, checks, _judged(claims, verdicts), _judged(questions, verdicts))
 
 
@@ -434,6 +473,7 @@ def _check_row(check: Check, cells: pd.DataFrame) -> dict[str, Any]:
         "says": check.says,
         "bound": check.bound,
         "why": check.why,
+        "fixed": "later" if check.later else "before",
     }
     held, values = int(cells["holds"].sum()), cells["value"].astype(float)
     row |= {"verdict": verdict_of_cells(held, len(cells)), "held": held, "cells": len(cells)}
@@ -466,9 +506,9 @@ def _judged(entries: Sequence[tuple[dict[str, Any], list[str]]], verdicts: dict[
 
 
 def summary() -> pd.DataFrame:
-    """For the front page: each claim of the paper, its verdict, and how many of its checks and cells held."""
+    """For the front page: each claim, its verdict, and how many cells of the checks fixed before held."""
     found = evaluate()
-    per_claim = found.checks.groupby("claim", sort=False)
+    per_claim = found.checks[found.checks["fixed"] == "before"].groupby("claim", sort=False)
     cells = per_claim["held"].sum().astype(str) + " of " + per_claim["cells"].sum().astype(str)
     table = found.claims[["id", "text", "verdict"]].assign(held=found.claims["id"].map(cells).to_numpy())
     return table.rename(columns={"id": "claim", "text": "what the paper says", "held": "measurements that agree"})
@@ -478,9 +518,10 @@ def summary() -> pd.DataFrame:
 
 
 def evidence(check: Check, study: str) -> str:
-    """The address of a cell's evidence, page and figure, seen from the ledger's page; "" if the check names none."""
+    """A cell's evidence seen from the ledger's page: page and figure, or the page if its figure shows another study."""
     if check.page:
-        return f"{check.page}.html" + (f"#{check.figure}" if check.figure else "")
+        shown = check.figure and study in (SHOWN, "construction")
+        return f"{check.page}.html" + (f"#{check.figure}" if shown else "")
     page = layers.page_of(study)
     return f"{page}.html#{check.figure or 'fig-map'}-{page}"
 

@@ -247,9 +247,28 @@ def _cut(result: Result) -> Result:
     return replace(result, tables=tables, held=wanted)
 
 
-def record(study: Study, recompute: bool = False, progress: bool = True) -> Path:
-    """Run a study and put it into `results/`; the folder appears whole or not at all."""
-    return write(thin(run(study, recompute, progress)), results_root() / study.id)
+def record(study: Study, progress: bool = True) -> Path:
+    """Compute a study and put it into `results/` in place of an older record, whole or not at all.
+
+    Raises BadInput if the older record has seeds or layers that this study lacks.
+    """
+    place = results_root() / study.id
+    check_replaces(place, study)
+    return write(thin(run(study, recompute=True, progress=progress)), place)
+
+
+def check_replaces(place: Path, study: Study) -> None:
+    """BadInput if a record of more seeds or layers lies there: recording less would lose what it holds."""
+    if not (place / "provenance.json").exists():
+        return
+    known = read_provenance(place)["study"]
+    if not set(known["seeds"]) <= set(study.seeds):
+        raise BadInput(
+            f"seeds are {list(study.seeds)}: {place.name} is recorded with {known['seeds']}; give all of them"
+        )
+    if study.layers is not None and not set(known["layers"] or ("all",)) <= set(study.layers):
+        held = ", ".join(known["layers"] or ["all layers"])
+        raise BadInput(f"layers are {', '.join(study.layers)}: {place.name} is recorded with {held}; give all of them")
 
 
 def gram_networks(study: Study, neurons: int) -> int:

@@ -70,16 +70,30 @@ def test_the_area_is_that_under_the_curve(causes):
 
 
 def test_phrases_are_shares_of_what_is_there(causes):
-    floor = {
-        name: table[table["condition"] == "untrained"].assign(condition="any image") for name, table in causes.items()
-    }
-    tables = {name: pd.concat([table, floor[name]]) for name, table in causes.items()}
+    def renamed(condition: str, name: str) -> dict[str, pd.DataFrame]:
+        return {key: t[t["condition"] == condition].assign(condition=name) for key, t in causes.items()}
+
+    parts = [causes, renamed("untrained", "any image"), renamed("as it is", "centred")]
+    tables = {name: pd.concat([part[name] for part in parts]) for name in causes}
+    tables["summary"] = pd.DataFrame({"kind": ["fc"], "condition": ["class means"], "power_left": [0.25]})
     words = findings.causes_in_words(tables, 0.5)
     assert (words["whole"], words["class_means"], words["untrained"]) == ("100 %", "100 %", "0 %")
-    assert (words["whole_area"], words["floor_area"]) == ("0.75", "0.00")
+    assert (words["whole_area"], words["base_area"], words["floor_area"]) == ("0.75", "0.75", "0.00")
     assert words["class_means_area"] == f"{100 * 0.55 / 0.75:.0f} %"
     assert words["third_logits"] == words["third_logits_area"] == "not measured"
+    assert words["distance"] == "0.50"
     assert findings.causes_in_words(tables, 0.3)["class_means"] == "0 %"
+
+
+def test_areas_without_features_are_held_against_the_centred_ones(causes):
+    near = {"layer": "pool", "position": 0, "kind": "pool", "neuron": 0}
+    areas = {"as it is": 0.8, "centred": 0.6, "class means": 0.3, "any image": 0.2, "same class": 0.5, "untrained": 0.2}
+    critical = pd.DataFrame([near | {"condition": c, "critical_epsilon": 1 - area} for c, area in areas.items()])
+    similarity = causes["similarity"].assign(kind="pool")
+    summary = pd.DataFrame({"kind": ["pool"], "condition": ["class means"], "power_left": [0.25]})
+    words = findings.causes_in_words({"critical": critical, "similarity": similarity, "summary": summary}, 0.5)
+    shares = [words[f"{name}_area"] for name in ("centred", "class_means", "same_class", "untrained")]
+    assert shares == ["75 %", "50 %", "50 %", "0 %"]
 
 
 def test_twin_curves_fall_as_the_company_grows():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from helpers import layers, ledger, publish, studies
 from helpers.errors import BadInput
+from helpers.subspaces import Gram
 from helpers.teaching import pages
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("relu3", 2, 0.8, "conv"), ("logits", 3, 1.0, "logits")]
@@ -56,6 +57,67 @@ OPPOSITE = {"relu1": np.inf, "relu2": 0.1, "relu3": 0.1, "logits": np.inf}
 def test_planted_records_get_the_verdict_they_deserve(truth, verdict):
     judged = ledger.judge(ledger.read_claims(), planted(truth)).checks.set_index("id")["verdict"]
     assert {judged[name] for name in ("C1.zero", "C2.high", "C2.rise", "C3.more")} == {verdict}
+
+
+def test_checks_added_later_are_judged_but_do_not_count():
+    truth = PAPER | {
+        "relu1": 0.1,
+        "relu2": 0.1,
+    }  # the first layer and the middle alike: C3.first fails, C3.more may hold
+    judged = ledger.judge(ledger.read_claims(), planted(truth))
+    checks = judged.checks.set_index("id")
+    assert checks.at["C3.first", "verdict"] == ledger.NOT
+    assert checks.at["C3.first", "fixed"] == "later"
+    listed = judged.claims.set_index("id").at["C3", "checks"].split(", ")
+    assert listed == ["C3.more", "C3.untrained", "C3.dimension"]
+    assert "C2.hidden" not in judged.questions.set_index("id").at["RQ1", "checks"]
+
+
+def test_partners_are_counted_beyond_those_of_the_null():
+    base = {"layer": "relu1", "position": 0, "depth": 0.0, "kind": "conv", "share": 0.5}
+    tables = {
+        name: pd.DataFrame([base | {"size": size} for size in sizes])
+        for name, sizes in (("sizes", (2, 2, 2, 8)), ("null", (2, 8, 8, 8)))
+    }
+    book = ledger.read_claims()
+    check = replace(next(c for c in book.checks if c.id == "C4.partners"), layers=("input",))
+    cells = list(ledger.single_beyond_null(ledger.Records(granularity={"a": tables}), check, book.ranges))
+    assert cells == [("a", None, "input, 50% matched", 0.5)]
+
+
+def test_features_taken_away_are_held_against_the_centred_layer():
+    base = {"layer": "pool", "position": 9, "depth": 0.9, "kind": "pool", "epsilon": 0.5}
+    levels = {"as it is": 1.0, "centred": 0.5, "third logits": 0.1, "class means": 0.4, "other logits": 0.1}
+    table = pd.DataFrame([base | {"condition": c, "similarity": s} for c, s in levels.items()])
+    found, book = ledger.Records(causes={"a": {"similarity": table}}), ledger.read_claims()
+    checks = {check.id: check for check in book.checks}
+    lost = {
+        name: next(ledger.QUANTITIES[checks[name].quantity](found, checks[name], book.ranges))[-1]
+        for name in ("C2.third", "C2.means", "C2.logits")
+    }
+    assert lost == pytest.approx({"C2.third": 0.8, "C2.means": 0.2, "C2.logits": 0.9})
+
+
+def test_cka_of_trained_less_untrained_pairs():
+    gram = np.eye(4) + np.eye(4)[[2, 3, 0, 1]] * 0.5
+    trained = planted(PAPER).trained
+    (name, result), middle = next(iter(trained.items())), "relu2"
+    after, before = (
+        replace(result, held={middle: (0, 1)}, grams={middle: Gram(np.zeros(4), 100, (2, 2), g)})
+        for g in (gram, np.eye(4))
+    )
+    book = ledger.read_claims()
+    check = next(c for c in book.checks if c.id == "C6.learned")
+    cells = list(ledger.cka_learned(ledger.Records({name: after}, {name: before}), check, book.ranges))
+    assert cells == [(name, None, "middle", pytest.approx(0.25))]
+
+
+def test_the_first_figures_of_a_page_show_the_study_that_links_expect():
+    for page in publish.computed_pages():
+        if page.name in ("causes", "simple_matches"):
+            values = publish.parameters_of(page) | page.values("published")
+            study = {key: values[key] for key in ("dataset", "network", "width", "seeds", "recipe", "epochs")}
+            assert studies.Study(**study).id == ledger.SHOWN
 
 
 def test_accuracy_decides_whether_a_check_is_attempted():

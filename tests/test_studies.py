@@ -138,6 +138,18 @@ def test_untrained_networks_are_matched_without_training(folders, monkeypatch):
     assert set(result.tables["networks"]["epoch"]) == {0}
 
 
+def test_a_record_is_computed_anew_and_never_replaced_by_a_smaller_one(recorded, monkeypatch):
+    before = (recorded / "provenance.json").read_bytes()
+    with pytest.raises(BadInput, match=r"seeds are \[0, 1\]: .* is recorded with \[0, 1, 2, 3\]; give all of them"):
+        studies.record(few((0, 1)))
+    with pytest.raises(BadInput, match=r"layers are logits: .* recorded with relu1_1, logits; give all of them"):
+        studies.record(few((0, 1, 2, 3), layers=("logits",)))
+    monkeypatch.setattr(studies, "compute", lambda *_: pytest.fail("computed"))
+    with pytest.raises(pytest.fail.Exception, match="computed"):
+        studies.record(few((0, 1, 2, 3)))
+    assert (recorded / "provenance.json").read_bytes() == before
+
+
 def test_a_damaged_record_is_named(recorded):
     file = recorded / "critical.parquet"
     content = file.read_bytes()
