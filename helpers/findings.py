@@ -303,13 +303,14 @@ def plot_together(table: pd.DataFrame, n_x: int, layer: str) -> Figure:
 
 
 def sizes_in_words(summary: pd.DataFrame, layers: Sequence[str]) -> dict[str, str]:
-    """For the first, the middle and the last two of the layers: median sizes, and the share of size two."""
+    """For the first, the middle and the last two of the layers: median sizes, and the share of size two ("–": none)."""
     chosen = layers[0], layers[len(layers) // 2], layers[-2], layers[-1]
     found: dict[str, str] = {}
     for place, layer in zip(("input", "middle", "hidden", "output"), chosen, strict=True):
-        row = dict(summary.set_index("layer").loc[layer].items())
+        row = summary.set_index("layer").reindex([layer]).iloc[0]
         found[place] = layer
         for what in ("observed", "null"):
-            found[f"{place}_median_{what}"] = f"{row[f'median_{what}']:.0f}"
-            found[f"{place}_two_{what}"] = f"{100 * row[f'two_{what}']:.0f} %"
+            median, two = row[f"median_{what}"], row[f"two_{what}"]
+            found[f"{place}_median_{what}"] = "–" if np.isnan(median) else f"{median:.0f}"
+            found[f"{place}_two_{what}"] = "–" if np.isnan(two) else f"{100 * two:.0f} %"
     return found

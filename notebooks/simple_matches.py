@@ -62,7 +62,7 @@ name = study.id.replace(".", "-")
 sizes = findings.relative_sizes(tables, share)
 summary = findings.size_summary(sizes)
 looked = [layer for layer in close if layer in set(summary["layer"])]
-for key, value in findings.sizes_in_words(summary, looked).items():
+for key, value in findings.sizes_in_words(summary, close).items():
     glue(key, value, display=False)
 glue("share", f"{100 * share:.0f} %", display=False)
 
@@ -71,14 +71,16 @@ glue("share", f"{100 * share:.0f} %", display=False)
 #
 # At an ε where nothing matches there is nothing to split, and where everything matches with room to spare, everything splits. So each layer
 # is looked at where its own maximum match is neither: at the smallest ε at which {glue:text}`share` of the alive
-# neurons are in it. Many layers jump: their maximum match goes from little to much more at once, and then it holds more.
+# neurons are in it, and 0.01 more. Why more? At the edge itself the neuron that let the match appear needs all the help there is, and every
+# match looks like one piece. Many layers jump: their maximum match goes from little to much more at once, and then it holds
+# more. Compressed layers of three networks are recorded, of wide layers of two: the table counts the pairs.
 
 # %%
 levels = (
     tables["levels"]
     .query("share == @share")
-    .groupby(["position", "layer"], as_index=False)[["epsilon", "matched", "alive"]]
-    .mean()
+    .groupby(["position", "layer"], as_index=False)
+    .agg(pairs=("epsilon", "size"), epsilon=("epsilon", "mean"), matched=("matched", "mean"), alive=("alive", "mean"))
 )
 figures.table(levels.drop(columns="position"), digits=2, label="Where each layer is looked at (means over the pairs)")
 
@@ -111,8 +113,8 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # :::
 #
 # So the null keeps how well the subspaces match and how strongly each direction is used, and forgets which neuron carries what. Each draw is
-# read at the ε where nine tenths of its neurons match, close to the layer's own. Smaller matches than the null's mean that *neurons*, not
-# only subspaces, are shared.
+# read in the same way, 0.01 above the ε where nine tenths of its neurons match, close to the layer's own. Smaller matches than the null's
+# mean that *neurons*, not only subspaces, are shared.
 #
 # ## How large are minimal matches?
 #
@@ -120,6 +122,7 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # {glue:text}`input_median_null`, and {glue:text}`input_two_observed` of them are of one neuron on each side (null:
 # {glue:text}`input_two_null`). In the last hidden layer ({glue:text}`hidden`) the median is {glue:text}`hidden_median_observed` against
 # {glue:text}`hidden_median_null`. In the logits it is {glue:text}`output_median_observed` against {glue:text}`output_median_null`.
+# A curve further to the left means smaller matches; its height at size 2 is the share of matches of one neuron on each side.
 
 # %% tags=["hide-input", "shows-def-reassigned"] mystnb={"image": {"alt": "One panel for each layer: the share of minimal matches up to a size, one curve observed, one for the null."}, "figure": {"caption": "Sizes of minimal matches of every matched neuron, over all orders and recorded pairs, and the same for reassigned neurons.", "name": "fig-sizes-{{page}}"}}
 figure = findings.plot_sizes(sizes, looked)
@@ -131,9 +134,9 @@ figures.download(distribution, f"sizes-{name}")
 # %% [markdown]
 # ## Which layers share neurons, and which only subspaces?
 #
-# Where the observed line is below the null, neurons have partners in the other network. Where the two run together, only the subspaces are shared. And
-# where it is above, close to 1, the whole maximum match is one piece: each neuron needs nearly all the others, so that
-# taking one away brings all of them down. That is what a cliff in the curve s(ε) looks like from inside.
+# Where the observed line is below the null, neurons have partners in the other network. Where the two run together, only the subspaces are
+# shared. And where it is close to 1, the whole maximum match is one piece: each neuron needs nearly all the others, so that
+# taking one away brings all of them down.
 
 # %% tags=["hide-input", "shows-prp-reassigned"] mystnb={"image": {"alt": "Two lines by layer: the median size of a minimal match as a share of the maximum match, observed and by the null."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, by layer.", "name": "fig-relative-{{page}}"}}
 figure = findings.plot_relative(summary)
@@ -144,7 +147,7 @@ shown = summary[columns].rename(columns=lambda c: c.replace("two_", "size 2, ").
 figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
 
 # %% [markdown]
-# A second architecture ({glue:text}`beside`):
+# A second architecture ({glue:text}`beside`): is the observed line below the null in the same places, near the input and near the output?
 
 # %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same two lines for the second network."}, "figure": {"caption": "The same for a second architecture.", "name": "fig-beside-{{page}}"}}
 glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
@@ -156,10 +159,16 @@ if beside:
 # ## Does the width matter?
 #
 # A wider layer has more neurons to choose from and more to need. Here is the same network at width {glue:text}`other_width`, as far as its
-# layers were kept. Compare the first layer: a share of single pairs at one width is not a property of the architecture.
+# layers were kept ({glue:text}`other_epochs`). Compare the first layer: a share of single pairs at one width is not a property of the
+# architecture.
 
 # %% tags=["hide-input", "remove-stderr"]
 glue("other_width", f"{other_width:g}" if other_width else "(none is chosen here)", display=False)
+glue(
+    "other_epochs",
+    f"trained for {other_epochs or 'the recipe’s'} epochs, not {epochs or 'the recipe’s'}",
+    display=False,
+)
 wider = findings.size_summary(sizes)
 if other_width:
     other = replace(study, width=other_width, seeds=tuple(other_seeds), epochs=other_epochs)
@@ -171,7 +180,8 @@ figures.table(wider[columns].rename(columns=dict(zip(columns, shown, strict=True
 #
 # A minimal match has nothing superfluous, but another one may be smaller. For every matched neuron we search for small ones, best first, and keep
 # a number that no match of it can be below: the neurons that are in *every* match with it, or the fewest that come within ε of it. Where both
-# agree, the smallest size is known exactly.
+# agree, the smallest size is known exactly. (This table, the next one and the maps below are recorded where half of the neurons match,
+# whatever `share` is.)
 
 # %%
 bounds = (
@@ -250,7 +260,8 @@ figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{nam
 # {glue:text}`input_two_observed` of the minimal matches near the input, {glue:text}`hidden_two_observed` in the last hidden layer, and
 # {glue:text}`output_two_observed` in the logits. *Where similarity exists, it is distributed*: in the middle ({glue:text}`middle`) the median
 # minimal match has {glue:text}`middle_median_observed` neurons, where the subspaces alone would give {glue:text}`middle_median_null`.
-# The [ledger](ledger.ipynb) judges both by bounds that were fixed before.
+# The [ledger](ledger.ipynb) judges both by bounds that were fixed before. (The sizes were first read at the edge itself, where every neuron
+# seemed to need nearly all the others; the 0.01 was added when that was understood.)
 #
 # ## Split a layer yourself
 #
@@ -259,15 +270,15 @@ figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{nam
 # %%
 result = studies.run(study)
 pair = result.pair(looked[0])
-epsilon = float(levels.set_index("layer").at[looked[0], "epsilon"])
-needs = minimal_match(pair, ("x", 0), epsilon + 0.1)
+epsilon = float(levels.set_index("layer").at[looked[0], "epsilon"]) + 0.1  # more neurons match, and x0 may be one
+needs = minimal_match(pair, ("x", 0), epsilon)
 "neuron x0 is not in the maximum match" if needs is None else f"neuron x0 goes with x {needs.x} and y {needs.y}"
 
 # %% [markdown]
 # ## Run this page with your own parameters
 #
 # ```bash
-# python -m helpers run notebooks/simple_matches.py -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p share 0.75
+# .venv/bin/python -m helpers run simple_matches -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p share 0.75
 # ```
 #
 # :::{exercise} The smallest and the largest
