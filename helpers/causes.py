@@ -293,7 +293,13 @@ def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn
 
 
 def compute(study: Study, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables "critical", "similarity" and "summary" of all conditions and layers, and their provenance."""
+    """Tables "critical", "similarity" and "summary" of all conditions and layers, and their provenance.
+
+    Raises BadInput for what the comparisons have no place for: an epoch (they take several), sampling, kept layers.
+    """
+    for option, value in (("epoch", study.epoch), ("before_relu", study.before_relu), ("sampled", study.sampled)):
+        if not (value is None or value is False):
+            raise BadInput(f"{option} is {value}: causes compare whole trainings after the ReLU, on all positions")
     start = time.perf_counter()
     cast, data = Cast.of(study), studies.test_images(study)
     nets, sidecars = load_cast(study, cast, data)
@@ -330,20 +336,24 @@ def record(study: Study, progress: bool = True) -> Path:
 def run(study: Study, recompute: bool = False, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """Tables and provenance: the record, or what is cached, for these parameters; else computed now.
 
-    A record with more seeds answers for fewer; its third network may then be one of the others.
+    A record with more seeds answers for fewer; its third network may then be one of the others. Without `layers` the
+    study takes those that are recorded.
     """
     for place in () if recompute else (place_of(study), cache_of(study)):
         if (place / "provenance.json").exists():
             tables, provenance = studies.read_tables(place)
-            if set(study.seeds) <= set(provenance["study"]["seeds"]):
-                return {name: _of_seeds(table, study.seeds) for name, table in tables.items()}, provenance
+            layers = set(tables["critical"]["layer"])
+            if set(study.seeds) <= set(provenance["study"]["seeds"]) and set(study.layers or layers) <= layers:
+                return {name: _of_study(table, study) for name, table in tables.items()}, provenance
     found = compute(study, progress)
     studies.write_tables(*found, cache_of(study))
     return found
 
 
-def _of_seeds(table: pd.DataFrame, seeds: Sequence[int]) -> pd.DataFrame:
-    return table[table["seed_a"].isin(seeds) & table["seed_b"].isin(seeds)].reset_index(drop=True)
+def _of_study(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The rows of a study's seeds and layers."""
+    rows = table["seed_a"].isin(study.seeds) & table["seed_b"].isin(study.seeds)
+    return table[rows & (table["layer"].isin(study.layers) if study.layers else True)].reset_index(drop=True)
 
 
 # ---------------------------------------------------------------- a critique, made explicit

@@ -14,6 +14,7 @@ from helpers.causes import CONDITIONS, REMOVALS, SHUFFLES, linear_cka, twin_gram
 from helpers.errors import unknown
 from helpers.layers import DASHES, GRID, MARKERS
 from helpers.matching import similarity_curve
+from helpers.peeling import TIE
 from helpers.subspaces import Gram
 
 CONTROLS = ("1 epoch apart", "2 epochs apart", "as it is", "one untrained", "untrained")
@@ -44,7 +45,7 @@ def condition_curves(critical: pd.DataFrame, layer: str, grid: Float[np.ndarray,
     for condition in CONDITIONS:
         values = np.sort(rows.loc[rows["condition"] == condition, "critical_epsilon"].to_numpy())
         if len(values):
-            share = np.searchsorted(values, grid + 1e-9, side="right") / len(values)
+            share = np.searchsorted(values, grid + TIE, side="right") / len(values)
             parts.append(pd.DataFrame({"condition": condition, "epsilon": grid, "similarity": share}))
     return pd.concat(parts, ignore_index=True)
 

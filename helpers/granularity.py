@@ -35,6 +35,7 @@ from helpers.subspaces import Matrix, Pair
 SHARES = (0.25, 0.5, 0.75)  # of the alive neurons in the maximum match, at the ε that are looked at
 ORDERS, DRAWS, LIMIT = 30, 10, 200
 SLACK = 0.01  # of ε above the edge: at the very ε where a match appears its tightest neuron needs all it can get
+CODE = ("minimal", "enumeration", "granularity")  # what sizes pass through besides a study's own modules
 MOST = 0.9  # of the null's neurons that match, at the edge above which its minimal matches are taken
 
 
@@ -44,12 +45,13 @@ def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float
     Without those at which everything is matched. Where a cliff swallows several shares, the one nearest a half stays.
     """
     values = np.sort(np.concatenate(critical_epsilons(pair)))[: len(pair.gram)]
+    last = min(1, values.max(initial=0))
     found: dict[float, float] = {}
     for share in sorted(shares, key=lambda share: abs(share - 0.5)):
         if not 0 < share < 1:
             raise BadInput(f"share is {share}: expected a number between 0 and 1")
         epsilon = SLACK + (values[int(np.ceil(share * len(values))) - 1] if len(values) else np.inf)
-        if epsilon < min(1, values[-1]) and epsilon not in found.values():
+        if epsilon < last and epsilon not in found.values():
             found[share] = float(epsilon)
     return dict(sorted(found.items()))
 
@@ -104,6 +106,8 @@ def map_of(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> p
 def neurons_needed(pair: Pair, epsilon: float) -> dict[tuple[str, int], int]:
     """How many neurons of the other side of the maximum match a neuron needs at least: 1, 2 or 3 (for 3 and more)."""
     match = maximum_match(pair, epsilon)
+    if not len(match):
+        return {}
     cut, square = len(pair.alive_x), reach(pair, epsilon) ** 2
     of_x = np.flatnonzero(np.isin(pair.alive_x, match.x))
     of_y = cut + np.flatnonzero(np.isin(pair.alive_y, match.y))
@@ -204,6 +208,10 @@ def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) ->
 # ---------------------------------------------------------------- the study
 
 
+def _of_seeds(table: pd.DataFrame, seeds: Sequence[int]) -> pd.DataFrame:
+    return table[table["seed_a"].isin(seeds) & table["seed_b"].isin(seeds)].reset_index(drop=True)
+
+
 def chosen_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
     """Those named, or near the input, in the middle and near the output: the kept layers the map is drawn for."""
     kept = result.kept
@@ -235,8 +243,13 @@ def of_layer(pair: Pair, orders: int, draws: int, mapped: bool) -> dict[str, pd.
 def compute(
     result: Result, layers: Sequence[str] | None = None, orders: int = ORDERS, draws: int = DRAWS, progress: bool = True
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables of every kept layer and pair of a study; map, smallest and simple matches for the chosen `layers`."""
+    """Tables of every kept layer and pair of a study; map, smallest and simple matches for the chosen `layers`.
+
+    Raises BadInput if no layer of two of its networks was kept.
+    """
     start = time.perf_counter()
+    if not result.kept:
+        raise BadInput(f"no layer of seeds {list(result.study.seeds)} is kept compressed: take the study's first seeds")
     mapped, parts = chosen_layers(result, layers), dict[str, list[pd.DataFrame]]()
     about = result.tables["critical"].drop_duplicates("layer").set_index("layer")[["position", "depth", "kind"]]
     for layer in tqdm(result.kept, desc="simple matches", disable=not progress):
@@ -258,7 +271,7 @@ def compute(
 def _provenance(result: Result, settings: dict[str, Any]) -> dict[str, Any]:
     """That of the study whose Gram matrices were used, and what was done with them."""
     used = {key: value for key, value in result.provenance.items() if key not in ("files", "grams", "kind", "seconds")}
-    code = studies.code_version("minimal", "enumeration", "granularity")
+    code = studies.code_version(*CODE)
     own = {"kind": "granularity", "code": code, "commit": studies.commit(), "study": asdict(result.study)}
     return used | own | settings
 
@@ -270,7 +283,7 @@ def place_of(study: Study) -> Path:
 
 def cache_of(study: Study) -> Path:
     """Where an unrecorded result is kept: under a key of the parameters and the code."""
-    return studies.cache_root() / f"granularity-{study.key}-{studies.code_version('granularity')}"
+    return studies.cache_root() / f"granularity-{study.key}-{studies.code_version(*CODE)}"
 
 
 def record(study: Study, layers: Sequence[str] | None = None, progress: bool = True) -> Path:
@@ -283,13 +296,16 @@ def record(study: Study, layers: Sequence[str] | None = None, progress: bool = T
 def run(
     study: Study, layers: Sequence[str] | None = None, orders: int = ORDERS, draws: int = DRAWS, recompute: bool = False
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables and provenance: the record, or what is cached, with these layers, orders and draws; else computed now."""
+    """Tables and provenance: the record, or what is cached, with these layers, orders and draws; else computed now.
+
+    A record with more seeds answers for fewer.
+    """
     for place in () if recompute else (place_of(study), cache_of(study)):
         if (place / "provenance.json").exists():
             tables, provenance = studies.read_tables(place)
-            known = provenance["orders"], provenance["draws"]
-            if known == (orders, draws) and (layers is None or set(layers) <= set(provenance["layers"])):
-                return tables, provenance
+            known = provenance["orders"], provenance["draws"], set(study.seeds) <= set(provenance["study"]["seeds"])
+            if known == (orders, draws, True) and (layers is None or set(layers) <= set(provenance["layers"])):
+                return {name: _of_seeds(table, study.seeds) for name, table in tables.items()}, provenance
     found = compute(studies.run(study), layers, orders, draws)
     studies.write_tables(*found, cache_of(study))
     return found

@@ -134,15 +134,20 @@ def records() -> Records:
     found = Records()
     for place in studies.records():
         study = recorded_study(place)
-        if study.dataset == "cifar10" and study.images is None and not study.before_relu:
+        if _counts(study):
             if study.epoch in (None, study.runs[0].recipe.epochs):
                 found.trained[study.id] = studies.read(study, place)
             elif study.epoch == 0:
                 found.untrained[replace(study, epoch=None).id] = studies.read(study, place)
     for kind in ("causes", "granularity"):
         for place in studies.records(kind):
-            getattr(found, kind)[place.name.removeprefix(f"{kind}-")] = studies.read_tables(place)[0]
+            if _counts(recorded_study(place)):
+                getattr(found, kind)[place.name.removeprefix(f"{kind}-")] = studies.read_tables(place)[0]
     return found
+
+
+def _counts(study: studies.Study) -> bool:
+    return study.dataset == "cifar10" and study.images is None and not study.before_relu
 
 
 def recorded_study(place: Path) -> studies.Study:
@@ -225,14 +230,17 @@ def _of_base(found: Records, check: Check, ranges: Ranges, condition: str, base:
         wide = tables["similarity"].pivot_table(
             index=[*layers.PLACE, "epsilon"], columns="condition", values="similarity", observed=True
         )
+        if not {condition, base} <= set(wide):
+            continue  # without a third network there are no third logits
         wide = in_range(wide.reset_index(), check.layers[0], ranges)
         wide = wide[wide[base] >= ENOUGH]
         for epsilon, rows in wide.groupby("epsilon"):
             yield study, _number(epsilon), check.layers[0], float(rows[condition].sum() / rows[base].sum())
 
 
-def _number(value: Any) -> float:
-    return float(value)
+def _number(key: Any) -> float:
+    """The key of a group, which pandas types as anything."""
+    return float(key)
 
 
 def kept_within_classes(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:

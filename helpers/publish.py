@@ -43,7 +43,14 @@ TIERS = ("published", "smoke")
 START_SECONDS = 600  # a kernel that imports torch on a busy machine takes its time
 WARNINGS_SHOWN = 25
 WORDS_A_MINUTE = 180  # for text with formulas
-WATCHED = ("helpers/**/*.py", "book/assets/*", "book/claims.yml", "results/*/provenance.json", "results/benchmarks/*")
+WATCHED = (
+    "helpers/**/*.py",
+    "benchmarks/*.py",
+    "book/assets/*",
+    "book/claims.yml",
+    "results/*/provenance.json",
+    "results/benchmarks/*",
+)
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
 
@@ -197,10 +204,11 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
     values = page.values(tier)
     check_parameters(page, values)
     notebook = prepared(page, values)
+    depends = dependency_hash(page, tier)  # before it runs: what is edited meanwhile makes the page stale
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:  # papermill writes while it runs: not where Sphinx looks
         executed = _execute(notebook, Path(scratch) / "page.ipynb", page, values)
-    finish(executed, page, tier, time.perf_counter() - start)
+    finish(executed, page, depends, time.perf_counter() - start)
     with atomic(target) as temporary:
         nbformat.write(executed, temporary)
     return target
@@ -277,8 +285,8 @@ def _provenance_cells(page: Page, values: dict[str, Any]) -> list[NotebookNode]:
     return [nbformat.v4.new_markdown_cell("## Provenance"), code]
 
 
-def finish(notebook: NotebookNode, page: Page, tier: str, seconds: float) -> None:
-    """Measured times into the text; nothing random left in the file; the hash of all it depends on."""
+def finish(notebook: NotebookNode, page: Page, depends: str, seconds: float) -> None:
+    """Measured times into the text; nothing random left in the file; the hash of all it depended on when it started."""
     words = sum(len(cell.source.split()) for cell in notebook.cells)
     times = {"reading": minutes(words / WORDS_A_MINUTE), "running": f"{max(1, round(seconds))} s"}
     for cell in notebook.cells:
@@ -293,7 +301,7 @@ def finish(notebook: NotebookNode, page: Page, tier: str, seconds: float) -> Non
     notebook.metadata["samerep"] = {
         "page": page.name,
         "notebook": page.notebook,
-        "depends": dependency_hash(page, tier),
+        "depends": depends,
         "seconds": round(seconds, 1),
         "reading": times["reading"],
     }

@@ -7,6 +7,7 @@ could change it, the code included.
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -79,10 +80,15 @@ class Study:
         object.__setattr__(self, "keep", tuple(self.keep))
         if self.layers is not None:
             object.__setattr__(self, "layers", tuple(self.layers))
-        if self.images is not None and not (self.images >= 1 and float(self.images).is_integer()):
+        if self.images is not None and not (_whole(self.images) and self.images >= 1):
             raise BadInput(f"images is {self.images}: expected a positive number, or None for the whole test set")
-        if not 0 < self.width <= 16:
+        if not isinstance(self.width, int | float) or not 0 < self.width <= 16:
             raise BadInput(f"width {self.width}: expected a factor above 0 and at most 16, such as 1 or 0.25")
+        for name in ("epochs", "epoch"):
+            if not (getattr(self, name) is None or _whole(getattr(self, name))):
+                raise BadInput(
+                    f"{name} is {getattr(self, name)}: expected a whole number, or None for the recipe's own"
+                )
         last = self.runs[0].recipe.epochs
         if self.epoch is not None and not 0 <= self.epoch <= last:
             raise BadInput(f"epoch is {self.epoch}: expected 0 (untrained) to {last}")
@@ -110,6 +116,10 @@ class Study:
         libraries = {name: version(name) for name in LIBRARIES}
         text = json.dumps([asdict(self), code_version(), libraries], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
@@ -219,14 +229,23 @@ def run(study: Study, recompute: bool = False, progress: bool = True) -> Result:
 
 
 def find_record(study: Study) -> Result | None:
-    """The record that holds this study, cut down to its seeds and layers; None if there is none."""
+    """The record that `holds` this study, cut down to its seeds and layers; None if there is none."""
     place = results_root() / study.id
     if not (place / "provenance.json").exists():
         return None
-    known = read_provenance(place)["study"]
-    if not set(study.seeds) <= set(known["seeds"]) or known["epochs"] != study.runs[0].recipe.epochs:
-        return None
-    return _cut(read(study, place))
+    return _cut(read(study, place)) if holds(read_provenance(place), study) else None
+
+
+def holds(provenance: dict[str, Any], study: Study) -> bool:
+    """Whether a record with this provenance has all that a study asks for."""
+    known = provenance["study"]
+    return (
+        set(study.seeds) <= set(known["seeds"])
+        and known["epochs"] == study.runs[0].recipe.epochs
+        and (known["layers"] is None or set(study.layers or [None]) <= set(known["layers"]))
+        and known["sampled"] >= study.sampled
+        and set(study.keep) <= set(provenance.get("grams", ()))
+    )
 
 
 def _cut(result: Result) -> Result:
@@ -250,7 +269,7 @@ def _cut(result: Result) -> Result:
 def record(study: Study, progress: bool = True) -> Path:
     """Compute a study and put it into `results/` in place of an older record, whole or not at all.
 
-    Raises BadInput if the older record has seeds or layers that this study lacks.
+    Raises BadInput if the older record holds seeds, layers, draws or kept layers that this study lacks.
     """
     place = results_root() / study.id
     check_replaces(place, study)
@@ -258,7 +277,7 @@ def record(study: Study, progress: bool = True) -> Path:
 
 
 def check_replaces(place: Path, study: Study) -> None:
-    """BadInput if a record of more seeds or layers lies there: recording less would lose what it holds."""
+    """BadInput if a record lies there that holds more: recording less would lose it."""
     if not (place / "provenance.json").exists():
         return
     known = read_provenance(place)["study"]
@@ -269,6 +288,14 @@ def check_replaces(place: Path, study: Study) -> None:
     if study.layers is not None and not set(known["layers"] or ("all",)) <= set(study.layers):
         held = ", ".join(known["layers"] or ["all layers"])
         raise BadInput(f"layers are {', '.join(study.layers)}: {place.name} is recorded with {held}; give all of them")
+    if known["sampled"] and not study.sampled:
+        raise BadInput(
+            f"sampled is False: {place.name} is recorded with the paper's sampling; record it with --sampled"
+        )
+    if lost := set(known.get("keep", ())) - set(study.keep):
+        raise BadInput(
+            f"keep is {list(study.keep)}: {place.name} also keeps {', '.join(sorted(lost))}; give all of them"
+        )
 
 
 def gram_networks(study: Study, neurons: int) -> int:
@@ -292,7 +319,7 @@ def thin(result: Result) -> Result:
 
 
 def records(kind: str = "study") -> list[Path]:
-    """Folders of everything recorded of one kind, as its provenance names it: "study", "causes" or "granularity"."""
+    """Folders of everything recorded of one kind by its provenance: "study", "causes", "granularity" or "imagenet"."""
     places = sorted(path.parent for path in results_root().glob("*/provenance.json"))
     return [place for place in places if read_provenance(place).get("kind", "study") == kind]
 
@@ -310,7 +337,7 @@ def write_tables(
     tables: dict[str, pd.DataFrame], provenance: dict[str, Any], place: Path, grams: dict[str, Gram] | None = None
 ) -> Path:
     """Write a record of any kind; the folder appears whole or not at all."""
-    scratch = place.with_name(f".{place.name}.part")
+    scratch, old = (place.with_name(f".{place.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     for name, table in tables.items():
@@ -319,8 +346,10 @@ def write_tables(
         gram.save(scratch / "grams" / f"{layer}.npz")
     files = {str(path.relative_to(scratch)): sha256(path) for path in sorted(scratch.rglob("*.*"))}
     (scratch / "provenance.json").write_text(json.dumps(provenance | {"files": files}, indent=1) + "\n")
-    shutil.rmtree(place, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
     scratch.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
     return place
 
 
@@ -333,10 +362,12 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 def read_provenance(place: Path) -> dict[str, Any]:
     """What is known of a record; BadInput if it cannot be read."""
     try:
-        OPENED[place.name] = json.loads((place / "provenance.json").read_text())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{place / 'provenance.json'} is missing or damaged: {mend(place)}") from error
-    return OPENED[place.name]
+        found = json.loads((place / "provenance.json").read_text())
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or "files" not in found:
+        raise BadInput(f"{place / 'provenance.json'} is missing or damaged: {mend(place)}")
+    return found
 
 
 def mend(place: Path) -> str:
@@ -354,8 +385,10 @@ def read(study: Study, place: Path) -> Result:
 
 def read_tables(place: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """Tables and provenance of a record of any kind, every file checked; BadInput names the damaged one."""
-    provenance = read_provenance(place)
-    files = provenance.get("files", {})
+    OPENED[place.name] = provenance = read_provenance(place)
+    files = provenance["files"]
+    for name in (f"grams/{layer}.npz" for layer in provenance.get("grams", ())):
+        files.setdefault(name, "unknown")  # a file without a hash is not trusted
     for name, expected in files.items():
         if not (place / name).exists() or sha256(place / name) != expected:
             raise BadInput(f"{place / name} is missing or damaged: {mend(place)}")
@@ -440,15 +473,15 @@ def match_all(
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
         base = layer_columns(layer)
         for a, b in pairs:
-            check_sound(layer.name, found[layer.name].gram.pair(a, b))
-        controls.append(control_rows(found[layer.name].gram, study.seeds).assign(**base))
-        for a, b in pairs:
             row = base | {"seed_a": study.seeds[a], "seed_b": study.seeds[b]}
-            critical.append(critical_rows(found[layer.name].gram, a, b).assign(**row))
+            pair = found[layer.name].gram.pair(a, b)
+            check_sound(layer.name, pair)
+            critical.append(pair_rows(pair).assign(**row))
             sampled += [
                 similarity_table(critical_rows(gram, a, b).assign(**row), EPSILONS).assign(draw=draw)
                 for draw, gram in enumerate(found[layer.name].draws)
             ]
+        controls.append(control_rows(found[layer.name].gram, study.seeds).assign(**base))
     tables = {"critical": described(study, pd.concat(critical, ignore_index=True))}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
     tables["layers"] = described(study, pd.concat(controls, ignore_index=True))

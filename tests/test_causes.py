@@ -244,6 +244,10 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
     causes.cache_of(study).rename(place)
     fewer = causes.run(replace(study, seeds=(0, 2)))[0]["critical"]
     assert set(fewer["seed_a"]) | set(fewer["seed_b"]) == {0, 2}
+    assert set(causes.run(replace(study, layers=("logits",)))[0]["critical"]["layer"]) == {"logits"}
+    for option in ({"epoch": 0}, {"before_relu": True}, {"sampled": True}):
+        with pytest.raises(BadInput, match=f"{next(iter(option))} is .*: causes compare whole trainings"):
+            causes.compute(replace(study, **option))
     assert place in studies.records("causes")
     assert provenance["kind"] == "causes"
     counts = tables["summary"].groupby("condition").size()

@@ -1,5 +1,6 @@
 """Simple matches of a layer: bounds against brute force, planted local and distributed similarity, null, a study."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -214,5 +215,19 @@ def test_a_study_of_simple_matches_end_to_end(recorded):
     assert set(tables["map"]["layer"]) == set(tables["smallest"]["layer"]) == {"relu1_1"}
     assert len(tables["levels"].groupby(["seed_a", "seed_b"])) == 3
     assert tables["map"]["frequency"].nunique() > 1
+    fewer, _ = granularity.run(replace(recorded, seeds=(0, 2)))
+    assert {(a, b) for a, b in zip(fewer["sizes"]["seed_a"], fewer["sizes"]["seed_b"], strict=True)} == {(0, 2)}
     with pytest.raises(BadInput, match=r"unknown compressed layer 'relu1'.*relu1_1"):
         granularity.run(recorded, ["relu1"])
+
+
+def test_seeds_of_which_nothing_is_kept_are_refused(recorded):
+    result = replace(studies.run(recorded), held={})
+    with pytest.raises(BadInput, match=r"no layer of seeds \[0, 1, 2\] is kept compressed"):
+        granularity.compute(result, progress=False)
+
+
+def test_layers_without_neurons_or_match_give_empty_tables():
+    assert telling_epsilons(Pair.from_arrays(np.zeros((2, 9)), np.zeros((3, 9)))) == {}
+    apart = Pair.from_arrays(np.eye(9)[:2], np.eye(9)[4:6])
+    assert smallest(apart, 0.3).empty

@@ -98,6 +98,25 @@ def test_features_taken_away_are_held_against_the_centred_layer():
     assert lost == pytest.approx({"C2.third": 0.8, "C2.means": 0.2, "C2.logits": 0.9})
 
 
+def test_two_networks_decide_nothing_about_a_third():
+    base = {"layer": "pool", "position": 9, "depth": 0.9, "kind": "pool", "epsilon": 0.5, "similarity": 1.0}
+    table = pd.DataFrame([base | {"condition": c} for c in ("as it is", "centred")])
+    judged = ledger.judge(ledger.read_claims(), ledger.Records(causes={"a": {"similarity": table}}))
+    assert judged.checks.set_index("id").at["C2.third", "verdict"] == ledger.UNATTEMPTED
+
+
+def test_only_cifar10_on_the_whole_test_set_counts(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
+    base = {"network": "vgg16_bn", "recipe": "short", "seeds": [0, 1], "layers": None, "sampled": False}
+    counted = {"dataset": "cifar10"}
+    for number, study in enumerate(
+        (counted, {"dataset": "digits"}, counted | {"images": 9}, counted | {"before_relu": True})
+    ):
+        provenance = {"study": base | study, "kind": "causes"}
+        studies.write_tables({"similarity": pd.DataFrame({"a": [1]})}, provenance, tmp_path / f"causes-{number}")
+    assert list(ledger.records().causes) == ["0"]
+
+
 def test_cka_of_trained_less_untrained_pairs():
     gram = np.eye(4) + np.eye(4)[[2, 3, 0, 1]] * 0.5
     trained = planted(PAPER).trained

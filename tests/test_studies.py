@@ -1,5 +1,6 @@
 """Layers by name, one small study end to end, what a record keeps, controls, intervals, and what is refused."""
 
+import json
 from itertools import combinations
 
 import numpy as np
@@ -150,6 +151,42 @@ def test_a_record_is_computed_anew_and_never_replaced_by_a_smaller_one(recorded,
     assert (recorded / "provenance.json").read_bytes() == before
 
 
+def test_a_record_answers_only_for_what_it_holds(recorded):
+    four = (0, 1, 2, 3)
+    assert studies.find_record(few(four)) is not None
+    for wanted in ({"layers": None}, {"layers": ("relu1_2",)}, {"sampled": True}, {"keep": ("relu_fc1",)}):
+        assert studies.find_record(few(four, **wanted)) is None, wanted
+
+
+def test_a_record_without_the_hash_of_a_file_is_not_trusted(recorded):
+    path = recorded / "provenance.json"
+    content = path.read_text()
+    known = json.loads(content)
+    gram = next(name for name in known["files"] if name.startswith("grams/"))
+    for damaged in ([], {"study": {}}, known | {"files": {k: v for k, v in known["files"].items() if k != gram}}):
+        path.write_text(json.dumps(damaged))
+        with pytest.raises(BadInput, match="missing or damaged: restore it from git"):
+            studies.read_tables(recorded)
+    path.write_text(content)
+
+
+def test_writers_of_one_record_do_not_disturb_each_other(tmp_path, monkeypatch):
+    place, save = tmp_path / "record", pd.DataFrame.to_parquet
+    table = pd.DataFrame({"a": [1]})
+
+    def other_writes_first(frame, path, **options):
+        monkeypatch.setattr(pd.DataFrame, "to_parquet", save)
+        monkeypatch.setattr(studies.os, "getpid", lambda: -1)
+        studies.write_tables({"t": table}, {}, place)
+        monkeypatch.undo()
+        return save(frame, path, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", other_writes_first)
+    studies.write_tables({"t": table}, {}, place)
+    assert studies.read_tables(place)[0]["t"].equals(table)
+    assert [path.name for path in tmp_path.iterdir()] == ["record"]
+
+
 def test_a_damaged_record_is_named(recorded):
     file = recorded / "critical.parquet"
     content = file.read_bytes()
@@ -248,6 +285,11 @@ def test_two_networks_show_no_spread():
         ({"images": 10.5}, "positive number"),
         ({"images": float("nan")}, "positive number"),
         ({"width": float("nan")}, "width nan"),
+        ({"width": "wide"}, "width wide"),
+        ({"images": 500.0}, "images is 500.0"),
+        ({"images": "all"}, "images is all"),
+        ({"epoch": 1.5}, "epoch is 1.5: expected a whole number"),
+        ({"epochs": 1.5}, "epochs is 1.5: expected a whole number"),
     ],
 )
 def test_bad_parameters_are_refused(options, message):
