@@ -111,8 +111,9 @@ def plan(
         if value not in valid:
             raise unknown(kind, value, valid)
     seeds = (seed, seed if order_seed is None else order_seed, seed if augment_seed is None else augment_seed)
-    if min(seeds) < 0:
-        raise BadInput(f"seed {min(seeds)}: expected a whole number from 0")
+    for number in seeds:
+        if not 0 <= number < 2**63:
+            raise BadInput(f"seed {number}: expected a whole number from 0, below 2**63")
     chosen = RECIPES[recipe] if epochs is None else replace(RECIPES[recipe], epochs=epochs)
     if chosen.epochs < 1:
         raise BadInput(f"{chosen.epochs} epochs: expected at least 1 (epoch 0, the untrained network, is always kept)")
@@ -123,18 +124,48 @@ def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
     """Train to the last epoch, from the last one that is whole, and return the final checkpoint.
 
     Interrupted at any moment and started again, it ends with the same weights as without the interruption.
-    Raises BadInput if the loss is no longer finite.
+    Raises BadInput if the loss is no longer finite, or if another recipe of this name was trained in the run's folder.
     """
     final = run.checkpoint(run.recipe.epochs)
     if is_whole(final):
+        check_made_by(run, read_sidecar(final))
         return final
     return _Training(run, torch.device(device or best_device())).finish(progress)
 
 
 def start(run: Run) -> Path:
-    """Write the untrained network, epoch 0, where no epoch is kept yet; nothing is trained. Returns its checkpoint."""
-    _Training(run, torch.device("cpu"))
-    return run.checkpoint(0)
+    """The checkpoint of the untrained network, epoch 0, written if it is not there and whole; nothing is trained."""
+    path, data = run.checkpoint(0), datasets.load(run.dataset, "train")
+    if not is_whole(path):
+        network = _fresh(run, data)
+        measured = accuracy(network, datasets.load(run.dataset, "test"))
+        record = {"epoch": 0, "accuracy": measured, "loss": None, "train_seconds": 0.0}
+        save(network, path, record | describe(run, data, torch.device("cpu")))
+    return path
+
+
+def check_made_by(run: Run, sidecar: dict[str, Any]) -> None:
+    """BadInput if a checkpoint in the run's folder was trained in another way than the run says."""
+    wanted = json.loads(json.dumps(asdict(run)))  # tuples as the lists they are in a file
+    made, asked = sidecar["recipe"] | {"width": sidecar["width"]}, wanted["recipe"] | {"width": wanted["width"]}
+    for name, value in asked.items():
+        if made.get(name) != value:
+            raise BadInput(
+                f"{name} is {value}: {run.folder} was trained with {made.get(name)}; give the recipe a new name"
+            )
+
+
+def describe(run: Run, data: datasets.Dataset, device: torch.device) -> dict[str, Any]:
+    """What a sidecar says of a checkpoint beside its epoch: the run, the data, and the device."""
+    return asdict(run) | {
+        "classes": len(data.classes),
+        "channels": data.images.shape[3],
+        "image_size": data.images.shape[1],
+        "data_sha256": data.sha256,
+        "device": device.type,
+        "precision": "bf16" if pays_bf16(device) else "fp32",
+        "torch": torch.__version__,
+    }
 
 
 def best_device() -> str:
@@ -175,6 +206,7 @@ class _Training:
             network, sidecar = load(self.run.checkpoint(epoch))
         except (BadInput, SafetensorError, OSError):
             return 0
+        check_made_by(self.run, sidecar)
         self.network.load_state_dict(network.state_dict())
         for name, parameter in self.network.named_parameters():
             if name in momentum:
@@ -232,7 +264,7 @@ class _Training:
         measured = accuracy(self.network, self.test)
         record = {"epoch": epoch, "accuracy": measured, "loss": loss, "train_seconds": self.seconds}
         path = self.run.checkpoint(epoch)
-        save(self.network, path, record | self._description())
+        save(self.network, path, record | describe(self.run, self.data, self.device))
         momentum = {
             name: self.optimiser.state[parameter]["momentum_buffer"].contiguous()
             for name, parameter in self.network.named_parameters()
@@ -241,18 +273,6 @@ class _Training:
         with atomic(self.momentum_file) as temporary:
             save_file(momentum, temporary, {"epoch": str(epoch)})
         return measured
-
-    def _description(self) -> dict[str, Any]:
-        run = asdict(self.run)
-        return run | {
-            "classes": len(self.data.classes),
-            "channels": self.data.images.shape[3],
-            "image_size": self.data.images.shape[1],
-            "data_sha256": self.data.sha256,
-            "device": self.device.type,
-            "precision": "bf16" if self.bf16 else "fp32",
-            "torch": torch.__version__,
-        }
 
 
 def crop(
@@ -344,7 +364,9 @@ def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     sidecar = read_sidecar(path)
     if not is_whole(path):
-        raise BadInput(f"{path} is missing or damaged (its hash is not the sidecar's): delete it and train again")
+        raise BadInput(
+            f"{path} is missing or damaged (its hash is not the sidecar's): delete {path.parent}, train again"
+        )
     shape = (sidecar["network"], sidecar["width"], sidecar["classes"], sidecar["channels"], sidecar["image_size"])
     network = networks.build(*shape)
     try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from helpers import datasets, networks, training
 from helpers.errors import BadInput
@@ -158,6 +158,27 @@ def test_a_checkpoint_of_another_architecture_is_refused():
         training.load(path)
 
 
+def test_a_folder_of_another_recipe_of_the_same_name_is_refused():
+    path = training.train(tiny(epochs=2), progress=False)
+    other = replace(tiny(epochs=2), recipe=replace(tiny(epochs=2).recipe, peak_rate=0.02))
+    with pytest.raises(BadInput, match=r"peak_rate is 0.02: .* was trained with 0.1; give the recipe a new name"):
+        training.train(other, progress=False)
+    path.unlink()  # now it would go on after epoch 1
+    momentum = path.parent / "momentum.safetensors"
+    save_file(load_file(momentum), momentum, {"epoch": "1"})
+    with pytest.raises(BadInput, match=r"peak_rate is 0\.02"):
+        training.train(other, progress=False)
+
+
+def test_the_untrained_network_of_a_finished_run_comes_back():
+    final = training.train(tiny(epochs=1), progress=False)
+    first = training.start(tiny(epochs=1))
+    weights = first.read_bytes()
+    first.unlink()
+    assert training.start(tiny(epochs=1)).read_bytes() == weights
+    assert training.train(tiny(epochs=1), progress=False) == final
+
+
 def test_a_training_that_diverges_says_so(monkeypatch):
     monkeypatch.setitem(training.RECIPES, "digits", replace(training.RECIPES["digits"], peak_rate=1e20))
     with pytest.raises(BadInput, match="the loss is nan in epoch 1"):
@@ -172,6 +193,7 @@ def test_a_training_that_diverges_says_so(monkeypatch):
         ({"recipe": "papers"}, "unknown recipe 'papers': did you mean 'paper'"),
         ({"epochs": 0}, "0 epochs: expected at least 1"),
         ({"seed": -1}, "seed -1: expected a whole number from 0"),
+        ({"seed": 2**63}, r"seed 9223372036854775808: expected .* below 2\*\*63"),
     ],
 )
 def test_bad_input_gets_one_clear_line(options, message):
