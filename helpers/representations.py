@@ -7,6 +7,7 @@ one. What comes out is the joint Gram matrix of a layer's neurons in all network
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from helpers.subspaces import Gram, GramAccumulator
 
 Batch = Tensor | Sequence[Tensor]  # the same images for all networks, or one tensor of images per network
 PAPER_POSITIONS, PAPER_DRAWS = 10_000, 16
+NO_MEMORY = ("allocate memory", "enough memory", "out of memory", "ALLOC_FAILED")  # PyTorch says it in many ways
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,28 @@ def activations(network: nn.Module, batches: Iterable[Tensor], layer: str) -> Fl
     return torch.cat(found, dim=1).double().numpy()
 
 
+def forward(network: nn.Module, images: Tensor) -> None:
+    """Run a network on images, where it lies, for what hooks and batch norms keep of it.
+
+    Raises BadInput for images that it cannot take, MemoryError or torch.OutOfMemoryError where memory is short.
+    """
+    weights = chain(network.parameters(), network.buffers())
+    try:
+        network(images.to(next((tensor.device for tensor in weights), images.device)))
+    except (BadInput, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        if any(words in reason for words in NO_MEMORY):
+            raise MemoryError(reason) from error
+        shape = tuple(images.shape)
+        raise BadInput(f"images of shape {shape} do not fit {type(network).__name__}: {reason}") from error
+
+
 def _forward(network: nn.Module, batch: Tensor, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """One batch through one network: rows of neurons per layer."""
     outputs.clear()
-    try:
-        network(batch.to(next(network.parameters()).device))
-    except RuntimeError as error:
-        raise BadInput(f"images of shape {tuple(batch.shape)} do not fit the network: {error}") from error
+    forward(network, batch)
     return {name: neurons(output) for name, output in outputs.items()}
 
 
@@ -116,7 +133,8 @@ def collect(
 
     `layers` are module names, the same for all networks, or one list of names per network (the k-th of each belong
     together, and the first network's name them). A batch is a tensor of images, or one tensor per network. `sampling`
-    needs the number of `images`. Raises BadInput for an unknown layer, wrong shapes, or activations not finite.
+    needs the number of `images`. Raises BadInput for a layer that is unknown or named twice, for wrong shapes, and for
+    activations that are not finite.
     """
     if not networks or not layers:
         raise BadInput("nothing to compare: expected at least one network and one layer")
@@ -125,7 +143,7 @@ def collect(
     named = _names(networks, layers)
     streams: dict[str, _Stream] = {}
     for batch in batches:
-        parts = [batch] * len(networks) if isinstance(batch, Tensor) else list(batch)
+        parts = _parts(batch, len(networks))
         for layer, blocks in _outputs(networks, named, parts).items():
             if layer not in streams:
                 streams[layer] = _Stream(layer, blocks, len(parts[0]), images, sampling)
@@ -136,13 +154,24 @@ def collect(
 
 
 def _names(networks: Sequence[nn.Module], layers: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
-    if all(isinstance(layer, str) for layer in layers):
-        return [list(map(str, layers))] * len(networks)
-    lists = [list(layer) for layer in layers]
+    """The layers of each network. Those of the first name the results, so each can stand there once."""
+    same = all(isinstance(layer, str) for layer in layers)
+    lists = [list(map(str, layers))] * len(networks) if same else [list(layer) for layer in layers]
     if len(lists) != len(networks) or len(set(map(len, lists))) > 1:
         lengths = [len(layer) for layer in lists]
         raise BadInput(f"{len(lists)} lists of {lengths} layers: expected one list per network, equally long")
+    for k, name in enumerate(lists[0]):
+        if name in lists[0][:k]:
+            raise BadInput(f"layer '{name}' is named twice: expected each layer of the first network once")
     return lists
+
+
+def _parts(batch: Batch, networks: int) -> list[Tensor]:
+    """The images for each network."""
+    parts = [batch] * networks if isinstance(batch, Tensor) else list(batch)
+    if len(parts) != networks:
+        raise BadInput(f"a batch of {len(parts)} tensors: expected one tensor, or one for each of {networks} networks")
+    return parts
 
 
 def _outputs(networks: Sequence[nn.Module], named: list[list[str]], parts: Sequence[Tensor]) -> dict[str, list[Tensor]]:
@@ -202,25 +231,36 @@ def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     """Set the batch-norm statistics of an untrained network from data, in place; its weights stay.
 
     Without it the statistics are 0 and 1 whatever the data, and untrained networks look similar for a wrong reason.
+    Raises BadInput for images that do not fit, and where there are none: the statistics are then as they were.
     """
+    images = iter(batches)
+    first = next(images, None)
+    if first is None:
+        raise BadInput("no images: expected at least one batch")
+    with _measuring(network), torch.no_grad():
+        for batch in chain([first], images):
+            forward(network, batch)
+    return network
+
+
+@contextmanager
+def _measuring(network: nn.Module) -> Iterator[None]:
+    """While open, batch norms start anew and average over all batches; dropout stays off. Modes are put back."""
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     modes = {module: module.training for module in network.modules()}
-    for norm in norms:
-        norm.reset_running_stats()
     momenta = {norm: norm.momentum for norm in norms}
     try:
-        network.train()
+        network.eval()
         for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
             norm.momentum = None  # a plain average over the batches
-        with torch.no_grad():
-            for batch in batches:
-                network(batch)
+        yield
     finally:
         for norm, momentum in momenta.items():
             norm.momentum = momentum
         for module, training in modes.items():
             module.training = training
-    return network
 
 
 def effective_rank(gram: Float[np.ndarray, "neurons neurons"]) -> float:
