@@ -9,6 +9,7 @@ without u?) and `enumeration` (all v-minimal matches).
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
+from inspect import signature
 from itertools import islice
 from typing import Any
 
@@ -40,10 +41,13 @@ class Match:
 
     @staticmethod
     def of(neurons: Iterable[Neuron]) -> "Match":
-        """From names: Match.of([("x", 0), ("y", 2)])."""
-        names = list(neurons)
-        x, y = ([index for side, index in names if side == wanted] for wanted in "xy")
-        return Match(np.array(x, np.int64), np.array(y, np.int64))
+        """From names: Match.of([("x", 0), ("y", 2)]). Raises BadInput for a side that is neither x nor y."""
+        indices: dict[str, list[int]] = {"x": [], "y": []}
+        for side, index in neurons:
+            if side not in indices:
+                raise unknown("side", side, indices)
+            indices[side].append(index)
+        return Match(np.array(indices["x"], np.int64), np.array(indices["y"], np.int64))
 
     @property
     def neurons(self) -> list[Neuron]:
@@ -113,16 +117,22 @@ class Smallest:
 
 
 def on_pairs(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function of a `Pair` take two arrays in its place."""
+    """Let a function of a `Pair` take two arrays in its place, by position or as x and y."""
+    whole = signature(function)
+    pair, *rest = whole.parameters.values()
+    halves = whole.replace(parameters=[pair.replace(name="x"), pair.replace(name="y"), *rest])
 
     @wraps(function)
     def wrapper(*args: Any, **options: Any) -> Any:
-        given = [options.pop(name) for name in ("pair", "x", "y") if name in options] + list(args)
-        if given and isinstance(given[0], Pair):
-            return function(*given, **options)
-        if len(given) < 2:
-            raise BadInput("expected two arrays (neurons, samples) or one Pair")
-        return function(Pair.from_arrays(given[0], given[1]), *given[2:], **options)
+        compressed = isinstance(args[0] if args else options.get("pair"), Pair)
+        try:
+            given = (whole if compressed else halves).bind(*args, **options).arguments
+        except TypeError as error:
+            names = ", ".join(["two arrays (neurons, samples) or one Pair", *(part.name for part in rest)])
+            raise BadInput(f"{function.__name__}: {error}; expected {names}") from None
+        if not compressed:
+            given["pair"] = Pair.from_arrays(given.pop("x"), given.pop("y"))
+        return function(**given)
 
     return wrapper
 
@@ -160,6 +170,13 @@ def check_limit(limit: int | None) -> int | None:
     if limit is not None and (not isinstance(limit, int | np.integer) or limit < 1):
         raise BadInput(f"limit is {limit!r}: expected a positive whole number, or None for all")
     return limit
+
+
+def check_rng(rng: np.random.Generator | None) -> np.random.Generator | None:
+    """A source of random orders, or None for index order."""
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise BadInput(f"rng is {rng!r}: expected a NumPy generator, such as np.random.default_rng(0), or None")
+    return rng
 
 
 # ---------------------------------------------------------------- names and joint indices of alive neurons
@@ -253,7 +270,7 @@ def minimal_match(pair: Pair, neuron: Neuron, epsilon: float, rng: np.random.Gen
 
     None when `neuron` is not in the maximum match. `rng` gives the randomised variant (alg-random-min).
     """
-    neuron = check_neuron(pair, neuron)
+    neuron, rng = check_neuron(pair, neuron), check_rng(rng)
     whole = maximum_match(pair, epsilon)
     if neuron not in whole:
         return None
@@ -267,6 +284,7 @@ def minimal_match_of_each(pair: Pair, epsilon: float, rng: np.random.Generator |
 
     The same matches as `minimal_match` gives for each v on its own in that order.
     """
+    rng = check_rng(rng)
     whole = maximum_match(pair, epsilon)
     state = state_of(pair, whole, epsilon)
     found = minimal.smallest_of_each(state, state.members, _order(state.members, rng))

@@ -1,12 +1,14 @@
 """The engine set by set against brute force over all subsets, on every degenerate kind; the theory; bad input."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import matching, peeling
-from helpers.diagnostics import critical_errors
+from helpers.diagnostics import Diagnosis, critical_errors, diagnose
 from helpers.errors import BadInput
 from helpers.matching import Match
 from helpers.subspaces import UNIT, GramAccumulator, Pair
@@ -359,19 +361,61 @@ def test_a_match_is_a_pair_of_sets():
     assert len(a) == 3
 
 
-def test_two_arrays_one_pair_and_a_stream_are_one_input():
+ASKED = Match([0, 3], [0, 2])  # at 0.83 the maximum match; of the sides the other way round no match at all
+CALLS = [
+    (matching.critical_epsilons, ()),
+    (matching.maximum_match, (0.83,)),
+    (matching.largest_match_inside, (Match([0, 1, 3], [0, 2]), 0.83)),
+    (matching.similarity_curve, ([0.8, 0.83],)),
+    (matching.is_match, (ASKED, 0.83)),
+    (matching.minimal_match, (("x", 3), 0.83)),
+    (matching.minimal_match_of_each, (0.83,)),
+    (matching.minimal_matches, (("x", 3), 0.83)),
+    (matching.simple_matches, (0.83,)),
+    (matching.smallest_match, (("x", 3), 0.83)),
+    (matching.essential_neurons, (0.83,)),
+    (matching.v_minimum_match, (("x", 3), 0.83)),
+    (matching.minimum_matches, (0.83,)),
+    (matching.is_simple, (ASKED, 0.83)),
+    (matching.decompose, (ASKED, 0.83)),
+    (diagnose, ()),
+]
+
+
+def test_every_function_of_a_pair_is_called_below():
+    wrapped = {name for name in dir(matching) if hasattr(getattr(matching, name), "__wrapped__")}
+    assert {function.__name__ for function, _ in CALLS} == wrapped | {"diagnose"}
+
+
+@pytest.mark.parametrize(("function", "rest"), CALLS, ids=lambda value: getattr(value, "__name__", ""))
+def test_two_arrays_one_pair_and_a_stream_are_one_input(function, rest):
     x, y = larger(5, 3, seed=7)
-    stream = GramAccumulator([5, 5]).add([x[:, :100], y[:, :100]]).add([x[:, 100:], y[:, 100:]])
+    y = y[:4]
+    stream = GramAccumulator([5, 4]).add([x[:, :100], y[:, :100]]).add([x[:, 100:], y[:, 100:]])
     pair = stream.result().pair(0, 1)
-    for epsilon in (0.3, 0.5):
-        found = matching.maximum_match(x=x, y=y, epsilon=epsilon)
-        assert found == matching.maximum_match(pair, epsilon) == matching.maximum_match(pair=pair, epsilon=epsilon)
+    names = dict(zip([*signature(function).parameters][1:], rest, strict=False))
+    calls = [function(pair, *rest), function(pair=pair, **names)]
+    calls += [function(x, y, *rest), function(x, y=y, **names), function(y=y, x=x, **names), function(x, y, **names)]
+    first, *others = [told(found) for found in calls]
+    assert len(others) == 5
+    for other in others:
+        assert other == first
+
+
+def told(found):
+    """An answer of any kind as plain values, floats rounded to what the two routes share."""
+    if isinstance(found, Diagnosis):
+        found = found.neurons["critical_epsilon"].to_numpy()
+    if isinstance(found, tuple):
+        return [told(part) for part in found]
+    return np.round(found, 6).tolist() if isinstance(found, np.ndarray) else found
 
 
 # ---------------------------------------------------------------- bad input
 
 
 ONES = np.ones((2, 3))
+PAIR = Pair.from_arrays(ONES, ONES)
 
 
 @pytest.mark.parametrize(
@@ -419,6 +463,14 @@ def test_an_unknown_neuron_is_refused(neuron, message):
     ("call", "message"),
     [
         (lambda: matching.maximum_match(ONES), "expected two arrays"),
+        (lambda: matching.maximum_match(ONES, x=ONES, epsilon=0.1), "maximum_match: multiple values for argument 'x'"),
+        (lambda: matching.maximum_match(ONES, ONES), "missing a required argument: 'epsilon'"),
+        (lambda: matching.maximum_match(ONES, ONES, 0.1, limit=3), "unexpected keyword argument 'limit'"),
+        (lambda: matching.maximum_match(PAIR, eps=0.1), "missing a required argument: 'epsilon'"),
+        (lambda: matching.maximum_match(ONES, PAIR, 0.1), "network y are not an array"),
+        (lambda: matching.minimal_match(PAIR, ("x", 0), 0.1, rng=0), "rng is 0: expected a NumPy generator"),
+        (lambda: matching.minimal_match_of_each(PAIR, 0.1, rng=0), "rng is 0: expected a NumPy generator"),
+        (lambda: Match.of([("x", 0), ("z", 1)]), "unknown side 'z': Valid: x, y"),
         (lambda: matching.minimal_match(np.zeros((0, 3)), ONES, ("x", 0), 0.1), "side x has no neurons"),
         (lambda: matching.simple_matches(ONES, ONES, 0.1, limit=0), "limit is 0: expected a positive whole number"),
         (lambda: matching.minimal_matches(ONES, ONES, ("x", 0), 0.1, limit=1.5), r"limit is 1\.5"),
