@@ -249,15 +249,18 @@ def map_matrix(table: pd.DataFrame) -> tuple[Float[np.ndarray, "v u"], Float[np.
 
 def plot_sizes(sizes: pd.DataFrame, layers: Sequence[str]) -> Figure:
     """For each layer the distribution of sizes: the share of minimal matches up to a size, observed and by the null."""
-    figure, axes = plt.subplots(1, len(layers), figsize=(1.2 + 2.3 * len(layers), 3.4), sharey=True, squeeze=False)
-    for ax, layer in zip(axes[0], layers, strict=True):
+    lines = -(-len(layers) // 2)  # two panels side by side: still readable on a phone
+    figure, axes = plt.subplots(lines, 2, figsize=(7.2, 2.7 * lines), sharey=True, squeeze=False)
+    for ax in axes.flat[len(layers) :]:
+        ax.remove()
+    for ax, layer in zip(axes.flat, layers, strict=False):
         for number, what in enumerate(("observed", "null")):
             values = np.sort(sizes.query("layer == @layer and what == @what")["size"].to_numpy())
             heights = np.arange(1, len(values) + 1) / max(1, len(values))
             ax.step(values, heights, where="post", color=f"C{number}", linestyle=DASHES[number], label=what)
         ax.set(title=layer, xlabel="neurons", xlim=(0, None), ylim=(0, 1.03))
-    axes[0, 0].set_ylabel("share of minimal matches")
-    axes[0, -1].legend(fontsize="small")
+    figure.supylabel("share of minimal matches up to this size")
+    axes[0, 0].legend(fontsize="small")
     return figure
 
 
