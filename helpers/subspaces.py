@@ -38,26 +38,42 @@ def gram_ridge(neurons: int) -> float:
 
 
 def as_block(values: Any, network: str) -> Block:
-    """`values` as a float64 (neurons, samples) array, finite; one clear `BadInput` otherwise."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
+    """`values` as a float64 (neurons, samples) array; one clear `BadInput` otherwise."""
     try:
-        block = np.asarray(values)
-        if np.iscomplexobj(block):
-            raise TypeError("found complex ones")  # a cast would drop the imaginary parts
-        block = block.astype(np.float64, copy=False)
+        block = _as_array(values)
+        block = block if np.iscomplexobj(block) else block.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise BadInput(f"activations of network {network} are not an array of real numbers: {error}") from None
-    if block.ndim != 2:
-        raise BadInput(f"activations of network {network} have shape {block.shape}: expected (neurons, samples)")
+    _check_kind(block.shape, np.iscomplexobj(block), network)
     return block
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """Tensors of any device and precision too, also those that require a gradient: NumPy knows no bfloat16."""
+    if not hasattr(values, "detach"):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return (values if values.is_complex() else values.double()).numpy()
+
+
+def _as_rows(tensor: Any, network: str) -> Any:
+    """What `as_block` makes, made where the tensor lies."""
+    _check_kind(tuple(tensor.shape), tensor.is_complex(), network)
+    return tensor.detach().double()
+
+
+def _check_kind(shape: tuple[int, ...], is_complex: bool, network: str) -> None:
+    if is_complex:  # a cast would drop the imaginary parts
+        raise BadInput(f"activations of network {network} are not an array of real numbers: found complex ones")
+    if len(shape) != 2:
+        raise BadInput(f"activations of network {network} have shape {shape}: expected (neurons, samples)")
 
 
 def check_finite(sums: Float[np.ndarray, " neurons"], block: Any, network: str) -> None:
     """A row sum is finite only if every entry of the row is; name the first neuron for which it is not."""
     bad = np.flatnonzero(~np.isfinite(sums))
     if len(bad):
-        row = np.asarray(block[bad[0]])
+        row = _as_array(block[bad[0]])
         what = "NaN" if np.isnan(row).any() else "infinite values" if np.isinf(row).any() else "a sum that overflows"
         raise BadInput(f"neuron {bad[0]} of network {network} has {what}: expected finite activations")
 
@@ -205,30 +221,27 @@ class _Accumulator:
         self.samples = 0
 
     def _checked(self, blocks: Sequence[Any]) -> Any:
-        """All blocks as one float64 (neurons, samples) matrix; torch tensors on an accelerator stay there."""
+        """All blocks as one float64 (neurons, samples) matrix; tensors on an accelerator stay there if all are."""
         if len(blocks) != len(self.sizes):
             raise BadInput(f"{len(blocks)} blocks of activations: expected {len(self.sizes)}, one per network")
-        if any(getattr(block, "is_cuda", False) for block in blocks):
-            import torch  # only where the caller already has tensors on a GPU
+        stays = all(getattr(block, "is_cuda", False) for block in blocks)
+        parts: list[Any] = [(_as_rows if stays else as_block)(block, str(k)) for k, block in enumerate(blocks)]
+        self._accept(parts)
+        if not stays:
+            return np.concatenate(parts)
+        import torch  # only where the caller already has tensors on a GPU
 
-            stack = torch.cat([block.detach().to(torch.float64) for block in blocks])
-            shapes, sums = [tuple(block.shape) for block in blocks], stack.sum(1).cpu().numpy()
-        else:
-            arrays = [as_block(block, str(k)) for k, block in enumerate(blocks)]
-            shapes, stack = [array.shape for array in arrays], None
-            sums = np.concatenate([array.sum(axis=1) for array in arrays]) if arrays else np.zeros(0)
-        self._accept(shapes, sums, blocks)
-        return np.concatenate(arrays) if stack is None else stack
+        return torch.cat(parts)
 
-    def _accept(self, shapes: Sequence[tuple[int, ...]], sums: np.ndarray, blocks: Sequence[Any]) -> None:
+    def _accept(self, parts: Sequence[Any]) -> None:
         """Shapes and values are right; only then count the batch."""
-        if (found := tuple(shape[0] for shape in shapes)) != self.sizes:
+        if (found := tuple(part.shape[0] for part in parts)) != self.sizes:
             raise BadInput(f"blocks of {found} neurons: expected {self.sizes}")
-        samples = check_samples([shape[1] for shape in shapes])
-        starts = np.cumsum((0, *self.sizes))
-        for k, block in enumerate(blocks):
-            check_finite(sums[starts[k] : starts[k + 1]], block, str(k))
-        self.sums += sums
+        samples = check_samples([part.shape[1] for part in parts])
+        sums = [_as_array(part.sum(1)) for part in parts]
+        for k, part in enumerate(parts):
+            check_finite(sums[k], part, str(k))
+        self.sums += np.concatenate(sums)
         self.samples += samples
 
 
@@ -328,7 +341,11 @@ class Pair:
 
     @staticmethod
     def from_gram(gram: Matrix, n_x: int, n_y: int, samples: int) -> "Pair":
-        """From the raw joint Gram matrix, x first."""
+        """From the raw joint Gram matrix, x first. Raises BadInput for a wrong shape and for what is no Gram matrix."""
+        _check_joint(gram, n_x + n_y, n_x + n_y)
+        if (lowest := np.diag(gram).min(initial=0)) < 0:
+            bad = np.diag(gram).argmin()
+            raise BadInput(f"neuron {bad} has the square {lowest:g}: expected 0 or more on a Gram matrix's diagonal")
         norms = np.sqrt(np.diag(gram))
         alive = norms > 0
         unit = gram[np.ix_(alive, alive)] / norms[alive, None] / norms[alive]
@@ -337,7 +354,8 @@ class Pair:
 
     @staticmethod
     def from_root(root: Float[np.ndarray, "rows neurons"], n_x: int, n_y: int, samples: int) -> "Pair":
-        """From the raw triangular factor, x first."""
+        """From the raw triangular factor, x first. Raises BadInput for a wrong shape and for NaN or infinite values."""
+        _check_joint(root, len(root), n_x + n_y)
         largest = np.abs(root).max(axis=0, initial=0)
         alive = largest > 0
         unit = root[:, alive] / largest[alive]  # first the largest entry, so that no square can overflow
@@ -421,6 +439,16 @@ class Pair:
             return False
         pivots = [np.diag(side.factor).min(initial=1) for side in sides]
         return min(pivots) > 1e-2 and min(side.squares.min(initial=1) for side in sides) > 1e-6
+
+
+def _check_joint(matrix: Float[np.ndarray, "rows neurons"], rows: int, neurons: int) -> None:
+    """The expected shape, and finite: a NaN among the norms would pass for a dead neuron."""
+    if matrix.shape != (rows, neurons):
+        raise BadInput(f"a matrix of shape {matrix.shape}: expected ({rows}, {neurons}), x first")
+    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
+    if len(bad):
+        what = "NaN" if np.isnan(matrix[:, bad[0]]).any() else "infinite values"
+        raise BadInput(f"neuron {bad[0]} of the joint matrix has {what}: expected finite ones")
 
 
 def _alive(alive: Bool[np.ndarray, " neurons"], n_x: int) -> tuple[np.ndarray, np.ndarray]:

@@ -92,10 +92,30 @@ def test_float32_tensors_are_summed_in_float64(route):
     np.testing.assert_allclose(product(found), exact @ exact.T, rtol=1e-14)
 
 
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.int32])
+def test_tensors_of_every_precision_come_in(route, kind):
+    x = torch.arange(6).reshape(2, 3).to(kind)
+    found = ROUTES[route]([2]).add([x]).result()
+    np.testing.assert_allclose(product(found), [[5, 14], [14, 50]], atol=1e-12)
+    np.testing.assert_allclose(Pair.from_arrays(x, x, route).gram[0, 1], 14 / np.sqrt(5 * 50))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_bad_value_in_a_tensor_that_is_being_trained_is_named(kind):
+    bad = torch.tensor([[1.0, 2.0], [1.0, torch.nan]], dtype=kind, requires_grad=True)
+    for call in (lambda: GramAccumulator([2]).add([bad]), lambda: Pair.from_arrays(bad, bad)):
+        with pytest.raises(BadInput, match=r"neuron 1 of network [0x] has NaN"):
+            call()
+
+
 class OnAccelerator(torch.Tensor):
-    """A tensor that says it lives on a GPU: the sums must then be made where it is, in float64."""
+    """A tensor that says it lives on a GPU: the sums must be made where it is, in float64, and NumPy cannot read it."""
 
     is_cuda = property(lambda self: True)
+
+    def __array__(self, *args, **options):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -108,9 +128,31 @@ def test_tensors_on_an_accelerator_stay_there_until_the_result(route):
         assert accumulator.gram.dtype == torch.float64
     z = np.vstack([x, y]).astype(np.float32).astype(float)
     np.testing.assert_allclose(product(accumulator.result()), z @ z.T, rtol=1e-12)
-    bad = torch.full((3, 2), torch.nan).as_subclass(OnAccelerator)
-    with pytest.raises(BadInput, match="neuron 0 of network 1 has NaN"):
-        accumulator.add([torch.ones(3, 2).as_subclass(OnAccelerator), bad])
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (torch.full((3, 2), torch.nan), "neuron 0 of network 1 has NaN"),
+        (torch.full((3, 2), torch.nan, requires_grad=True), "neuron 0 of network 1 has NaN"),
+        (torch.ones(3, 4), "networks have 2, 4 samples"),
+        (torch.ones(3, 2, 1), r"network 1 have shape \(3, 2, 1\): expected \(neurons, samples\)"),
+        (torch.ones(3, 2, dtype=torch.complex64), "found complex ones"),
+    ],
+)
+def test_bad_input_on_an_accelerator_is_refused_in_the_same_words(bad, message):
+    good = torch.ones(3, 2)
+    for place in (torch.Tensor, OnAccelerator):
+        accumulator = GramAccumulator([3, 3])
+        with pytest.raises(BadInput, match=message):
+            accumulator.add([good.as_subclass(place), bad.as_subclass(place)])
+        assert accumulator.samples == 0
+
+
+def test_one_network_on_an_accelerator_and_one_not():
+    x, y = larger(3, 2, seed=2, samples=40)
+    found = GramAccumulator([3, 3]).add([torch.tensor(x).as_subclass(OnAccelerator), y]).result()
+    np.testing.assert_allclose(found.block(0, 1), x @ y.T, rtol=1e-12)
 
 
 # ---------------------------------------------------------------- parts of a layer
@@ -321,6 +363,13 @@ def one_neuron(value):
         (lambda: three_networks()[1].pair(0, 3), "unknown network '3'.*Valid: 0, 1, 2"),
         (lambda: three_networks()[1].networks([-4]), "unknown network '-4'"),
         (lambda: Pair.from_arrays(np.ones((1, 2)), np.ones((1, 2)), "lu"), "unknown route 'lu'"),
+        (lambda: Pair.from_gram(np.eye(5), 2, 2, 9), r"a matrix of shape \(5, 5\): expected \(4, 4\)"),
+        (lambda: Pair.from_gram(np.ones((4, 5)), 2, 2, 9), r"a matrix of shape \(4, 5\): expected \(4, 4\)"),
+        (lambda: Pair.from_gram(np.diag([1, np.nan, 1, 1]), 2, 2, 9), "neuron 1 of the joint matrix has NaN"),
+        (lambda: Pair.from_gram(np.diag([1, 1, np.inf, 1]), 2, 2, 9), "neuron 2 of the joint matrix has infinite"),
+        (lambda: Pair.from_gram(np.diag([1.0, 1, 1, -1]), 2, 2, 9), "neuron 3 has the square -1: expected 0 or more"),
+        (lambda: Pair.from_root(np.eye(3), 2, 2, 9), r"a matrix of shape \(3, 3\): expected \(3, 4\)"),
+        (lambda: Pair.from_root(np.full((2, 4), np.nan), 2, 2, 9), "neuron 0 of the joint matrix has NaN"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered")
