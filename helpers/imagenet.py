@@ -4,7 +4,6 @@ Images are read, resized and streamed in batches, so memory does not grow with t
 samples is compressed and matched as in a study; the others are named with the reason.
 """
 
-import copy
 import hashlib
 import platform
 import re
@@ -37,7 +36,7 @@ from helpers.networks import Layer
 from helpers.representations import calibrate, captured, collect, neurons
 
 FILES = (".safetensors", ".pt", ".pth", ".tar")
-ENOUGH = 10  # samples a neuron: with fewer, chance alone brings neurons close to a span
+ENOUGH = 10  # samples a neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.LeakyReLU, nn.ELU)
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
@@ -59,7 +58,7 @@ def open_network(weights: str, architecture: str | None = None, **options: Any) 
     num_classes=10. Raises BadInput for an unknown architecture and for weights that are not there or do not fit.
     """
     path = Path(weights)
-    if path.suffix == ".safetensors" and path.with_suffix(".json").exists():
+    if _is_own(path):
         return training.load(path)[0]
     if architecture is None:
         raise BadInput(f"{weights} does not say what network it is: give its architecture, such as resnet18")
@@ -68,6 +67,25 @@ def open_network(weights: str, architecture: str | None = None, **options: Any) 
     if path.suffix in FILES:
         return _filled(build(architecture, 0, **options), path, architecture).eval()
     return _downloaded(architecture, weights).eval()
+
+
+def _is_own(path: Path) -> bool:
+    """Whether it is a checkpoint of this book, which says what it is."""
+    return path.suffix == ".safetensors" and path.with_suffix(".json").exists()
+
+
+def untrained(weights: str, architecture: str | None = None, seed: int = 0, **options: Any) -> nn.Module:
+    """The network that `open_network` would open, before training: weights drawn anew by its own initialisation.
+
+    That is the one a checkpoint of this book started from; for any other, the rule that comes with the architecture,
+    which need not be the one your training used.
+    """
+    path = Path(weights)
+    if not _is_own(path):
+        return open_network(f"untrained:{seed}", architecture, **options)
+    known = training.read_sidecar(path)
+    shape = {key: known[key] for key in ("width", "classes", "channels", "image_size")}
+    return networks.build(known["network"], **shape, seed=seed, initialisation=known["recipe"]["initialisation"]).eval()
 
 
 def _seed(text: str) -> int:
@@ -306,18 +324,6 @@ def calibrated(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     return network
 
 
-def reset(network: nn.Module, seed: int) -> nn.Module:
-    """An untrained copy: every module that can draws its parameters anew, by PyTorch's own rule."""
-    copied = copy.deepcopy(network)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for module in copied.modules():
-            draw: Any = getattr(module, "reset_parameters", None)
-            if callable(draw):
-                draw()
-    return copied
-
-
 def peak_memory() -> float:
     """The most memory this process has held so far, in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
@@ -427,6 +433,22 @@ def beyond_first(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
         deeper = found.loc[found["position"] > found["position"].min(), "similarity"]
         parts.append(f"{name.partition(':')[0]} {deeper.min():.2f} to {deeper.max():.2f}")
     return "; ".join(parts)
+
+
+def fewest_samples(tables: dict[str, pd.DataFrame]) -> str:
+    """In words: the smallest number of samples a neuron among the layers of each comparison, and where."""
+    parts = []
+    for name, critical in tables.items():
+        found = critical.groupby("layer").agg(samples=("samples", "first"), neurons=("neuron", "nunique"))
+        ratio = found["samples"] / found["neurons"]
+        parts.append(f"{name.partition(':')[0]} {ratio.min():.0f} ({ratio.idxmin()})")
+    return "; ".join(parts)
+
+
+def image_counts() -> str:
+    """In words: how many images are behind the recorded comparisons, as "119" or "119 to 500"."""
+    counts = [int(known["images"]) for _, known in records().values()]
+    return " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
 
 
 def costs(images: int) -> pd.DataFrame:

@@ -24,6 +24,9 @@
 # where this book was made. What is recorded here are pairs of **untrained** networks on real ImageNet images (batch-norm statistics
 # taken from those images). They show that the code runs at this size, and they are the baseline that any trained pair must be
 # held against. They say nothing about learning, and the [ledger](ledger.ipynb) counts ImageNet as *not attempted*.
+#
+# Behind each recorded pair are only {glue:text}`images` images. Deep layers then have few samples a neuron, which makes distances come
+# out too small; the fewest in a layer are: {glue:text}`fewest`.
 # :::
 
 # %% tags=["parameters"]
@@ -54,6 +57,9 @@ if images is None:
 else:
     own = imagenet.compare_weights(network, weights_a, weights_b, Path(images), layers)
     tables = {f"{network}: {weights_a} and {weights_b}": own.tables["critical"]}
+glue("images", imagenet.image_counts(), display=False)
+glue("fewest", imagenet.fewest_samples(imagenet.recorded()), display=False)
+glue("enough", imagenet.ENOUGH, display=False)
 glue("deeper", imagenet.beyond_first(tables, max(epsilons)), display=False)
 list(tables)
 
@@ -63,12 +69,17 @@ list(tables)
 # Both networks of a pair see the same pixels through few parameters in their first layer, so even untrained ones are similar there. Beyond
 # the first layer the similarity at the largest ε ranges over: {glue:text}`deeper`.
 #
-# Where an untrained pair scores high in deep layers, as VGG-16 does, nothing was learned: this network has no batch norm, and
-# after a ReLU all activations share a positive mean, a direction that every image has. Matching, as the paper defines it, does not
-# centre, so it counts that direction as shared. This is why a trained pair has to be held against an untrained one, layer by layer.
+# Where an untrained pair scores high in deep layers, as VGG-16 does, nothing was learned. A likely reason, not tested here: without batch
+# norm the mean of the activations grows, from layer to layer, against the differences between images. Matching, as the paper
+# defines it, does not centre, so it counts that common direction as shared. This is why a trained pair has to be held against an untrained
+# one, layer by layer.
 
 # %%
 figures.table(imagenet.wide(tables, epsilons), label="Similarity by network, layer and ε")
+
+# %% [markdown]
+# For every ε at once: the lower a line, the smaller the ε at which half of the layer's neurons match. Look for where it lies low without
+# any training: there, a low line of a trained pair would say little.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the median critical \u03b5 against relative depth, one for each network."}, "figure": {"caption": "Median critical \u03b5 of a layer's neurons against relative depth.", "name": "fig-imagenet-depth"}}
 depths = by_layer.together({name: by_layer.critical_summary(table) for name, table in tables.items()})
@@ -88,8 +99,8 @@ figures.download(depths, "imagenet")
 figures.table(imagenet.costs(validation_images), digits=1, label="Time and memory measured, and time expected")
 
 # %% [markdown]
-# Layers with fewer than ten samples a neuron are left out: chance alone would bring their neurons close to a span. The number of images
-# they would need:
+# Layers with fewer than {glue:text}`enough` samples a neuron are left out, since their distances would come out far too small. The number
+# of images they would need:
 
 # %%
 out = imagenet.left_out() if images is None else own.left_out
@@ -101,15 +112,17 @@ figures.table(out, label="Layers that need more images")
 # With a folder of images and two sets of weights, on the command line
 #
 # ```bash
-# python -m helpers compare --images ~/imagenet/val --network resnet50 --a IMAGENET1K_V1 --b IMAGENET1K_V2
-# python -m helpers compare --images ~/imagenet/val --network torchvision:vgg16 --a seed-0.pt --b seed-1.pt --record vgg16
+# .venv/bin/python -m helpers compare --images ~/imagenet/val --network resnet50 --a IMAGENET1K_V1 --b IMAGENET1K_V2
+# .venv/bin/python -m helpers compare --images ~/imagenet/val --network torchvision:vgg16 --a seed-0.pt --b seed-1.pt --record vgg16
 # ```
 #
 # or as this page:
 #
 # ```bash
-# python -m helpers run notebooks/imagenet.py -p images ~/imagenet/val -p network resnet50
+# .venv/bin/python -m helpers run notebooks/imagenet.py -p images ~/imagenet/val -p network resnet50
 # ```
+#
+# Relative paths start at the root of the repository, where both run.
 #
 # torchvision's two sets of weights of one architecture come from *different recipes*, so they are no pair of seeds in the paper's sense.
 #

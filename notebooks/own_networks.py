@@ -34,11 +34,14 @@ epsilons = [0.15, 0.2, 0.25, 0.3, 0.5]
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
 
+from myst_nb import glue
+
 from helpers import figures, imagenet
 from helpers import layers as by_layer
 from helpers.studies import cache_root
 
 figures.style()
+glue("enough", imagenet.ENOUGH, display=False)
 
 # %% [markdown]
 # ## Two networks
@@ -55,8 +58,9 @@ b = imagenet.open_network(str(checkpoint_b), architecture)
 # %% [markdown]
 # ## One folder of images
 #
-# They are streamed: their number does not change the memory that is needed. A layer needs at least ten samples a neuron, or chance
-# alone would bring neurons close to a span; a convolutional layer has one sample for each position of each image.
+# They are streamed: their number does not change the memory that is needed. A convolutional layer has one sample for each position of
+# each image. The fewer samples a neuron, the shorter distances come out: even an unrelated neuron is then at about
+# √(1 − neurons/samples) from a span, and not at 1. So layers with fewer than {glue:text}`enough` samples a neuron are left out.
 
 # %%
 batches, number = imagenet.image_batches(Path(images), size, crop=1.0 if size < 64 else 0.875, statistics=statistics)
@@ -94,11 +98,15 @@ figures.download(curves, "own-networks")
 # ## What do the numbers mean?
 #
 # A similarity means little alone, so set two others beside it. A network and itself: what is the highest possible score (less than 1
-# where neurons are dead)? And the same two architectures with their weights drawn anew: what do inputs and architecture
-# bring about without training? Only what lies between the two can be called learned and shared.
+# where neurons are dead)? And the same two architectures before training: what do inputs and architecture bring about alone?
+# Only what lies between the two can be called learned and shared.
+#
+# Their weights are drawn by the architecture's own rule; a checkpoint of this book says which one it started from. If
+# your networks started otherwise, build them untrained yourself and give those to `imagenet.compare`.
 
 # %% tags=["remove-stderr"]
-fresh = [imagenet.calibrated(imagenet.reset(net, seed), batches) for seed, net in enumerate((a, b))]
+fresh = [imagenet.untrained(str(path), architecture, seed) for seed, path in enumerate((checkpoint_a, checkpoint_b))]
+fresh = [imagenet.calibrated(net, batches) for net in fresh]
 untrained = imagenet.compare(*fresh, batches, number, layers, progress=False)
 itself = imagenet.compare(a, a, batches, number, layers, progress=False)
 
@@ -113,11 +121,12 @@ figures.table(rows, label="The two networks beside their controls")
 # ## With your files
 #
 # ```bash
-# python -m helpers run notebooks/own_networks.py -p checkpoint_a first.pt -p checkpoint_b second.pt \
+# .venv/bin/python -m helpers run notebooks/own_networks.py -p checkpoint_a first.pt -p checkpoint_b second.pt \
 #     -p architecture resnet50 -p images ~/photos -p size 224 -p statistics imagenet
 # ```
 #
-# or, without a page, `python -m helpers compare --images ~/photos --network resnet50 --a first.pt --b second.pt`.
+# or, without a page, `.venv/bin/python -m helpers compare --images ~/photos --network resnet50 --a first.pt --b second.pt`. Relative
+# paths start at the root of the repository, where both run.
 # In Python, `imagenet.compare(a, b, batches, number, layers=[…])` takes any two PyTorch modules.
 #
 # A layer that does not exist is refused with the valid names:
@@ -138,6 +147,7 @@ except ValueError as error:
 # :::{solution} ex-own-control
 # :class: dropdown
 # If the noise has r times the norm of the neuron and is independent of everything, the neuron's relative distance to the line of its
-# noisy copy is r / √(1 + r²): the sine of the angle between them. It passes 0.3 at r ≈ 0.31. The span of *all* noisy copies can only
-# be nearer: neurons that resemble one another average the noise out, so a redundant layer stands more of it.
+# noisy copy is r / √(1 + r²): the sine of the angle between them. It passes 0.3 at r ≈ 0.31. The clean neurons may be nearer to the
+# span of *all* noisy copies, which averages noise out. But the noise of each copy lies outside the clean span, so its distance from that
+# span stays r / √(1 + r²), however redundant the layer is: at r ≈ 0.31 all copies fall, and the clean neurons with them.
 # :::

@@ -100,12 +100,14 @@ def test_seeds_fix_untrained_networks():
     assert not torch.equal(first, other)
 
 
-def test_reset_draws_anew_and_leaves_the_network_alone(network):
-    before = network.conv1.weight.clone()
-    fresh = imagenet.reset(network, 5)
-    assert torch.equal(network.conv1.weight, before)
-    assert not torch.equal(fresh.conv1.weight, before)
-    assert torch.equal(fresh.conv1.weight, imagenet.reset(network, 5).conv1.weight)
+def test_before_training_weights_are_drawn_by_the_architectures_own_rule(network, tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(network.state_dict(), path)
+    fresh = imagenet.untrained(str(path), RESNET, 5)
+    assert torch.equal(fresh.conv1.weight, imagenet.build(RESNET, 5).conv1.weight)
+    assert not torch.equal(fresh.conv1.weight, network.conv1.weight)
+    with pytest.raises(BadInput, match="give its architecture"):
+        imagenet.untrained(str(path))
 
 
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": {f"module.{k}": v for k, v in s.items()}}])
@@ -173,6 +175,8 @@ def test_command_line_compares_and_records_what_it_is(folder, tmp_path, monkeypa
     assert list(imagenet.recorded()) == ["resnet18: untrained:0 and untrained:1"]
     assert imagenet.costs(100)["hours_for_100_images"].item() > 0
     assert imagenet.left_out()["layer"].tolist() == ["avgpool"]
+    assert imagenet.image_counts() == "10"
+    assert imagenet.fewest_samples(imagenet.recorded()) == "resnet18 160 (relu)"
 
 
 def test_what_is_recorded_is_labelled_untrained():

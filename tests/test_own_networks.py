@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import datasets, imagenet, networks
+from helpers import datasets, imagenet, networks, training
 from helpers.errors import BadInput
 
 
@@ -31,6 +31,13 @@ def test_its_checkpoints_say_what_they_are(made):
     a, b = (imagenet.open_network(str(path)) for path in made[:2])
     assert isinstance(a, networks.VGG)
     assert not torch.equal(a.logits.weight, b.logits.weight)
+
+
+def test_before_training_they_are_what_they_started_from(made):
+    for seed, path in enumerate(made[:2]):
+        start, _ = training.load(path.with_name("epoch-000.safetensors"))
+        before = imagenet.untrained(str(path), seed=seed)
+        assert all(torch.equal(value, before.state_dict()[name]) for name, value in start.state_dict().items())
 
 
 def test_two_checkpoints_and_a_folder(made):
