@@ -128,6 +128,23 @@ def sampling_error(result: studies.Result) -> pd.DataFrame:
     return found.assign(difference=found["sampled"] - found["full"])
 
 
+def sampling_in_words(result: studies.Result) -> dict[str, str]:
+    """Phrases for a page, in hundredths of the neurons: how far averaged draws are off, and how single ones scatter.
+
+    `sampling_up` counts, of the layers and ε where the average of the draws is off at all, those where it is too high.
+    `sampling_scatter` is the largest standard deviation over the draws of one pair, layer and ε.
+    """
+    off = 100 * sampling_error(result)["difference"]
+    wrong = off[off.abs() > 1e-7]
+    draws = result.tables["sampled"].groupby([*PLACE, "epsilon", "seed_a", "seed_b"], observed=True)["similarity"]
+    return {
+        "sampling_mean": f"{off.abs().mean():.2f}",
+        "sampling_worst": f"{off.abs().max():.1f}",
+        "sampling_up": f"{int((wrong > 0).sum())} of {len(wrong)}",
+        "sampling_scatter": f"{100 * draws.std().max():.1f}",
+    }
+
+
 def accuracies(result: studies.Result) -> pd.DataFrame:
     """What stands behind the study: each network's seed, recipe, epochs and test accuracy."""
     wanted = ["network", "width", "seed", "recipe", "epochs", "epoch", "accuracy"]
@@ -143,13 +160,13 @@ def kept(result: studies.Result) -> pd.DataFrame:
 
 # ---------------------------------------------------------------- across networks
 
-CONTRASTS: dict[str, tuple[tuple[str, float], ...]] = {  # what differs: the network, then what it is changed to
+CONTRASTS: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {  # what differs: network and width, twice
     "shortcuts": (("plain20", 1), ("resnet20", 1)),
     "batch norm": (("vgg16", 0.25), ("vgg16_bn", 0.25)),
     "depth": (("vgg11_bn", 0.25), ("vgg16_bn", 0.25)),
     "width (VGG-16)": (("vgg16_bn", 0.25), ("vgg16_bn", 1)),
-    "width (ResNet-18)": (("resnet18", 0.25), ("resnet18", 0.5), ("resnet18", 1)),
-    "family": (("vgg16_bn", 0.25), ("resnet18", 0.25)),
+    "width (ResNet-18)": (("resnet18", 0.5), ("resnet18", 1)),  # as many epochs
+    "family (much else too)": (("vgg16_bn", 0.25), ("resnet18", 0.25)),
 }
 DEPTHS = ("first layer", "0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8–1", "logits")
 
@@ -212,20 +229,44 @@ def late_matches(tables: dict[str, pd.DataFrame], epsilon: float, share: float =
     return f"{len(names)} of {len(tables)} networks" + (f": {'; '.join(names)}" if names else "")
 
 
-def contrasts(found: dict[str, studies.Result]) -> pd.DataFrame:
-    """Median critical ε of networks that differ in one thing: means over convolutional layers and over the others.
+def highest_between(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
+    """In words: the largest similarity at ε of a convolutional layer after the first one and before the last stage."""
+    rows = together(tables)
+    rows = rows[rows["kind"].isin(INNER) & np.isclose(rows["epsilon"], epsilon)]
+    stage = rows["layer"].map(_stage)
+    between = rows[(rows["position"] > 0) & (stage < stage.groupby(rows["study"]).transform("max"))]
+    top = between.sort_values("mean").to_dict("records")[-1]
+    return f"{top['mean']:.2f} ({top['layer']} of {top['study']})" if top["mean"] else f"{top['mean']:.2f}"
 
-    A median of inf (half of a layer's neurons never match) counts as 1. Only pairs that are recorded appear.
+
+def _stage(layer: str) -> int:
+    """The number of a convolutional layer's stage: 5 of relu5_1, 3 of stage3.block1.relu2; 0 of a stem."""
+    found = re.match(r"(?:relu|stage)(\d+)", layer)
+    return int(found[1]) if found else 0
+
+
+def later_inside(critical: pd.DataFrame) -> tuple[int, int]:
+    """In how many residual blocks, and of how many, the inner layer's median critical ε is above the block output's."""
+    median = critical_summary(critical).set_index("layer")["median"]
+    blocks = [name.removesuffix("2") for name in median.index if name.endswith(".relu2")]
+    return sum(bool(median[f"{name}1"] > median[f"{name}2"]) for name in blocks), len(blocks)
+
+
+def contrasts(found: dict[str, studies.Result]) -> pd.DataFrame:
+    """Median critical ε of networks that differ in one thing above all: means over groups of layers.
+
+    All convolutional layers; of these the block outputs (NaN where there are none); and the layers near the output. A
+    median of inf (half of a layer's neurons never match) counts as 1. Only pairs that are recorded appear.
     """
     by_key = {(result.study.network, result.study.width): name for name, result in found.items()}
     rows = []
     for difference, pair in CONTRASTS.items():
         for name in (by_key[key] for key in pair if all(k in by_key for k in pair)):
             table = critical_summary(found[name].tables["critical"])
-            inner = table["kind"].isin(INNER)
+            inner, block = table["kind"].isin(INNER), table["kind"] == "block"
             median = table["median"].clip(upper=1)
             row = {"differs in": difference, "network": name, "convolutional layers": median[inner].mean()}
-            rows.append(row | {"near the output": median[~inner].mean()})
+            rows.append(row | {"block outputs": median[block].mean(), "near the output": median[~inner].mean()})
     return pd.DataFrame(rows)
 
 

@@ -52,6 +52,25 @@ def accuracies() -> pd.DataFrame:
     return found.reset_index().rename(columns={"mean": "mean_accuracy"})
 
 
+def apart() -> pd.DataFrame:
+    """One row a trained network that only records of causes or simple matches used, no recorded study."""
+    known = {checkpoint["sha256"] for place in studies.records() for checkpoint in _checkpoints(place)}
+    rows = [
+        {"record": place.name} | checkpoint
+        for place in [*studies.records("causes"), *studies.records("granularity")]
+        for checkpoint in _checkpoints(place)
+        if checkpoint["sha256"] not in known
+    ]
+    found = pd.DataFrame(rows, columns=["record", "seed", "accuracy", "sha256"])
+    return found.drop_duplicates("sha256", ignore_index=True).drop(columns="sha256")
+
+
+def _checkpoints(place: Path) -> list[dict[str, Any]]:
+    """Seed, hash and accuracy of a record's networks, one a seed: those of the last epoch come first."""
+    known = studies.read_provenance(place)
+    return known["checkpoints"][: len(known["study"]["seeds"])]
+
+
 def records() -> pd.DataFrame:
     """One row a record: what it is, images, when known the seconds it took, code, commit, and its size on disk."""
     return pd.DataFrame([_row(place) for place in places()])

@@ -35,6 +35,10 @@ from helpers import layers as by_layer
 figures.style()
 studies = by_layer.recorded()
 means = {name: by_layer.layer_means(result, epsilons) for name, result in studies.items()}
+glue("low", f"{epsilons[0]:g}", display=False)
+glue("high", f"{epsilons[-1]:g}", display=False)
+glue("between_low", by_layer.highest_between(means, epsilons[0]), display=False)
+glue("between_high", by_layer.highest_between(means, epsilons[-1]), display=False)
 glue("late_low", by_layer.late_matches(means, epsilons[0]), display=False)
 glue("late_high", by_layer.late_matches(means, epsilons[-1]), display=False)
 
@@ -50,14 +54,15 @@ figures.table(by_layer.index_table(studies, look_at), label="Similarity by netwo
 # %% [markdown]
 # ## Layers at equal relative depth
 #
-# Between the first layer and the last stage hardly anything matches. At the smaller ε the convolutional layers of the deeper half
-# match to more than one half on average in {glue:text}`late_low`.
+# At ε = {glue:text}`low`, the largest similarity of any convolutional layer between the first layer and the last stage is
+# {glue:text}`between_low`. The convolutional layers of the deeper half match to more than one half on average in {glue:text}`late_low`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity against relative depth, one for each network, at the first of two \u03b5."}, "figure": {"caption": "Mean similarity between seeds against relative depth at \u03b5 = 0.3.", "name": "fig-depth-low"}}
 figure = by_layer.plot_depths(means, epsilons[0])
 
 # %% [markdown]
-# At the largest ε of the paper they do in {glue:text}`late_high`.
+# At ε = {glue:text}`high` the largest similarity between the first layer and the last stage is {glue:text}`between_high`, and the
+# deeper half matches to more than one half on average in {glue:text}`late_high`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity against relative depth, one for each network, at the second of two \u03b5."}, "figure": {"caption": "Mean similarity between seeds against relative depth at \u03b5 = 0.5.", "name": "fig-depth-high"}}
 figure = by_layer.plot_depths(means, epsilons[-1])
@@ -79,16 +84,16 @@ figure = by_layer.plot_critical_depths(critical)
 figures.download(critical, "architectures-critical")
 
 # %% [markdown]
-# ## One thing changed at a time
+# ## Two networks side by side
 #
-# Two networks that differ in one thing only, side by side: the median critical ε of both, averaged over their convolutional layers, and
-# over their layers near the output.
+# Pairs of networks that differ in one thing above all; the epochs stand in the name. The table has the median critical ε of both, averaged
+# over all convolutional layers, over those of them that are outputs of a block (a VGG has none), and over the layers near the output.
 
 # %%
-figures.table(by_layer.contrasts(studies), label="Networks that differ in one thing")
+figures.table(by_layer.contrasts(studies), label="Networks that differ in one thing above all")
 
 # %% [markdown]
-# The accuracies differ too, and so does the number of epochs where it is stated; a difference in one row is no proof of a cause.
+# The accuracies differ too, and in some pairs the epochs; a difference between two rows is no proof of a cause.
 #
 # :::{exercise} Shortcuts
 # :label: ex-architectures-shortcuts
@@ -99,6 +104,8 @@ figures.table(by_layer.contrasts(studies), label="Networks that differ in one th
 # :::{solution} ex-architectures-shortcuts
 # :class: dropdown
 # One can argue both ways. A shortcut carries the input on, which all seeds share, so blocks near the input should be
-# closer with shortcuts. But the plain network must pass all information through every layer, which leaves it less freedom. The row of
-# the table decides for these networks and this training, not for all.
+# closer with shortcuts. But the plain network must pass all information through every layer, which leaves it less freedom. The column
+# "block outputs" of the table decides for these networks and this training, not for all. Do not read it off the mean over all
+# convolutional layers: that one also has the layers *inside* blocks (`relu1`), past which a shortcut leads, and it can say the
+# opposite.
 # :::

@@ -1,5 +1,8 @@
 """Tables and phrases by layer on planted records, and the tables of how the numbers were made on the real ones."""
 
+import json
+import re
+import shlex
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -8,6 +11,7 @@ import pandas as pd
 import pytest
 
 from helpers import layers, provenance, publish, studies
+from helpers.__main__ import literal
 from helpers.errors import BadInput
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]
@@ -56,6 +60,14 @@ def test_sampling_error_is_sampled_less_full(result):
     assert layers.sampling_error(result)["difference"].to_numpy() == pytest.approx(0.05)
 
 
+def test_scatter_of_single_draws_is_not_the_error_of_their_mean(result):
+    full = result.similarity([0.2])
+    result.tables["sampled"] = pd.concat([full.assign(similarity=full["similarity"] + s, draw=s) for s in (-0.2, 0.3)])
+    words = layers.sampling_in_words(result)
+    assert (words["sampling_mean"], words["sampling_worst"]) == ("5.00", "5.0")
+    assert (words["sampling_up"], words["sampling_scatter"]) == ("3 of 3", f"{50 / np.sqrt(2):.1f}")
+
+
 def test_without_draws_there_is_no_sampling_error(result):
     with pytest.raises(BadInput, match="sampled"):
         layers.sampling_error(result)
@@ -66,6 +78,18 @@ def test_index_links_every_network_to_its_page(result):
     assert row["first layer"] == '<a href="cifar10-vgg16-bn-w0-25-short10.html">0.40</a>'
     assert row["0.6–0.8"].endswith(">0.00</a>")
     assert row["0.2–0.4"] == ""
+
+
+def test_the_command_on_a_network_page_runs_the_study_of_that_page():
+    for page in (page for page in publish.computed_pages() if page.notebook == "network"):
+        text = next(c.source for c in publish.prepared(page, page.parameters).cells if "helpers run" in c.source)
+        command = re.search(r"helpers run (.+?)\n```", text, re.S)[1].replace("\\\n", " ")
+        words = shlex.split(command)
+        given = {name: literal(value) for name, value in zip(words[2::3], words[3::3], strict=True)}
+        publish.check_parameters(page, given)
+        shown = publish.parameters_of(page) | page.parameters
+        for name in ("network", "dataset", "width", "seeds", "recipe", "epochs"):
+            assert given[name] == shown[name]
 
 
 def test_recorded_networks_have_a_page():
@@ -79,11 +103,40 @@ def test_late_matches_names_the_networks(result):
     assert layers.late_matches(tables, 0.2) == "1 of 2 networks: high"
 
 
+def test_between_leaves_out_the_first_layer_and_the_last_stage(result):
+    means = layers.layer_means(result, [0.2])
+    other = means.replace({"layer": {"relu1": "stem.relu", "relu2": "stage1.block1.relu1"}})
+    last = means.iloc[[1]].assign(layer="stage2.block1.relu1", position=5, mean=0.9)
+    other.loc[1, "mean"] = 0.7
+    tables = {"one": means, "two": pd.concat([other, last])}
+    assert layers.highest_between(tables, 0.2) == "0.70 (stage1.block1.relu1 of two)"
+    assert layers.highest_between(tables | {"two": pd.concat([other.assign(mean=0.0), last])}, 0.2) == "0.00"
+
+
+def test_blocks_whose_inside_matches_later_are_counted():
+    values = {"stage1.block1": (0.5, 0.4), "stage1.block2": (0.4, 0.5), "stage2.block1": (np.inf, 0.5)}
+    rows = [(f"{block}.relu{k + 1}", value[k]) for block, value in values.items() for k in (0, 1)]
+    critical = pd.DataFrame(rows, columns=["layer", "critical_epsilon"]).assign(position=0, kind="block", depth=0.0)
+    assert layers.later_inside(critical) == (2, 3)
+
+
 def test_contrasts_need_both_networks(result):
     assert len(layers.contrasts({"a": result})) == 0
     wide = planted({"relu1": [1, 1, 1], "relu2": [1, 1, 1], "logits": [1, 1, 1]}, width=1)
     table = layers.contrasts({"a": result, "b": wide})
     assert table["convolutional layers"].tolist() == pytest.approx([(1 + 1) / 2, 0.2])
+    assert table["block outputs"].isna().all()
+
+
+def test_contrasts_have_block_outputs_by_themselves():
+    found = {}
+    for name, share in (("plain20", 0.0), ("resnet20", 1.0)):
+        found[name] = planted({"relu1": [0] * 3, "relu2": [share] * 3, "logits": [1] * 3}, name, 1)
+        critical = found[name].tables["critical"]
+        critical.loc[critical["layer"] == "relu2", "kind"] = "block"
+    table = layers.contrasts(found)
+    assert table["block outputs"].tolist() == pytest.approx([1, 0.2])
+    assert table["convolutional layers"].tolist() == pytest.approx([1, 0.6])
 
 
 def test_figures_have_a_row_or_line_for_each_layer(result):
@@ -128,6 +181,20 @@ def test_accuracies_are_those_of_the_checkpoints():
     known, study = trained.provenance, trained.study
     rows = found[(found["network"] == study.network) & (found["width"] == study.width)]
     assert {round(c["accuracy"], 4) for c in known["checkpoints"]} <= set(rows["accuracy"].round(4))
+
+
+def test_networks_of_other_records_are_listed_once(tmp_path, monkeypatch):
+    def write(name, kind, *hashes):
+        checkpoints = [{"seed": 0, "accuracy": 0.5, "sha256": value} for value in hashes]
+        (tmp_path / name).mkdir()
+        known = {"kind": kind, "study": {"seeds": [0, 1]}, "checkpoints": checkpoints, "files": {}}
+        (tmp_path / name / "provenance.json").write_text(json.dumps(known))
+
+    monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
+    write("a", "study", "one", "two")
+    write("causes-a", "causes", "three", "four", "three, earlier")
+    write("granularity-a", "granularity", "one", "four")
+    assert provenance.apart()["record"].tolist() == ["causes-a", "causes-a"]
 
 
 def test_facts_count_dead_neurons_and_leave_out_what_was_not_recorded(result):
