@@ -32,7 +32,7 @@ for key, value in numbers.items():
 # %% [markdown]
 # ## The kit
 #
-# `make book`, then `make course`, write a folder `course/` that works on its own. `python -m helpers course FOLDER`
+# `make book`, then `make course`, write a folder `course/` that works on its own. `.venv/bin/python -m helpers course FOLDER`
 # puts it elsewhere. It holds
 #
 # - `student/`: the chapters as notebooks with the exercises to fill in. Each code exercise has a check, which answers
@@ -102,7 +102,7 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 #
 # **The debate.** One half defends "low similarity shows that networks learn different things", the other attacks.
 # Useful for the attack: {cite}`johnson2019subspace` and the invariances of [Neurons](neurons.ipynb). Useful for the
-# defence: the chance level, the self-match and the permuted copy.
+# defence: the chance level, the self-match and two checkpoints of one training.
 #
 # **For a theory class**, replace session 3 by [When the structure is unique](uniqueness.ipynb)
 # ({glue:text}`read-uniqueness` min) and [The algorithms](algorithms.ipynb) ({glue:text}`read-algorithms` min), with
@@ -123,16 +123,20 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | 12 | Draft read by another group | comments |
 # | 14 | Report of four pages, and a talk of ten minutes | report, notebook that runs |
 #
+# **A chance level** comes from matching against the other network's images in another order. This is the comparison *any image* of
+# [causes](causes.ipynb), with *same class* beside it. `helpers.causes.run(study)` has it for every layer of a study: read where it is
+# recorded, computed where it is not.
+#
 # Questions that work on a laptop, from the recorded networks:
 #
 # - Do plain networks and residual networks differ in *which* layers match? (`plain20` and `resnet20` are recorded.)
-# - At which ε does training separate a network from its untrained self, layer by layer?
+# - At which ε do trained pairs separate from untrained pairs, layer by layer?
 # - Is the first neuron that matches special? Look at its variance, and at its place in the other pairs.
 # - How many samples does a given layer need before its critical ε settle?
 # - Take one cliff apart: which neuron, left out, makes it fall?
 # - Does CKA, computed from the same recorded Gram matrix, see what the maximum match misses?
 #
-# With a GPU: train one more seed (`python -m helpers train --help`) and predict its similarity to the others first.
+# With a GPU: train one more seed (`.venv/bin/python -m helpers train --help`) and predict its similarity to the others first.
 #
 # ## What goes wrong
 #
@@ -140,7 +144,7 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # |---|---|
 # | A match pairs single neurons. | The worked example: x1 and x2 match y1 and y2 only together. |
 # | One direction is enough. | In [Matches](matches.ipynb), take one neuron out of an exact match: one direction survives, the other does not. |
-# | The comparison does not care about a rotation of a layer. | {ref}`ex-harmless-mixing`. It does not care about order and scale only. |
+# | The comparison does not care about a rotation of a layer. | {ref}`ex-harmless-mixing`. It ignores only order and scale. |
 # | Low similarity means that the networks compute different functions. | Same readouts need equal spans; same outputs do not. |
 # | The intersection of matches is a match. | {ref}`ex-intersection`. |
 # | *The* minimal match of a neuron. | There may be many: {ref}`ex-switches`. |
