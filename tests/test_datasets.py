@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from helpers import datasets
 from helpers.errors import BadInput
@@ -20,6 +21,8 @@ ROWS = {"train": 10, "test": 2}
 def empty_data_root(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEREP_DATA", str(tmp_path / "data"))
     datasets._cifar10.cache_clear()
+    yield
+    datasets._digits.cache_clear()
 
 
 @pytest.fixture
@@ -126,6 +129,38 @@ def test_a_damaged_file_is_named_and_never_used(small, content):
         datasets.load("cifar10", "test")
 
 
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("test-images", lambda array: array.reshape(32, 2, 32, 3)),
+        ("test-images", lambda array: array.view(np.int8)),
+        ("test-labels", lambda array: array.view(np.uint64)),
+        ("test-labels", lambda array: array[:, None]),
+    ],
+)
+def test_the_right_bytes_in_another_shape_or_type_are_refused(small, monkeypatch, part, change):
+    arrays, hashes = small
+    monkeypatch.setattr(datasets, "CIFAR10_ROWS", ROWS)
+    monkeypatch.setattr(datasets, "CIFAR10_SHA256", hashes)
+    root = datasets.data_root() / "cifar10"
+    root.mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(root / f"{name}.npy", array)
+    np.testing.assert_array_equal(datasets.load("cifar10").images, arrays["test-images"])
+    np.save(root / f"{part}.npy", change(arrays[part]))
+    with pytest.raises(BadInput, match=rf"{part}\.npy is damaged or not CIFAR-10"):
+        datasets.verify("cifar10")
+
+
+def test_labels_nested_in_an_archive_are_refused(tmp_path, small):
+    arrays, hashes = small
+    archive = write_archive(
+        tmp_path / "nested.tgz", npm_files(arrays | {"test-labels": arrays["test-labels"][:, None]})
+    )
+    with pytest.raises(BadInput, match=r"nested\.tgz: test-labels differ from the published data; refused"):
+        datasets.store_cifar10(archive, ROWS, hashes)
+
+
 def test_a_pickled_array_is_not_loaded(tmp_path):
     root = datasets.data_root() / "cifar10"
     root.mkdir(parents=True)
@@ -170,6 +205,11 @@ def test_fetch_goes_on_to_the_next_source(tmp_path, monkeypatch, small):
         (lambda: datasets.normalise(torch.zeros(1, 3, 8, 8), "digits"), "images with 3 channels: digits has 1"),
         (lambda: datasets.normalise(torch.zeros(1, 3, 8, 8), "digit"), "unknown dataset 'digit'"),
         (lambda: datasets.image_folder(Path("nowhere")), "nowhere is not a folder"),
+        (lambda: datasets.image_folder(Path(), 0), "size is 0: expected a whole number of pixels, at least 1"),
+        (lambda: datasets.image_folder(Path(), 3.5), r"size is 3\.5: expected a whole number"),
+        (lambda: datasets.image_folder(Path(), crop=0), r"crop is 0: expected a number above 0 and at most 1"),
+        (lambda: datasets.image_folder(Path(), crop=1.5), r"crop is 1\.5"),
+        (lambda: datasets.image_folder(Path(), statistics="imagnet"), "unknown statistics 'imagnet': did you mean"),
     ],
 )
 def test_bad_input_gets_one_clear_line(call, message):
@@ -180,10 +220,29 @@ def test_bad_input_gets_one_clear_line(call, message):
 
 def test_digits_splits_are_disjoint_and_whole():
     train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
-    assert train.images.shape == (1297, 32, 32, 1)
-    assert test.images.shape == (500, 32, 32, 1)
-    assert train.images.max() == 255
-    assert datasets.verify("digits") == {"train": train.sha256, "test": test.sha256}
+    assert (train.images.shape, test.images.shape) == ((1297, 32, 32, 1), (500, 32, 32, 1))
+    whole = load_digits()
+    np.testing.assert_array_equal(np.concatenate([train.labels, test.labels]), whole.target)
+    small = np.concatenate([train.images, test.images])[:, ::4, ::4, 0]
+    np.testing.assert_allclose(small, whole.images * (255 / 16), atol=0.5)
+    assert datasets.verify("digits") == {
+        "train": "be1de37592ffda8bd5d9a58a04db0e71887abd330736c5e58e67095a48266b4f",
+        "test": "490064d01bf009f34a4dcb19dd31d51709c0b7cb414e200093d0062bfc6eabc8",
+    }
+
+
+@pytest.mark.parametrize(("part", "split"), [("images", "train"), ("images", "test"), ("target", "test")])
+def test_other_digits_are_refused(monkeypatch, part, split):
+    changed = load_digits()
+    changed[part][0 if split == "train" else -1] += 1
+    monkeypatch.setattr(datasets, "load_digits", lambda: changed)
+    what = "images" if part == "images" else "labels"
+    with pytest.raises(BadInput, match=f"scikit-learn's digits: {split}-{what} differ from the known data"):
+        datasets.verify("digits")
+
+
+def test_digits_are_where_fetch_says():
+    assert datasets.fetch("digits").is_file()
 
 
 @pytest.mark.parametrize("name", ["digits"])
@@ -199,6 +258,17 @@ def test_grey_pictures_in_a_folder_become_rgb(tmp_path):
     image, label = datasets.image_folder(tmp_path, size=64)[0]
     assert image.shape == (3, 64, 64)
     assert label == 0
+
+
+@pytest.mark.parametrize("keep", [0, 60])
+def test_a_damaged_picture_is_named(tmp_path, keep):
+    path = tmp_path / "class" / "broken.png"
+    path.parent.mkdir()
+    Image.effect_noise((30, 30), 50).save(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BadInput, match=r"broken\.png cannot be read as an image") as caught:
+        datasets.image_folder(tmp_path)[0]
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
