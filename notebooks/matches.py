@@ -73,7 +73,7 @@ plt.show()
 #
 # The square root says what the number means in the language of regression. If the neurons of $W$ are used to predict
 # neuron $v$ without an intercept, then $1 - r(v, W)^2$ is the share of $\lVert z_v\rVert^2$ that is explained.
-# At $\varepsilon = 0.5$ three quarters are explained; at $\varepsilon = 0.1$, 99 percent.
+# At $\varepsilon = 0.5$ three quarters are explained; at $\varepsilon = 0.1$, 99 per cent.
 #
 # :::{prf:lemma} Less span, more distance
 # :label: lem-monotone-distance
@@ -121,8 +121,9 @@ drawings.arrow(ax, (np.cos(0.75), np.sin(0.75)), drawings.COLOURS["x"], "x")
 plt.show()
 
 # %% [markdown]
-# In space, around a line, it is a double cone. Around a *plane* it is what remains when a double cone around the
-# normal is taken away: most of space. A larger span leaves less room outside. Move the slider and watch the neurons
+# In space, around a line, it is a double cone. It holds the share $1 - \sqrt{1 - \varepsilon^2}$ of all directions.
+# Around a *plane* it is what remains when a double cone around the normal is taken away. It holds the share
+# $\varepsilon$ exactly, which is more: a larger span leaves less room outside. Move the slider and watch the neurons
 # of A enter one by one, at $\varepsilon = \tfrac27$, $\tfrac37$ and $\tfrac67$. A blue neuron is within ε of the
 # plane, a red one with a cross is too far.
 
@@ -248,11 +249,11 @@ figures.table(found)
 #
 # With $\varepsilon > 0$ three habits of equality are lost. Each is lost for a reason one should have seen once.
 #
-# **Matching is not transitive.** Three directions in the plane, 25° apart: the outer two are each within
-# $\sin 25^\circ$ of the middle one, and $\sin 50^\circ$ from each other. Small errors add up.
+# **Matching is not transitive.** Let three networks have one neuron each, in the plane and 25° apart. The outer two
+# are each within $\sin 25^\circ$ of the middle one, and $\sin 50^\circ$ from each other. Small errors add up.
 #
-# **Spans of different dimension can match.** In the plane let $x_1, x_2$ lie 20° apart, and $y$ between them. Each is
-# within $\sin 10^\circ$ of the line of $y$, and $y$ lies in their span. So (x1 x2 | y) is an ε-match with
+# **Spans of different dimension can match.** In the plane let $x_1, x_2$ lie 20° apart, and $y$ half-way between them.
+# Each is within $\sin 10^\circ$ of the line of $y$, and $y$ lies in their span. So (x1 x2 | y) is an ε-match with
 # $\varepsilon = \sin 10^\circ$, between a plane and a line. Nearly parallel neurons are almost one direction; the span
 # of their group nevertheless counts as a plane. How far this may go is the subject of *strong independence* in
 # [When the structure is unique](uniqueness.ipynb).

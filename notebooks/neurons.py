@@ -75,8 +75,8 @@ figures.table(neurons, digits=0, label="Activations")
 # $$z_v = \bigl(z_v(a_1), \dots, z_v(a_d)\bigr) \in \mathbb{R}^d ,$$
 #
 # where $z_v(a)$ is the output of $v$ on the input $a$. A neuron whose activation vector is zero is *dead*. For a set
-# $V$ of neurons, $z_V = \{z_v : v \in V\}$, and $\operatorname{span} z_V$ is the set of all their linear combinations;
-# $\operatorname{span} z_\emptyset = \{0\}$.
+# $V$ of neurons, $z_V$ is the family $(z_v)_{v \in V}$ (two neurons may have the same vector), and $\operatorname{span}
+# z_V$ is the set of all linear combinations of its vectors; $\operatorname{span} z_\emptyset = \{0\}$.
 # :::
 #
 # In code, a layer of $n$ neurons is an array of shape `(neurons, samples)`. Neurons are rows, everywhere in this book.
@@ -146,10 +146,10 @@ plt.show()
 #
 # ## Why spans
 #
-# Now look from the next layer. Each of its neurons receives a weighted sum of our layer's activations, plus a bias.
-# Over all inputs at once this sum is the vector $\sum_v w_v z_v$: a point of the span. Everything the next layer can
-# read, before bias and nonlinearity, lies in the span of our layer, and every point of the span can be read by some
-# choice of weights.
+# Now look from the next layer, and let it be fully connected, or a convolution with 1 × 1 filters. Each of its neurons
+# receives a weighted sum of our layer's activations, plus a bias. Over all inputs at once this sum is the vector
+# $\sum_v w_v z_v$: a point of the span. Everything such a layer can read, before bias and nonlinearity, lies in the
+# span of our layer, and every point of the span can be read by some choice of weights.
 #
 # :::{prf:proposition} Equal spans, equal readouts
 # :label: prp-readout
@@ -164,6 +164,10 @@ plt.show()
 # $\operatorname{span} z_{\mathcal X} \subseteq \operatorname{span} z_{\mathcal Y}$, and the second half is the other
 # inclusion.
 # :::
+#
+# A 3 × 3 filter reads shifted copies of the maps as well, so it can read more than the span. Equal spans still mean
+# equal readouts. To shift a map, with zeros at the border, is one linear operation, the same for every channel. So a
+# relation between maps at all positions holds between the shifted maps too.
 #
 # Here is the proposition at work. Layer B consists of three mixtures of the three (independent) neurons of layer A.
 # No neuron of B is a neuron of A. Yet a readout of A can be copied from B, on every input, to rounding error.
@@ -264,7 +268,7 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 # :::
 #
 # The last statement is worth more than it seems. A layer's inner products fit into a small matrix, however many images
-# were used. That is how this book records layers with ten million samples in a few kilobytes, exactly.
+# were used. That is how this book records layers with ten million samples in a few kilobytes, up to rounding.
 #
 # ## What the distance does see
 #
@@ -274,7 +278,7 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 #
 # **Counter-example.** Let $x_1 = y_1 = e_1$ and let $x_2 = e_2$, $y_2 = e_3$. Neuron $x_1$ lies in the span of the
 # other layer: $r(x_1, \mathcal Y) = 0$. Now mix: $x_1' = x_1 + x_2$ and $x_2' = x_1 - x_2$. The span is what it was,
-# and no neuron lies in the other span any more.
+# and no neuron of A lies in B's span any more. (Those of B are where they were.)
 
 # %% tags=["shows-prp-invariance"]
 x, y = np.array([[1.0, 0, 0], [0, 1, 0]]), np.array([[1.0, 0, 0], [0, 0, 1]])
@@ -287,10 +291,11 @@ figures.table(pd.DataFrame(distances))
 
 # %% [markdown]
 # There is one exception. If the spans of the two layers are *equal*, they are equal after any mixing, and every
-# distance to the whole other layer is 0 before and after. Mixing then does no harm. The further apart the spans are,
-# the more it matters *which* vectors in them are the neurons. This is a decision with consequences. The individual
-# neuron is a unit of this measure, as it is for the ReLU, which also acts neuron by neuron. Other measures, such as
-# canonical correlation analysis, decide otherwise.
+# distance to the whole other layer is 0 before and after. As long as no neuron is dead, before or after, mixing
+# then changes neither these distances nor [the maximum match](maximum.ipynb). It still changes which small groups
+# match ([Simple matches](simple.ipynb)). The further apart the spans are, the more it matters *which* vectors in them are
+# the neurons. This is a decision with consequences. The individual neuron is a unit of this measure, as it is for the
+# ReLU, which also acts neuron by neuron. Other measures, such as canonical correlation analysis, decide otherwise.
 #
 # Now on a real layer. Two networks were trained on CIFAR-10 from different seeds; their layer was recorded as a Gram
 # matrix. We look at each neuron of network A and its distance to the span of B's whole layer, three times: as
@@ -355,7 +360,7 @@ glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
 # - **Adding a constant** to a neuron, or subtracting its mean (centring). Activations after a ReLU are never negative,
 #   so all vectors of a layer share some of the direction $(1, \dots, 1)$. That alone brings them nearer to each other.
 # - **Other inputs, or too few.** If $\operatorname{span} z_{\mathcal Y}$ is all of $\mathbb{R}^d$, every distance is
-#   0. With $d$ samples and $n$ neurons this happens as soon as $n \ge d$. There must be many more samples than
+#   0. With $d$ samples and $n$ neurons this can happen as soon as $n \ge d$. There must be many more samples than
 #   neurons.
 #
 # ## Exercises

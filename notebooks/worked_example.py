@@ -71,8 +71,8 @@ plt.show()
 # and 1 if B can say nothing of it.
 #
 # Images 1 to 3 make a space that one can draw. There $y_1$ and $y_2$ span a plane, and the neurons $x_1, x_2, x_3$
-# are the three axes. Turn the picture with the mouse or the slider. Then move the slider: the grey surfaces bound everything that
-# is within ε of the plane. $x_1$ is the first to be inside, $x_3$ the last.
+# are the three axes. Turn the picture with the mouse. Then move the slider, which sets ε: the grey surfaces bound
+# everything that is within ε of the plane. $x_1$ is the first to be inside, $x_3$ the last.
 
 # %% tags=["hide-input"]
 steps = np.linspace(0, 0.9, 19)
@@ -99,7 +99,7 @@ table["r"] = [r(v, everyone) for v in sorted(everyone)]
 figures.table(table)
 
 # %% [markdown]
-# All neurons of B are at distance 0: A has an own neuron for every image, so it can say anything.
+# All neurons of B are at distance 0: A has a neuron of its own for every image, so it can say anything.
 #
 # ## Groups that match
 #
@@ -127,8 +127,8 @@ plt.show()
 # The union of two matches is a match: in a larger group everybody is at least as near. So there is one largest
 # match, and it contains all the others. It can be found by deleting:
 #
-# 1. Start with all neurons. At ε = {{epsilon}} only $x_3$ is too far ($\tfrac67$). It can be in no match, so delete
-#    it.
+# 1. Start with all neurons. At this page's own ε, one half, only $x_3$ is too far ($\tfrac67$). It can be in no
+#    match, so delete it.
 # 2. Look again. Without $x_3$, image 3 is no longer covered, and $y_2 = (3,4,1,0)$ loses its last part. It is now at
 #    distance $1/\sqrt{26}$, which is near enough. Nobody else leaves.
 #
@@ -150,7 +150,7 @@ glue("similarity", float(similarity), display=False)
 #
 # ## Every ε at once
 #
-# Why 0.5? There is no good reason. So ask for each neuron at which ε it enters the maximum match: its **critical
+# Why {{epsilon}}? There is no good reason. So ask for each neuron at which ε it enters the maximum match: its **critical
 # ε**. One pass gives them all, and with them the similarity at every ε. On the left each neuron stands at its
 # critical ε; the curve on the right counts how many are at or below.
 
