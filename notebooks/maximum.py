@@ -45,7 +45,7 @@ from helpers import figures, studies
 from helpers.chapters import drawings
 from helpers.chapters.drawings import label, representatives
 from helpers.definitions import Distances, all_matches, is_match, name, neurons
-from helpers.matching import critical_epsilons, maximum_match, similarity_curve
+from helpers.matching import critical_epsilons, essential_neurons, maximum_match, similarity_curve
 from helpers.teaching.exercises import check
 
 figures.style()
@@ -273,10 +273,11 @@ glue("real-neurons", pair.n_x, display=False)
 
 # %% [markdown]
 # This is the layer {{layer}} of {{network}}, with {glue:text}`real-neurons` neurons in each network and
-# {glue:text}`real-samples:s` samples, at the values of ε that the authors' code uses. The engine agrees with the
-# loop at each of them.
+# {glue:text}`real-samples:s` samples, at the values of ε that the authors' code uses. The loop measures distances by
+# plain least squares, as all small examples so far. That is safe here, because the neurons of either side are far from
+# dependent. The engine adds a tiny ridge ([Numerics](numerics.ipynb)), and agrees with the loop at each ε.
 #
-# The table shows a weakness of asking ε by ε. Between two columns anything may have happened, and for every new ε the
+# The table shows a weakness of asking ε by ε. Between two rows anything may have happened, and for every new ε the
 # work starts again.
 #
 # ## Every ε at once: the peel
@@ -395,9 +396,9 @@ figures.table(order.assign(leaves=[label(v) for v in order["leaves"]]))
 # every ε in $[0, 1)$: $c_k$ is the critical ε of $v_k$, if it is below 1.
 # :::
 #
-# Why the *running minimum*, and not the distance at which the neuron left? The last neuron on its side always leaves
-# at distance 1, yet it may belong to an exact match. What counts is whether the pair was a match at some moment
-# while the neuron was in it.
+# Why the *running minimum*, and not the distance at which the neuron left? The very last neuron always leaves at
+# distance 1, because nobody is left on the other side; yet it may belong to an exact match. What counts is whether
+# the pair was a match at some moment while the neuron was in it.
 #
 # Readers who know graphs have met this before: deleting the vertex of smallest degree again and again gives the
 # *core number* of every vertex {cite}`seidman1983network`, for the same reason. A vertex's degree cannot grow when
@@ -447,7 +448,8 @@ glue("first", float(min(map(np.min, critical))), display=False)
 # See how wide the flat part on the left is.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: pins of the neurons of a deep layer; most of both networks stand at exactly the same height. Right: the similarity curve is 0, then jumps to most of its height at one \u03b5."}, "figure": {"caption": "Critical \u03b5 and similarity curve of {{deep_layer}}: a cliff.", "name": "fig-cliff"}}
-deep = critical_epsilons(recorded.gram(deep_layer).pair(0, 1))
+deep_pair = recorded.gram(deep_layer).pair(0, 1)
+deep = critical_epsilons(deep_pair)
 drawings.critical_figure(deep)
 plt.show()
 
@@ -461,13 +463,18 @@ entered = np.concatenate(deep)
 glue("cliff-below", float((entered < at - 1e-6).mean()), display=False)
 glue("cliff-above", float((entered < at + 0.01).mean()), display=False)
 
+# %% tags=["remove-cell"]
+needs = essential_neurons(deep_pair, at + 1e-8)
+sides = dict(zip("xy", deep, strict=True))
+block = [(s, i) for s in "xy" for i in np.flatnonzero(np.abs(sides[s] - at) < 1e-8)]
+glue("cliff-least", min(len(needs[v]) for v in block), display=False)
+
 # %% [markdown]
 # {glue:text}`cliff-size` of the {glue:text}`cliff-all` neurons enter together, at ε = {glue:text}`cliff-at:.3f`.
 # Just below, the similarity of this layer is {glue:text}`cliff-below:.2f`; 0.01 above, it is
-# {glue:text}`cliff-above:.2f`. No neuron there has a small company of its own at a lower price. What the networks
-# have in common in this layer they have in common as a whole, or not at all. So a table of similarities at five
-# values of ε can say anything about such a layer, depending on which side of the cliff the five values fall. Look at
-# critical ε instead.
+# {glue:text}`cliff-above:.2f`. No match at this ε that holds any of them has fewer than {glue:text}`cliff-least`
+# neurons. The rest of the layer follows later. So a table of similarities at five values of ε can say anything about
+# such a layer, depending on which side of the cliff the five values fall. Look at critical ε instead.
 #
 # ## What to take with you
 #
