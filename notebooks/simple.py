@@ -241,7 +241,7 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # %% [markdown]
 # ## One, a few, exponentially many
 #
-# How many simple matches can there be? There are three families for which we can count them exactly. They are in
+# How many simple matches can there be? There are four families for which we can count them exactly. They are in
 # `helpers.chapters.families`, and every fast algorithm of this book is tested on them.
 #
 # :::{prf:proposition} Few simple matches
@@ -316,7 +316,8 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # *Independence.* For $\varphi > 0$ each $z_{y_{ij}}$ has a direction $f_{ij}$ to itself.
 # :::
 #
-# Nearly the same happens in any layer that has more neurons than dimensions, with no copies planted at all:
+# Nearly the same happens when two layers fill the same few dimensions with more neurons than these need, with no copies
+# planted at all:
 #
 # :::{prf:proposition} Wide layers
 # :label: prp-wide
@@ -330,13 +331,13 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # If $|X|, |Y| \ge k$, both spans are $\mathbb R^k$: a match. Conversely let $(X, Y)$ be a non-empty match; neither
 # side is empty. If $|X| < k$, take any $y \in Y$: the at most $k$ vectors of $X \cup \{y\}$ are independent, so
 # $z_y \notin \operatorname{span} z_X$, a contradiction. The same holds for $Y$. So a match that contains $v$ is
-# v-minimal when both sides have exactly $k$ neurons. There are $\binom{n}{k}^2$ such pairs, and for
+# v-minimal exactly when both sides have $k$ neurons. There are $\binom{n}{k}^2$ such pairs, and for
 # $v \in \mathcal X$ the side of $v$ can be completed in $\binom{n-1}{k-1}$ ways.
 # :::
 #
 # The two propositions say where many minimal matches come from: *freedom of choice*. Where a direction is present
-# twice, or nearly twice, or where a layer has more neurons than its activations have dimensions, something must be
-# chosen, and choices multiply. The table below lets the engine count; the right column is what the propositions say.
+# twice, or nearly twice, or where two layers fill the same few dimensions with many neurons, something must be chosen,
+# and choices multiply. The table below lets the engine count; the right column is what the propositions say.
 
 # %% tags=["shows-prp-many", "shows-prp-wide"]
 cases = {f"switches, k = {k}": (families.switches(k, 2, 0.2), 0.2, 2**k) for k in (2, 4, 6, 8)}
@@ -389,6 +390,7 @@ study = studies.Study("cifar10", network, width, tuple(seeds), "short")
 pair = studies.run(study, progress=False).pair(layer, *seeds)
 largest = maximum_match(pair, epsilon)
 atoms = simple_matches(pair, epsilon, limit)
+assert atoms.complete
 matches = lattice.unions(frozenset(m.neurons) for m in atoms)
 
 # %% tags=["remove-cell"]
@@ -417,8 +419,8 @@ lattice.draw_lattice(ax, matches, labels=True)
 
 # %% [markdown]
 # Three things can be read off. There is local similarity: pairs of one neuron and one neuron, at the bottom. There is
-# distributed similarity: blue boxes that need many neurons at once. And there is choice: {glue:text}`simple-several`
-# of the {glue:text}`simple-matched` matched neurons with more than one minimal match. The extreme is
+# distributed similarity: blue boxes that need many neurons at once. And there is choice: more than one minimal match
+# exists for {glue:text}`simple-several` of the {glue:text}`simple-matched` matched neurons. The extreme is
 # {glue:text}`simple-choosy` with {glue:text}`simple-choices` of them: follow the lines down from the blue boxes that
 # name it, and see which of the pairs at the bottom each of them uses. So "the" set of neurons that goes with this
 # neuron does not exist.
