@@ -40,8 +40,8 @@ figures.style()
 # Every pair of networks in this book was matched once, and one number was recorded for each neuron: its *critical ε*,
 # the smallest ε at which it is in the maximum match ({prf:ref}`def-critical`). From these numbers alone follows the
 # maximum match at every ε: it consists of the neurons whose critical ε is at most ε ({prf:ref}`thm-peel`). So the
-# explorer needs no computation worth the name, no server and no network. It carries the numbers of all recorded
-# networks and counts.
+# explorer needs no computation worth the name, no server and no internet connection. It carries the numbers of all
+# recorded networks and counts.
 
 # %%
 results = {result.study.id: result for result in explorer.recorded()}
@@ -54,13 +54,24 @@ glue("explorer-networks", len(data["networks"]), display=False)
 glue("explorer-pairs", pairs, display=False)
 glue("explorer-neurons", f"{neurons:,}".replace(",", " "), display=False)
 
+# %% tags=["remove-cell"]
+opened = results[study].tables["critical"].query("seed_a == 0 and seed_b == 1")
+begins = opened.groupby("position")["critical_epsilon"].min().to_numpy()
+after = int(opened.loc[opened["kind"].isin(["conv", "block"]), "position"].max()) + 1
+parts = {"first": (0, 1), "middle": (1, after - 3), "last": (after - 3, after), "after": (after, len(begins))}
+for part, (start, stop) in parts.items():
+    values = sorted({f"{f(begins[start:stop]):.2f}" for f in (np.min, np.max)})
+    glue(f"begins-{part}", " to ".join(values), display=False)
+
 # %% [markdown]
 # ## Choose, and move ε
 #
 # Inside are {glue:text}`explorer-networks` studies with {glue:text}`explorer-pairs` pairs of networks and
 # {glue:text}`explorer-neurons` critical ε. Choose a network, a layer and a pair. Then move ε: with the mouse, or with the
 # arrow keys once the slider has the focus (*Page Up* and *Page Down* for larger steps). The two buttons go from one step
-# of the curve to the next, which is the peel, one neuron or one falling block at a time. The layers at the bottom can be chosen, too.
+# of the curve to the next. That is the *peel* ({prf:ref}`alg-peel`: delete the farthest neuron, again and again), run
+# step by step: at each step one neuron leaves or enters, or a block of neurons that fall together. The layers at the
+# bottom can be chosen, too.
 
 # %% tags=["hide-input"]
 HTML(explorer.page(data, study, layer, epsilon))
@@ -69,13 +80,16 @@ HTML(explorer.page(data, study, layer, epsilon))
 # ## What to look for
 #
 # - **Who joins when.** The curve rises by one step for each neuron whose critical ε you pass. A bar below it is a group of
-#   neurons with nearly the same critical ε, and a tall bar is a *cliff* in the curve: these neurons need each other, and
-#   none can be matched without the rest.
+#   neurons with nearly the same critical ε, and a tall bar is a *cliff* in the curve. Often these neurons need each
+#   other, but not always: [essential neurons](algorithms.ipynb) tell.
 # - **Both sides.** Compare the two counts. Nothing in the definition makes them equal: what one network does with few
 #   neurons, the other may do with many.
-# - **What stays out.** Dead neurons never join, so the curve cannot reach 1 where there are some.
-# - **Along the network.** In the network shown at first, move ε from 0.2 to 0.6 and watch the list of layers: those near
-#   the output come in first, then the first layer, and the middle of the network last, nearly all of it at once.
+# - **What stays out.** Dead neurons, those that are zero on every image, never join, so the curve cannot reach 1 where
+#   there are some.
+# - **Along the network.** In the network shown at first, move ε from 0.2 to 0.8 and watch the list of layers. Those after
+#   the convolutions come in first (their first neurons match at ε = {glue:text}`begins-after`), then the first layer
+#   ({glue:text}`begins-first`), then the last three convolutions ({glue:text}`begins-last`), and the layers between
+#   them last ({glue:text}`begins-middle`).
 #
 # ## Exercises
 #
@@ -109,8 +123,8 @@ figures.table(
 )
 
 # %% [markdown]
-# The cliffs are in the middle of the network, where the layers have no match at all at the ε of the paper and then
-# match almost entirely: their neurons form one block in which everyone is needed.
+# The steepest cliffs are in convolutional layers from the third block on. Some lie above every ε of the paper, so its
+# tables would show 0. Others lie between two of them, so the tables would show 0 and then nearly everything.
 #
 # :::{solution-end}
 # :::
@@ -142,9 +156,9 @@ figures.table(wide.rename(columns={0.3: "s(0.3)", 0.5: "s(0.5)"}), label="Traine
 
 # %% [markdown]
 # In the first layer the untrained pair matches about as well as the trained one at the larger ε: that similarity was there
-# before anything was learned. It comes from the input: sixteen filters of size 3 × 3 × 3 live in a space of 27
-# dimensions, where spans cannot avoid each other. In the hidden layer next to the output the untrained pair has little or
-# none, and training makes it. So a number near the input means little without its untrained twin.
+# before anything was learned. A plausible reason is the input: before the ReLU the sixteen filters a side see the same
+# 27 numbers at each position. In the hidden layer next to the output the untrained pair has little or none, and training
+# makes it. So a number near the input means little without its untrained twin.
 #
 # :::{solution-end}
 # :::

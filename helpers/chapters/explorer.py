@@ -1,4 +1,4 @@
-"""The ε explorer: recorded critical ε as a page that answers every ε, with no server and no network.
+"""The ε explorer: recorded critical ε as a page that answers every ε, with no server and no internet connection.
 
 `page()` is one HTML fragment with its data, script and styles inside, put together from the readable files
 `explorer.html`, `.js` and `.css` in `book/assets/`. Critical ε travel as four digits, rounded up to the next 1/10000,
