@@ -305,7 +305,7 @@ ax.set_axis_off()
 # :label: thm-sharp
 # (i) {prf:ref}`thm-intersection` holds with $\lambda = \varepsilon / \sin(\theta/2)$, which is smaller.
 #
-# (ii) For no $\theta$ does it hold with $\lambda = \kappa\varepsilon$ and a constant $\kappa < 1/\sin(\theta/2)$.
+# (ii) For no $\theta$ does it hold with $\lambda = K\varepsilon$ and a constant $K < 1/\sin(\theta/2)$.
 #
 # (iii) If $\theta < \pi/2$, this is so even if only arbitrarily small ε are admitted.
 # :::
@@ -320,7 +320,7 @@ ax.set_axis_off()
 # and $y_2$, which have the angle $\theta$. A single neuron is θ-strongly independent for every θ, and so is
 # $\mathcal Y$ for this one. The distances are $r(x, y_i) = r(y_i, x) = \sin(\theta/2) =: \varepsilon$,
 # $r(x, \mathcal Y) = 0$, and $r(\cdot, \emptyset) = 1 = \varepsilon / \sin(\theta/2)$. So the pair is
-# $(\varepsilon, \kappa\varepsilon)$-stable for every $\kappa < 1/\sin(\theta/2)$. But $\{x, y_1\}$ and $\{x, y_2\}$
+# $(\varepsilon, K\varepsilon)$-stable for every $K < 1/\sin(\theta/2)$. But $\{x, y_1\}$ and $\{x, y_2\}$
 # are matches, and their intersection $\{x\}$ is not.
 #
 # (iii) Let $\theta < \theta' \le \pi/2$, and $c, b, d$ orthonormal. Let
@@ -409,7 +409,7 @@ figures.table(rows, digits=2, label="Conditions and conclusion")
 #
 # :::{prf:proof}
 # Let $\mathcal F$ be the family of all $B \subseteq \mathcal B$ with $r(v, B) \le \varepsilon$. It is not empty. With
-# $B$ it contains every larger set, because distances fall as the set grows ({prf:ref}`lem-monotone`). With $B_1$ and
+# $B$ it contains every larger set, because distances fall as the set grows ({prf:ref}`lem-monotone-distance`). With $B_1$ and
 # $B_2$ it contains $B_1 \cap B_2$: for $\varepsilon = 0$ because
 # $\operatorname{span} z_{B_1} \cap \operatorname{span} z_{B_2} = \operatorname{span} z_{B_1 \cap B_2}$, otherwise by
 # {prf:ref}`lem-two-spans` and stability. So the intersection $N(v)$ of all members is a member, and the members are
@@ -502,8 +502,8 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 #
 # The inequality in this proof is Wielandt's. It is attained by two neurons.
 #
-# Stability cannot be confirmed without looking at all subsets (`stability` does so for few neurons), but it is easily
-# *refuted*: one distance in $(\varepsilon, \lambda]$ is enough. And distances come in chains.
+# We know no way to confirm stability in general without looking at all subsets (`stability` does so for few neurons).
+# But it is easily *refuted*: one distance in $(\varepsilon, \lambda]$ is enough. And distances come in chains.
 #
 # :::{prf:lemma} A chain of distances from one factorisation
 # :label: lem-chain
@@ -607,16 +607,18 @@ glue("met", int(frame["met"].sum()), display=False)
 glue("met-largest", max(frame.loc[frame["met"], "matched"], default=0), display=False)
 glue("largest-unique", max(certain["matched"], default=0), display=False)
 glue("none-unique", int((frame["unique"] == 0).sum()), display=False)
+glue("any-unique", int(frame.loc[frame["unique"] > 0, "matched"].max()), display=False)
 glue("median-gap", float(frame["gap"].median()), display=False)
 glue("median-needed", float(frame["needed"].median()), display=False)
 
 # %% [markdown]
 # Each dot is one layer at one ε. To the right: stronger independence. Up: a wider gap. Above the lower curve
-# ({prf:ref}`thm-sharp`) matches are closed under intersection for certain; above the upper curve one knew so from the
-# constant of the paper; below the lower curve lies, at every point, a counter-example. Colour tells what really
-# happens: the share of matched neurons that have a v-minimum match.
+# ({prf:ref}`thm-sharp`) matches are closed under intersection for certain; above the upper curve this follows already from
+# the paper's constant; below the lower curve lies, at every point, a counter-example. Dots are drawn at upper bounds for
+# both, which are exact where all subsets were tried. So only these cases can confirm; the others can only refute. Colour
+# tells what really happens: the share of matched neurons that have a v-minimum match.
 
-# %% tags=["hide-input", "shows-lem-cut", "shows-lem-wielandt"] mystnb={"image": {"alt": "Scatter plot on logarithmic axes, theta in degrees against the gap lambda over epsilon, with two falling curves. Almost all dots lie on the bottom line at a gap of one, far below both curves; a handful with large theta lie above the curves."}, "figure": {"caption": "The conditions of the uniqueness theorem, measured inside the maximum match of recorded layers. A bar joins the lower and the upper bound of \u03b8.", "name": "fig-conditions"}}
+# %% tags=["hide-input", "shows-lem-cut", "shows-lem-wielandt"] mystnb={"image": {"alt": "Scatter plot on logarithmic axes, theta in degrees against the gap lambda over epsilon, with two falling curves. Almost all dots lie on the bottom line at a gap of one, far below both curves; two dots with large theta lie above both curves."}, "figure": {"caption": "The conditions of the uniqueness theorem, measured inside the maximum match of recorded layers. A bar joins the lower and the upper bound of \u03b8.", "name": "fig-conditions"}}
 figure, ax = plt.subplots(figsize=(7.6, 4.6))
 grid = np.radians(np.geomspace(0.3, 90, 200))
 ax.plot(np.degrees(grid), conditions.paper_constant(grid), "--", color="black", label="2 / sin θ + 1 (paper)")
@@ -705,12 +707,12 @@ ax.set_ylabel("v", rotation=0)
 ax.grid(visible=False)
 
 # %% [markdown]
-# Last, the conclusion itself as ε grows, over layers. Left: the share of matched neurons whose minimal match is
-# unique. Right: how many simple matches there are, relative to the bound $|X^*| + |Y^*|$ that uniqueness would imply;
-# we stop counting at {glue:text}`stop` simple matches.
+# Last, the conclusion itself as ε grows, over the layers with at most {glue:text}`largest-side` neurons a side. Left:
+# the share of matched neurons whose minimal match is unique. Right: how many simple matches there are, relative to the
+# bound $|X^*| + |Y^*|$ that uniqueness would imply; we stop counting at {glue:text}`stop` simple matches.
 
 # %%
-stop, fine = 300, np.arange(0.2, 0.51, 0.025)
+stop, largest_side, fine = 300, 32, np.arange(0.2, 0.51, 0.025)
 
 
 def uniqueness(pair, epsilon):
@@ -725,14 +727,15 @@ curves = [
     [f"{spoken(net)}, {at}", e, *uniqueness(pair, e)]
     for (net, at), pair in pairs.items()
     for e in fine
-    if pair.n_x <= 32 and len(maximum_match(pair, e))
+    if pair.n_x <= largest_side and len(maximum_match(pair, e))
 ]
 curves = pd.DataFrame(curves, columns=["layer", "ε", "share", "ratio"])
 
 # %% tags=["remove-cell"]
 glue("stop", stop, display=False)
+glue("largest-side", largest_side, display=False)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two line plots against epsilon, a line for each layer. Left: the share of neurons with a unique minimal match falls from 1 at small epsilon towards 0 at 0.5. Right: the number of simple matches over the number of matched neurons rises from below one to far above one."}, "figure": {"caption": "Uniqueness is lost as more matches. Left: share of matched neurons with a v-minimum match. Right: simple matches per matched neuron; above the dashed line uniqueness is impossible.", "name": "fig-uniqueness"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two line plots against epsilon, a line for each layer. Left: the share of neurons with a unique minimal match falls from 1 at small epsilon towards 0 at 0.5. Right: the number of simple matches over the number of matched neurons rises from below one to far above one."}, "figure": {"caption": "Uniqueness is lost as more neurons match. Left: share of matched neurons with a v-minimum match. Right: simple matches per matched neuron; above the dashed line uniqueness is impossible.", "name": "fig-uniqueness"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 4.2))
 markers = "osD^vPX*hd<>"
 for marker, (title, line) in zip(markers, curves.groupby("layer", sort=False), strict=False):
@@ -747,10 +750,10 @@ plt.show()
 # %% [markdown]
 # Of the {glue:text}`cases` cases in the table, {glue:text}`all-unique` are unique for all neurons, the largest with
 # {glue:text}`largest-unique` matched neurons; {glue:text}`unique-refuted` of them although the assumptions of the
-# theorem are refuted. In {glue:text}`none-unique` cases not a single neuron has a v-minimum match. So the theorem
-# explains uniqueness where few neurons match, and where many match there is no uniqueness to explain. A study of
-# simple matches in real networks has to live with choice; [the next chapter](algorithms.ipynb) has the algorithms for
-# it.
+# theorem are refuted. In {glue:text}`none-unique` cases not a single neuron has a v-minimum match, among them every case
+# with more than {glue:text}`any-unique` matched neurons. So the theorem explains only some of the uniqueness there is;
+# the rest needs the certificate. And where many neurons match there is no uniqueness to explain. A study of simple
+# matches in real networks has to live with choice; [the next chapter](algorithms.ipynb) has the algorithms for it.
 #
 # ## In short
 #
@@ -852,6 +855,7 @@ np.degrees(angle), np.sin(phi) * conditions.sharp_constant(angle)
 # Two copies have the inner product $\cos^2\varphi$, so $\cos\theta \ge \cos^2\varphi$ and
 # $2\sin^2(\theta/2) = 1 - \cos\theta \le \sin^2\varphi$. (Different switches are orthogonal, so this is the worst cut
 # and equality holds.) Then $\lambda = \varepsilon/\sin(\theta/2) = \sqrt 2 > 1$ at every $\varphi$. No pair is stable
-# beyond 1, because every neuron has distance 1 to the empty set: making the copies less alike never makes the
-# structure unique at this ε. Uniqueness would need an ε below $\sin\varphi$, and there nothing matches.
+# beyond 1, because every neuron has distance 1 to the empty set; so {prf:ref}`thm-sharp` never applies at this ε,
+# however unlike the copies. While $\sin^2\varphi < 1/(k+3)$, {prf:ref}`prp-many` shows that the structure is not
+# unique. And at an ε below $\sin\varphi$ nothing matches.
 # :::
