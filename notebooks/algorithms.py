@@ -59,16 +59,18 @@ figures.style()
 # | Question | Algorithm | Where |
 # |---|---|---|
 # | Which neurons are in a match at all? | max_match, for every ε at once the peel | {prf:ref}`alg-max`, {prf:ref}`alg-peel` |
-# | What is one smallest group around the neuron $v$? | min_match | {prf:ref}`alg-min` |
+# | What is one group around the neuron $v$ that cannot be made smaller? | min_match | {prf:ref}`alg-min` |
 # | What are all of them? | all_min_match | {prf:ref}`alg-all-min`, {prf:ref}`alg-split` |
 # | What about every $v$ of the layer? | one ordered pass | {prf:ref}`alg-all-v` |
 #
-# The first three are from the paper {cite}`wang2018towards`. All are built from one step: *delete a neuron and see who
-# falls after it*. This chapter first counts such steps, then makes them cheap, then uses them.
+# max_match, min_match and all_min_match are from the paper {cite}`wang2018towards`; the peel, the split and the ordered
+# pass are ours. All are built from one step: *delete a neuron and see who falls after it*. This chapter first counts
+# such steps, then makes them cheap, then uses them.
 #
 # Throughout, $M(S)$ is the largest ε-match inside a set $S$ of neurons: what {prf:ref}`alg-max` returns when it starts
-# at $S$ instead of at all neurons. Two facts are used all the time. $M(S)$ contains every match inside $S$
-# ({prf:ref}`thm-maximum`). And if $S \subseteq T$, then $M(S) \subseteq M(T)$, because a match inside $S$ is inside $T$.
+# at $S$ instead of at all neurons. (ε is fixed, so we write $M(S)$ with the set in the place of ε.) Two facts are used
+# all the time. $M(S)$ contains every match inside $S$ ({prf:ref}`thm-maximum`). And if $S \subseteq T$, then $M(S)
+# \subseteq M(T)$, because a match inside $S$ is inside $T$.
 #
 # ## What a maximum match costs
 #
@@ -114,7 +116,7 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Rounds on dominoes")
 #
 # Scale all neurons to unit length, and let $B$ be the neurons of one side, with Gram matrix $G_{BB}$. The relative
 # distance of a neuron $z$ of the other side is, with the small ridge λ of [the chapter on numerics](numerics.ipynb)
-# ({prf:ref}`def-ridge`), $r(z, B)^2 = \min_c \|z - B^\top c\|^2 + \lambda \|c\|^2$.
+# ({prf:ref}`def-ridge`; no relation to the λ of stability), $r(z, B)^2 = \min_c \|z - B^\top c\|^2 + \lambda \|c\|^2$.
 #
 # :::{prf:lemma} Deleting one neuron
 # :label: lem-deletion-update
@@ -152,9 +154,9 @@ figures.table(rows, label="Distances after a deletion")
 
 # %% [markdown]
 # With $n$ neurons a side an update of $P$, of all coefficients and of all distances costs about $n^2$ multiplications.
-# A least-squares round from $d$ samples costs about $n^2 d$. **The factor saved is $d$**, and for a convolutional layer
-# $d$ is in the millions. (The engine updates triangular factors instead of $P$ where neurons are nearly dependent;
-# [the chapter on numerics](numerics.ipynb) says why.)
+# A least-squares round from $d$ samples costs about $n^2 d$. **The factor saved is $d$**, which is about ten
+# million for the first layers of this book's networks. (The engine updates triangular factors instead of $P$ where
+# neurons are nearly dependent; [the chapter on numerics](numerics.ipynb) says why.)
 #
 # ## One minimal match
 #
@@ -203,6 +205,10 @@ small = recorded.pair(small_layer)
 small_arrays = drawings.representatives(small)
 members = sorted(Plain(*small_arrays, small_epsilon, small.ridge).max_match())
 
+# %% [markdown]
+# We look at the neuron whose minimal matches differ most in size, and try two orders: that of the index, and one in
+# which the neurons of its largest minimal match come last.
+
 # %% tags=["hide-input"]
 several = {v: matching.minimal_matches(small, v, small_epsilon) for v in members}
 v = max(members, key=lambda u: (len(several[u]) > 1, max(map(len, several[u])) - min(map(len, several[u]))))
@@ -212,6 +218,8 @@ for order in (members, sorted(members, key=lambda u: u in target)):
     run = Plain(*small_arrays, small_epsilon, small.ridge)
     run.min_match(v, order=order)
     trials.append(run.trials)
+
+# %% tags=["remove-cell"]
 found = [t[-1].left if t[-1].kept else t[-1].before for t in trials]
 glue("trace-v", drawings.label(v), display=False)
 glue("trace-members", len(members), display=False)
@@ -292,12 +300,19 @@ ranges = {u: np.sort([len(found[u]) for found in few]) for u in whole.neurons}
 widest = max(ranges, key=lambda u: np.ptp(ranges[u]))
 sampled = [minimal_match(pair, widest, epsilon, rng) for rng in rngs]
 
-# %% tags=["hide-input"]
+# %% [markdown]
+# Beside the random orders stand the order of the index, a search for the smallest match of the chosen neuron, with a
+# bound (`smallest_match`, below), and the neurons that no match can do without.
+
+# %%
 by_index = {u: len(m) for u, m in minimal_match_of_each(pair, epsilon).items()}
 best = matching.smallest_match(pair, widest, epsilon, limit=30)
 drawn = np.array([len(m) for m in sampled])
 shared = frozenset.intersection(*(frozenset(m.neurons) for m in sampled))
 essentials = matching.essential_neurons(pair, epsilon)
+outside = [u for u in ranges if not ranges[u][0] <= by_index[u] <= ranges[u][-1]]
+
+# %% tags=["remove-cell"]
 glue("order-some", sum(len(u) > 1 for u in essentials.values()), display=False)
 glue("widest", drawings.label(widest), display=False)
 glue("order-matched", len(whole), display=False)
@@ -311,7 +326,6 @@ glue("order-share", float((drawn >= by_index[widest]).mean() * 100), display=Fal
 glue("order-best", min(len(best.match), int(drawn.min())), display=False)
 glue("order-bound", best.lower_bound, display=False)
 glue("order-shared", len(shared), display=False)
-outside = [u for u in ranges if not ranges[u][0] <= by_index[u] <= ranges[u][-1]]
 glue("order-outside", len(outside), display=False)
 
 # %% [markdown]
@@ -336,7 +350,8 @@ plt.show()
 # {glue:text}`order-least` to {glue:text}`order-most` neurons, {glue:text}`order-median:.0f` in the median. The order of the index
 # gives {glue:text}`order-index`; {glue:text}`order-share:.0f` % of the random orders give as many or more. Is this neuron's
 # similarity local or distributed? One order may say {glue:text}`order-least` and the next {glue:text}`order-most`. Nor is the order of the index like a
-# random one: it tries one whole network first, and for {glue:text}`order-outside` of the {glue:text}`order-matched` neurons its size lies outside the range of 20 random orders.
+# random one: it tries one whole network first, and for {glue:text}`order-outside` of the {glue:text}`order-matched`
+# neurons its size lies outside the range of 20 random orders. (A 21st random order would lie outside for at most two neurons in 21, on average.)
 #
 # **One order is one arbitrary sample.** A histogram of "sizes of simple matches" from a single pass depends on how
 # the neurons happen to be numbered, which means nothing. What can be reported instead:
@@ -500,8 +515,11 @@ for name, case in cases.items():
 columns = ["family", "minimal", "rounds, by sets", "rounds, by split", "failing sets"]
 figures.table(pd.DataFrame(rows, columns=columns), label="Two ways to list all")
 
+# %% tags=["remove-cell"]
+glue("split-more", float(100 * max(split / sets - 1 for _, _, sets, split, _ in rows)), display=False)
+
 # %% [markdown]
-# In rounds the two are alike here; the split even needs a few more. What it buys: no list of sets to keep and to check against; matches come out one
+# The split needs up to {glue:text}`split-more:.0f` % more rounds here. What it buys: no list of sets to keep and to check against; matches come out one
 # by one, so one may stop at any time; and each open part knows neurons $H$ that all its matches hold. Search the part with the fewest first, and
 # that number is a *lower bound* for every match still to come. This is where the bound above came from (`smallest_match`).
 #
@@ -563,20 +581,21 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Trials saved")
 #
 # 1. The peel makes $n_x + n_y$ deletions and gives the maximum match for every ε.
 # 2. {prf:ref}`alg-min` makes at most $s - 1$ trials with at most $s (s - 1)$ deletions, of which at most $s - 1$ are final.
-# 3. With {prf:ref}`lem-deletion-update`, after one pass over the data of $O(n^2 d)$, the peel costs $O(n^3)$ and one minimal match
-#    $O(s^2 n^2)$. With least squares from the samples in every round, one maximum match may cost $O(n^3 d)$ and one minimal
-#    match $O(s^2 n^2 d)$.
+# 3. With {prf:ref}`lem-deletion-update`, after one pass over the data of $O(n^2 d)$, the peel costs $O(n^3)$, and once the maximum
+#    match is known, one minimal match costs $O(s^2 n^2)$. With least squares from the samples in every round, one maximum match
+#    may cost $O(n^3 d)$, and once it is known, one minimal match $O(s^2 n^2 d)$.
 # :::
 #
 # :::{prf:proof}
 # 1 is {prf:ref}`alg-peel` and {prf:ref}`thm-peel`. 2: each of the $s - 1$ neurons other than $v$ is tried at most once; a trial deletes at most the $s$
 # neurons of $S$; and the final deletions take distinct neurons from $S$, which keeps $v$. 3: the Gram matrix takes $O(n^2 d)$, its inverse
 # $O(n^3)$, and a deletion updates $O(n^2)$ numbers. For least squares, a round costs $O(n^2 d)$ and deletes at least one neuron or is the last
-# ({prf:ref}`prp-rounds`), so there are at most $2n + 1$ rounds in a maximum match, and at most $s^2$ in a minimal one.
+# ({prf:ref}`prp-rounds`), so there are at most $2n + 1$ rounds in a maximum match, and at most $s^2$ in the trials of a minimal one.
 # :::
 #
 # These are bounds for the worst case. How does it go in practice? The cell runs the straightforward algorithms and the engine on the same two
-# layers, rotations of shared features with a little noise, in which every neuron is matched. It checks that the sets are equal.
+# layers, rotations of shared features with a little noise, in which every neuron is matched. It checks
+# that both find the same matches, the maximum one and the minimal ones.
 
 
 # %%
@@ -599,7 +618,7 @@ def seconds(work, least=0.05):
 
 # %% tags=["shows-prp-cost"]
 def compare(n, v=("x", 0), e=0.3):
-    """CPU seconds of each way with n neurons a side; the sets must agree."""
+    """CPU seconds of each way with n neurons a side; the matches must agree."""
     x, y = rotations(n)
     work = {
         "published, one ε": lambda: published.maximum_match(x, y, e),
@@ -609,6 +628,8 @@ def compare(n, v=("x", 0), e=0.3):
         "engine, every v": lambda: minimal_match_of_each(x, y, e)[v],
     }
     timed = {name: seconds(call) for name, call in work.items()}
+    kept, critical = (timed[name][1] for name in list(work)[:2])
+    assert all(np.array_equal(k, np.flatnonzero(c <= e)) for k, c in zip(kept, critical, strict=True))
     assert len({timed[name][1] for name in list(work)[2:]}) == 1
     return {name: took for name, (took, _) in timed.items()}
 
