@@ -56,6 +56,7 @@ WRONG: dict[str, list[object]] = {
         lambda n, bias: n / (1 - (1 - bias) ** 2),  # not whole
         lambda n, bias: int(np.ceil(n / (1 - (1 - bias)))),  # no square: twice as many as needed
         lambda n, bias: n,
+        lambda n, bias: int(np.ceil(n / (1 - (1 - bias) ** 2))),  # rounding adds one
     ],
     "ex-generators": [
         lambda match, matches: set(match),  # as if every neuron of a match generated it
