@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from helpers import causes, datasets, granularity, imagenet, publish, studies, training
 from helpers.errors import BadInput, unknown
@@ -22,14 +23,20 @@ RECORDERS: dict[str, Callable[[studies.Study], Path]] = {
 
 
 def seed_list(text: str) -> tuple[int, ...]:
-    """ "0,1,2" as numbers; at least one, none twice."""
+    """ "0,1,2" as numbers; at least one, none twice, all of them what a random generator takes."""
     try:
-        seeds = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise BadInput(f"seeds are '{text}': expected whole numbers with commas, as in 0,1,2") from None
+        seeds = tuple(imagenet.check_seed(part.strip()) for part in text.split(","))
+    except BadInput:
+        raise BadInput(f"seeds are '{text}': expected whole numbers from 0 to 2^63 - 1, as in 0,1,2") from None
     if len(set(seeds)) < len(seeds):
         raise BadInput(f"seeds {text} repeat: give each seed once")
     return seeds
+
+
+def check_name(kind: str, name: str) -> None:
+    """The name of a file or folder that lies where it should."""
+    if not re.fullmatch(r"[\w-]+", name):
+        raise BadInput(f"{kind} name '{name}': expected letters, digits, - and _ only")
 
 
 @click.group()
@@ -83,7 +90,7 @@ def literal(text: str) -> Any:
     """A parameter's value as Python reads it, or the text itself: 0.25, [0, 1], resnet18."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that literal_eval is known to raise
         return text
 
 
@@ -99,8 +106,8 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
     stem = Path(notebook).stem
     if stem not in (names := sorted(path.stem for path in publish.NOTEBOOKS.glob("*.py"))):
         raise unknown("notebook", notebook, names)
-    if page and not re.fullmatch(r"[\w-]+", page):
-        raise BadInput(f"page name '{page}': expected letters, digits, - and _ only")
+    if page is not None:
+        check_name("page", page)
     values = {name: literal(value) for name, value in parameters}
     default = f"{stem}-own" if values else stem
     click.echo(publish.run_page(publish.Page(page or default, stem, page or "Your own run", values)))
@@ -108,7 +115,9 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 
 @cli.command()
 @click.option("--tier", default="published", show_default=True, help="published or smoke")
-@click.option("--jobs", default=2, show_default=True, help="Notebooks that run at the same time.")
+@click.option(
+    "--jobs", default=2, type=click.IntRange(1), show_default=True, help="Notebooks that run at the same time."
+)
 def book(tier: str, jobs: int) -> None:
     """Run what is stale and build the HTML book. Example: book --tier smoke"""
     click.echo(f"The book: {slides.build_site(tier, jobs)}")
@@ -148,6 +157,8 @@ def compare(
              compare --images photos --network torchvision:vgg16 --a first.pt --b second.pt --layers features.29
              compare --images photos --network torchvision:resnet18 --a untrained:0 --b untrained:1
     """
+    if name is not None:
+        check_name("record", name)
     chosen = layers.split(",") if layers else None
     found = imagenet.compare_weights(network, a, b, images, chosen, size, batch)
     table = found.similarity().pivot(index=["position", "layer"], columns="epsilon", values="similarity")
@@ -156,17 +167,31 @@ def compare(
         need = f"{row.neurons} neurons, {row.samples} samples; {row.images_needed} images needed"
         click.echo(f"left out: {row.layer} ({need})")
     click.echo(f"{found.images} images, {found.seconds:.0f} s, at most {found.peak_memory_gib:.1f} GiB")
-    if name:
+    if name is not None:
         click.echo(imagenet.write(found, network, a, b, images, name, size, batch))
 
 
 def main() -> None:
-    """One clear line and exit code 2 on bad input."""
+    """One clear line: exit code 2 on bad input, 1 where the user or a lack of memory stops the work."""
     try:
-        cli()
+        sys.exit(cli(standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        stop(f"error: {error.format_message()}", error.exit_code)
     except BadInput as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        stop(f"error: {error}", 2)
+    except click.Abort:
+        stop("aborted", 1)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        stop(f"error: not enough memory: {str(error).splitlines()[0]}", 1)
+
+
+def stop(text: str, code: int) -> None:
+    """Say so on standard error and leave."""
+    click.echo(text, err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -26,19 +27,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import models
 from torchvision.datasets import ImageFolder
-from torchvision.transforms import v2
 from tqdm import tqdm
 
 from helpers import datasets, networks, studies, training
 from helpers.errors import BadInput, unknown
 from helpers.files import atomic, sha256
 from helpers.networks import Layer
-from helpers.representations import calibrate, captured, collect, neurons
+from helpers.representations import calibrate, captured, collect, forward, neurons
 
 FILES = (".safetensors", ".pt", ".pth", ".tar")
 ENOUGH = 10  # samples a neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.LeakyReLU, nn.ELU)
 NORMS = (nn.modules.batchnorm._BatchNorm,)
+UNTRAINED = "untrained:"  # and a seed: fresh weights instead of a file
 
 
 # ---------------------------------------------------------------- networks
@@ -62,8 +63,8 @@ def open_network(weights: str, architecture: str | None = None, **options: Any) 
         return training.load(path)[0]
     if architecture is None:
         raise BadInput(f"{weights} does not say what network it is: give its architecture, such as resnet18")
-    if weights.startswith("untrained"):
-        return build(architecture, _seed(weights), **options).eval()
+    if weights.startswith(UNTRAINED):
+        return build(architecture, check_seed(weights.removeprefix(UNTRAINED)), **options).eval()
     if path.suffix in FILES:
         return _filled(build(architecture, 0, **options), path, architecture).eval()
     return _downloaded(architecture, weights).eval()
@@ -74,6 +75,18 @@ def _is_own(path: Path) -> bool:
     return path.suffix == ".safetensors" and path.with_suffix(".json").exists()
 
 
+def is_untrained(weights: str) -> bool:
+    """Whether nothing was learned yet: "untrained:SEED", or epoch 0 of a checkpoint of this book."""
+    path = Path(weights)
+    return weights.startswith(UNTRAINED) or (_is_own(path) and training.read_sidecar(path)["epoch"] == 0)
+
+
+def architecture_of(weights: str, architecture: str | None) -> str | None:
+    """The architecture that `open_network` opens: a checkpoint of this book says so itself."""
+    path = Path(weights)
+    return training.read_sidecar(path)["network"] if _is_own(path) else architecture
+
+
 def untrained(weights: str, architecture: str | None = None, seed: int = 0, **options: Any) -> nn.Module:
     """The network that `open_network` would open, before training: weights drawn anew by its own initialisation.
 
@@ -82,17 +95,17 @@ def untrained(weights: str, architecture: str | None = None, seed: int = 0, **op
     """
     path = Path(weights)
     if not _is_own(path):
-        return open_network(f"untrained:{seed}", architecture, **options)
+        return open_network(f"{UNTRAINED}{seed}", architecture, **options)
     known = training.read_sidecar(path)
     shape = {key: known[key] for key in ("width", "classes", "channels", "image_size")}
     return networks.build(known["network"], **shape, seed=seed, initialisation=known["recipe"]["initialisation"]).eval()
 
 
-def _seed(text: str) -> int:
-    digits = text.removeprefix("untrained").removeprefix(":")
-    if not digits.isdigit():
-        raise BadInput(f"weights '{text}': expected untrained:SEED with a whole number, such as untrained:0")
-    return int(digits)
+def check_seed(text: str) -> int:
+    """A seed as PyTorch's generators take it: a whole number from 0 to 2⁶³ − 1."""
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 2**63:
+        raise BadInput(f"seed '{text}': expected a whole number from 0 to 2^63 - 1")
+    return int(text)
 
 
 def build(architecture: str, seed: int, **options: Any) -> nn.Module:
@@ -115,20 +128,24 @@ def _filled(network: nn.Module, path: Path, architecture: str) -> nn.Module:
         raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
     except Exception as error:  # an unpickling error has no class of its own to catch
         raise BadInput(f"{path} holds more than weights, or is damaged: save its state_dict") from error
-    state = _state(state)
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(_state(state, path))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise BadInput(f"{path} does not fit a {architecture}: {reason}") from error
     return network
 
 
-def _state(state: dict[str, Any]) -> dict[str, Tensor]:
+def _state(saved: Any, path: Path) -> dict[str, Tensor]:
     """The weights inside a training checkpoint, without the prefix that parallel training leaves."""
     for key in ("state_dict", "model"):
-        state = state[key] if isinstance(state.get(key), dict) else state
-    return {name.removeprefix("module."): value for name, value in state.items()}
+        saved = saved[key] if isinstance(saved, dict) and isinstance(saved.get(key), dict) else saved
+    if not isinstance(saved, dict):
+        raise BadInput(f"{path} holds a {type(saved).__name__}: expected the weights by name, as state_dict() has them")
+    for name, value in saved.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise BadInput(f"{path} has a {type(value).__name__} under {name!r}: expected a tensor under each name")
+    return {name.removeprefix("module."): value for name, value in saved.items()}
 
 
 def _downloaded(architecture: str, weights: str) -> nn.Module:
@@ -196,19 +213,13 @@ def _kind(module: nn.Module, name: str) -> str:
 def image_batches(
     path: Path, size: int = 224, batch: int = 16, crop: float = 0.875, statistics: str = "imagenet"
 ) -> tuple["Batches", int]:
-    """The images of a folder of class folders in normalised (batch, 3, size, size) tensors, and their number.
+    """The images of a folder of class folders in normalised (batch, channels, size, size) tensors, and their number.
 
-    Grey images become RGB. The shorter side is resized to size / crop and the middle cut out; crop 1 keeps it all.
-    Raises BadInput for a path that is no such folder and for unknown `statistics`.
+    How they are cut and normalised, and what is refused: `datasets.image_folder`.
     """
-    if statistics not in datasets.STATISTICS:
-        raise unknown("statistics", statistics, datasets.STATISTICS)
-    folder = datasets.image_folder(path, size)
-    mean, std = datasets.STATISTICS[statistics]
-    colours = v2.RGB() if len(mean) == 3 else v2.Grayscale()
-    shape = [v2.Resize(round(size / crop), antialias=True), v2.CenterCrop(size)]
-    values = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
-    folder.transform = v2.Compose([colours, *shape, *values])
+    if not isinstance(batch, int) or batch < 1:
+        raise BadInput(f"batch is {batch}: expected a whole number of images, at least 1")
+    folder = datasets.image_folder(path, size, crop, statistics)
     return Batches(folder, batch), len(folder)
 
 
@@ -263,15 +274,18 @@ def compare(
     """Match every layer of two networks on the same images, in one pass over them.
 
     `layers` default to `layers_of(a)`; `layers_b` are the layers of `b` to set beside them, by default those of the
-    same names. Raises BadInput for a wrong layer, images that do not fit, and when no layer has enough samples.
+    same names. `batches` are gone through once. Raises BadInput for a wrong layer, no images or ones that do not fit,
+    and when no layer has enough samples.
     """
     start = time.perf_counter()
     chosen = as_layers(a, layers) if layers else layers_of(a)
     theirs = as_layers(b, layers_b or [layer.name for layer in chosen])
     if len(theirs) != len(chosen):
         raise BadInput(f"{len(chosen)} layers of one network and {len(theirs)} of the other: expected as many")
-    kept, left_out = with_enough(a, b, list(zip(chosen, theirs, strict=True)), next(iter(batches)), images)
-    bar = tqdm(batches, desc="one pass over the images", disable=not progress)
+    first, everything = peeked(batches)
+    kept, left_out = with_enough(a, b, list(zip(chosen, theirs, strict=True)), first, images)
+    total = -(-images // len(first))
+    bar = tqdm(everything, desc="one pass over the images", total=total, disable=not progress)
     named = [[layer.name for layer, _ in kept], [layer.name for _, layer in kept]]
     found = collect([a, b], bar, named)
     parts = [
@@ -281,6 +295,15 @@ def compare(
     tables = {"critical": pd.concat(parts, ignore_index=True)}
     tables["similarity"] = studies.similarity_table(tables["critical"], studies.EPSILONS)
     return Comparison(tables, left_out, images, time.perf_counter() - start, peak_memory())
+
+
+def peeked(batches: Iterable[Tensor]) -> tuple[Tensor, Iterable[Tensor]]:
+    """The first batch, and all of them with the first: a generator gives each only once."""
+    rest = iter(batches)
+    first = next(rest, None)
+    if first is None:
+        raise BadInput("no images: expected at least one batch")
+    return first, chain([first], rest)
 
 
 def with_enough(
@@ -306,11 +329,7 @@ def with_enough(
 def _shapes(network: nn.Module, layers: Sequence[str], image: Tensor) -> list[tuple[int, int]]:
     """Neurons and samples an image of each layer."""
     with captured(network, layers) as outputs:
-        try:
-            network(image)
-        except RuntimeError as error:
-            shape = tuple(image.shape[1:])
-            raise BadInput(f"images of shape {shape} do not fit {type(network).__name__}: {error}") from error
+        forward(network, image)
         missing = [name for name in layers if name not in outputs]
         if missing:
             raise BadInput(f"layer {missing[0]} took no part in the forward pass: expected a module that is called")
@@ -345,7 +364,7 @@ def compare_weights(
     """Two weights, as in `open_network`, on a folder of images; untrained networks are calibrated on it first."""
     batches, images = image_batches(path, size, batch)
     nets = [open_network(weights, architecture) for weights in (a, b)]
-    nets = [calibrated(net, batches) if w.startswith("untrained") else net for net, w in zip(nets, (a, b), strict=True)]
+    nets = [calibrated(net, batches) if is_untrained(w) else net for net, w in zip(nets, (a, b), strict=True)]
     return compare(nets[0], nets[1], batches, images, layers)
 
 
@@ -354,10 +373,11 @@ def write(
 ) -> Path:
     """A comparison into `results/imagenet-NAME`, with the images' hash and what it took."""
     batches, _ = image_batches(path, size, batch)
+    network = " and ".join(dict.fromkeys(str(architecture_of(weights, architecture)) for weights in (a, b)))
     known = {
         "kind": "imagenet",
-        "study": {"dataset": "imagenet", "network": architecture, "weights": [Path(w).name for w in (a, b)]},
-        "trained": not (a.startswith("untrained") or b.startswith("untrained")),
+        "study": {"dataset": "imagenet", "network": network, "weights": [Path(w).name for w in (a, b)]},
+        "trained": not (is_untrained(a) or is_untrained(b)),
         "image_size": size,
         "batch": batch,
         "images": found.images,
@@ -371,7 +391,7 @@ def write(
         "python": platform.python_version(),
         "device": "cpu",
     }
-    tables = {key: table.assign(dataset="imagenet", network=architecture) for key, table in found.tables.items()}
+    tables = {key: table.assign(dataset="imagenet", network=network) for key, table in found.tables.items()}
     place = studies.results_root() / f"imagenet-{name}"
     return studies.write_tables(tables | {"left_out": found.left_out}, known, place)
 
@@ -396,14 +416,8 @@ def example(folder: Path, network: str = "vgg11_bn", width: float = 0.125) -> tu
 
 
 def records() -> dict[str, tuple[dict[str, pd.DataFrame], dict[str, Any]]]:
-    """Tables and provenance of every recorded ImageNet comparison, by its name as one writes it."""
-    found = {}
-    for place in studies.records("imagenet"):
-        tables, known = studies.read_tables(place)
-        study = known["study"]
-        name = study["network"].removeprefix("torchvision:")
-        found[f"{name}: {' and '.join(study['weights'])}"] = tables, known
-    return found
+    """Tables and provenance of every recorded ImageNet comparison, by the name it was recorded under."""
+    return {place.name.removeprefix("imagenet-"): studies.read_tables(place) for place in studies.records("imagenet")}
 
 
 def recorded() -> dict[str, pd.DataFrame]:
@@ -456,6 +470,7 @@ def costs(images: int) -> pd.DataFrame:
     rows = [
         {
             "network": name,
+            "weights": " and ".join(known["study"]["weights"]),
             "images": known["images"],
             "threads": known["threads"],
             "seconds": known["seconds"],

@@ -3,12 +3,14 @@
 import sys
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from helpers import __main__ as command
-from helpers import publish
+from helpers import datasets, publish, training
 
 COMMANDS = sorted(command.cli.commands)
+COMPARE = ("compare", "--images", ".", "--network", "torchvision:resnet18", "--a", "untrained:0", "--b", "untrained:1")
 
 
 def call(monkeypatch, capsys, *words: str) -> tuple[int, str]:
@@ -42,9 +44,21 @@ def test_every_command_has_help(name):
         (("run", "network", "-p", "sed", "[0, 1]"), "unknown parameter of network 'sed': did you mean 'seeds'?"),
         (("run", "network", "--page", "../escape"), "page name '../escape'"),
         (("book", "--tier", "small"), "unknown tier 'small'"),
+        (("book", "--jobs", "0"), "Invalid value for '--jobs': 0 is not in the range x>=1"),
+        (("train", "--network", "vgg16", "--seeds", str(2**63)), f"seeds are '{2**63}': expected whole numbers from 0"),
+        (("train", "--network", "vgg16", "--seeds", "0,-1"), "seeds are '0,-1': expected whole numbers from 0"),
+        (("train", "--network", "vgg16", "--width", "wide"), "'wide' is not a valid float"),
+        (("train", "--netwrk", "vgg16"), "No such option '--netwrk'. Did you mean '--network'?"),
+        (("train",), "Missing option '--network'"),
+        (("trian",), "No such command 'trian'"),
+        ((*COMPARE, "--record", "../../evil"), "record name '../../evil': expected letters, digits, - and _ only"),
+        ((*COMPARE, "--size", "0"), "size is 0: expected a whole number of pixels, at least 1"),
+        ((*COMPARE, "--batch", "0"), "batch is 0: expected a whole number of images, at least 1"),
+        ((*COMPARE, "--batch", "-1"), "batch is -1"),
     ],
 )
 def test_a_bad_value_is_one_line_and_exit_code_two(monkeypatch, capsys, words, message):
+    monkeypatch.setattr(training, "train", lambda run: pytest.fail(f"{run} was started"))
     before = sorted(publish.PAGES.glob("*"))
     code, shown = call(monkeypatch, capsys, *words)
     assert code == 2
@@ -54,10 +68,29 @@ def test_a_bad_value_is_one_line_and_exit_code_two(monkeypatch, capsys, words, m
     assert sorted(publish.PAGES.glob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError("cannot allocate 9 bytes"), "error: not enough memory: cannot allocate 9 bytes"),
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried 9 bytes"), "error: not enough memory: CUDA out of memory."),
+        (KeyboardInterrupt(), "aborted"),
+    ],
+)
+def test_what_stops_a_command_from_outside_is_one_line(monkeypatch, capsys, error, message):
+    def fail(name):
+        raise error
+
+    monkeypatch.setattr(datasets, "verify", fail)
+    code, shown = call(monkeypatch, capsys, "data", "verify", "digits")
+    assert code == 1
+    assert shown.strip().splitlines()[-1] == message
+
+
+def test_a_command_that_ends_well_says_so(monkeypatch, capsys):
+    assert call(monkeypatch, capsys, "data", "verify", "digits") == (0, "")
+    assert call(monkeypatch, capsys, "data", "--help") == (0, "")
+
+
 def test_parameters_are_read_as_python_or_as_they_stand():
-    assert [command.literal(text) for text in ("0.25", "[0, 1]", "resnet18", "None")] == [
-        0.25,
-        [0, 1],
-        "resnet18",
-        None,
-    ]
+    texts = ("0.25", "[0, 1]", "None", "resnet18", "{[]: 1}", "{", "(" * 2000)
+    assert [command.literal(text) for text in texts] == [0.25, [0, 1], None, "resnet18", "{[]: 1}", "{", "(" * 2000]

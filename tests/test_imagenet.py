@@ -1,6 +1,7 @@
 """Any two networks on a folder of images: what is compared, what is left out and why, what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from helpers import __main__ as command
-from helpers import imagenet, studies
+from helpers import imagenet, networks, training
 from helpers.errors import BadInput
 
 RESNET = "torchvision:resnet18"
@@ -67,6 +68,26 @@ def test_layers_with_few_samples_are_left_out_with_the_number_they_need(folder, 
 def test_with_no_layer_left_it_says_how_many_images_are_needed(folder, network):
     with pytest.raises(BadInput, match="expected at least 5120"):
         compared(network, network, folder, layers=["avgpool"])
+
+
+def test_a_generator_gives_all_its_images(folder, network):
+    batches, number = imagenet.image_batches(folder, 64, 3)
+    found = imagenet.compare(network, network, (batch for batch in batches), number, STEM, progress=False)
+    assert (found.tables["critical"]["samples"] == 10 * 32 * 32).all()
+    with pytest.raises(BadInput, match="no images: expected at least one batch"):
+        imagenet.compare(network, network, iter(()), number, STEM, progress=False)
+
+
+def test_calibration_sees_all_images_of_a_generator(folder):
+    batches, _ = imagenet.image_batches(folder, 64, 3)
+    nets = [imagenet.calibrated(imagenet.build(RESNET, 0), given) for given in (batches, iter(list(batches)))]
+    assert torch.equal(nets[0].bn1.running_mean, nets[1].bn1.running_mean)
+    assert int(nets[1].bn1.num_batches_tracked) == 4
+
+
+def test_a_layer_named_twice_is_refused(folder, network):
+    with pytest.raises(BadInput, match="layer 'relu' is named twice"):
+        compared(network, network, folder, layers=["relu", "relu"])
 
 
 def test_layers_of_two_networks_by_their_own_names(folder, network):
@@ -127,7 +148,10 @@ def test_safetensors_come_back(network, tmp_path):
     ("weights", "architecture", "message"),
     [
         ("untrained:0", "resnet51", "did you mean 'resnet5"),
-        ("untrained:x", RESNET, "expected untrained:SEED"),
+        ("untrained:x", RESNET, "seed 'x': expected a whole number from 0"),
+        ("untrained:²", RESNET, "seed '²': expected a whole number from 0"),
+        (f"untrained:{2**63}", RESNET, f"seed '{2**63}': expected a whole number from 0"),
+        ("untrained", RESNET, "unknown weights 'untrained': did you mean 'untrained:0'"),
         ("untrained:0", None, "give its architecture"),
         ("IMAGENET1K_V9", RESNET, "did you mean 'IMAGENET1K_V1'"),
         ("IMAGENET1K_V1", "vgg16_bn", "expected a checkpoint file"),
@@ -137,6 +161,28 @@ def test_safetensors_come_back(network, tmp_path):
 def test_weights_that_cannot_be_had(weights, architecture, message):
     with pytest.raises(BadInput, match=message):
         imagenet.open_network(weights, architecture)
+
+
+def test_a_file_may_be_called_untrained(network, tmp_path):
+    path = tmp_path / "untrained_small.pt"
+    torch.save(network.state_dict(), path)
+    assert not imagenet.is_untrained(path.name)
+    assert imagenet.is_untrained("untrained:3")
+    assert torch.equal(imagenet.open_network(str(path), RESNET).fc.weight, network.fc.weight)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([torch.ones(2)], "holds a list: expected the weights by name"),
+        ({0: torch.ones(2)}, "has a Tensor under 0: expected a tensor under each name"),
+        ({"state_dict": {"fc.weight": [1.0]}}, "has a list under 'fc.weight': expected a tensor under each name"),
+    ],
+)
+def test_files_that_hold_no_weights_by_name_are_refused(content, message, tmp_path):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(BadInput, match=rf"other\.pt {message}"):
+        imagenet.open_network(str(tmp_path / "other.pt"), RESNET)
 
 
 def test_damaged_and_unfitting_files_are_named(network, tmp_path):
@@ -152,34 +198,78 @@ def test_damaged_and_unfitting_files_are_named(network, tmp_path):
 def test_images_that_are_not_there_or_do_not_fit(folder, network, tmp_path):
     with pytest.raises(BadInput, match="not a folder"):
         imagenet.image_batches(tmp_path / "none")
-    with pytest.raises(BadInput, match="did you mean 'imagenet'"):
-        imagenet.image_batches(folder, statistics="imagnet")
+    with pytest.raises(BadInput, match="batch is 0: expected a whole number of images, at least 1"):
+        imagenet.image_batches(folder, batch=0)
     grey, number = imagenet.image_batches(folder, 64, statistics="digits")
     with pytest.raises(BadInput, match="do not fit ResNet"):
         imagenet.compare(network, network, grey, number, progress=False)
 
 
+@pytest.mark.parametrize(
+    ("network", "size", "reason"),
+    [("vit_b_16", 64, "Wrong image height"), ("inception_v3", 32, "too small|smaller|can't be greater")],
+)
+def test_networks_that_want_larger_images_say_so_in_one_line(network, size, reason, folder):
+    with pytest.raises(BadInput, match=rf"images of shape .* do not fit .*({reason})") as error:
+        imagenet.compare_weights(network, "untrained:0", "untrained:1", folder, size=size)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_image_is_named_when_it_comes_to_it(folder, network, tmp_path):
+    copied = shutil.copytree(folder, tmp_path / "images")
+    (copied / "class1" / "7.png").write_bytes(b"no picture")
+    with pytest.raises(BadInput, match=r"7\.png cannot be read as an image"):
+        compared(network, network, copied, layers=STEM)
+
+
 # ---------------------------------------------------------------- command line and record
+
+
+def compare_on_the_command_line(*words):
+    return CliRunner().invoke(command.cli, ["compare", *words], catch_exceptions=False)
 
 
 def test_command_line_compares_and_records_what_it_is(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
     options = ["--images", str(folder), "--network", RESNET, "--a", "untrained:0", "--b", "untrained:1"]
     more = ["--size", "64", "--layers", "relu,avgpool", "--record", "tiny-untrained"]
-    done = CliRunner().invoke(command.cli, ["compare", *options, *more], catch_exceptions=False)
+    done = compare_on_the_command_line(*options, *more)
     assert done.exit_code == 0
     assert "left out: avgpool" in done.output
     known = json.loads((tmp_path / "imagenet-tiny-untrained" / "provenance.json").read_text())
     assert (known["trained"], known["images"], known["kind"]) == (False, 10, "imagenet")
+    assert known["study"]["network"] == RESNET
     assert str(folder) not in json.dumps(known)
-    assert list(imagenet.recorded()) == ["resnet18: untrained:0 and untrained:1"]
+    assert list(imagenet.recorded()) == ["tiny-untrained"]
     assert imagenet.costs(100)["hours_for_100_images"].item() > 0
+    assert imagenet.costs(100)["weights"].item() == "untrained:0 and untrained:1"
     assert imagenet.left_out()["layer"].tolist() == ["avgpool"]
     assert imagenet.image_counts() == "10"
-    assert imagenet.fewest_samples(imagenet.recorded()) == "resnet18 160 (relu)"
+    assert imagenet.fewest_samples(imagenet.recorded()) == "tiny-untrained 160 (relu)"
 
 
-def test_what_is_recorded_is_labelled_untrained():
-    for place in studies.records("imagenet"):
-        assert not studies.read_provenance(place)["trained"]
-        assert place.name.endswith("-untrained")
+def test_checkpoints_of_this_book_are_recorded_as_what_they_say_they_are(folder, tmp_path, monkeypatch):
+    """Two records of the same files, too: one does not hide the other."""
+    monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
+    for epoch in (0, 3):
+        net = networks.build("vgg8_bn", 0.125, seed=epoch)
+        known = {"network": "vgg8_bn", "width": 0.125, "classes": 10, "channels": 3, "image_size": 32, "epoch": epoch}
+        training.save(net, tmp_path / f"epoch-{epoch}.safetensors", known)
+    a, b = (str(tmp_path / f"epoch-{epoch}.safetensors") for epoch in (3, 0))
+    for name, other in (("first", a), ("second", a), ("start", b)):
+        more = ["--size", "32", "--layers", "relu1_1", "--record", name]
+        assert compare_on_the_command_line("--images", str(folder), "--a", a, "--b", other, *more).exit_code == 0
+    found = {name: known for name, (_, known) in imagenet.records().items()}
+    assert {name: known["trained"] for name, known in found.items()} == {"first": True, "second": True, "start": False}
+    assert {known["study"]["network"] for known in found.values()} == {"vgg8_bn"}
+    assert set(imagenet.wide(imagenet.recorded(), [0.5])["network"]) == set(found)
+
+
+def test_what_is_recorded_says_whether_it_was_trained():
+    found = imagenet.records()
+    assert found
+    for name, (tables, known) in found.items():
+        fresh = any(weights.startswith("untrained:") for weights in known["study"]["weights"])
+        assert not (fresh and known["trained"])
+        assert known["trained"] != name.endswith("-untrained")
+        assert set(tables["critical"]["network"]) == {known["study"]["network"]}
