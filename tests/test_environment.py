@@ -1,7 +1,10 @@
-"""pyproject.toml, requirements.lock and environment.yml say the same."""
+"""pyproject.toml, requirements.lock and environment.yml say the same, and what the code imports."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 import yaml
@@ -15,8 +18,22 @@ LOCK = [
     for line in (ROOT / "requirements.lock").read_text().splitlines()
     if line and not line.startswith("#")
 ]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
 WANTED = [Requirement(r) for r in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+OURS = ("helpers", "benchmarks", "book", "notebooks", "tests")
+
+
+def imported(folder: str) -> set[str]:
+    """The packages of others that the code in a folder imports, by their names in Python."""
+    found: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(str(node.module))
+    return {name.partition(".")[0] for name in found} - set(sys.stdlib_module_names) - set(OURS)
 
 
 def test_the_lock_holds_exact_versions_and_no_addresses():
@@ -40,3 +57,17 @@ def test_conda_takes_everything_from_the_lock():
     lowest = re.fullmatch(r">=(\d+\.\d+)", PROJECT["requires-python"])
     assert lowest is not None
     assert f"python={lowest[1]}" in conda
+
+
+@pytest.mark.parametrize("folder", OURS)
+def test_what_is_imported_is_declared(folder):
+    declared = {canonicalize_name(r.name) for r in WANTED}
+    known = packages_distributions()
+    missing = {name for name in imported(folder) if not declared & {canonicalize_name(d) for d in known.get(name, ())}}
+    assert imported(folder)
+    assert not missing
+
+
+def test_every_package_of_ours_is_installed():
+    places = {path.parent for name in ("helpers", "benchmarks") for path in (ROOT / name).rglob("__init__.py")}
+    assert set(SETTINGS["tool"]["setuptools"]["packages"]) == {".".join(p.relative_to(ROOT).parts) for p in places}
