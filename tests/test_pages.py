@@ -179,5 +179,6 @@ def test_directives_are_read_nested_with_options_and_must_close():
 
 
 def test_missing_notebook_is_one_line():
-    with pytest.raises((BadInput, FileNotFoundError)):
+    with pytest.raises((BadInput, FileNotFoundError), match=r"notebooks/nowhere\.py") as error:
         pages.load(Path("notebooks/nowhere.py"))
+    assert len(str(error.value).splitlines()) == 1
