@@ -37,8 +37,9 @@ def numpy_only() -> Iterator[None]:
             os.environ["SAMEREP_BACKEND"] = before
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def processor() -> str:
     """The processor's name, where the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         if names:

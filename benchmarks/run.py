@@ -217,11 +217,11 @@ def all_v_growth(n: int, samples: int) -> Row:
     return {"n": n, "ε": epsilon, "matched": len(state.members), **spent}
 
 
-def streaming(n: int, samples: int = 100_000, batch: int = 2000) -> Row:
+def streaming(n: int) -> Row:
     """The accumulator against the bare matrix products of the same batches; memory over twice the samples."""
-    rng = np.random.default_rng(0)
+    rng, batch, count = np.random.default_rng(0), 2000, 50
     blocks = [rng.standard_normal((n // 2, batch)) for _ in "xy"]
-    stack, count = np.vstack(blocks), samples // batch
+    stack, samples = np.vstack(blocks), batch * count
     _, bare = clock(lambda: [stack @ stack.T for _ in range(count)], 2)
     _, ours = clock(lambda: accumulate(n, blocks, count), 2)
     peaks = [peak_memory(partial(accumulate, n, blocks, k * count)) for k in (1, 2)]

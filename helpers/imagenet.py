@@ -399,7 +399,7 @@ def write(
 # ---------------------------------------------------------------- an example to start from
 
 
-def example(folder: Path, network: str = "vgg11_bn", width: float = 0.125) -> tuple[Path, Path, Path]:
+def example(folder: Path, network: str = "vgg11_bn") -> tuple[Path, Path, Path]:
     """Two checkpoints of small networks trained on digits, and the test digits as PNG files in class folders."""
     data = datasets.load("digits", "test")
     for number, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
@@ -408,7 +408,7 @@ def example(folder: Path, network: str = "vgg11_bn", width: float = 0.125) -> tu
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic(path) as scratch:
                 Image.fromarray(image[..., 0]).save(scratch, format="png")
-    runs = [training.plan(network, "digits", width, seed, "digits") for seed in (0, 1)]
+    runs = [training.plan(network, "digits", 0.125, seed, "digits") for seed in (0, 1)]
     return training.train(runs[0]), training.train(runs[1]), folder
 
 
