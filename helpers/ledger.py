@@ -546,6 +546,14 @@ def links(ledger: Ledger, cells: pd.DataFrame) -> pd.DataFrame:
     return found[["check", "evidence", "layers", "epsilon", "value", "bound"]]
 
 
+def check_table(ledger: Ledger) -> pd.DataFrame:
+    """The checks for reading: what was asked, against which bound, how many cells hold, and the range of their values."""
+    found = ledger.checks
+    held = found["held"].astype(str) + " of " + found["cells"].astype(str)
+    values = [f"{row.lowest:.2f} – {row.highest:.2f}" if row.cells else "" for row in found.itertuples()]
+    return found[["id", "says", "bound", "fixed", "verdict"]].assign(held=held, values=values)
+
+
 def plot(ledger: Ledger) -> Figure:
     """A row a check, a column a study: how many of the cells hold, as numbers and as a colour (violet: all)."""
     cells = ledger.cells[ledger.cells["study"].isin(records_of(ledger))]

@@ -98,7 +98,9 @@ figures.table(meanings, label="The comparisons")
 # :::{prf:proof}
 # The orthogonal projector on the rows of $T_u F$ is $P_u = (T_u F)^\top (T_u F F^\top T_u^\top)^+ T_u F = F^\top A_u F$. What is left
 # of $Z_u$ is $Z_u (I - P_u)$, so
-# $R_{uv} = Z_u (I - P_u)(I - P_v) Z_v^\top = Z_u Z_v^\top - Z_u P_u Z_v^\top - Z_u P_v Z_v^\top + Z_u P_u P_v Z_v^\top$.
+#
+# $$R_{uv} = Z_u (I - P_u)(I - P_v) Z_v^\top = Z_u Z_v^\top - Z_u P_u Z_v^\top - Z_u P_v Z_v^\top + Z_u P_u P_v Z_v^\top .$$
+#
 # Insert $P = F^\top A F$: the second and third term are $C_u A_u C_v^\top$ and $C_u A_v C_v^\top$, the last one is
 # $C_u A_u K A_v C_v^\top$. If $u = v$, then $A K A = A$, since $X^+ X X^+ = X^+$.
 # :::

@@ -68,11 +68,10 @@ figure = ledger.plot(found)
 # %% [markdown]
 # ## The checks
 #
-# What exactly was asked, and the range of the values found.
+# What exactly was asked, when the bound was fixed, how many measurements keep it, and the range of the values found.
 
 # %%
-columns = ["id", "says", "bound", "fixed", "verdict", "held", "cells", "lowest", "highest"]
-figures.table(found.checks[columns], label="Checks, bounds and verdicts")
+figures.table(ledger.check_table(found), label="Checks, bounds and verdicts")
 
 # %% [markdown]
 # Why these bounds? Words such as "almost zero" need a number before one can look.

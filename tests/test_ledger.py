@@ -213,6 +213,13 @@ def test_summary_names_every_claim(found):
     assert ledger.summary()["claim"].tolist() == [claim["id"] for claim in found.book.claims]
 
 
+def test_the_table_of_checks_counts_and_bounds_their_cells(found):
+    row = ledger.check_table(found).set_index("id").loc["C1.zero"]
+    cells = found.cells[found.cells["check"] == "C1.zero"]
+    assert row["held"] == f"{cells['holds'].sum()} of {len(cells)}"
+    assert row["values"] == f"{cells['value'].min():.2f} – {cells['value'].max():.2f}"
+
+
 def test_in_range_takes_the_first_layers_by_position():
     table = pd.DataFrame(LAYERS, columns=["layer", "position", "depth", "kind"])
     rule = {"few": {"kinds": ["conv"], "first": 2}, "late": {"kinds": ["conv"], "from": 0.7}}
