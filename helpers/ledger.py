@@ -547,7 +547,7 @@ def links(ledger: Ledger, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_table(ledger: Ledger) -> pd.DataFrame:
-    """The checks for reading: what was asked, against which bound, how many cells hold, and the range of their values."""
+    """The checks for reading: what was asked, which bound, how many cells hold, and the range of their values."""
     found = ledger.checks
     held = found["held"].astype(str) + " of " + found["cells"].astype(str)
     values = [f"{row.lowest:.2f} – {row.highest:.2f}" if row.cells else "" for row in found.itertuples()]
