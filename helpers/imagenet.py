@@ -284,10 +284,10 @@ def compare(
         raise BadInput(f"{len(chosen)} layers of one network and {len(theirs)} of the other: expected as many")
     first, everything = peeked(batches)
     kept, left_out = with_enough(a, b, list(zip(chosen, theirs, strict=True)), first, images)
-    total = -(-images // len(first))
-    bar = tqdm(everything, desc="one pass over the images", total=total, disable=not progress)
     named = [[layer.name for layer, _ in kept], [layer.name for _, layer in kept]]
-    found = collect([a, b], bar, named)
+    total = -(-images // len(first))
+    with tqdm(everything, desc="one pass over the images", total=total, disable=not progress) as bar:
+        found = collect([a, b], bar, named)
     parts = [
         studies.critical_rows(found[layer.name].gram, 0, 1).assign(**studies.layer_columns(layer), seed_a=0, seed_b=1)
         for layer, _ in tqdm(kept, desc="matching layers", disable=not progress)
