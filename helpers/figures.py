@@ -5,6 +5,7 @@ import html
 import io
 import math
 import os
+import re
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,7 +16,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 PALETTE = "colorblind"
-SENTENCE = 60  # characters from which a cell is a sentence
+NAME, SENTENCE = 20, 60  # characters from which a cell is a long name, or a sentence
 PLOTLY_SCRIPT = "../../_static/plotly.min.js"  # where the built book keeps it, seen from book/pages/
 WORDS = {
     "seed_a": "seed a",
@@ -70,10 +71,11 @@ class Markup(str):
 
 
 def _cell(value: Any, digits: int) -> str:
-    """One cell; a number aligns to the right, a sentence gets room to be read."""
+    """One cell; a number aligns to the right, a name and a sentence get room to be read."""
     text = value if isinstance(value, Markup) else html.escape(readable(value, digits))
+    length = len(re.sub("<[^>]*>", "", text))  # of what is seen
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    kind = "number" if number else "sentence" if not isinstance(value, Markup) and len(text) > SENTENCE else ""
+    kind = "number" if number else "sentence" if length > SENTENCE else "name" if length > NAME else ""
     return f'<td class="{kind}">{text}</td>' if kind else f"<td>{text}</td>"
 
 

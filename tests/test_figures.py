@@ -47,10 +47,12 @@ def test_a_table_has_column_names_for_people_no_index_and_no_markup_of_its_data(
     assert re.findall(r'<td class="number">([^<]*)</td>', shown) == ["0.250", "1", "–", "never", "2", "0.123"]
 
 
-def test_a_link_stays_a_link_and_a_sentence_gets_room():
-    frame = pd.DataFrame({"page": [figures.Markup('<a href="x">x</a>')], "says": ["word " * 20]}, dtype=object)
+def test_a_link_stays_a_link_and_names_and_sentences_get_room():
+    link, long = (figures.Markup(f'<a href="{"x" * 40}">{words}</a>') for words in ("x", "a name of some length"))
+    frame = pd.DataFrame({"page": [link], "name": [long], "says": ["word " * 20]}, dtype=object)
     shown = figures.table(frame).data
-    assert '<a href="x">x</a>' in shown
+    assert f"<td>{link}</td>" in shown
+    assert f'<td class="name">{long}</td>' in shown
     assert shown.count('class="sentence"') == 1
 
 
