@@ -34,6 +34,9 @@ recipe = "short"
 epochs = None  # the recipe's own
 beside = "resnet18"  # a second network with the same parameters, or None
 beside_seeds = [0, 1, 2]
+wide = "resnet18"  # a network at another width, or None
+wide_width = 1
+wide_epochs = 5
 look_at = 0.5  # one of 0.15, 0.2, 0.25, 0.3, 0.5
 recompute = False
 
@@ -174,6 +177,28 @@ glue("beside", spoken(beside) if beside else "none is chosen here", display=Fals
 if beside:
     second, _ = causes.run(replace(study, network=beside, seeds=tuple(beside_seeds)))
     figure = findings.plot_conditions(findings.by_area(second["critical"]), "area under s(ε), in hundredths")
+
+# %% [markdown]
+# And a second width guards against taking the habits of small networks for a law. In {glue:text}`wide`, hidden layers near
+# the output have an area of {glue:text}`wide_whole_area` as they are, {glue:text}`wide_base_area` when centred, and
+# {glue:text}`wide_floor_area` where no image is shared. Of the centred area {glue:text}`wide_class_means_area` is left without the class
+# means and {glue:text}`wide_third_logits_area` without the logits of a third network; of what is above the floor,
+# {glue:text}`wide_same_class_area` is left with other images of the same class.
+
+# %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same map for a network at another width."}, "figure": {"caption": "The same comparisons at another width.", "name": "fig-wide-{{page}}"}}
+wide_tables = tables
+if wide:
+    wide_study = replace(study, network=wide, width=wide_width, epochs=wide_epochs, seeds=tuple(beside_seeds))
+    wide_tables, _ = causes.run(wide_study)
+    figure = findings.plot_conditions(findings.by_area(wide_tables["critical"]), "area under s(ε), in hundredths")
+
+# %% tags=["remove-cell"]
+for key, value in findings.causes_in_words(wide_tables, look_at).items():
+    glue(f"wide_{key}", value, display=False)
+words = (
+    f"{spoken(wide)} at width {wide_width:g}, trained for {wide_epochs} epochs" if wide else "none, as is chosen here"
+)
+glue("wide", words, display=False)
 
 # %% [markdown]
 # The last hidden layer at every ε: a cause that matters moves the curve to the right.
