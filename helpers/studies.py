@@ -250,16 +250,15 @@ def holds(provenance: dict[str, Any], study: Study) -> bool:
 
 def _cut(result: Result) -> Result:
     """Only the rows of the study's seeds and layers."""
-    study = result.study
-    tables = dict(result.tables)
+    study, tables = result.study, dict(result.tables)
+    names = tables["critical"]["layer"].unique()
+    for layer in study.layers or ():
+        if layer not in names:
+            raise unknown("layer", layer, names)
     for name, table in tables.items():
         seeds = [column for column in ("seed", "seed_a", "seed_b") if column in table]
         keep = table[seeds].isin(study.seeds).all(axis=1)
         if study.layers is not None and "layer" in table:
-            names = table["layer"].unique()
-            for layer in study.layers:
-                if layer not in names:
-                    raise unknown("layer", layer, names)
             keep &= table["layer"].isin(study.layers)
         tables[name] = table[keep].reset_index(drop=True)
     wanted = {layer: seeds for layer, seeds in result.held.items() if study.layers is None or layer in study.layers}

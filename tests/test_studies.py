@@ -1,6 +1,7 @@
 """Layers by name, one small study end to end, what a record keeps, controls, intervals, and what is refused."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -149,6 +150,15 @@ def test_a_record_is_computed_anew_and_never_replaced_by_a_smaller_one(recorded,
     with pytest.raises(pytest.fail.Exception, match="computed"):
         studies.record(few((0, 1, 2, 3)))
     assert (recorded / "provenance.json").read_bytes() == before
+
+
+def test_layers_without_draws_are_found_in_a_record_that_has_draws_of_others():
+    recorded = studies.Study("cifar10", "vgg16_bn", 0.25, (0, 1), "short")
+    found = studies.find_record(replace(recorded, layers=("relu1_1", "logits"), sampled=True))
+    assert set(found.tables["critical"]["layer"]) == {"relu1_1", "logits"}
+    assert set(found.tables["sampled"]["layer"]) == {"relu1_1"}
+    with pytest.raises(BadInput, match="unknown layer 'logit': did you mean 'logits'"):
+        studies.find_record(replace(recorded, layers=("logit",)))
 
 
 def test_a_record_answers_only_for_what_it_holds(recorded):
