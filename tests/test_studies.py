@@ -152,7 +152,8 @@ def test_a_record_is_computed_anew_and_never_replaced_by_a_smaller_one(recorded,
     assert (recorded / "provenance.json").read_bytes() == before
 
 
-def test_layers_without_draws_are_found_in_a_record_that_has_draws_of_others():
+def test_layers_without_draws_are_found_in_a_record_that_has_draws_of_others(monkeypatch):
+    monkeypatch.delenv("SAMEREP_RESULTS", raising=False)
     recorded = studies.Study("cifar10", "vgg16_bn", 0.25, (0, 1), "short")
     found = studies.find_record(replace(recorded, layers=("relu1_1", "logits"), sampled=True))
     assert set(found.tables["critical"]["layer"]) == {"relu1_1", "logits"}
