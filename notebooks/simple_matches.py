@@ -173,7 +173,9 @@ wider = findings.size_summary(sizes)
 if other_width:
     other = replace(study, width=other_width, seeds=tuple(other_seeds), epochs=other_epochs)
     wider = findings.size_summary(findings.relative_sizes(granularity.run(other)[0], share))
-figures.table(wider[columns].rename(columns=dict(zip(columns, shown, strict=True))), digits=2, label="Sizes at other width")
+figures.table(
+    wider[columns].rename(columns=dict(zip(columns, shown, strict=True))), digits=2, label="Sizes at other width"
+)
 
 # %% [markdown]
 # ## Could they be smaller?
