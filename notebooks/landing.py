@@ -102,7 +102,7 @@ figures.download(layers.layer_means(wide_vgg), "vgg16-wide-layers")
 # ## Does the paper hold?
 #
 # Each claim of the paper has measurements that would settle it, with bounds that were committed before the recorded studies were read for
-# this ledger (a small pilot was known); checks added later say so. The verdicts are computed from the recorded results. A claim is
+# this ledger (a small pilot was known); checks added later are marked and do not count. The verdicts are computed from the recorded results. A claim is
 # "partly" reproduced when some of its measurements agree and others do not. That can be nearly all of them or few, so read
 # the counts; [the ledger](ledger.ipynb) shows each of them. Row P is no claim of the paper but our own test of its published protocol,
 # and row I waits for trained ImageNet networks.
