@@ -297,8 +297,9 @@ def compute(study: Study, progress: bool = True) -> tuple[dict[str, pd.DataFrame
 
     Raises BadInput for what the comparisons have no place for: an epoch (they take several), sampling, kept layers.
     """
-    for option, value in (("epoch", study.epoch), ("before_relu", study.before_relu), ("sampled", study.sampled)):
-        if not (value is None or value is False):
+    plain = replace(study, epoch=None, before_relu=False, sampled=False, keep=())
+    for option in ("epoch", "before_relu", "sampled", "keep"):
+        if (value := getattr(study, option)) != getattr(plain, option):
             raise BadInput(f"{option} is {value}: causes compare whole trainings after the ReLU, on all positions")
     start = time.perf_counter()
     cast, data = Cast.of(study), studies.test_images(study)
@@ -344,16 +345,10 @@ def run(study: Study, recompute: bool = False, progress: bool = True) -> tuple[d
             tables, provenance = studies.read_tables(place)
             layers = set(tables["critical"]["layer"])
             if set(study.seeds) <= set(provenance["study"]["seeds"]) and set(study.layers or layers) <= layers:
-                return {name: _of_study(table, study) for name, table in tables.items()}, provenance
+                return {name: studies.rows_of(study, table) for name, table in tables.items()}, provenance
     found = compute(study, progress)
     studies.write_tables(*found, cache_of(study))
     return found
-
-
-def _of_study(table: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The rows of a study's seeds and layers."""
-    rows = table["seed_a"].isin(study.seeds) & table["seed_b"].isin(study.seeds)
-    return table[rows & (table["layer"].isin(study.layers) if study.layers else True)].reset_index(drop=True)
 
 
 # ---------------------------------------------------------------- a critique, made explicit

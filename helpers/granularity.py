@@ -208,10 +208,6 @@ def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) ->
 # ---------------------------------------------------------------- the study
 
 
-def _of_seeds(table: pd.DataFrame, seeds: Sequence[int]) -> pd.DataFrame:
-    return table[table["seed_a"].isin(seeds) & table["seed_b"].isin(seeds)].reset_index(drop=True)
-
-
 def chosen_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
     """Those named, or near the input, in the middle and near the output: the kept layers the map is drawn for."""
     kept = result.kept
@@ -305,7 +301,7 @@ def run(
             tables, provenance = studies.read_tables(place)
             known = provenance["orders"], provenance["draws"], set(study.seeds) <= set(provenance["study"]["seeds"])
             if known == (orders, draws, True) and (layers is None or set(layers) <= set(provenance["layers"])):
-                return {name: _of_seeds(table, study.seeds) for name, table in tables.items()}, provenance
+                return {name: studies.rows_of(study, table) for name, table in tables.items()}, provenance
     found = compute(studies.run(study), layers, orders, draws)
     studies.write_tables(*found, cache_of(study))
     return found

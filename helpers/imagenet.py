@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -33,7 +32,7 @@ from helpers import datasets, networks, studies, training
 from helpers.errors import BadInput, unknown
 from helpers.files import atomic, sha256
 from helpers.networks import Layer
-from helpers.representations import calibrate, captured, collect, forward, neurons
+from helpers.representations import calibrate, captured, collect, forward, neurons, peeked
 
 FILES = (".safetensors", ".pt", ".pth", ".tar")
 ENOUGH = 10  # samples a neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
@@ -295,15 +294,6 @@ def compare(
     tables = {"critical": pd.concat(parts, ignore_index=True)}
     tables["similarity"] = studies.similarity_table(tables["critical"], studies.EPSILONS)
     return Comparison(tables, left_out, images, time.perf_counter() - start, peak_memory())
-
-
-def peeked(batches: Iterable[Tensor]) -> tuple[Tensor, Iterable[Tensor]]:
-    """The first batch, and all of them with the first: a generator gives each only once."""
-    rest = iter(batches)
-    first = next(rest, None)
-    if first is None:
-        raise BadInput("no images: expected at least one batch")
-    return first, chain([first], rest)
 
 
 def with_enough(

@@ -226,18 +226,24 @@ def draw_positions(total: int, sampling: Sampling, layer: str) -> list[np.ndarra
     return [np.sort(rng.choice(total, sampling.positions, replace=False)) for _ in range(sampling.draws)]
 
 
+def peeked(batches: Iterable[Tensor]) -> tuple[Tensor, Iterable[Tensor]]:
+    """The first batch, and all of them with the first: a generator gives each only once."""
+    rest = iter(batches)
+    first = next(rest, None)
+    if first is None:
+        raise BadInput("no images: expected at least one batch")
+    return first, chain([first], rest)
+
+
 def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     """Set the batch-norm statistics of an untrained network from data, in place; its weights stay.
 
     Without it the statistics are 0 and 1 whatever the data, and untrained networks look similar for a wrong reason.
     Raises BadInput for images that do not fit, and where there are none: the statistics are then as they were.
     """
-    images = iter(batches)
-    first = next(images, None)
-    if first is None:
-        raise BadInput("no images: expected at least one batch")
+    _, images = peeked(batches)
     with _measuring(network), torch.no_grad():
-        for batch in chain([first], images):
+        for batch in images:
             forward(network, batch)
     return network
 

@@ -250,19 +250,23 @@ def holds(provenance: dict[str, Any], study: Study) -> bool:
 
 def _cut(result: Result) -> Result:
     """Only the rows of the study's seeds and layers."""
-    study, tables = result.study, dict(result.tables)
+    study, tables = result.study, result.tables
     names = tables["critical"]["layer"].unique()
     for layer in study.layers or ():
         if layer not in names:
             raise unknown("layer", layer, names)
-    for name, table in tables.items():
-        seeds = [column for column in ("seed", "seed_a", "seed_b") if column in table]
-        keep = table[seeds].isin(study.seeds).all(axis=1)
-        if study.layers is not None and "layer" in table:
-            keep &= table["layer"].isin(study.layers)
-        tables[name] = table[keep].reset_index(drop=True)
+    tables = {name: rows_of(study, table) for name, table in tables.items()}
     wanted = {layer: seeds for layer, seeds in result.held.items() if study.layers is None or layer in study.layers}
     return replace(result, tables=tables, held=wanted)
+
+
+def rows_of(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that are about the study's seeds and layers."""
+    seeds = [column for column in ("seed", "seed_a", "seed_b") if column in table]
+    keep = table[seeds].isin(study.seeds).all(axis=1)
+    if study.layers is not None and "layer" in table:
+        keep &= table["layer"].isin(study.layers)
+    return table[keep].reset_index(drop=True)
 
 
 def record(study: Study, progress: bool = True) -> Path:

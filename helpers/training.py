@@ -102,7 +102,7 @@ def plan(
     order_seed: int | None = None,
     augment_seed: int | None = None,
 ) -> Run:
-    """The run these parameters describe. Raises BadInput for unknown names, epochs < 1 and seeds < 0."""
+    """The run these parameters describe. Raises BadInput for unknown names, epochs < 1 and seeds out of range."""
     for kind, value, valid in (
         ("network", network, networks.NAMES),
         ("dataset", dataset, datasets.NAMES),

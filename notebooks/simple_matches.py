@@ -65,13 +65,14 @@ looked = [layer for layer in close if layer in set(summary["layer"])]
 for key, value in findings.sizes_in_words(summary, close).items():
     glue(key, value, display=False)
 glue("share", f"{100 * share:.0f} %", display=False)
+glue("slack", f"{granularity.SLACK:g}", display=False)
 
 # %% [markdown]
 # ## Where to look
 #
 # At an ε where nothing matches there is nothing to split, and where everything matches with room to spare, everything splits. So each layer
 # is looked at where its own maximum match is neither: at the smallest ε at which {glue:text}`share` of the alive
-# neurons are in it, and 0.01 more. Why more? At the edge itself the neuron that let the match appear needs all the help there is, and every
+# neurons are in it, and {glue:text}`slack` more. Why more? At the edge itself the neuron that let the match appear needs all the help there is, and every
 # match looks like one piece. Many layers jump: their maximum match goes from little to much more at once, and then it holds
 # more. Compressed layers of three networks are recorded, of wide layers of two: the table counts the pairs.
 
@@ -113,7 +114,7 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # :::
 #
 # So the null keeps how well the subspaces match and how strongly each direction is used, and forgets which neuron carries what. Each draw is
-# read in the same way, 0.01 above the ε where nine tenths of its neurons match, close to the layer's own. Smaller matches than the null's
+# read in the same way, {glue:text}`slack` above the ε where nine tenths of its neurons match, close to the layer's own. Smaller matches than the null's
 # mean that *neurons*, not only subspaces, are shared.
 #
 # ## How large are minimal matches?
@@ -263,7 +264,7 @@ figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{nam
 # {glue:text}`output_two_observed` in the logits. *Where similarity exists, it is distributed*: in the middle ({glue:text}`middle`) the median
 # minimal match has {glue:text}`middle_median_observed` neurons, where the subspaces alone would give {glue:text}`middle_median_null`.
 # The [ledger](ledger.ipynb) judges both by bounds that were fixed before. (The sizes were first read at the edge itself, where every neuron
-# seemed to need nearly all the others; the 0.01 was added when that was understood.)
+# seemed to need nearly all the others; that distance was added when that was understood.)
 #
 # ## Split a layer yourself
 #

@@ -245,7 +245,7 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
     fewer = causes.run(replace(study, seeds=(0, 2)))[0]["critical"]
     assert set(fewer["seed_a"]) | set(fewer["seed_b"]) == {0, 2}
     assert set(causes.run(replace(study, layers=("logits",)))[0]["critical"]["layer"]) == {"logits"}
-    for option in ({"epoch": 0}, {"before_relu": True}, {"sampled": True}):
+    for option in ({"epoch": 0}, {"before_relu": True}, {"sampled": True}, {"keep": ("logits",)}):
         with pytest.raises(BadInput, match=f"{next(iter(option))} is .*: causes compare whole trainings"):
             causes.compute(replace(study, **option))
     assert place in studies.records("causes")
