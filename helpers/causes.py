@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from helpers import datasets, studies, training
 from helpers.errors import BadInput, unknown
+from helpers.matching import critical_epsilons
 from helpers.representations import calibrate, captured, effective_rank, neurons
 from helpers.studies import Study
 from helpers.subspaces import Gram, Matrix, Pair
@@ -47,6 +48,14 @@ CONDITIONS = {
 }
 REMOVALS = ("centred", "class means", "third logits", "other logits", "own logits")
 SHUFFLES = ("same class", "any image")
+DIRECTIONS = {
+    "centred": "nothing more than the mean",
+    "third logits": "the logits of a third network",
+    "strongest": "as many directions of the third network's layer, the strongest first",
+    "beside logits": "the same of what its logits leave of that layer",
+}
+COUNTS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 128, 256)
+FAINT = 1e-9  # a direction with less than this share of the strongest one's power is rounding
 
 
 # ---------------------------------------------------------------- one pass
@@ -68,28 +77,27 @@ class Moments:
     named: dict[str, slice] = field(default_factory=dict)
     shuffled: dict[tuple[str, int, int], Matrix] = field(default_factory=dict)
 
-    def gram(self, a: int, b: int) -> Matrix:
-        """The raw joint Gram matrix of two networks that were compared."""
-        cross = self.blocks[a, b] if (a, b) in self.blocks else self.blocks[b, a].T
-        return np.block([[self.blocks[a, a], cross], [cross.T, self.blocks[b, b]]])
+    def gram(self, *networks: int) -> Matrix:
+        """The raw joint Gram matrix of networks that were compared with one another."""
+        return np.block([[self._block(a, b) for b in networks] for a in networks])
+
+    def _block(self, a: int, b: int) -> Matrix:
+        return self.blocks[a, b] if (a, b) in self.blocks else self.blocks[b, a].T
 
     def shuffled_gram(self, how: str, a: int, b: int) -> Matrix:
         """The same with network b on other images; its own block does not depend on their order."""
         cross = self.shuffled[how, a, b]
         return np.block([[self.blocks[a, a], cross], [cross.T, self.blocks[b, b]]])
 
-    def residual_gram(self, a: int, b: int, from_a: str, from_b: str) -> Matrix:
-        """The Gram matrix of a's neurons less what features `from_a` explain and b's less what `from_b` explain.
+    def residual_gram(self, taken: dict[int, str]) -> Matrix:
+        """The joint Gram matrix of networks, each less what the features named beside it explain.
 
         With C_u the products of u at a position, K the features' Gram matrix and A_u = Tᵀ(T K Tᵀ)⁺T for the span T that
         is taken away from u (prp-residual):  R_uv = G_uv − Σ_positions C_u (A_u + A_v − A_u K A_v) C_vᵀ.
         """
-        gram, sides = self.gram(a, b), [(a, self.inverse(from_a)), (b, self.inverse(from_b))]
+        gram, sides = self.gram(*taken), [(a, self.inverse(name)) for a, name in taken.items()]
         explained = np.block([[self._explained(u, v) for v in sides] for u in sides])
-        left = gram - explained
-        gone = np.diag(left) <= EXPLAINED * np.diag(gram)
-        left[gone], left[:, gone] = 0, 0
-        return left
+        return without_gone(gram - explained, np.diag(gram))
 
     def _explained(self, u: tuple[int, Matrix], v: tuple[int, Matrix]) -> Matrix:
         (a, inverse_a), (b, inverse_b) = u, v
@@ -108,6 +116,13 @@ class Moments:
         span = constant if name == "centred" else np.vstack([constant, np.eye(size)[self.named[name]]])
         span = span[1:] if name == "class means" else span
         return span.T @ np.linalg.pinv(span @ self.features @ span.T, rcond=1e-12, hermitian=True) @ span
+
+
+def without_gone(left: Matrix, power: Float[np.ndarray, " neurons"]) -> Matrix:
+    """What is left of neurons that had `power`: dead (0) where it is too little to tell from rounding."""
+    gone = np.diag(left) <= EXPLAINED * power
+    left[gone], left[:, gone] = 0, 0
+    return left
 
 
 def other_images(labels: Int[Tensor, " images"], within: bool, rng: np.random.Generator) -> Int[Tensor, " images"]:
@@ -203,6 +218,11 @@ class Cast:
         epochs = [last, *(last - gap for gap in EARLIER if last - gap > 0), 0]
         return Cast(tuple((seed, epoch) for epoch in epochs for seed in study.seeds), len(study.seeds))
 
+    def named(self, a: int, b: int) -> dict[str, Any]:
+        """The columns that say which pair a row is about."""
+        (seed_a, epoch_a), (seed_b, epoch_b) = self.members[a], self.members[b]
+        return {"seed_a": seed_a, "epoch_a": epoch_a, "seed_b": seed_b, "epoch_b": epoch_b}
+
     @property
     def pairs(self) -> dict[tuple[int, int], str]:
         """Every pair that is compared, with its condition; pairs of trained networks, "as it is", have several."""
@@ -222,18 +242,23 @@ def conditions(moments: Moments, cast: Cast) -> Iterator[tuple[str, int, int, Ma
     for (a, b), condition in cast.pairs.items():
         yield condition, a, b, moments.gram(a, b)
         if condition == "as it is":
-            for name, features in taken_away(a, b, cast.trained).items():
-                yield name, a, b, moments.residual_gram(a, b, *features)
+            for name, taken in taken_away(a, b, cast.trained).items():
+                yield name, a, b, moments.residual_gram(taken)
             for how in SHUFFLES:
                 yield how, a, b, moments.shuffled_gram(how, a, b)
 
 
-def taken_away(a: int, b: int, trained: int) -> dict[str, tuple[str, str]]:
+def third_of(a: int, b: int, trained: int) -> int | None:
+    """A trained network that is neither `a` nor `b`; None if there is none."""
+    return next((k for k in range(trained) if k not in (a, b)), None)
+
+
+def taken_away(a: int, b: int, trained: int) -> dict[str, dict[int, str]]:
     """For each condition in `REMOVALS` the features taken from a and from b; "third logits" need a third network."""
-    found = {name: (name, name) for name in ("centred", "class means")}
-    third = next((k for k in range(trained) if k not in (a, b)), None)
+    found = {name: {a: name, b: name} for name in ("centred", "class means")}
+    third = third_of(a, b, trained)
     logits = {"third logits": (third, third), "other logits": (b, a), "own logits": (a, b)}
-    return found | {name: (f"logits {k}", f"logits {j}") for name, (k, j) in logits.items() if k is not None}
+    return found | {name: {a: f"logits {k}", b: f"logits {j}"} for name, (k, j) in logits.items() if k is not None}
 
 
 def linear_cka(gram: Matrix, n_x: int) -> float:
@@ -250,14 +275,7 @@ def compare(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
         n_x = len(moments.blocks[a, a])
         pair = Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples)
         pair = replace(pair, ridge=RESIDUAL_RIDGE) if condition in REMOVALS else pair
-        (seed_a, epoch_a), (seed_b, epoch_b) = cast.members[a], cast.members[b]
-        row: dict[str, Any] = {
-            "condition": condition,
-            "seed_a": seed_a,
-            "epoch_a": epoch_a,
-            "seed_b": seed_b,
-            "epoch_b": epoch_b,
-        }
+        row = {"condition": condition} | cast.named(a, b)
         critical.append(studies.pair_rows(pair).assign(**row))
         whole = np.diag(moments.gram(a, b))
         alive = whole > 0
@@ -265,6 +283,60 @@ def compare(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
         ranks = [effective_rank(part) for part in (gram[:n_x, :n_x], gram[n_x:, n_x:])]
         summary.append(row | {"power_left": left, "effective_rank": np.mean(ranks), "cka": linear_cka(gram, n_x)})
     return pd.concat(critical, ignore_index=True), pd.DataFrame(summary)
+
+
+# ---------------------------------------------------------------- are the outputs more than strong directions?
+
+
+def strongest_out(joint: Matrix, cut: int) -> Iterator[tuple[int, Matrix]]:
+    """(k, Gram matrix of the first `cut` neurons less the k strongest directions of the others), for growing k.
+
+    Directions are principal components of the others in the space of samples; with products E of the neurons with unit
+    directions, what is left is G − E Eᵀ (prp-residual, with the directions as features).
+    """
+    powers, vectors = np.linalg.eigh(joint[cut:, cut:])
+    strong = np.flatnonzero(powers > FAINT * powers[-1])[::-1]
+    products = joint[:cut, cut:] @ vectors[:, strong] / np.sqrt(powers[strong])
+    for k in (count for count in COUNTS if count <= len(strong)):
+        yield k, joint[:cut, :cut] - products[:, :k] @ products[:, :k].T
+
+
+def removed_directions(moments: Moments, a: int, b: int, third: int) -> Iterator[tuple[str, int, Matrix]]:
+    """(what of `DIRECTIONS`, how many, Gram matrix of a and b without them) of a layer with a single position."""
+    logits, raw = f"logits {third}", moments.gram(a, b)
+    for what, features in (("centred", "centred"), ("third logits", logits)):
+        count = len(range(moments.products[a].shape[1])[moments.named[logits]]) if features == logits else 0
+        yield what, count, moments.residual_gram({a: features, b: features})
+    for what, features in (("strongest", "centred"), ("beside logits", logits)):
+        joint = moments.residual_gram({a: "centred", b: "centred", third: features})
+        for count, left in strongest_out(joint, len(raw)):
+            yield what, count, without_gone(left, np.diag(raw))
+
+
+def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
+    """What is left without directions of a third network, per pair: columns taken, directions, variance_left, area.
+
+    variance_left: of each centred neuron, on average; area: under s(ε), the mean of 1 − critical ε. Empty for layers
+    with several positions, where a direction is a map, and where there is no third network.
+    """
+    rows = []
+    for a, b in combinations(range(cast.trained), 2):
+        third = third_of(a, b, cast.trained)
+        if third is None or moments.products[a].shape[2] > 1:
+            continue
+        n_x, found = len(moments.blocks[a, a]), list(removed_directions(moments, a, b, third))
+        variance = np.diag(found[0][2])
+        for taken, directions, gram in found:
+            pair = replace(Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples), ridge=RESIDUAL_RIDGE)
+            row = {"taken": taken, "directions": directions} | cast.named(a, b)
+            left = (np.diag(gram)[variance > 0] / variance[variance > 0]).mean()
+            rows.append(row | {"variance_left": left, "area": area(np.concatenate(critical_epsilons(pair)))})
+    return pd.DataFrame(rows)
+
+
+def area(critical: Float[np.ndarray, " neurons"]) -> float:
+    """The area under the curve s(ε), over all ε in [0, 1): the mean of 1 − critical ε, 0 where that is inf."""
+    return float(np.clip(1 - critical, 0, None).mean())
 
 
 # ---------------------------------------------------------------- the study
@@ -308,14 +380,20 @@ def compute(study: Study, progress: bool = True) -> tuple[dict[str, pd.DataFrame
     batches = labelled_batches(data, progress)
     pairs, classes = list(cast.pairs), len(data.classes)
     moments = collect_moments(nets, batches, [layer.name for layer in layers], pairs, cast.trained, classes)
-    parts: dict[str, list[pd.DataFrame]] = {"critical": [], "summary": []}
+    parts: dict[str, list[pd.DataFrame]] = {"critical": [], "summary": [], "directions": []}
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
-        for name, table in zip(parts, compare(moments[layer.name], cast), strict=True):
+        found = *compare(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
+        for name, table in zip(parts, found, strict=True):
             parts[name].append(table.assign(**studies.layer_columns(layer)))
     tables = {name: studies.described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
     tables["similarity"] = studies.similarity_table(tables["critical"], studies.EPSILONS)
     provenance = studies.provenance_of(study, data, sidecars, time.perf_counter() - start)
-    return tables, provenance | {"kind": "causes", "conditions": CONDITIONS, "code": studies.code_version("causes")}
+    return tables, provenance | {
+        "kind": "causes",
+        "conditions": CONDITIONS,
+        "directions": DIRECTIONS,
+        "code": studies.code_version("causes"),
+    }
 
 
 def place_of(study: Study) -> Path:

@@ -85,14 +85,14 @@ def test_what_is_left_is_the_residual_of_least_squares(tiny, from_a, from_b):
         parts.append((neurons - np.einsum("nip,fi,fj->njp", neurons, basis, basis)).reshape(3, -1))
     left = np.vstack(parts)
     expected = left @ left.T
-    np.testing.assert_allclose(moments.residual_gram(0, 1, from_a, from_b), expected, atol=1e-5 * expected.max())
+    np.testing.assert_allclose(moments.residual_gram({0: from_a, 1: from_b}), expected, atol=1e-5 * expected.max())
 
 
 def test_a_layer_less_its_own_logits_where_it_is_the_logits_is_nothing():
     nets, (images, labels) = [Tiny(k) for k in range(2)], labelled()
     moments = collect_moments(nets, in_batches(images, labels), ["logits"], [(0, 1)], 2, CLASSES)["logits"]
-    assert not moments.residual_gram(0, 1, "logits 0", "logits 1").any()
-    assert (np.diag(moments.residual_gram(0, 1, "logits 1", "logits 0")) > 0).all()
+    assert not moments.residual_gram({0: "logits 0", 1: "logits 1"}).any()
+    assert (np.diag(moments.residual_gram({0: "logits 1", 1: "logits 0"})) > 0).all()
 
 
 def test_shuffled_products_are_those_of_the_exchanged_images(tiny):
@@ -157,8 +157,59 @@ def test_the_planted_cause_is_the_one_that_is_found(cause):
     shared = np.eye(CLASSES)[labels].T if cause == "class" else rng.normal(size=(3, 300))
     moments = moments_of([planted(shared, 1), planted(shared, 2)], labels)
     assert matched(moments.gram(0, 1)) == 1
-    assert matched(moments.residual_gram(0, 1, "class means", "class means")) == (cause == "image")
+    assert matched(moments.residual_gram({0: "class means", 1: "class means"})) == (cause == "image")
     assert matched(moments.shuffled_gram("same class", 0, 1)) == (cause == "class")
+
+
+@given(st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_directions_taken_out_are_the_principal_components_of_the_others(seed):
+    rng = np.random.default_rng(seed)
+    z, others = rng.normal(size=(4, 60)), rng.normal(size=(5, 3)) @ rng.normal(size=(3, 60))
+    both = np.vstack([z, others])
+    basis = np.linalg.svd(others)[2]
+    found = dict(causes.strongest_out(both @ both.T, 4))
+    assert list(found) == [1, 2, 3]  # the others span no more
+    for k, left in found.items():
+        rest = z - z @ basis[:k].T @ basis[:k]
+        np.testing.assert_allclose(left, rest @ rest.T, atol=1e-8 * len(z) * 60)
+
+
+@pytest.mark.parametrize("shared_is_strong", [True, False])
+def test_directions_tell_what_the_third_network_shares_from_what_is_its_own(shared_is_strong):
+    """Three networks share three signals; the third has a strong one of its own, too, or it has not."""
+    rng = np.random.default_rng(3)
+    shared, alone = rng.normal(size=(3, 300)), rng.normal(size=(3, 300)) * (0.01 if shared_is_strong else 10)
+    z = [planted(shared, 1), planted(shared, 2), planted(np.vstack([shared, alone]), 3)]
+    left = dict(causes.strongest_out(np.vstack(z) @ np.vstack(z).T, 12))
+    assert matched(left[3]) == (0 if shared_is_strong else 1)
+    assert matched(left[6]) == 0
+
+
+def test_a_table_of_directions_against_all_activations():
+    nets, (images, labels) = [Tiny(k) for k in range(3)], labelled(60)
+    pairs = list(combinations(range(3), 2))
+    moments = collect_moments(nets, in_batches(images, labels), ["relu", "logits"], pairs, 3, CLASSES)
+    cast = Cast(((5, 1), (6, 1), (7, 1)), 3)
+    assert causes.compare_directions(moments["relu"], cast).empty
+    table = causes.compare_directions(moments["logits"], cast)
+    assert table.columns.tolist()[:2] == ["taken", "directions"]
+    counts = table[table["seed_a"] == 6].groupby("taken")["directions"].apply(list).to_dict()
+    assert counts == {"centred": [0], "third logits": [3], "strongest": [1, 2, 3]}  # less its own logits, none is left
+    z = [activations(net, [images], "logits").astype(float) for net in nets]
+    z = [values - values.mean(axis=1, keepdims=True) for values in z]
+    for row in table[(table["seed_a"] == 5) & (table["seed_b"] == 7)].itertuples():
+        basis = np.linalg.svd(z[1])[2][: row.directions]
+        x, y = (values - values @ basis.T @ basis for values in (z[0], z[2]))
+        left = [(part**2).sum(1) / (whole**2).sum(1) for part, whole in ((x, z[0]), (y, z[2]))]
+        assert row.variance_left == pytest.approx(np.mean(left), rel=1e-5)
+        assert row.area == pytest.approx(causes.area(np.concatenate(critical_epsilons(x, y))), abs=1e-4)
+    two = causes.compare_directions(moments["logits"], Cast(((5, 1), (6, 1)), 2))
+    assert two.empty
+
+
+def test_the_area_counts_what_never_matches_as_nothing():
+    assert causes.area(np.array([0.0, 0.5, 1.0, np.inf])) == pytest.approx(1.5 / 4)
 
 
 def test_linear_cka_is_one_for_rotations_and_small_for_strangers():
@@ -226,7 +277,7 @@ def test_the_cast_pairs_what_belongs_together():
     assert named[(2, 2), (0, 0)] == "one untrained"
     assert len(named) == 3 + 3 + 3 + 3
     assert Cast.of(Study(network="vgg8_bn", epochs=1)).trained == 2
-    assert causes.taken_away(0, 2, 3)["third logits"] == ("logits 1", "logits 1")
+    assert causes.taken_away(0, 2, 3)["third logits"] == {0: "logits 1", 2: "logits 1"}
     assert "third logits" not in causes.taken_away(0, 1, 2)
     with pytest.raises(BadInput, match=r"unknown feature 'logits 7'"):
         Moments(features=np.eye(3), named={"class means": slice(0, 3)}).inverse("logits 7")
@@ -261,6 +312,13 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
     shares = tables["summary"].query("layer == 'logits'").groupby("condition")["power_left"].mean()
     assert shares["as it is"] == shares["same class"] == 1
     assert 0 == shares["own logits"] < shares["other logits"] < shares["centred"] < 1
+    directions = tables["directions"]
+    assert set(directions["layer"]) == {"relu_fc2", "logits"}
+    assert (directions["seed_a"] < directions["seed_b"]).all()
+    alone = directions.query("taken == 'third logits'").set_index(["layer", "seed_a", "seed_b"])["area"]
+    ours = tables["critical"].query("condition == 'third logits' and layer in ['relu_fc2', 'logits']")
+    areas = ours.groupby(["layer", "seed_a", "seed_b"], observed=True)["critical_epsilon"].apply(causes.area)
+    np.testing.assert_allclose(areas, alone.sort_index(), atol=1e-12)
     with pytest.raises(BadInput, match="no images"):
         collect_moments([Tiny(0)], [], ["relu"], [(0, 0)], 1, CLASSES)
 
