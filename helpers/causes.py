@@ -319,7 +319,7 @@ def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
     variance_left: of each centred neuron, on average; area: under s(ε), the mean of 1 − critical ε. Empty for layers
     with several positions, where a direction is a map, and where there is no third network.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for a, b in combinations(range(cast.trained), 2):
         third = third_of(a, b, cast.trained)
         if third is None or moments.products[a].shape[2] > 1:
@@ -331,7 +331,41 @@ def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
             row = {"taken": taken, "directions": directions} | cast.named(a, b)
             left = (np.diag(gram)[variance > 0] / variance[variance > 0]).mean()
             rows.append(row | {"variance_left": left, "area": area(np.concatenate(critical_epsilons(pair)))})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["taken", "directions", *cast.named(0, 0), "variance_left", "area"])
+
+
+def shares_left(directions: pd.DataFrame) -> pd.DataFrame:
+    """The same, with `left`: the area as a share of that of the centred pair, which is left without any direction."""
+    pair = ["layer", "seed_a", "seed_b"]
+    base = directions[directions["taken"] == "centred"].set_index(pair)["area"].rename("base")
+    table = directions.join(base, on=pair)
+    return table.assign(left=table["area"] / table["base"]).drop(columns="base")
+
+
+def at_equal_variance(directions: pd.DataFrame) -> pd.DataFrame:
+    """Per layer and pair: shares of the centred area left without third logits, and without strong directions.
+
+    Columns logits, strongest (interpolated, where as much variance is left as without the logits), and beside: without
+    as many directions beside the logits as there are logits.
+    """
+    return pd.DataFrame(
+        [
+            dict(zip(("layer", "kind", "depth", "position"), key[:4], strict=True)) | _compared(rows)
+            for key, rows in shares_left(directions).groupby(
+                ["layer", "kind", "depth", "position", "seed_a", "seed_b"], observed=True
+            )
+        ]
+    )
+
+
+def _compared(rows: pd.DataFrame) -> dict[str, float]:
+    taken = {name: part.sort_values("directions") for name, part in rows.groupby("taken", observed=True)}
+    logits = taken["third logits"].iloc[0]
+    curve = pd.concat([taken["centred"], taken["strongest"]])[::-1]  # ascending in variance, as interp wants it
+    strongest = np.interp(logits["variance_left"], curve["variance_left"], curve["left"])
+    beside = pd.concat([taken["centred"], taken.get("beside logits", rows[:0])])
+    beside = beside[beside["directions"] <= logits["directions"]].iloc[-1]
+    return {"logits": logits["left"], "strongest": float(strongest), "beside": beside["left"]}
 
 
 def area(critical: Float[np.ndarray, " neurons"]) -> float:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from helpers.causes import CONDITIONS, REMOVALS, SHUFFLES, linear_cka, twin_gram
+from helpers.causes import CONDITIONS, REMOVALS, SHUFFLES, at_equal_variance, linear_cka, shares_left, twin_gram
 from helpers.errors import unknown
 from helpers.layers import DASHES, GRID, MARKERS
 from helpers.matching import similarity_curve
@@ -59,6 +59,16 @@ def by_area(critical: pd.DataFrame) -> pd.DataFrame:
     wide = rows.pivot_table(index="condition", columns=["position", "layer"], values="area", observed=True)
     wide.columns = wide.columns.get_level_values("layer")
     return wide.reindex([condition for condition in CONDITIONS if condition in wide.index])
+
+
+def directions_near_output(directions: pd.DataFrame) -> pd.DataFrame:
+    """Hidden layers near the output without directions of a third network, mean over pairs.
+
+    Columns position, layer, taken, directions, variance_left, left (of the centred pair's area under s(ε)).
+    """
+    rows = shares_left(directions[directions["kind"].isin(NEAR_OUTPUT)])
+    by = ["position", "layer", "taken", "directions"]
+    return rows.groupby(by, observed=True)[["variance_left", "left"]].mean().reset_index()
 
 
 def dimensions(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -139,6 +149,25 @@ def plot_power(summary: pd.DataFrame) -> Figure:
     return figure
 
 
+def plot_directions(table: pd.DataFrame) -> Figure:
+    """A panel a layer: the area left against the variance left, as more and more directions are taken away."""
+    names = list(table["layer"].unique())
+    figure, axes = plt.subplots(len(names), 1, figsize=(7.6, 2.8 * len(names) + 0.6), sharex=True, squeeze=False)
+    for ax, layer in zip(axes[:, 0], names, strict=True):
+        rows = table[table["layer"] == layer]
+        for number, what in enumerate(("strongest", "beside logits")):
+            line = rows[rows["taken"].isin(["centred", what])].sort_values("directions")
+            ax.plot(
+                line["variance_left"], line["left"], DASHES[number], marker=MARKERS[number], markersize=4, label=what
+            )
+        point = rows[rows["taken"] == "third logits"]
+        ax.plot(point["variance_left"], point["left"], "*", color="C3", markersize=14, label="third logits")
+        ax.set(ylabel="share of area left", title=layer, xlim=(1.03, -0.03), ylim=(-0.03, 1.1))
+    axes[-1, 0].set_xlabel("share of variance left")
+    axes[0, 0].legend(fontsize="small")
+    return figure
+
+
 def plot_dimensions(table: pd.DataFrame) -> Figure:
     """Median critical ε against the effective rank, and against its share of the neurons; a point a layer."""
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.8), sharey=True)
@@ -174,6 +203,7 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     What takes features away takes the mean map away first, so its area is a share of the area when centred; the others
     keep it, so theirs is a share of what is above "any image", where no image is shared. `distance`: how far a neuron
     is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave.
+    `logits`, `strongest`, `beside`: the shares of `at_equal_variance`.
     """
     rows = tables["similarity"][tables["similarity"]["kind"].isin(NEAR_OUTPUT)]
     means = rows[np.isclose(rows["epsilon"], epsilon)].groupby("condition", observed=True)["similarity"].mean()
@@ -190,7 +220,13 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
         name, as_it_is = condition.replace(" ", "_"), means["as it is"]
         found[name] = _per_cent(means.get(condition, np.nan) / as_it_is if as_it_is else 0.0)
         found[f"{name}_area"] = _per_cent(share)
-    return found
+    return found | _directions_in_words(tables["directions"])
+
+
+def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
+    """Shares of the centred area that hidden layers near the output keep, without what `at_equal_variance` names."""
+    rows = at_equal_variance(directions[directions["kind"].isin(NEAR_OUTPUT)])
+    return {name: _per_cent(rows[name].mean() if len(rows) else np.nan) for name in ("logits", "strongest", "beside")}
 
 
 def _per_cent(share: float) -> str:

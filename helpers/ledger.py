@@ -269,6 +269,26 @@ def lost_without_class_means(found: Records, check: Check, ranges: Ranges) -> It
         yield study, epsilon, where, 1 - kept
 
 
+def outputs_beyond_strength(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
+    """How much more of the centred area equally strong directions leave than a third network's logits do."""
+    for study, rows in _equal_variance(found, check, ranges):
+        yield study, None, check.layers[0], float((rows["strongest"] - rows["logits"]).mean())
+
+
+def lost_beside_logits(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
+    """The share of the centred area lost without a third network's strongest directions beside its logits."""
+    for study, rows in _equal_variance(found, check, ranges):
+        yield study, None, check.layers[0], float(1 - rows["beside"].mean())
+
+
+def _equal_variance(found: Records, check: Check, ranges: Ranges) -> Iterator[tuple[str, pd.DataFrame]]:
+    for study, tables in found.causes.items():
+        if "directions" in tables and len(tables["directions"]):
+            rows = in_range(causes.at_equal_variance(tables["directions"]), check.layers[0], ranges)
+            if len(rows):
+                yield study, rows
+
+
 def same_training(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """Similarity of two late checkpoints of one training, two epochs apart."""
     for study, tables in found.causes.items():
@@ -405,6 +425,8 @@ QUANTITIES: dict[str, Quantity] = {
         lost_without_logits,
         lost_without_third_logits,
         lost_without_class_means,
+        outputs_beyond_strength,
+        lost_beside_logits,
         same_training,
         cka_where_unmatched,
         cka_learned,

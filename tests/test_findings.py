@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import causes as causes_module
 from helpers import findings
 from helpers.errors import BadInput
 from helpers.subspaces import Gram
@@ -24,6 +25,22 @@ def causes():
             inside = [{"epsilon": e, "similarity": float(value + 0.05 * position <= e)} for e in (0.3, 0.5)]
             similar += [base | row for row in inside]
     return {"critical": pd.DataFrame(rows), "similarity": pd.DataFrame(similar)}
+
+
+@pytest.fixture
+def directions():
+    """One hidden layer and one pair: area 0.8 when centred; half the variance is gone with one strong direction."""
+    base = {"layer": "pool", "position": 1, "depth": 0.9, "kind": "pool", "seed_a": 0, "seed_b": 1}
+    rows = [
+        ("centred", 0, 1.0, 0.8),
+        ("third logits", 2, 0.4, 0.2),
+        ("strongest", 1, 0.5, 0.4),
+        ("strongest", 2, 0.3, 0.2),
+        ("beside logits", 1, 0.9, 0.72),
+        ("beside logits", 2, 0.8, 0.64),
+        ("beside logits", 3, 0.1, 0.0),
+    ]
+    return pd.DataFrame(rows, columns=["taken", "directions", "variance_left", "area"]).assign(**base)
 
 
 @pytest.fixture
@@ -76,22 +93,43 @@ def test_phrases_are_shares_of_what_is_there(causes):
     parts = [causes, renamed("untrained", "any image"), renamed("as it is", "centred")]
     tables = {name: pd.concat([part[name] for part in parts]) for name in causes}
     tables["summary"] = pd.DataFrame({"kind": ["fc"], "condition": ["class means"], "power_left": [0.25]})
+    tables["directions"] = pd.DataFrame(
+        columns=["layer", "kind", "depth", "position", "seed_a", "seed_b", "taken", "area"]
+    )
     words = findings.causes_in_words(tables, 0.5)
     assert (words["whole"], words["class_means"], words["untrained"]) == ("100 %", "100 %", "0 %")
     assert (words["whole_area"], words["base_area"], words["floor_area"]) == ("0.75", "0.75", "0.00")
     assert words["class_means_area"] == f"{100 * 0.55 / 0.75:.0f} %"
     assert words["third_logits"] == words["third_logits_area"] == "not measured"
     assert words["distance"] == "0.50"
+    assert words["logits"] == words["strongest"] == words["beside"] == "not measured"
     assert findings.causes_in_words(tables, 0.3)["class_means"] == "0 %"
 
 
-def test_areas_without_features_are_held_against_the_centred_ones(causes):
+def test_directions_are_compared_where_as_much_variance_is_left(directions):
+    rows = causes_module.at_equal_variance(directions)
+    assert rows[["layer", "kind", "depth", "position"]].iloc[0].tolist() == ["pool", "pool", 0.9, 1]
+    assert rows[["logits", "strongest", "beside"]].iloc[0].tolist() == pytest.approx([0.25, 0.375, 0.8])
+    worse = pd.concat([directions, directions.assign(seed_b=2, area=directions["area"] / 2)])  # the same shares
+    pd.testing.assert_frame_equal(causes_module.at_equal_variance(worse).drop_duplicates(), rows)
+    table = findings.directions_near_output(worse)
+    assert table.loc[table["taken"] == "third logits", "left"].tolist() == pytest.approx([0.25])
+    figure = findings.plot_directions(table)
+    points = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
+    assert points["third logits"] == [pytest.approx([0.4, 0.25])]
+    assert points["strongest"] == [[1, 1], pytest.approx([0.5, 0.5]), pytest.approx([0.3, 0.25])]
+    plt.close("all")
+
+
+def test_areas_without_features_are_held_against_the_centred_ones(causes, directions):
     near = {"layer": "pool", "position": 0, "kind": "pool", "neuron": 0}
     areas = {"as it is": 0.8, "centred": 0.6, "class means": 0.3, "any image": 0.2, "same class": 0.5, "untrained": 0.2}
     critical = pd.DataFrame([near | {"condition": c, "critical_epsilon": 1 - area} for c, area in areas.items()])
     similarity = causes["similarity"].assign(kind="pool")
     summary = pd.DataFrame({"kind": ["pool"], "condition": ["class means"], "power_left": [0.25]})
-    words = findings.causes_in_words({"critical": critical, "similarity": similarity, "summary": summary}, 0.5)
+    tables = {"critical": critical, "similarity": similarity, "summary": summary, "directions": directions}
+    words = findings.causes_in_words(tables, 0.5)
+    assert (words["logits"], words["strongest"], words["beside"]) == ("25 %", "38 %", "80 %")
     shares = [words[f"{name}_area"] for name in ("centred", "class_means", "same_class", "untrained")]
     assert shares == ["75 %", "50 %", "50 %", "0 %"]
 

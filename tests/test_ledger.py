@@ -98,6 +98,25 @@ def test_features_taken_away_are_held_against_the_centred_layer():
     assert lost == pytest.approx({"C2.third": 0.8, "C2.means": 0.2, "C2.logits": 0.9})
 
 
+def test_strong_directions_are_judged_beside_the_logits():
+    base = {"layer": "pool", "position": 9, "depth": 0.9, "kind": "pool", "seed_a": 0, "seed_b": 1}
+    taken = [
+        ("centred", 0, 1.0, 0.8),
+        ("third logits", 2, 0.4, 0.2),
+        ("strongest", 2, 0.4, 0.4),
+        ("beside logits", 2, 0.9, 0.6),
+    ]
+    table = pd.DataFrame(taken, columns=["taken", "directions", "variance_left", "area"]).assign(**base)
+    book, found = (
+        ledger.read_claims(),
+        ledger.Records(causes={"a": {"directions": table}, "b": {"directions": table[:0]}}),
+    )
+    checks = {check.id: check for check in book.checks}
+    for name, value in (("C2.strength", 0.25), ("C2.beside", 0.25)):
+        cells = list(ledger.QUANTITIES[checks[name].quantity](found, checks[name], book.ranges))
+        assert cells == [("a", None, "hidden", pytest.approx(value))]
+
+
 def test_two_networks_decide_nothing_about_a_third():
     base = {"layer": "pool", "position": 9, "depth": 0.9, "kind": "pool", "epsilon": 0.5, "similarity": 1.0}
     table = pd.DataFrame([base | {"condition": c} for c in ("as it is", "centred")])
