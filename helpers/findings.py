@@ -203,7 +203,7 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     What takes features away takes the mean map away first, so its area is a share of the area when centred; the others
     keep it, so theirs is a share of what is above "any image", where no image is shared. `distance`: how far a neuron
     is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave.
-    `logits`, `strongest`, `beside`: the shares of `at_equal_variance`.
+    `logits_left`, `strongest_left`, `beside_left`: the shares of `at_equal_variance`.
     """
     rows = tables["similarity"][tables["similarity"]["kind"].isin(NEAR_OUTPUT)]
     means = rows[np.isclose(rows["epsilon"], epsilon)].groupby("condition", observed=True)["similarity"].mean()
@@ -226,7 +226,8 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
 def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
     """Shares of the centred area that hidden layers near the output keep, without what `at_equal_variance` names."""
     rows = at_equal_variance(directions[directions["kind"].isin(NEAR_OUTPUT)])
-    return {name: _per_cent(rows[name].mean() if len(rows) else np.nan) for name in ("logits", "strongest", "beside")}
+    names = ("logits", "strongest", "beside")
+    return {f"{name}_left": _per_cent(rows[name].mean() if len(rows) else np.nan) for name in names}
 
 
 def _per_cent(share: float) -> str:

@@ -157,9 +157,7 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # paper's explanation holds in this wider sense, as far as it goes: agreement of outputs is a large part of what hidden layers near the
 # output share.
 #
-# Two cautions. What remains without a third network's logits is not nothing: it is shared and not accounted for here. And those ten
-# logits carry most of these layers' power with them ({glue:text}`power` is left); we did not test whether other directions, equally
-# strong, would take as much.
+# A caution: what remains without a third network's logits is not nothing. It is shared and not accounted for here.
 #
 # Why is *other logits* not the better test? Let the logits of the two networks be a common part and one of their own, $l_a = s + n_a$
 # and $l_b = s + n_b$. What is left of $l_a$ without $l_b$ is mostly $n_a - n_b$; what is left of $l_b$ without $l_a$ is mostly the negative of it. Those
@@ -168,6 +166,30 @@ figures.download(areas.reset_index(), f"areas-{name}")
 #
 # And beware of *untrained* in pooled features: before training they are nearly one constant direction, which any two networks share. That
 # match is about the mean and not about images; compare the row *centred* and the dimension in the data below.
+
+# %% [markdown]
+# ## Are the outputs more than strong directions?
+#
+# Ten logits take most of these layers' power with them: {glue:text}`power` is left. Perhaps *any* ten directions as strong as these would take
+# as much of the match. So here is the control. The third network's own layer has directions, too: the principal components of its
+# neurons over the images, which know nothing of labels or of outputs. Take them from both networks, the strongest first, and
+# watch how variance and match go down together (the products needed are those of {prf:ref}`prp-residual`, with the directions as
+# features).
+#
+# With the third network's logits {glue:text}`logits_left` of the centred area is left. At the point where the strongest directions leave just
+# as much variance, {glue:text}`strongest_left` is left. The second line takes only what is *beside* the outputs: directions of what the
+# third network's logits leave of its layer. Without as many of these as there are logits, {glue:text}`beside_left` is left.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left, a line for the strongest directions of a third network, a line for those beside its logits, and a star for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the centred layers as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
+directions = findings.directions_near_output(tables["directions"])
+if len(directions):
+    figure = findings.plot_directions(directions)
+
+# %% tags=["hide-input"]
+figures.download(directions, f"directions-{name}")
+
+# %% [markdown]
+# ## Other networks, other widths
 #
 # A second architecture guards against reading one network's habits as a law ({glue:text}`beside`). Compare the rows, not the numbers:
 # which of them lose what the rows above them have?

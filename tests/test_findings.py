@@ -102,7 +102,7 @@ def test_phrases_are_shares_of_what_is_there(causes):
     assert words["class_means_area"] == f"{100 * 0.55 / 0.75:.0f} %"
     assert words["third_logits"] == words["third_logits_area"] == "not measured"
     assert words["distance"] == "0.50"
-    assert words["logits"] == words["strongest"] == words["beside"] == "not measured"
+    assert words["logits_left"] == words["strongest_left"] == words["beside_left"] == "not measured"
     assert findings.causes_in_words(tables, 0.3)["class_means"] == "0 %"
 
 
@@ -129,7 +129,7 @@ def test_areas_without_features_are_held_against_the_centred_ones(causes, direct
     summary = pd.DataFrame({"kind": ["pool"], "condition": ["class means"], "power_left": [0.25]})
     tables = {"critical": critical, "similarity": similarity, "summary": summary, "directions": directions}
     words = findings.causes_in_words(tables, 0.5)
-    assert (words["logits"], words["strongest"], words["beside"]) == ("25 %", "38 %", "80 %")
+    assert [words[f"{name}_left"] for name in ("logits", "strongest", "beside")] == ["25 %", "38 %", "80 %"]
     shares = [words[f"{name}_area"] for name in ("centred", "class_means", "same_class", "untrained")]
     assert shares == ["75 %", "50 %", "50 %", "0 %"]
 
