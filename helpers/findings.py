@@ -115,7 +115,9 @@ def plot_condition_curves(table: pd.DataFrame, layer: str, conditions: Sequence[
     figure, ax = plt.subplots(figsize=(7.6, 4.2))
     for number, condition in enumerate(conditions):
         rows = table[table["condition"] == condition]
-        ax.plot(rows["epsilon"], rows["similarity"], DASHES[number % 4], color=f"C{number}", label=condition)
+        style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number % 4], "marker": MARKERS[number]}
+        every = (number * 3, 24)  # a mark here and there, each line at other places
+        ax.plot(rows["epsilon"], rows["similarity"], label=condition, markersize=4, markevery=every, **style)
     ax.set(xlabel="ε", ylabel="similarity s(ε)", xlim=(0, 1), ylim=(-0.02, 1.02), title=layer)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return figure

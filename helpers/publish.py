@@ -43,6 +43,7 @@ TIERS = ("published", "smoke")
 START_SECONDS = 600  # a kernel that imports torch on a busy machine takes its time
 WARNINGS_SHOWN = 25
 WORDS_A_MINUTE = 180  # for text with formulas
+MANY_STUDIES = 8  # more make the box at the end of a page longer than the page
 WATCHED = (
     "helpers/**/*.py",
     "benchmarks/*.py",
@@ -353,6 +354,11 @@ def provenance(notebook: str, parameters: dict[str, Any]) -> None:
 
 
 def _studies_used() -> Iterator[tuple[str, str]]:
+    """A row for each record that was opened; on pages that open very many, one row for all."""
+    if len(studies.OPENED) > MANY_STUDIES:
+        where = 'The page "How the numbers were made" has data, code and accuracies of each'
+        yield f"{len(studies.OPENED)} studies", f"{', '.join(sorted(studies.OPENED))}. {where}"
+        return
     for name, known in studies.OPENED.items():
         accuracies = ", ".join(f"{c['accuracy']:.2%}" for c in known.get("checkpoints", []))
         data = known.get("data_sha256", "")[:12]

@@ -93,6 +93,16 @@ def test_a_wrong_grid_is_refused(tiny, grid, message):
         publish.grid(path)
 
 
+@pytest.mark.parametrize("opened", [1, publish.MANY_STUDIES, publish.MANY_STUDIES + 1])
+def test_the_box_names_every_study_and_stays_short(opened, monkeypatch):
+    known = {"data_sha256": "ab" * 32, "commit": "c0ffee", "checkpoints": [{"accuracy": 0.8421}]}
+    monkeypatch.setattr(publish.studies, "OPENED", {f"study-{k}": known for k in range(opened)})
+    rows = list(publish._studies_used())
+    assert len(rows) == (opened if opened <= publish.MANY_STUDIES else 1)
+    assert all(f"study-{k}" in str(rows) for k in range(opened))
+    assert ("84.21%" in str(rows)) == (opened <= publish.MANY_STUDIES)
+
+
 def test_an_unknown_tier_is_refused():
     with pytest.raises(BadInput, match="did you mean 'smoke'"):
         publish.build_book("smok")
