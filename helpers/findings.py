@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
@@ -18,6 +19,7 @@ from helpers.peeling import TIE
 from helpers.subspaces import Gram
 
 CONTROLS = ("1 epoch apart", "2 epochs apart", "as it is", "one untrained", "untrained")
+ARGUMENT = ("as it is", "centred", "class means", "third logits", "same class", "any image", "untrained")
 NEAR_OUTPUT = ("pool", "fc")
 PAIR = ["layer", "seed_a", "seed_b"]
 WORDS = {"whole": "as it is", "base": "centred", "floor": "any image"}  # what areas are held against
@@ -98,6 +100,21 @@ def twin_curve(gram: Gram, epsilons: Sequence[float] = (0.3, 0.5), steps: int = 
 def plot_conditions(table: pd.DataFrame, title: str) -> Figure:
     """A table of `by_condition` or `by_area` as a map, every cell with its number in hundredths."""
     figure, ax = plt.subplots(figsize=(1.8 + 0.5 * table.shape[1], 1.4 + 0.36 * len(table)))
+    _draw_map(ax, table, title)
+    return figure
+
+
+def plot_maps(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Several such tables one below the other, each with its name and with the rows of `ARGUMENT`."""
+    chosen = {name: table.loc[[row for row in ARGUMENT if row in table.index]] for name, table in tables.items()}
+    columns = max(table.shape[1] for table in chosen.values())
+    figure, axes = plt.subplots(len(chosen), 1, figsize=(2.2 + 0.5 * columns, 4.4 * len(chosen)), squeeze=False)
+    for ax, (name, table) in zip(axes[:, 0], chosen.items(), strict=True):
+        _draw_map(ax, table, name)
+    return figure
+
+
+def _draw_map(ax: Axes, table: pd.DataFrame, title: str) -> None:
     ax.imshow(table.to_numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(table.shape):
         value = table.to_numpy()[row, column]
@@ -107,7 +124,6 @@ def plot_conditions(table: pd.DataFrame, title: str) -> Figure:
     ax.set_yticks(range(len(table)), table.index)
     ax.set_title(title)
     ax.grid(False)
-    return figure
 
 
 def plot_condition_curves(table: pd.DataFrame, layer: str, conditions: Sequence[str]) -> Figure:
@@ -204,20 +220,22 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     Under `condition` those of the similarity at ε as it is; under `condition_area` those of the area under the curve.
     What takes features away takes the mean map away first, so its area is a share of the area when centred; the others
     keep it, so theirs is a share of what is above "any image", where no image is shared. `distance`: how far a neuron
-    is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave.
+    is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave;
+    `own_explained`: the share of the centred power that a network's own logits explain.
     `logits_left`, `strongest_left`, `beside_left`: the shares of `at_equal_variance`.
     """
     rows = tables["similarity"][tables["similarity"]["kind"].isin(NEAR_OUTPUT)]
     means = rows[np.isclose(rows["epsilon"], epsilon)].groupby("condition", observed=True)["similarity"].mean()
     critical, summary = (tables[name][tables[name]["kind"].isin(NEAR_OUTPUT)] for name in ("critical", "summary"))
     areas = by_area(critical).mean(axis=1).reindex(list(CONDITIONS))
-    power = summary.groupby("condition")["power_left"].mean().reindex(["class means", "third logits"])
+    power = summary.groupby("condition")["power_left"].mean().reindex(list(REMOVALS))
     whole, floor = areas["as it is"], areas["any image"]
     left = {name: areas[name] / (whole if name == "centred" else areas["centred"]) for name in REMOVALS}
     left |= {name: (areas[name] - floor) / (whole - floor) for name in (*SHUFFLES, "untrained")}
     found = {f"{name}_area": f"{areas[key]:.2f}" for name, key in WORDS.items()}
     found |= {"whole": _per_cent(means["as it is"]), "power": _per_cent(power["third logits"])}
     found["distance"] = f"{np.sqrt(power['class means']):.2f}"
+    found["own_explained"] = _per_cent(1 - power["own logits"] / power["centred"])
     for condition, share in left.items():
         name, as_it_is = condition.replace(" ", "_"), means["as it is"]
         found[name] = _per_cent(means.get(condition, np.nan) / as_it_is if as_it_is else 0.0)
@@ -230,6 +248,27 @@ def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
     rows = at_equal_variance(directions[directions["kind"].isin(NEAR_OUTPUT)])
     names = ("logits", "strongest", "beside")
     return {f"{name}_left": _per_cent(rows[name].mean() if len(rows) else np.nan) for name in names}
+
+
+def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
+    """A row for each study: areas as they are, centred and with other images; what each removal leaves of the centred.
+
+    "strong directions" are those of a third network that leave as much variance as its logits do.
+    """
+    columns = {
+        "as it is": "whole_area",
+        "centred": "base_area",
+        "any image": "floor_area",
+        "class means out": "class_means_area",
+        "third logits out": "logits_left",
+        "strong directions out": "strongest_left",
+        "as many beside logits out": "beside_left",
+    }
+    words = {name: causes_in_words(tables, 0.5) for name, tables in compared.items()}
+    rows = [
+        {"network": name} | {column: found[key] for column, key in columns.items()} for name, found in words.items()
+    ]
+    return pd.DataFrame(rows)
 
 
 def _per_cent(share: float) -> str:

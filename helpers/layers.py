@@ -178,11 +178,12 @@ def recorded(dataset: str = "cifar10") -> dict[str, studies.Result]:
         study = studies.Study(**studies.read_provenance(place)["study"])
         last = study.epoch in (None, study.runs[0].recipe.epochs)
         if study.dataset == dataset and last and study.images is None and not study.before_relu:
-            found[_name(study)] = studies.read(study, place)
+            found[title(study)] = studies.read(study, place)
     return dict(sorted(found.items()))
 
 
-def _name(study: studies.Study) -> str:
+def title(study: studies.Study) -> str:
+    """A study by its network, width, recipe and epochs, as one writes it."""
     recipe = study.runs[0].recipe
     return f"{spoken(study.network)}, width {study.width:g} ({recipe.name}, {recipe.epochs} epochs)"
 

@@ -32,11 +32,11 @@ width = 0.25
 seeds = [0, 1, 2]
 recipe = "short"
 epochs = None  # the recipe's own
-beside = "resnet18"  # a second network with the same parameters, or None
-beside_seeds = [0, 1, 2]
-wide = "resnet18"  # a network at another width, or None
-wide_width = 1
-wide_epochs = 5
+others = [  # further networks, each by what differs
+    {"network": "resnet18"},
+    {"width": 1, "epochs": 5},
+    {"network": "resnet18", "width": 1, "epochs": 5},
+]
 look_at = 0.5  # one of 0.15, 0.2, 0.25, 0.3, 0.5
 recompute = False
 
@@ -46,8 +46,7 @@ from dataclasses import replace
 import pandas as pd
 from myst_nb import glue
 
-from helpers import causes, figures, findings, studies
-from helpers.layers import spoken
+from helpers import causes, figures, findings, layers, studies
 from helpers.matching import critical_epsilons
 
 figures.style()
@@ -176,9 +175,9 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # watch how variance and match go down together (the products needed are those of {prf:ref}`prp-residual`, with the directions as
 # features).
 #
-# With the third network's logits {glue:text}`logits_left` of the centred area is left. At the point where the strongest directions leave just
-# as much variance, {glue:text}`strongest_left` is left. The second line takes only what is *beside* the outputs: directions of what the
-# third network's logits leave of its layer. Without as many of these as there are logits, {glue:text}`beside_left` is left.
+# Without the third network's logits {glue:text}`logits_left` of the centred area is left. At the point where the strongest directions leave
+# just as much variance, {glue:text}`strongest_left` is left. The second line takes only what is *beside* the outputs: directions of what
+# the third network's logits leave of its layer. Without as many of these as there are logits, {glue:text}`beside_left` is left.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left, a line for the strongest directions of a third network, a line for those beside its logits, and a star for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the centred layers as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
 directions = findings.directions_near_output(tables["directions"])
@@ -189,38 +188,35 @@ if len(directions):
 figures.download(directions, f"directions-{name}")
 
 # %% [markdown]
-# ## Other networks, other widths
-#
-# A second architecture guards against reading one network's habits as a law ({glue:text}`beside`). Compare the rows, not the numbers:
-# which of them lose what the rows above them have?
-
-# %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same map for the second network."}, "figure": {"caption": "The same comparisons for a second architecture.", "name": "fig-beside-{{page}}"}}
-glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
-if beside:
-    second, _ = causes.run(replace(study, network=beside, seeds=tuple(beside_seeds)))
-    figure = findings.plot_conditions(findings.by_area(second["critical"]), "area under s(ε), in hundredths")
+# Read the two lines together. A star on the solid line says that the outputs take no more than other directions as strong as they are. But which
+# are these? Near the output a network's own logits explain {glue:text}`own_explained` of what varies in a layer: its strong directions
+# *are* its outputs, seen from another side. So taking directions away cannot set one against the other. What the dashed line
+# adds is where the shared part is *not*: in what a third network has beside its outputs.
 
 # %% [markdown]
-# And a second width guards against taking the habits of small networks for a law. In {glue:text}`wide`, hidden layers near
-# the output have an area of {glue:text}`wide_whole_area` as they are, {glue:text}`wide_base_area` when centred, and
-# {glue:text}`wide_floor_area` where no image is shared. Of the centred area {glue:text}`wide_class_means_area` is left without the class
-# means and {glue:text}`wide_third_logits_area` without the logits of a third network; of what is above the floor,
-# {glue:text}`wide_same_class_area` is left with other images of the same class.
+# ## Other networks, other widths
+#
+# Other architectures and other widths guard against reading one network's habits as a law. The table holds the numbers of the text
+# above, for every network that is compared here: areas of the hidden layers near the output, and the share of the centred area that each
+# removal leaves. Read down a column: does the removal do the same to all of them?
 
-# %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same map for a network at another width."}, "figure": {"caption": "The same comparisons at another width.", "name": "fig-wide-{{page}}"}}
-wide_tables = tables
-if wide:
-    wide_study = replace(study, network=wide, width=wide_width, epochs=wide_epochs, seeds=tuple(beside_seeds))
-    wide_tables, _ = causes.run(wide_study)
-    figure = findings.plot_conditions(findings.by_area(wide_tables["critical"]), "area under s(ε), in hundredths")
+# %% tags=["hide-input", "remove-stderr"]
+compared = {layers.title(study): tables}
+for other in others:
+    further = replace(study, **other)
+    compared[layers.title(further)] = causes.run(further)[0]
+summary = findings.causes_summary(compared)
+figures.table(summary, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
 
-# %% tags=["remove-cell"]
-for key, value in findings.causes_in_words(wide_tables, look_at).items():
-    glue(f"wide_{key}", value, display=False)
-words = (
-    f"{spoken(wide)} at width {wide_width:g}, trained for {wide_epochs} epochs" if wide else "none, as is chosen here"
-)
-glue("wide", words, display=False)
+# %% [markdown]
+# And the maps of the others, with the rows that carry the argument:
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Maps as before, one for each of the other networks, with seven of the comparisons."}, "figure": {"caption": "Area under the curve s(\u03b5) of every layer, for the other networks of the table, in hundredths.", "name": "fig-beside-{{page}}"}}
+if others:
+    figure = findings.plot_maps({label: findings.by_area(t["critical"]) for label, t in list(compared.items())[1:]})
+
+# %% tags=["hide-input"]
+figures.download(summary, f"causes-summary-{name}")
 
 # %% [markdown]
 # The last hidden layer at every ε: a cause that matters moves the curve to the right.
@@ -377,6 +373,20 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 # :class: dropdown
 # By {prf:ref}`prp-twins` nothing matches below $c / \sqrt{1 + c^2}$. This is more than 0.5 when $c^2 > 0.25\,(1 + c^2)$, that is
 # $c > 1/\sqrt{3} \approx 0.58$. As a share, $c/(1 + c)$, that is about 0.37: less company than signal.
+# :::
+#
+# :::{exercise} A star below the line
+# :label: ex-causes-star
+# In the figure of directions, what would three networks have to be like for the star to lie far *below* the solid line? Say what
+# the strong directions of the third network are then, and what its outputs.
+# :::
+#
+# :::{solution} ex-causes-star
+# :class: dropdown
+# The third network's strongest directions must be its own affair: strong in its layer, and in neither of the other two. Then
+# taking them away costs no match, and hardly any variance. Its outputs must be weak directions of its layer that all three
+# networks share, so that the logits take the match away with little variance. Networks that agree in their outputs and fill
+# their layers with strong signals of their own would look like this; the twins above are an extreme case.
 # :::
 #
 # :::{exercise} Other outputs, other causes

@@ -63,6 +63,8 @@ def test_conditions_by_layer_in_their_order(causes):
     assert table.columns.tolist() == ["relu1_1", "relu_fc2"]
     assert table.to_numpy().tolist() == [[1, 1], [0, 0], [0, 0]]
     assert len(findings.plot_conditions(table, "similarity").axes[0].texts) == 6
+    maps = findings.plot_maps({"a": table, "b": table.iloc[:, :1]}).axes
+    assert [(ax.get_title(), len(ax.texts)) for ax in maps] == [("a", 6), ("b", 3)]
     with pytest.raises(BadInput, match=r"unknown ε of the record '0.4'.*0.3, 0.5"):
         findings.by_condition(causes["similarity"], 0.4)
 
@@ -126,10 +128,14 @@ def test_areas_without_features_are_held_against_the_centred_ones(causes, direct
     areas = {"as it is": 0.8, "centred": 0.6, "class means": 0.3, "any image": 0.2, "same class": 0.5, "untrained": 0.2}
     critical = pd.DataFrame([near | {"condition": c, "critical_epsilon": 1 - area} for c, area in areas.items()])
     similarity = causes["similarity"].assign(kind="pool")
-    summary = pd.DataFrame({"kind": ["pool"], "condition": ["class means"], "power_left": [0.25]})
+    left = {"class means": 0.25, "centred": 0.8, "own logits": 0.2}
+    summary = pd.DataFrame({"kind": "pool", "condition": list(left), "power_left": list(left.values())})
     tables = {"critical": critical, "similarity": similarity, "summary": summary, "directions": directions}
     words = findings.causes_in_words(tables, 0.5)
+    assert words["own_explained"] == "75 %"
     assert [words[f"{name}_left"] for name in ("logits", "strongest", "beside")] == ["25 %", "38 %", "80 %"]
+    row = findings.causes_summary({"one": tables}).iloc[0].tolist()
+    assert row == ["one", "0.80", "0.60", "0.20", "50 %", "25 %", "38 %", "80 %"]
     shares = [words[f"{name}_area"] for name in ("centred", "class_means", "same_class", "untrained")]
     assert shares == ["75 %", "50 %", "50 %", "0 %"]
 
