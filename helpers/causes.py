@@ -345,8 +345,9 @@ def shares_left(directions: pd.DataFrame) -> pd.DataFrame:
 def at_equal_variance(directions: pd.DataFrame) -> pd.DataFrame:
     """Per layer and pair: shares of the centred area left without third logits, and without strong directions.
 
-    Columns logits, strongest (interpolated, where as much variance is left as without the logits), and beside: without
-    as many directions beside the logits as there are logits.
+    Columns logits, strongest (interpolated, where as much variance is left as without the logits), beside (without as
+    many directions beside the logits as there are logits), and all: without the third network's whole layer, or the
+    most directions of it that `COUNTS` has.
     """
     return pd.DataFrame(
         [
@@ -365,7 +366,8 @@ def _compared(rows: pd.DataFrame) -> dict[str, float]:
     strongest = np.interp(logits["variance_left"], curve["variance_left"], curve["left"])
     beside = pd.concat([taken["centred"], taken.get("beside logits", rows[:0])])
     beside = beside[beside["directions"] <= logits["directions"]].iloc[-1]
-    return {"logits": logits["left"], "strongest": float(strongest), "beside": beside["left"]}
+    most = taken["strongest"]["left"].iloc[-1]
+    return {"logits": logits["left"], "strongest": float(strongest), "beside": beside["left"], "all": most}
 
 
 def area(critical: Float[np.ndarray, " neurons"]) -> float:

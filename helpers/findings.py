@@ -222,7 +222,7 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     keep it, so theirs is a share of what is above "any image", where no image is shared. `distance`: how far a neuron
     is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave;
     `own_explained`: the share of the centred power that a network's own logits explain.
-    `logits_left`, `strongest_left`, `beside_left`: the shares of `at_equal_variance`.
+    `logits_left`, `strongest_left`, `beside_left`, `all_left`: the shares of `at_equal_variance`.
     """
     rows = tables["similarity"][tables["similarity"]["kind"].isin(NEAR_OUTPUT)]
     means = rows[np.isclose(rows["epsilon"], epsilon)].groupby("condition", observed=True)["similarity"].mean()
@@ -246,14 +246,14 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
 def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
     """Shares of the centred area that hidden layers near the output keep, without what `at_equal_variance` names."""
     rows = at_equal_variance(directions[directions["kind"].isin(NEAR_OUTPUT)])
-    names = ("logits", "strongest", "beside")
+    names = ("logits", "strongest", "beside", "all")
     return {f"{name}_left": _per_cent(rows[name].mean() if len(rows) else np.nan) for name in names}
 
 
 def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
     """A row for each study: areas as they are, centred and with other images; what each removal leaves of the centred.
 
-    "strong directions" are those of a third network that leave as much variance as its logits do.
+    "as strong directions" are those of a third network's layer that leave as much variance as its logits do.
     """
     columns = {
         "as it is": "whole_area",
@@ -261,8 +261,8 @@ def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame
         "any image": "floor_area",
         "class means out": "class_means_area",
         "third logits out": "logits_left",
-        "strong directions out": "strongest_left",
-        "as many beside logits out": "beside_left",
+        "as strong directions out": "strongest_left",
+        "third layer out": "all_left",
     }
     words = {name: causes_in_words(tables, 0.5) for name, tables in compared.items()}
     rows = [

@@ -176,8 +176,9 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # features).
 #
 # Without the third network's logits {glue:text}`logits_left` of the centred area is left. At the point where the strongest directions leave
-# just as much variance, {glue:text}`strongest_left` is left. The second line takes only what is *beside* the outputs: directions of what
-# the third network's logits leave of its layer. Without as many of these as there are logits, {glue:text}`beside_left` is left.
+# just as much variance, {glue:text}`strongest_left` is left, and without all of them {glue:text}`all_left`. The second line takes only what is
+# *beside* the outputs: directions of what the third network's logits leave of its layer. Without as many of these as there are logits,
+# {glue:text}`beside_left` is left.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left, a line for the strongest directions of a third network, a line for those beside its logits, and a star for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the centred layers as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
 directions = findings.directions_near_output(tables["directions"])
@@ -188,10 +189,13 @@ if len(directions):
 figures.download(directions, f"directions-{name}")
 
 # %% [markdown]
-# Read the two lines together. A star on the solid line says that the outputs take no more than other directions as strong as they are. But which
-# are these? Near the output a network's own logits explain {glue:text}`own_explained` of what varies in a layer: its strong directions
-# *are* its outputs, seen from another side. So taking directions away cannot set one against the other. What the dashed line
-# adds is where the shared part is *not*: in what a third network has beside its outputs.
+# A star on the solid line says that the outputs take no more than other directions as strong as they are. But which are these? Near
+# the output a network's own logits explain {glue:text}`own_explained` of what varies in a layer: its strong directions *are* its outputs, for the
+# most part. So taking directions away cannot set one against the other.
+#
+# Nor does a flat dashed line say that nothing else is shared. A critical ε is relative to all that a neuron does: while the outputs are
+# there, they settle it. Compare the end of the solid line with the star instead. What the whole layer of a third network takes beyond
+# its logits is shared by three networks and is not in their outputs.
 
 # %% [markdown]
 # ## Other networks, other widths

@@ -111,7 +111,7 @@ def test_phrases_are_shares_of_what_is_there(causes):
 def test_directions_are_compared_where_as_much_variance_is_left(directions):
     rows = causes_module.at_equal_variance(directions)
     assert rows[["layer", "kind", "depth", "position"]].iloc[0].tolist() == ["pool", "pool", 0.9, 1]
-    assert rows[["logits", "strongest", "beside"]].iloc[0].tolist() == pytest.approx([0.25, 0.375, 0.8])
+    assert rows[["logits", "strongest", "beside", "all"]].iloc[0].tolist() == pytest.approx([0.25, 0.375, 0.8, 0.25])
     worse = pd.concat([directions, directions.assign(seed_b=2, area=directions["area"] / 2)])  # the same shares
     pd.testing.assert_frame_equal(causes_module.at_equal_variance(worse).drop_duplicates(), rows)
     table = findings.directions_near_output(worse)
@@ -134,8 +134,9 @@ def test_areas_without_features_are_held_against_the_centred_ones(causes, direct
     words = findings.causes_in_words(tables, 0.5)
     assert words["own_explained"] == "75 %"
     assert [words[f"{name}_left"] for name in ("logits", "strongest", "beside")] == ["25 %", "38 %", "80 %"]
+    assert words["all_left"] == "25 %"
     row = findings.causes_summary({"one": tables}).iloc[0].tolist()
-    assert row == ["one", "0.80", "0.60", "0.20", "50 %", "25 %", "38 %", "80 %"]
+    assert row == ["one", "0.80", "0.60", "0.20", "50 %", "25 %", "38 %", "25 %"]
     shares = [words[f"{name}_area"] for name in ("centred", "class_means", "same_class", "untrained")]
     assert shares == ["75 %", "50 %", "50 %", "0 %"]
 
