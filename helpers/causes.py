@@ -331,7 +331,12 @@ def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
             row = {"taken": taken, "directions": directions} | cast.named(a, b)
             left = (np.diag(gram)[variance > 0] / variance[variance > 0]).mean()
             rows.append(row | {"variance_left": left, "area": area(np.concatenate(critical_epsilons(pair)))})
-    return pd.DataFrame(rows, columns=["taken", "directions", *cast.named(0, 0), "variance_left", "area"])
+    kinds = (
+        {"taken": str, "directions": int}
+        | dict.fromkeys(cast.named(0, 0), int)
+        | {"variance_left": float, "area": float}
+    )
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)  # an empty table, too, says what its columns hold
 
 
 def shares_left(directions: pd.DataFrame) -> pd.DataFrame:

@@ -191,8 +191,9 @@ def test_a_table_of_directions_against_all_activations():
     pairs = list(combinations(range(3), 2))
     moments = collect_moments(nets, in_batches(images, labels), ["relu", "logits"], pairs, 3, CLASSES)
     cast = Cast(((5, 1), (6, 1), (7, 1)), 3)
-    assert causes.compare_directions(moments["relu"], cast).empty
-    table = causes.compare_directions(moments["logits"], cast)
+    table, none = (causes.compare_directions(moments[layer], cast) for layer in ("logits", "relu"))
+    assert none.empty
+    assert pd.concat([none, table]).dtypes.equals(table.dtypes)
     assert table.columns.tolist()[:2] == ["taken", "directions"]
     counts = table[table["seed_a"] == 6].groupby("taken")["directions"].apply(list).to_dict()
     assert counts == {"centred": [0], "third logits": [3], "strongest": [1, 2, 3]}  # less its own logits, none is left
