@@ -253,16 +253,17 @@ def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
 def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
     """A row for each study: areas as they are, centred and with other images; what each removal leaves of the centred.
 
-    "as strong directions" are those of a third network's layer that leave as much variance as its logits do.
+    "logits" and "layer" are a third network's; "as strong": directions of that layer that leave as much variance as the
+    logits do.
     """
     columns = {
         "as it is": "whole_area",
         "centred": "base_area",
         "any image": "floor_area",
-        "class means out": "class_means_area",
-        "third logits out": "logits_left",
-        "as strong directions out": "strongest_left",
-        "third layer out": "all_left",
+        "class means": "class_means_area",
+        "logits": "logits_left",
+        "as strong": "strongest_left",
+        "layer": "all_left",
     }
     words = {name: causes_in_words(tables, 0.5) for name, tables in compared.items()}
     rows = [

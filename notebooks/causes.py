@@ -201,8 +201,9 @@ figures.download(directions, f"directions-{name}")
 # ## Other networks, other widths
 #
 # Other architectures and other widths guard against reading one network's habits as a law. The table holds the numbers of the text
-# above, for every network that is compared here: areas of the hidden layers near the output, and the share of the centred area that each
-# removal leaves. Read along a row: does the removal do the same to all of them?
+# above, for every network that is compared here. First three areas of the hidden layers near the output; then the share of the centred area
+# that is left without the class means, without the logits of a third network, without directions *as strong* as these, and
+# without that network's whole layer. Read down a column: does the removal do the same to all of them?
 
 # %% tags=["hide-input", "remove-stderr"]
 compared = {layers.title(study): tables}
@@ -210,8 +211,7 @@ for other in others:
     further = replace(study, **other)
     compared[layers.title(further)] = causes.run(further)[0]
 summary = findings.causes_summary(compared)
-turned = summary.set_index("network").T.reset_index(names="of hidden layers near the output")
-figures.table(turned, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
+figures.table(summary, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
 
 # %% [markdown]
 # And the maps of the others, with the rows that carry the argument:
