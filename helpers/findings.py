@@ -251,7 +251,7 @@ def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
 
 
 def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
-    """A row for each study: areas as they are, centred and with other images; what each removal leaves of the centred.
+    """A row for each study: areas as they are and centred; what each removal leaves of the centred.
 
     "logits" and "layer" are a third network's; "as strong": directions of that layer that leave as much variance as the
     logits do.
@@ -259,7 +259,6 @@ def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame
     columns = {
         "as it is": "whole_area",
         "centred": "base_area",
-        "any image": "floor_area",
         "class means": "class_means_area",
         "logits": "logits_left",
         "as strong": "strongest_left",

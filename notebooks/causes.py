@@ -201,7 +201,7 @@ figures.download(directions, f"directions-{name}")
 # ## Other networks, other widths
 #
 # Other architectures and other widths guard against reading one network's habits as a law. The table holds the numbers of the text
-# above, for every network that is compared here. First three areas of the hidden layers near the output; then the share of the centred area
+# above, for every network that is compared here. First the areas of the hidden layers near the output, as they are and centred; then the share of the centred area
 # that is left without the class means, without the logits of a third network, without directions *as strong* as these, and
 # without that network's whole layer. Read down a column: does the removal do the same to all of them?
 

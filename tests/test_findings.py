@@ -136,7 +136,7 @@ def test_areas_without_features_are_held_against_the_centred_ones(causes, direct
     assert [words[f"{name}_left"] for name in ("logits", "strongest", "beside")] == ["25 %", "38 %", "80 %"]
     assert words["all_left"] == "25 %"
     row = findings.causes_summary({"one": tables}).iloc[0].tolist()
-    assert row == ["one", "0.80", "0.60", "0.20", "50 %", "25 %", "38 %", "25 %"]
+    assert row == ["one", "0.80", "0.60", "50 %", "25 %", "38 %", "25 %"]
     shares = [words[f"{name}_area"] for name in ("centred", "class_means", "same_class", "untrained")]
     assert shares == ["75 %", "50 %", "50 %", "0 %"]
 
