@@ -48,12 +48,6 @@ CONDITIONS = {
 }
 REMOVALS = ("centred", "class means", "third logits", "other logits", "own logits")
 SHUFFLES = ("same class", "any image")
-DIRECTIONS = {
-    "centred": "nothing more than the mean",
-    "third logits": "the logits of a third network",
-    "strongest": "as many directions of the third network's layer, the strongest first",
-    "beside logits": "the same of what its logits leave of that layer",
-}
 COUNTS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 128, 256)
 FAINT = 1e-9  # a direction with less than this share of the strongest one's power is rounding
 
@@ -302,11 +296,15 @@ def strongest_out(joint: Matrix, cut: int) -> Iterator[tuple[int, Matrix]]:
 
 
 def removed_directions(moments: Moments, a: int, b: int, third: int) -> Iterator[tuple[str, int, Matrix]]:
-    """(what of `DIRECTIONS`, how many, Gram matrix of a and b without them) of a layer with a single position."""
+    """(what, how many, Gram matrix of a and b without them) of a layer with a single position.
+
+    "centred": nothing but the mean; "third logits": those of the third network; "strongest": directions of its layer;
+    "beside logits": directions of what its logits leave of its layer.
+    """
     logits, raw = f"logits {third}", moments.gram(a, b)
-    for what, features in (("centred", "centred"), ("third logits", logits)):
-        count = len(range(moments.products[a].shape[1])[moments.named[logits]]) if features == logits else 0
-        yield what, count, moments.residual_gram({a: features, b: features})
+    span = moments.named[logits]
+    yield "centred", 0, moments.residual_gram({a: "centred", b: "centred"})
+    yield "third logits", span.stop - span.start, moments.residual_gram({a: logits, b: logits})
     for what, features in (("strongest", "centred"), ("beside logits", logits)):
         joint = moments.residual_gram({a: "centred", b: "centred", third: features})
         for count, left in strongest_out(joint, len(raw)):
@@ -340,11 +338,11 @@ def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
 
 
 def shares_left(directions: pd.DataFrame) -> pd.DataFrame:
-    """The same, with `left`: the area as a share of that of the centred pair, which is left without any direction."""
+    """The same, with `base`, the area of the centred pair, nothing else taken away; and `left`, the share of it."""
     pair = ["layer", "seed_a", "seed_b"]
     base = directions[directions["taken"] == "centred"].set_index(pair)["area"].rename("base")
     table = directions.join(base, on=pair)
-    return table.assign(left=table["area"] / table["base"]).drop(columns="base")
+    return table.assign(left=table["area"] / table["base"])
 
 
 def at_equal_variance(directions: pd.DataFrame) -> pd.DataFrame:
@@ -352,7 +350,7 @@ def at_equal_variance(directions: pd.DataFrame) -> pd.DataFrame:
 
     Columns logits, strongest (interpolated, where as much variance is left as without the logits), beside (without as
     many directions beside the logits as there are logits), and all: without the third network's whole layer, or the
-    most directions of it that `COUNTS` has.
+    most directions of it that `COUNTS` has. `base` is the area they are shares of.
     """
     return pd.DataFrame(
         [
@@ -367,15 +365,18 @@ def at_equal_variance(directions: pd.DataFrame) -> pd.DataFrame:
 def _compared(rows: pd.DataFrame) -> dict[str, float]:
     taken = {name: part.sort_values("directions") for name, part in rows.groupby("taken", observed=True)}
     logits = taken["third logits"].iloc[0]
-    curve = pd.concat([taken["centred"], taken["strongest"]])[::-1]  # ascending in variance, as interp wants it
-    strongest = np.interp(logits["variance_left"], curve["variance_left"], curve["left"])
-    beside = pd.concat([taken["centred"], taken.get("beside logits", rows[:0])])
-    beside = beside[beside["directions"] <= logits["directions"]].iloc[-1]
-    most = taken["strongest"]["left"].iloc[-1]
-    return {"logits": logits["left"], "strongest": float(strongest), "beside": beside["left"], "all": most}
+    strong, beside = (pd.concat([taken["centred"], taken.get(w, rows[:0])]) for w in ("strongest", "beside logits"))
+    rising = strong[::-1]  # in variance, as interp wants it
+    return {
+        "logits": logits["left"],
+        "strongest": float(np.interp(logits["variance_left"], rising["variance_left"], rising["left"])),
+        "beside": beside.loc[beside["directions"] <= logits["directions"], "left"].iloc[-1],
+        "all": strong["left"].iloc[-1],
+        "base": logits["base"],
+    }
 
 
-def area(critical: Float[np.ndarray, " neurons"]) -> float:
+def area(critical: Float[np.ndarray, " neurons"] | pd.Series) -> float:
     """The area under the curve s(ε), over all ε in [0, 1): the mean of 1 − critical ε, 0 where that is inf."""
     return float(np.clip(1 - critical, 0, None).mean())
 
@@ -429,12 +430,7 @@ def compute(study: Study, progress: bool = True) -> tuple[dict[str, pd.DataFrame
     tables = {name: studies.described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
     tables["similarity"] = studies.similarity_table(tables["critical"], studies.EPSILONS)
     provenance = studies.provenance_of(study, data, sidecars, time.perf_counter() - start)
-    return tables, provenance | {
-        "kind": "causes",
-        "conditions": CONDITIONS,
-        "directions": DIRECTIONS,
-        "code": studies.code_version("causes"),
-    }
+    return tables, provenance | {"kind": "causes", "conditions": CONDITIONS, "code": studies.code_version("causes")}
 
 
 def place_of(study: Study) -> Path:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from helpers.causes import CONDITIONS, REMOVALS, SHUFFLES, at_equal_variance, linear_cka, shares_left, twin_gram
+from helpers.causes import CONDITIONS, REMOVALS, SHUFFLES, area, at_equal_variance, linear_cka, shares_left, twin_gram
 from helpers.errors import unknown
 from helpers.layers import DASHES, GRID, MARKERS
 from helpers.matching import similarity_curve
@@ -57,8 +57,8 @@ def by_area(critical: pd.DataFrame) -> pd.DataFrame:
 
     One number that needs no choice of ε, the area under the curve s(ε): a row a condition, a column a layer.
     """
-    rows = critical.assign(area=(1 - critical["critical_epsilon"]).clip(lower=0))
-    wide = rows.pivot_table(index="condition", columns=["position", "layer"], values="area", observed=True)
+    place, value = ["position", "layer"], "critical_epsilon"
+    wide = critical.pivot_table(index="condition", columns=place, values=value, aggfunc=area, observed=True)
     wide.columns = wide.columns.get_level_values("layer")
     return wide.reindex([condition for condition in CONDITIONS if condition in wide.index])
 
@@ -222,7 +222,7 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     keep it, so theirs is a share of what is above "any image", where no image is shared. `distance`: how far a neuron
     is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave;
     `own_explained`: the share of the centred power that a network's own logits explain.
-    `logits_left`, `strongest_left`, `beside_left`, `all_left`: the shares of `at_equal_variance`.
+    `strongest_left`, `beside_left`, `all_left`: the shares of `at_equal_variance`.
     """
     rows = tables["similarity"][tables["similarity"]["kind"].isin(NEAR_OUTPUT)]
     means = rows[np.isclose(rows["epsilon"], epsilon)].groupby("condition", observed=True)["similarity"].mean()
@@ -244,10 +244,11 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
 
 
 def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
-    """Shares of the centred area that hidden layers near the output keep, without what `at_equal_variance` names."""
+    """Shares of the centred area of all hidden layers near the output, without what `at_equal_variance` names."""
     rows = at_equal_variance(directions[directions["kind"].isin(NEAR_OUTPUT)])
-    names = ("logits", "strongest", "beside", "all")
-    return {f"{name}_left": _per_cent(rows[name].mean() if len(rows) else np.nan) for name in names}
+    names = ("strongest", "beside", "all")
+    left = {n: (rows[n] * rows["base"]).sum() / rows["base"].sum() if len(rows) else np.nan for n in names}
+    return {f"{name}_left": _per_cent(share) for name, share in left.items()}
 
 
 def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
@@ -260,7 +261,7 @@ def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame
         "as it is": "whole_area",
         "centred": "base_area",
         "class means": "class_means_area",
-        "logits": "logits_left",
+        "logits": "third_logits_area",
         "as strong": "strongest_left",
         "layer": "all_left",
     }

@@ -153,10 +153,8 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # So *the class* is a part of the cause and not all of it: knowing the class is not enough to match (*same class*), and without the class
 # means there is still something to match. What both networks agree on is finer, image by image: how strongly this image looks like
 # each of the classes. A third network's logits know it, too, and take more away than the class means do. The
-# paper's explanation holds in this wider sense, as far as it goes: agreement of outputs is a large part of what hidden layers near the
-# output share.
-#
-# A caution: what remains without a third network's logits is not nothing. It is shared and not accounted for here.
+# paper's explanation holds in this wider sense, as far as it goes: a large part of what hidden layers near the output share goes with
+# the outputs. Whether it goes *because* they are outputs is the next question. And what remains is not nothing.
 #
 # Why is *other logits* not the better test? Let the logits of the two networks be a common part and one of their own, $l_a = s + n_a$
 # and $l_b = s + n_b$. What is left of $l_a$ without $l_b$ is mostly $n_a - n_b$; what is left of $l_b$ without $l_a$ is mostly the negative of it. Those
@@ -175,7 +173,7 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # watch how variance and match go down together (the products needed are those of {prf:ref}`prp-residual`, with the directions as
 # features).
 #
-# Without the third network's logits {glue:text}`logits_left` of the centred area is left. At the point where the strongest directions leave
+# Without the third network's logits {glue:text}`third_logits_area` of the centred area is left. At the point where the strongest directions leave
 # just as much variance, {glue:text}`strongest_left` is left, and without all of them {glue:text}`all_left`. The second line takes only what is
 # *beside* the outputs: directions of what the third network's logits leave of its layer. Without as many of these as there are logits,
 # {glue:text}`beside_left` is left.
@@ -195,15 +193,15 @@ figures.download(directions, f"directions-{name}")
 #
 # Nor does a flat dashed line say that nothing else is shared. A critical ε is relative to all that a neuron does: while the outputs are
 # there, they settle it. Compare the end of the solid line with the star instead. What the whole layer of a third network takes beyond
-# its logits is shared by three networks and is not in their outputs.
+# its logits is shared by three networks and is not in their outputs, at least not linearly.
 
 # %% [markdown]
 # ## Other networks, other widths
 #
 # Other architectures and other widths guard against reading one network's habits as a law. The table holds the numbers of the text
-# above, for every network that is compared here. First the areas of the hidden layers near the output, as they are and centred; then the share of the centred area
-# that is left without the class means, without the logits of a third network, without directions *as strong* as these, and
-# without that network's whole layer. Read down a column: does the removal do the same to all of them?
+# above, for every network that is compared here. First the areas of the hidden layers near the output, as they are and centred; then the
+# share of the centred area that is left without the class means, without the logits of a third network, without directions *as
+# strong* as these, and without that network's whole layer. Read down a column: does the removal do the same to all of them?
 
 # %% tags=["hide-input", "remove-stderr"]
 compared = {layers.title(study): tables}
@@ -388,10 +386,11 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 #
 # :::{solution} ex-causes-star
 # :class: dropdown
-# The third network's strongest directions must be its own affair: strong in its layer, and in neither of the other two. Then
-# taking them away costs no match, and hardly any variance. Its outputs must be weak directions of its layer that all three
-# networks share, so that the logits take the match away with little variance. Networks that agree in their outputs and fill
-# their layers with strong signals of their own would look like this; the twins above are an extreme case.
+# The third network's strongest directions must take variance from each of the two and nothing that both have: signals that it shares
+# with the first alone, and others that it shares with the second alone. What all three share must be weaker, and the outputs
+# must be made of it. Then the strongest directions leave the match alone (relative to what is left of the neurons it even grows), while
+# the logits take all of it with little variance. Directions that are the third network's own affair would not do: they take no variance
+# from the pair, so they move nothing in the figure.
 # :::
 #
 # :::{exercise} Other outputs, other causes

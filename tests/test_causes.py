@@ -186,6 +186,23 @@ def test_directions_tell_what_the_third_network_shares_from_what_is_its_own(shar
     assert matched(left[6]) == 0
 
 
+def test_strong_signals_that_a_third_network_shares_with_each_alone_carry_no_match():
+    """The star of the exercise far below the line: only what is weak is shared by all three, and it is the outputs."""
+
+    def area(gram: np.ndarray) -> float:
+        return causes.area(np.concatenate(critical_epsilons(Pair.from_gram(gram, 6, 6, 300))))
+
+    signals = np.sqrt(300) * np.linalg.qr(np.random.default_rng(4).normal(size=(300, 9)))[0].T
+    with_x, with_y, outputs = signals.reshape(3, 3, 300)
+    pair = np.vstack([planted(np.vstack([2 * with_x, outputs]), 1), planted(np.vstack([2 * with_y, outputs]), 2)])
+    both = np.vstack([pair, planted(np.vstack([4 * with_x, 4 * with_y, outputs]), 3)])
+    left = dict(causes.strongest_out(both @ both.T, 12))
+    without = pair - pair @ outputs.T @ outputs / 300
+    assert area(without @ without.T) < 0.2 * area(pair @ pair.T)
+    assert area(left[6]) > area(pair @ pair.T)
+    assert np.trace(left[6]) < 0.4 * np.trace(without @ without.T)
+
+
 def test_a_table_of_directions_against_all_activations():
     nets, (images, labels) = [Tiny(k) for k in range(3)], labelled(60)
     pairs = list(combinations(range(3), 2))

@@ -104,7 +104,7 @@ def test_phrases_are_shares_of_what_is_there(causes):
     assert words["class_means_area"] == f"{100 * 0.55 / 0.75:.0f} %"
     assert words["third_logits"] == words["third_logits_area"] == "not measured"
     assert words["distance"] == "0.50"
-    assert words["logits_left"] == words["strongest_left"] == words["beside_left"] == "not measured"
+    assert words["strongest_left"] == words["beside_left"] == words["all_left"] == "not measured"
     assert findings.causes_in_words(tables, 0.3)["class_means"] == "0 %"
 
 
@@ -113,7 +113,11 @@ def test_directions_are_compared_where_as_much_variance_is_left(directions):
     assert rows[["layer", "kind", "depth", "position"]].iloc[0].tolist() == ["pool", "pool", 0.9, 1]
     assert rows[["logits", "strongest", "beside", "all"]].iloc[0].tolist() == pytest.approx([0.25, 0.375, 0.8, 0.25])
     worse = pd.concat([directions, directions.assign(seed_b=2, area=directions["area"] / 2)])  # the same shares
-    pd.testing.assert_frame_equal(causes_module.at_equal_variance(worse).drop_duplicates(), rows)
+    both = causes_module.at_equal_variance(worse)
+    assert both["base"].tolist() == pytest.approx([0.8, 0.4])
+    pd.testing.assert_frame_equal(both.drop(columns="base").drop_duplicates(), rows.drop(columns="base"))
+    bare = directions[directions["taken"].isin(["centred", "third logits"])]  # a third network whose layer is dead
+    assert causes_module.at_equal_variance(bare)[["strongest", "beside", "all"]].iloc[0].tolist() == [1, 1, 1]
     table = findings.directions_near_output(worse)
     assert table.loc[table["taken"] == "third logits", "left"].tolist() == pytest.approx([0.25])
     figure = findings.plot_directions(table)
@@ -133,10 +137,9 @@ def test_areas_without_features_are_held_against_the_centred_ones(causes, direct
     tables = {"critical": critical, "similarity": similarity, "summary": summary, "directions": directions}
     words = findings.causes_in_words(tables, 0.5)
     assert words["own_explained"] == "75 %"
-    assert [words[f"{name}_left"] for name in ("logits", "strongest", "beside")] == ["25 %", "38 %", "80 %"]
-    assert words["all_left"] == "25 %"
+    assert [words[f"{name}_left"] for name in ("strongest", "beside", "all")] == ["38 %", "80 %", "25 %"]
     row = findings.causes_summary({"one": tables}).iloc[0].tolist()
-    assert row == ["one", "0.80", "0.60", "50 %", "25 %", "38 %", "25 %"]
+    assert row == ["one", "0.80", "0.60", "50 %", "not measured", "38 %", "25 %"]
     shares = [words[f"{name}_area"] for name in ("centred", "class_means", "same_class", "untrained")]
     assert shares == ["75 %", "50 %", "50 %", "0 %"]
 

@@ -107,10 +107,8 @@ def test_strong_directions_are_judged_beside_the_logits():
         ("beside logits", 2, 0.9, 0.6),
     ]
     table = pd.DataFrame(taken, columns=["taken", "directions", "variance_left", "area"]).assign(**base)
-    book, found = (
-        ledger.read_claims(),
-        ledger.Records(causes={"a": {"directions": table}, "b": {"directions": table[:0]}}),
-    )
+    book = ledger.read_claims()
+    found = ledger.Records(causes={"a": {"directions": table}, "b": {"directions": table[:0]}})
     checks = {check.id: check for check in book.checks}
     for name, value in (("C2.strength", 0.25), ("C2.beside", 0.25)):
         cells = list(ledger.QUANTITIES[checks[name].quantity](found, checks[name], book.ranges))
