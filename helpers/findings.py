@@ -387,7 +387,7 @@ def plot_together(table: pd.DataFrame, n_x: int, layer: str) -> Figure:
 
 def sizes_in_words(summary: pd.DataFrame, layers: Sequence[str]) -> dict[str, str]:
     """For the first, the middle and the last two of the layers: median sizes, and the share of size two ("–": none)."""
-    chosen = layers[0], layers[len(layers) // 2], layers[-2], layers[-1]
+    chosen = layers[0], layers[(len(layers) - 1) // 2], layers[-2], layers[-1]
     found: dict[str, str] = {}
     for place, layer in zip(("input", "middle", "hidden", "output"), chosen, strict=True):
         row = summary.set_index("layer").reindex([layer]).iloc[0]

@@ -103,8 +103,7 @@ def critical_summary(critical: pd.DataFrame) -> pd.DataFrame:
 def layer_facts(result: studies.Result) -> pd.DataFrame:
     """Per layer, averaged over the networks: neurons, dead ones, dimension, and the match with its own permuted copy.
 
-    `dimension` is the effective rank (participation ratio) of the neurons' centred activations. Dimension and
-    self-match are NaN for the layers of an old record that holds them only where the Gram matrix was kept.
+    `dimension` is the effective rank (participation ratio) of the neurons' centred activations.
     """
     sides = result.tables["critical"].groupby([*PLACE, "seed_a", "seed_b", "side"], observed=True)["dead"]
     found = sides.agg(neurons="size", dead="sum").groupby(PLACE, sort=True, observed=True).mean().reset_index()

@@ -114,7 +114,7 @@ figures.download(by_layer.critical_summary(result.tables["critical"]), f"critica
 # Read three things off this table. The match of a network with its own neurons in another order must be 1 (dead ones aside): this
 # checks the computation. The denominator of s(ε) counts every neuron, as the paper's does, so a layer cannot reach more than its
 # share of neurons that are alive. And the dimension says how many directions the neurons really use: the effective rank of their
-# centred activations, between 1 and their number. A dash: recorded before these two were, and not kept compressed.
+# centred activations, between 1 and their number.
 
 # %%
 facts = by_layer.layer_facts(result)

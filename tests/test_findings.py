@@ -166,6 +166,8 @@ def test_sizes_beside_the_null(simple):
     assert (words["input_two_observed"], words["output_median_null"]) == ("94 %", "8")
     words = findings.sizes_in_words(findings.size_summary(sizes), ["a", "b", "b", "a"])
     assert (words["input_median_null"], words["middle_median_null"]) == ("8", "–")
+    places = findings.sizes_in_words(findings.size_summary(sizes), ["near", "halfway", "last", "out"])
+    assert [places[place] for place in ("input", "middle", "hidden", "output")] == ["near", "halfway", "last", "out"]
 
 
 def test_the_map_keeps_groups_together():
