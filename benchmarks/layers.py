@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from helpers.chapters.numerics import activations_with
 from helpers.errors import BadInput
 from helpers.files import ROOT
+from helpers.pages.chapters.numerics import activations_with
 from helpers.subspaces import Gram
 
 Block = Float[np.ndarray, "neurons samples"]

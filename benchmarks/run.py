@@ -21,16 +21,19 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import compiling, layers, machine, published
 from benchmarks.machine import clock, numpy_only
-from helpers import matching, minimal, peeling
+from helpers import matching
 from helpers.errors import BadInput
 from helpers.files import ROOT, atomic, sha256
+from helpers.matching import minimal, peeling
 from helpers.subspaces import GramAccumulator, Pair, triangle
 
 FILE = ROOT / "results" / "benchmarks" / "benchmarks.json"
 EPSILONS = tuple(np.round(np.arange(0.1, 0.6, 0.05), 2).tolist())  # ten
 EPSILON = 0.3  # of the minimal matches
 Row = dict[str, Any]
-CODE = [ROOT / "helpers" / f"{name}.py" for name in ("subspaces", "peeling", "minimal", "matching")]
+CODE = [
+    ROOT / "helpers" / f"{name}.py" for name in ("subspaces", "matching/peeling", "matching/minimal", "matching/match")
+]
 VERSION = hashlib.sha256("".join(map(sha256, CODE)).encode()).hexdigest()[:16]  # of the engine that was loaded
 
 

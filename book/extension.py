@@ -4,7 +4,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from helpers import publish
+from helpers.pages import publish
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -2,5 +2,5 @@
 
 One way through, one module a step: datasets → networks → training → representations → subspaces → matching → studies
 (and causes, granularity, imagenet) → figures → layers, findings, ledger → publish. Imports go one way, against the
-arrows. `helpers.chapters` holds what single chapters draw, `helpers.teaching` what makes a course of the book.
+arrows. `helpers.pages.chapters` holds what single chapters draw, `helpers.pages.teaching` what makes a course of the book.
 """

@@ -10,10 +10,15 @@ from typing import Any
 import click
 import torch
 
-from helpers import causes, datasets, granularity, imagenet, publish, studies, training
-from helpers.errors import BadInput, unknown
-from helpers.teaching import course as teaching
-from helpers.teaching import slides
+from .errors import BadInput, unknown
+from .networks import datasets, training
+from .pages import publish
+from .pages.teaching import course as teaching
+from .pages.teaching import slides
+from .studies import causes
+from .studies import simple_matches as granularity
+from .studies import study as studies
+from .studies import two_networks as imagenet
 
 RECORDERS: dict[str, Callable[[studies.Study], Path]] = {
     "study": studies.record,

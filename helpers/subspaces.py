@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.linalg.lapack import dgeqrf
 
-from helpers.errors import BadInput, unknown
-from helpers.files import atomic
+from .errors import BadInput, unknown
+from .files import atomic
 
 UNIT = float(np.finfo(np.float64).eps) / 2  # u, the unit roundoff
 QR_RIDGE = 1e-16  # λ = τ², τ = 1e-8: a QR sees a singular value down to about u

@@ -43,12 +43,14 @@ from IPython.display import Code
 from myst_nb import glue
 
 from benchmarks import published
-from helpers import figures, matching, studies
-from helpers.chapters import drawings, families, traces
-from helpers.chapters.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
-from helpers.definitions import relative_distance
+from helpers import matching
 from helpers.matching import Match, largest_match_inside, maximum_match, minimal_match, minimal_match_of_each
-from helpers.teaching.exercises import check
+from helpers.matching.definitions import relative_distance
+from helpers.pages import figures
+from helpers.pages.chapters import drawings, families, traces
+from helpers.pages.chapters.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
+from helpers.pages.teaching.exercises import check
+from helpers.studies import study as studies
 
 figures.style()
 
@@ -173,7 +175,7 @@ figures.table(rows, label="Distances after a deletion")
 # 3. Return $S$.
 # :::
 #
-# `Plain` in `helpers/chapters/pseudocode.py` has all algorithms of this chapter word for word, slow and countable:
+# `Plain` in `helpers/pages/chapters/pseudocode.py` has all algorithms of this chapter word for word, slow and countable:
 
 # %%
 Code(inspect.getsource(Plain.min_match), language="python")

@@ -29,8 +29,8 @@ look_at = 0.3
 # %% tags=["hide-input", "remove-stderr"]
 from myst_nb import glue
 
-from helpers import figures
-from helpers import layers as by_layer
+from helpers.pages import figures
+from helpers.pages import layers as by_layer
 
 figures.style()
 studies = by_layer.recorded()

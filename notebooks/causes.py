@@ -46,8 +46,10 @@ from dataclasses import replace
 import pandas as pd
 from myst_nb import glue
 
-from helpers import causes, figures, findings, layers, studies
 from helpers.matching import critical_epsilons
+from helpers.pages import figures, findings, layers
+from helpers.studies import causes
+from helpers.studies import study as studies
 
 figures.style()
 

@@ -30,9 +30,9 @@ import pandas as pd
 from IPython.display import HTML
 from myst_nb import glue
 
-from helpers import figures
-from helpers.chapters import explorer
-from helpers.teaching.exercises import check
+from helpers.pages import figures
+from helpers.pages.chapters import explorer
+from helpers.pages.teaching.exercises import check
 
 figures.style()
 

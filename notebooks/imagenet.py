@@ -43,8 +43,9 @@ from pathlib import Path
 
 from myst_nb import glue
 
-from helpers import figures, imagenet
-from helpers import layers as by_layer
+from helpers.pages import figures
+from helpers.pages import layers as by_layer
+from helpers.studies import two_networks as imagenet
 
 figures.style()
 

@@ -29,7 +29,8 @@
 # %% tags=["hide-input"]
 from myst_nb import glue
 
-from helpers import figures, layers, ledger, studies
+from helpers.pages import figures, layers, ledger
+from helpers.studies import study as studies
 
 figures.style()
 

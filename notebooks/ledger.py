@@ -31,7 +31,7 @@
 # %% tags=["hide-input", "remove-stderr"]
 from myst_nb import glue
 
-from helpers import figures, ledger
+from helpers.pages import figures, ledger
 
 figures.style()
 found = ledger.evaluate()

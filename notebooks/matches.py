@@ -31,10 +31,10 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import figures
-from helpers.chapters import drawings
-from helpers.definitions import Distances, all_matches, is_match, name, neurons, relative_distance
-from helpers.teaching.exercises import check
+from helpers.matching.definitions import Distances, all_matches, is_match, name, neurons, relative_distance
+from helpers.pages import figures
+from helpers.pages.chapters import drawings
+from helpers.pages.teaching.exercises import check
 
 figures.style()
 

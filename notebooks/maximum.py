@@ -41,12 +41,13 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import figures, studies
-from helpers.chapters import drawings
-from helpers.chapters.drawings import label, representatives
-from helpers.definitions import Distances, all_matches, is_match, name, neurons
 from helpers.matching import critical_epsilons, essential_neurons, maximum_match, similarity_curve
-from helpers.teaching.exercises import check
+from helpers.matching.definitions import Distances, all_matches, is_match, name, neurons
+from helpers.pages import figures
+from helpers.pages.chapters import drawings
+from helpers.pages.chapters.drawings import label, representatives
+from helpers.pages.teaching.exercises import check
+from helpers.studies import study as studies
 
 figures.style()
 
@@ -510,7 +511,7 @@ glue("cliff-least", min(len(needs[v]) for v in block), display=False)
 # :::
 
 # %% tags=["solution"]
-from helpers.definitions import relative_distance
+from helpers.matching.definitions import relative_distance
 
 
 def largest(x, y, epsilon):

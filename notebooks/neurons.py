@@ -40,11 +40,15 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import datasets, figures, networks, representations, studies
-from helpers.chapters import drawings
-from helpers.definitions import relative_distance
+from helpers.matching.definitions import relative_distance
+from helpers.networks import activations as representations
+from helpers.networks import architectures as networks
+from helpers.networks import datasets
+from helpers.pages import figures
+from helpers.pages.chapters import drawings
+from helpers.pages.teaching.exercises import check
+from helpers.studies import study as studies
 from helpers.subspaces import Gram
-from helpers.teaching.exercises import check
 
 figures.style()
 

@@ -31,13 +31,14 @@ import pandas as pd
 import seaborn as sns
 from myst_nb import glue
 
-from helpers import figures, studies
-from helpers.chapters import numerics
-from helpers.diagnostics import GREY_RIDGES, diagnose
 from helpers.matching import critical_epsilons, maximum_match, minimal_match_of_each
-from helpers.peeling import at_ridge, peel, slack
+from helpers.matching.diagnostics import GREY_RIDGES, diagnose
+from helpers.matching.peeling import at_ridge, peel, slack
+from helpers.pages import figures
+from helpers.pages.chapters import numerics
+from helpers.pages.teaching.exercises import check
+from helpers.studies import study as studies
 from helpers.subspaces import QR_RIDGE, GramAccumulator, Pair, gram_ridge
-from helpers.teaching.exercises import check
 
 figures.style()
 
@@ -166,7 +167,7 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 #
 # This is the distance the engine computes, and so every number about recorded networks that comes from it. The small
 # examples of the earlier chapters, and one real layer in [the maximum match](maximum.ipynb), use plain least squares
-# (`helpers.definitions`). That is safe there, because their neurons are either exactly dependent or far from it.
+# (`helpers.matching.definitions`). That is safe there, because their neurons are either exactly dependent or far from it.
 #
 # In the ridge distance large coefficients, which near-dependence needs, cost a little; nothing is switched on or off.
 #

@@ -25,7 +25,7 @@
 # %% tags=["hide-input", "remove-stderr"]
 from myst_nb import glue
 
-from helpers import figures, provenance
+from helpers.pages import figures, provenance
 
 accuracies = provenance.accuracies()
 records, apart = provenance.records(), provenance.apart()

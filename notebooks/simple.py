@@ -43,9 +43,6 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import figures, studies
-from helpers.chapters import families, lattice
-from helpers.definitions import all_matches, minimal, name, simple
 from helpers.matching import (
     critical_epsilons,
     decompose,
@@ -54,7 +51,11 @@ from helpers.matching import (
     minimal_matches,
     simple_matches,
 )
-from helpers.teaching.exercises import check
+from helpers.matching.definitions import all_matches, minimal, name, simple
+from helpers.pages import figures
+from helpers.pages.chapters import families, lattice
+from helpers.pages.teaching.exercises import check
+from helpers.studies import study as studies
 
 figures.style()
 
@@ -242,7 +243,7 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # ## One, a few, exponentially many
 #
 # How many simple matches can there be? There are four families for which we can count them exactly. They are in
-# `helpers.chapters.families`, and every fast algorithm of this book is tested on them.
+# `helpers.pages.chapters.families`, and every fast algorithm of this book is tested on them.
 #
 # :::{prf:proposition} Few simple matches
 # :label: prp-few

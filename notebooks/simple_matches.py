@@ -46,9 +46,11 @@ from dataclasses import replace
 
 from myst_nb import glue
 
-from helpers import figures, findings, granularity, studies
-from helpers.layers import spoken
 from helpers.matching import minimal_match
+from helpers.pages import figures, findings
+from helpers.pages.layers import spoken
+from helpers.studies import simple_matches as granularity
+from helpers.studies import study as studies
 
 figures.style()
 

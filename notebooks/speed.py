@@ -34,7 +34,8 @@ from myst_nb import glue
 
 from benchmarks import layers, published, run
 from benchmarks.machine import clock
-from helpers import figures, matching
+from helpers import matching
+from helpers.pages import figures
 from helpers.subspaces import Pair
 
 figures.style()

@@ -26,7 +26,7 @@
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from helpers.teaching.statements import checked_by_page, statements_page, verify
+from helpers.pages.teaching.statements import checked_by_page, statements_page, verify
 
 ledger = verify()
 

@@ -22,8 +22,8 @@
 # %% tags=["hide-input"]
 from myst_nb import glue
 
-from helpers import figures
-from helpers.teaching import course
+from helpers.pages import figures
+from helpers.pages.teaching import course
 
 numbers = course.numbers()
 for key, value in numbers.items():
@@ -124,7 +124,7 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | 14 | Report of four pages, and a talk of ten minutes | report, notebook that runs |
 #
 # **A chance level** comes from matching against the other network's images in another order. This is the comparison *any image* of
-# [causes](causes.ipynb), with *same class* beside it. `helpers.causes.run(study)` has it for every layer of a study: read where it is
+# [causes](causes.ipynb), with *same class* beside it. `helpers.studies.causes.run(study)` has it for every layer of a study: read where it is
 # recorded, computed where it is not.
 #
 # Questions that work on a laptop, from the recorded networks:

@@ -41,13 +41,15 @@ import pandas as pd
 from matplotlib.patches import Arc
 from myst_nb import glue
 
-from helpers import conditions, figures, studies
-from helpers.chapters import families, lattice
-from helpers.definitions import Distances, all_matches, minimal, name, neurons
-from helpers.layers import spoken
 from helpers.matching import essential_neurons, joint, maximum_match, minimum_matches, simple_matches
+from helpers.matching import uniqueness as conditions
+from helpers.matching.definitions import Distances, all_matches, minimal, name, neurons
+from helpers.pages import figures
+from helpers.pages.chapters import families, lattice
+from helpers.pages.layers import spoken
+from helpers.pages.teaching.exercises import check
+from helpers.studies import study as studies
 from helpers.subspaces import Pair
-from helpers.teaching.exercises import check
 
 figures.style()
 

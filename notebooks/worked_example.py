@@ -31,12 +31,12 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers import figures
-from helpers.chapters import drawings
-from helpers.chapters.drawings import label
-from helpers.definitions import Distances, name, neurons
 from helpers.matching import critical_epsilons, maximum_match
-from helpers.teaching.exercises import check
+from helpers.matching.definitions import Distances, name, neurons
+from helpers.pages import figures
+from helpers.pages.chapters import drawings
+from helpers.pages.chapters.drawings import label
+from helpers.pages.teaching.exercises import check
 
 figures.style()
 

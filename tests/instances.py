@@ -5,9 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from helpers import definitions, peeling
-from helpers.definitions import Neuron, Set
-from helpers.matching import Match
+from helpers.matching import Match, definitions, peeling
+from helpers.matching.definitions import Neuron, Set
 from helpers.subspaces import Pair
 
 KINDS = (
@@ -104,7 +103,7 @@ def larger(n: int, shared: int, seed: int, samples: int = 300, noise: float = 0.
 
 
 def as_set(match: Match) -> Set:
-    """An engine's match in the words of `helpers.definitions`."""
+    """An engine's match in the words of `helpers.matching.definitions`."""
     return frozenset(match.neurons)
 
 

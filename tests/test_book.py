@@ -14,8 +14,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from joblib import Parallel, delayed
 
-from helpers import publish
-from helpers.teaching import slides
+from helpers.pages import publish
+from helpers.pages.teaching import slides
 
 pytestmark = pytest.mark.slow
 

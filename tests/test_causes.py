@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers import causes, datasets, studies
-from helpers.causes import Cast, Moments, collect_moments, linear_cka, other_images, same_output_twins
 from helpers.errors import BadInput
 from helpers.matching import critical_epsilons
-from helpers.representations import activations
-from helpers.studies import Study
+from helpers.networks import datasets
+from helpers.networks.activations import activations
+from helpers.studies import causes
+from helpers.studies import study as studies
+from helpers.studies.causes import Cast, Moments, collect_moments, linear_cka, other_images, same_output_twins
+from helpers.studies.study import Study
 from helpers.subspaces import Gram, Pair
 
 CLASSES = 3

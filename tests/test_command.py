@@ -7,7 +7,8 @@ import torch
 from click.testing import CliRunner
 
 from helpers import __main__ as command
-from helpers import datasets, publish, training
+from helpers.networks import datasets, training
+from helpers.pages import publish
 
 COMMANDS = sorted(command.cli.commands)
 COMPARE = ("compare", "--images", ".", "--network", "torchvision:resnet18", "--a", "untrained:0", "--b", "untrained:1")

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from helpers import conditions
-from helpers.conditions import Independence, angle, stability, strong_independence
-from helpers.definitions import Distances, subsets
 from helpers.errors import BadInput
 from helpers.matching import maximum_match, minimum_matches
+from helpers.matching import uniqueness as conditions
+from helpers.matching.definitions import Distances, subsets
+from helpers.matching.uniqueness import Independence, angle, stability, strong_independence
 from helpers.subspaces import Pair
 from tests.instances import larger, layers
 

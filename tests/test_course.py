@@ -10,8 +10,8 @@ import papermill
 import pytest
 
 from helpers.errors import BadInput
-from helpers.teaching import course, pages, plain, slides
-from helpers.teaching.cutting import emptied, stub, student_version
+from helpers.pages.teaching import course, pages, plain, slides
+from helpers.pages.teaching.cutting import emptied, stub, student_version
 
 PAGE = r'''
     # %% [markdown]
@@ -31,7 +31,7 @@ PAGE = r'''
     # %% tags=["hide-input"]
     from myst_nb import glue
 
-    from helpers.teaching.exercises import CHECKS, check, expect_close
+    from helpers.pages.teaching.exercises import CHECKS, check, expect_close
 
     # %% tags=["remove-cell"]
     CHECKS["ex-double"] = lambda double: expect_close(double(3), 6, "3 becomes 6")

@@ -4,8 +4,8 @@ import jupytext
 import papermill
 import pytest
 
-from helpers import publish
-from helpers.teaching import course, pages
+from helpers.pages import publish
+from helpers.pages.teaching import course, pages
 
 pytestmark = pytest.mark.slow
 CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load(publish.NOTEBOOKS / f"{name}.py"))]

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from helpers import datasets
 from helpers.errors import BadInput
+from helpers.networks import datasets
 
 ROWS = {"train": 10, "test": 2}
 

@@ -5,8 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import definitions
-from helpers.definitions import Distances, all_matches, is_match, minimal, name, neurons, relative_distance, simple
+from helpers.matching import definitions
+from helpers.matching.definitions import (
+    Distances,
+    all_matches,
+    is_match,
+    minimal,
+    name,
+    neurons,
+    relative_distance,
+    simple,
+)
 from tests.instances import layers
 
 SEEDS = st.integers(0, 10**6)

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import matching, peeling
-from helpers.diagnostics import FLAGGED, GREY_RIDGES, critical_errors, diagnose, ridge_moves, rounding
+from helpers import matching
 from helpers.errors import BadInput
-from helpers.matching import Match
+from helpers.matching import Match, peeling
+from helpers.matching.diagnostics import FLAGGED, GREY_RIDGES, critical_errors, diagnose, ridge_moves, rounding
 from helpers.subspaces import Pair
 from tests.instances import KINDS, larger, layers
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.chapters import drawings
-from helpers.definitions import Distances, neurons, relative_distance
 from helpers.files import ROOT
 from helpers.matching import critical_epsilons, similarity_curve
+from helpers.matching.definitions import Distances, neurons, relative_distance
+from helpers.pages.chapters import drawings
 
 X = np.diag([1.0, 1, 1, 2])
 Y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])

@@ -9,11 +9,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-from helpers.definitions import relative_distance
 from helpers.errors import BadInput
 from helpers.matching import Match, critical_epsilons, maximum_match, minimal_match
-from helpers.teaching import pages
-from helpers.teaching.cutting import (
+from helpers.matching.definitions import relative_distance
+from helpers.pages.teaching import pages
+from helpers.pages.teaching.cutting import (
     SOLUTION,
     emptied,
     imports_and_functions,
@@ -22,7 +22,7 @@ from helpers.teaching.cutting import (
     stub,
     student_version,
 )
-from helpers.teaching.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
+from helpers.pages.teaching.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
 
 WRONG: dict[str, list[object]] = {
     "ex-conv-rows": [

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import studies
-from helpers.chapters import explorer
 from helpers.errors import BadInput
-from helpers.studies import Study, similarity_table
+from helpers.pages.chapters import explorer
+from helpers.studies import study as studies
+from helpers.studies.study import Study, similarity_table
 
 VOID = {"img", "input", "meta", "br", "hr", "path"}
 SLIDER = np.arange(1000) / 1000

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from helpers import figures
+from helpers.pages import figures
 
 FRAME = pd.DataFrame(
     {

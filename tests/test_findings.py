@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import causes as causes_module
-from helpers import findings
 from helpers.errors import BadInput
+from helpers.pages import findings
+from helpers.studies import causes as causes_module
 from helpers.subspaces import Gram
 
 PLACES = {"conv": ("relu1_1", 0), "fc": ("relu_fc2", 1)}

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import granularity, studies
-from helpers.definitions import relative_distance
 from helpers.errors import BadInput
-from helpers.granularity import (
+from helpers.matching import maximum_match, minimal_matches
+from helpers.matching.definitions import relative_distance
+from helpers.studies import simple_matches as granularity
+from helpers.studies import study as studies
+from helpers.studies.simple_matches import (
     map_of,
     matched_vectors,
     neurons_needed,
@@ -24,8 +26,7 @@ from helpers.granularity import (
     smallest,
     telling_epsilons,
 )
-from helpers.matching import maximum_match, minimal_matches
-from helpers.studies import Study
+from helpers.studies.study import Study
 from helpers.subspaces import Pair
 
 

@@ -12,8 +12,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from helpers import __main__ as command
-from helpers import imagenet, networks, training
 from helpers.errors import BadInput
+from helpers.networks import architectures as networks
+from helpers.networks import training
+from helpers.studies import two_networks as imagenet
 
 RESNET = "torchvision:resnet18"
 STEM = ["relu"]

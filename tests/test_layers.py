@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import layers, provenance, publish, studies
 from helpers.__main__ import literal
 from helpers.errors import BadInput
+from helpers.pages import layers, provenance, publish
+from helpers.studies import study as studies
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]
 

@@ -9,10 +9,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import layers, ledger, publish, studies
 from helpers.errors import BadInput
+from helpers.pages import layers, ledger, publish
+from helpers.pages.teaching import pages
+from helpers.studies import study as studies
 from helpers.subspaces import Gram
-from helpers.teaching import pages
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("relu3", 2, 0.8, "conv"), ("logits", 3, 1.0, "logits")]
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import matching, peeling
-from helpers.diagnostics import Diagnosis, critical_errors, diagnose
+from helpers import matching
 from helpers.errors import BadInput
-from helpers.matching import Match
+from helpers.matching import Match, peeling
+from helpers.matching.diagnostics import Diagnosis, critical_errors, diagnose
 from helpers.subspaces import UNIT, GramAccumulator, Pair
 from tests.instances import KINDS, BruteForce, as_set, larger, layers
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import enumeration, minimal, peeling
-from helpers.matching import joint, maximum_match
+from helpers.matching import enumeration, joint, maximum_match, minimal, peeling
 from helpers.subspaces import Pair
 from tests.instances import KINDS, larger, layers
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import networks
 from helpers.errors import BadInput
+from helpers.networks import architectures as networks
 
 
 @pytest.mark.parametrize("name", networks.NAMES)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import datasets, imagenet, networks, training
 from helpers.errors import BadInput
+from helpers.networks import architectures as networks
+from helpers.networks import datasets, training
+from helpers.studies import two_networks as imagenet
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import jupytext
 import pytest
 
 from helpers.errors import BadInput
-from helpers.teaching import pages
+from helpers.pages.teaching import pages
 
 SOURCES = pages.sources()
 OPENING = re.compile(

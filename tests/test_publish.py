@@ -3,9 +3,9 @@
 import nbformat
 import pytest
 
-from helpers import publish
 from helpers.errors import BadInput
-from helpers.publish import Page
+from helpers.pages import publish
+from helpers.pages.publish import Page
 
 TINY = """# %% [markdown]
 # # {{{{title}}}}

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import published
-from helpers import matching, peeling
-from helpers.definitions import all_matches, minimal
+from helpers import matching
+from helpers.matching import peeling
+from helpers.matching.definitions import all_matches, minimal
 from helpers.subspaces import Pair
 
 EPSILONS = [0.15, 0.3, 0.5]
-SLACK = 1e-7  # of helpers.definitions.is_match: the same threshold for both
+SLACK = 1e-7  # of helpers.matching.definitions.is_match: the same threshold for both
 
 
 def instance(seed: int, n: int, m: int, samples: int = 40) -> tuple[np.ndarray, np.ndarray]:

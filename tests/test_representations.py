@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from helpers.errors import BadInput
-from helpers.representations import calibrate, collect
+from helpers.networks.activations import calibrate, collect
 
 
 def network(seed: int, *further: nn.Module) -> nn.Sequential:

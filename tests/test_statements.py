@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from helpers.errors import BadInput
-from helpers.teaching.statements import checked_by_page, collect, statements_page, verify
+from helpers.pages.teaching.statements import checked_by_page, collect, statements_page, verify
 
 HEAD = "# ---\n# jupyter:\n#   jupytext:\n#     formats: ipynb,py:percent\n# ---\n\n"
 PAGE = """

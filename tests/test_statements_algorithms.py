@@ -8,9 +8,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from helpers.chapters.families import general_position, switches
-from helpers.chapters.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
-from helpers.definitions import Distances, all_matches, minimal
 from helpers.matching import (
     critical_epsilons,
     essential_neurons,
@@ -19,6 +16,9 @@ from helpers.matching import (
     minimal_matches,
     smallest_match,
 )
+from helpers.matching.definitions import Distances, all_matches, minimal
+from helpers.pages.chapters.families import general_position, switches
+from helpers.pages.chapters.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
 from helpers.subspaces import Pair
 
 few = settings(max_examples=25, deadline=None)

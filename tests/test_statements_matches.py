@@ -9,13 +9,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from helpers import representations
-from helpers.chapters import drawings
-from helpers.definitions import Distances, all_matches, is_match, neurons, relative_distance, subsets
 from helpers.matching import critical_epsilons, maximum_match, similarity_curve
+from helpers.matching.definitions import Distances, all_matches, is_match, neurons, relative_distance, subsets
+from helpers.networks import activations as representations
+from helpers.pages.chapters import drawings
+from helpers.pages.teaching import pages
+from helpers.pages.teaching.cutting import imports_and_functions
 from helpers.subspaces import Pair
-from helpers.teaching import pages
-from helpers.teaching.cutting import imports_and_functions
 
 few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 10**6)

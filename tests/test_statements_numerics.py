@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.chapters import numerics
-from helpers.definitions import Distances, all_matches, neurons, relative_distance, subsets
 from helpers.errors import BadInput
 from helpers.matching import critical_epsilons, maximum_match
-from helpers.peeling import peel
+from helpers.matching.definitions import Distances, all_matches, neurons, relative_distance, subsets
+from helpers.matching.peeling import peel
+from helpers.pages.chapters import numerics
 from helpers.subspaces import GramAccumulator, Pair
 
 SEEDS = st.integers(0, 10**6)

@@ -10,9 +10,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from helpers import conditions
-from helpers.chapters import families, lattice
-from helpers.definitions import Distances, all_matches, is_match, minimal, neurons, relative_distance, simple, subsets
 from helpers.errors import BadInput
 from helpers.matching import (
     Match,
@@ -26,6 +23,18 @@ from helpers.matching import (
     v_minimum_match,
 )
 from helpers.matching import is_simple as fast_is_simple
+from helpers.matching import uniqueness as conditions
+from helpers.matching.definitions import (
+    Distances,
+    all_matches,
+    is_match,
+    minimal,
+    neurons,
+    relative_distance,
+    simple,
+    subsets,
+)
+from helpers.pages.chapters import families, lattice
 from helpers.subspaces import Pair
 
 few = settings(max_examples=20, deadline=None)

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import __main__ as command
-from helpers import datasets, networks, studies, training
 from helpers.errors import BadInput
-from helpers.representations import Sampling, activations, captured, collect, effective_rank
+from helpers.networks import architectures as networks
+from helpers.networks import datasets, training
+from helpers.networks.activations import Sampling, activations, captured, collect, effective_rank
+from helpers.studies import study as studies
 from helpers.subspaces import Gram
 
 SMALL = {"network": "vgg8_bn", "epochs": 1, "images": 200}

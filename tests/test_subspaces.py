@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.definitions import relative_distance
 from helpers.errors import BadInput
+from helpers.matching.definitions import relative_distance
 from helpers.subspaces import (
     Gram,
     GramAccumulator,

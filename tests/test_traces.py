@@ -3,8 +3,8 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from helpers.chapters.pseudocode import Plain, biased
-from helpers.chapters.traces import positions, trial_cell, trial_grid, violation_graph
+from helpers.pages.chapters.pseudocode import Plain, biased
+from helpers.pages.chapters.traces import positions, trial_cell, trial_grid, violation_graph
 
 V = ("x", 0)
 

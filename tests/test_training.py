@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from helpers import datasets, networks, training
 from helpers.errors import BadInput
+from helpers.networks import architectures as networks
+from helpers.networks import datasets, training
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,186 @@
+"""How far can a match be trusted? Dead and doubled neurons, rounding, rank, too few samples, close decisions.
+
+`diagnose` measures; `flags` say in words what to look at, `refusals` what no table should be made of. Nothing is
+repaired silently: the route and the ridge λ are part of the answer.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from ..errors import BadInput
+from ..subspaces import UNIT, Pair
+from .match import Match, Neuron, check_epsilon, critical_epsilons, named, on_pairs
+from .peeling import at_ridge, peel_once, slack
+
+FLAGGED, REFUSED = 1e-4, 1e-3  # estimated error of a critical ε
+GREY_RIDGES = (1e-14, 1e-12, 1e-10)
+GREY_FROM, GREY_MOVE = 0.05, 1e-5  # a critical ε above the first that moves by more than the second with λ
+FEW = 10  # samples per neuron below which the distances are more than 5 % too small
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found.
+
+    neurons: a row for each neuron: side, neuron, dead, critical_epsilon, raw (before the slack of an exact match),
+    error (estimated), moves (by how much it changes with λ);  slack: up to where a distance counts as zero;
+    duplicates: groups of neurons of one side equal up to scale and sign.
+    """
+
+    route: str
+    ridge: float
+    slack: float
+    samples: int
+    neurons: pd.DataFrame
+    duplicates: tuple[tuple[Neuron, ...], ...]
+
+    @property
+    def dead(self) -> Match:
+        """The neurons that are zero on every sample."""
+        return Match.of(_names(self.neurons[self.neurons.dead]))
+
+    @property
+    def samples_per_neuron(self) -> float:
+        """Samples over the alive neurons of the larger side."""
+        alive = self.neurons[~self.neurons.dead].groupby("side").size()
+        return self.samples / max(alive.max(), 1) if len(alive) else np.inf
+
+    @property
+    def grey(self) -> list[Neuron]:
+        """Neurons whose critical ε depends on where the rank of a side is cut."""
+        high = self.neurons.critical_epsilon.replace(np.inf, 1.0) > GREY_FROM
+        return _names(self.neurons[high & (self.neurons.moves > GREY_MOVE)])
+
+    def margin(self, epsilon: float) -> float:
+        """The smallest |critical ε − ε|: how much noise the maximum match at ε can bear. inf when nothing can match.
+
+        At ε = 0 the distance of the raw critical ε from the slack.
+        """
+        raw = self.neurons.raw[np.isfinite(self.neurons.critical_epsilon)]
+        return float(np.abs(raw - max(check_epsilon(epsilon), self.slack)).min()) if len(raw) else np.inf
+
+    def margins(self, epsilons: Iterable[float]) -> pd.DataFrame:
+        """The margin at each ε, and whether the estimated errors stay below it."""
+        worst = self.neurons.error.max(skipna=True)
+        rows = [(e, self.margin(e)) for e in epsilons]
+        table = pd.DataFrame(rows, columns=["epsilon", "margin"])
+        return table.assign(safe=table.margin > (0.0 if np.isnan(worst) else worst))
+
+    @cached_property
+    def refusals(self) -> list[str]:
+        """Reasons not to use the numbers; empty when there are none."""
+        found = []
+        if self.samples_per_neuron <= 1:
+            neurons = round(self.samples / self.samples_per_neuron)
+            found.append(
+                f"{self.samples} samples for {neurons} neurons: a side with as many neurons as samples spans "
+                "everything, so every distance to it is 0; use more images"
+            )
+        return found + self._inexact(REFUSED, np.inf)
+
+    @cached_property
+    def flags(self) -> list[str]:
+        """What a reader of the numbers should know, the refusals first; empty when all is well."""
+        found = list(self.refusals)
+        if 1 < self.samples_per_neuron < FEW:
+            low = 1 - np.sqrt(1 - 1 / self.samples_per_neuron)
+            found.append(f"{self.samples_per_neuron:.1f} samples per neuron: distances up to {low:.0%} too small")
+        if len(self.dead):
+            found.append(f"dead, so in no match: {_listed(self.dead.neurons)}")
+        if self.duplicates:
+            found.append(f"equal up to scale and sign: {_joined('; ', [_listed(group) for group in self.duplicates])}")
+        if self.grey:
+            found.append(f"critical ε of {_listed(self.grey)} depends on where the rank of a side is cut")
+        return found + self._inexact(FLAGGED, REFUSED)
+
+    def _inexact(self, low: float, high: float) -> list[str]:
+        """One line on the neurons whose estimated error lies in (low, high]."""
+        bad = self.neurons[(self.neurons.error > low) & (self.neurons.error <= high)]
+        advice = ": use the QR route" if self.route == "gram" else ""
+        worst = f"{bad.error.max():.0e}"
+        return [f"critical ε of {_listed(_names(bad))} may be wrong by {worst}{advice}"] if len(bad) else []
+
+    def check(self) -> "Diagnosis":
+        """This, or `BadInput` with the first refusal."""
+        if self.refusals:
+            raise BadInput(self.refusals[0])
+        return self
+
+
+def _names(rows: pd.DataFrame) -> list[Neuron]:
+    return [(str(side), int(i)) for side, i in zip(rows.side, rows.neuron, strict=True)]
+
+
+def _joined(separator: str, parts: Sequence[str]) -> str:
+    """The first five, and how many more."""
+    return separator.join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
+
+
+def _listed(neurons: Sequence[Neuron]) -> str:
+    return _joined(", ", [f"{side}{index}" for side, index in neurons])
+
+
+# ---------------------------------------------------------------- measurements
+
+
+def rounding(pair: Pair) -> float:
+    """max |δG| of the unit neurons' products: the rounding errors of a sum of d products grow like √d."""
+    return 4 * UNIT * np.sqrt(pair.samples)
+
+
+def critical_errors(pair: Pair) -> Float[np.ndarray, " alive"]:
+    """Estimated error of each alive neuron's critical ε: (1 + ‖c‖²)(λ + max |δG|) / 2r.
+
+    On the QR route nothing is squared: (1 + ‖c‖) u N from rounding and ‖c‖² λ / 2r from the ridge. Where r is so small
+    that the quotient exceeds it, the square root of the error of r².
+    """
+    peeled = peel_once(pair)
+    squares, sizes = peeled.sizes**2, peeled.sizes
+    spoilt = (1 + squares) * (pair.ridge + rounding(pair)) if pair.route == "gram" else squares * pair.ridge
+    direct = 0.0 if pair.route == "gram" else (1 + sizes) * UNIT * len(pair.gram)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.where(peeled.critical > 0, spoilt / (2 * peeled.critical), np.inf)
+    return np.minimum(quotient, np.sqrt(spoilt)) + direct
+
+
+def ridge_moves(pair: Pair) -> Float[np.ndarray, " alive"]:
+    """How far each critical ε moves as λ goes through 1e-14, 1e-12, 1e-10: the rank grey zone."""
+    peels = np.array([peel_once(at_ridge(pair, ridge)).critical for ridge in GREY_RIDGES])
+    return np.ptp(peels, axis=0)
+
+
+def same_direction(pair: Pair) -> Bool[np.ndarray, "alive alive"]:
+    """Neurons of one side whose unit vectors are equal up to sign and rounding."""
+    is_x = np.arange(len(pair.gram)) < len(pair.alive_x)
+    return (np.abs(pair.gram) >= 1 - rounding(pair)) & (is_x == is_x[:, None])
+
+
+def duplicate_groups(pair: Pair) -> tuple[tuple[Neuron, ...], ...]:
+    """Groups of two or more neurons of one side that are equal up to scale and sign."""
+    groups, labels = connected_components(csr_matrix(same_direction(pair)), directed=False)
+    members = [np.flatnonzero(labels == group) for group in range(groups)]
+    return tuple(tuple(named(pair, group).neurons) for group in members if len(group) > 1)
+
+
+@on_pairs
+def diagnose(pair: Pair) -> Diagnosis:
+    """Measure what could be wrong with the critical ε of a pair, neuron by neuron; three more peels."""
+    alive = {"x": pair.alive_x, "y": pair.alive_y}
+    cut = len(pair.alive_x)
+    found = np.column_stack([peel_once(pair).critical, critical_errors(pair), ridge_moves(pair)])
+    tables = []
+    for side, values, part in zip("xy", critical_epsilons(pair), (slice(0, cut), slice(cut, None)), strict=True):
+        table = pd.DataFrame({"side": side, "neuron": np.arange(len(values)), "dead": True, "critical_epsilon": values})
+        table[["raw", "error", "moves"]] = np.nan
+        table.loc[alive[side], "dead"] = False
+        table.loc[alive[side], ["raw", "error", "moves"]] = found[part]
+        tables.append(table)
+    neurons = pd.concat(tables, ignore_index=True)
+    return Diagnosis(pair.route, pair.ridge, slack(pair), pair.samples, neurons, duplicate_groups(pair))

@@ -1,0 +1,411 @@
+"""The paper's objects: matches, critical ε, minimal and simple matches.
+
+Every function takes two (neurons, samples) arrays, or in place of both one `helpers.subspaces.Pair`; a neuron is named
+by its side and index, ("x", 3). One rule decides everywhere: a ridge distance counts as at most ε when it is at most
+`helpers.matching.peeling.reach(pair, ε)`. The work is done in `peeling` (every ε at once), `minimal` (trials: does v survive
+without u?) and `enumeration` (all v-minimal matches).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..errors import BadInput, unknown
+from ..subspaces import Pair
+from . import enumeration, minimal, peeling
+
+Neuron = tuple[str, int]
+LIMIT = 10_000  # matches listed unless more are asked for: one neuron can have exponentially many minimal matches
+DEAD = ("count", "ignore")
+
+
+# ---------------------------------------------------------------- what a match is
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """(X, Y): sorted indices of the matched neurons of either side (def-match)."""
+
+    x: Int[np.ndarray, " matched_x"]
+    y: Int[np.ndarray, " matched_y"]
+
+    def __post_init__(self) -> None:
+        for side in ("x", "y"):
+            object.__setattr__(self, side, np.unique(np.asarray(getattr(self, side), dtype=np.int64)))
+
+    @staticmethod
+    def of(neurons: Iterable[Neuron]) -> "Match":
+        """From names: Match.of([("x", 0), ("y", 2)]). Raises BadInput for a side that is neither x nor y."""
+        indices: dict[str, list[int]] = {"x": [], "y": []}
+        for side, index in neurons:
+            if side not in indices:
+                raise unknown("side", side, indices)
+            indices[side].append(index)
+        return Match(np.array(indices["x"], np.int64), np.array(indices["y"], np.int64))
+
+    @property
+    def neurons(self) -> list[Neuron]:
+        """All neurons by name, x first."""
+        return [("x", int(i)) for i in self.x] + [("y", int(j)) for j in self.y]
+
+    @property
+    def key(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Plain tuples that identify the match."""
+        return tuple(self.x.tolist()), tuple(self.y.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Match) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __len__(self) -> int:
+        return len(self.x) + len(self.y)
+
+    def __contains__(self, neuron: Neuron) -> bool:
+        return bool(neuron[1] in (self.x if neuron[0] == "x" else self.y))
+
+    def __or__(self, other: "Match") -> "Match":
+        """The union; of two ε-matches again an ε-match (lem-union)."""
+        return Match(np.union1d(self.x, other.x), np.union1d(self.y, other.y))
+
+    def __and__(self, other: "Match") -> "Match":
+        """The intersection; a match only where the uniqueness theorem holds (thm-uniqueness)."""
+        return Match(np.intersect1d(self.x, other.x), np.intersect1d(self.y, other.y))
+
+    def __le__(self, other: "Match") -> bool:
+        """Does it lie inside `other`?"""
+        return set(self.neurons) <= set(other.neurons)
+
+    def similarity(self, n_x: int, n_y: int) -> float:
+        """(|X| + |Y|) / (n_x + n_y), the paper's denominator: dead neurons counted. 0 when there are no neurons."""
+        return len(self) / (n_x + n_y) if n_x + n_y else 0.0
+
+
+class Matches(list[Match]):
+    """A list of matches that knows whether it holds all of them (`complete`) or the first ones up to a limit."""
+
+    def __init__(self, matches: Iterable[Match] = (), complete: bool = True) -> None:
+        super().__init__(matches)
+        self.complete = complete
+
+    def __repr__(self) -> str:
+        return f"<{'all' if self.complete else 'the first'} {len(self)} matches>"
+
+
+@dataclass(frozen=True)
+class Smallest:
+    """What an enumeration knows about the smallest v-minimal match when it stops.
+
+    match: the smallest found;  lower_bound: no v-minimal match has fewer neurons;  seen: how many were found;
+    complete: the search ended, so `match` is as small as any.
+    """
+
+    match: Match
+    lower_bound: int
+    seen: int
+    complete: bool
+
+
+# ---------------------------------------------------------------- checks
+
+
+def on_pairs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of a `Pair` take two arrays in its place, by position or as x and y."""
+    whole = signature(function)
+    pair, *rest = whole.parameters.values()
+    halves = whole.replace(parameters=[pair.replace(name="x"), pair.replace(name="y"), *rest])
+
+    @wraps(function)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        compressed = isinstance(args[0] if args else options.get("pair"), Pair)
+        try:
+            given = (whole if compressed else halves).bind(*args, **options).arguments
+        except TypeError as error:
+            names = ", ".join(["two arrays (neurons, samples) or one Pair", *(part.name for part in rest)])
+            raise BadInput(f"{function.__name__}: {error}; expected {names}") from None
+        if not compressed:
+            given["pair"] = Pair.from_arrays(given.pop("x"), given.pop("y"))
+        return function(**given)
+
+    return wrapper
+
+
+def check_epsilon(epsilon: float) -> float:
+    """ε as a float in [0, 1)."""
+    if not isinstance(epsilon, int | float | np.floating | np.integer) or not 0 <= epsilon < 1:
+        raise BadInput(f"epsilon is {epsilon!r}: expected a number in [0, 1)")
+    return float(epsilon)
+
+
+def check_neuron(pair: Pair, neuron: Neuron) -> Neuron:
+    """A neuron is ("x", i) or ("y", j)."""
+    if not isinstance(neuron, tuple | list) or len(neuron) != 2:
+        raise BadInput(f'neuron is {neuron!r}: expected a side and an index, such as ("x", 0)')
+    side, index = neuron
+    if side not in ("x", "y"):
+        raise unknown("side", side, ("x", "y"))
+    count = pair.n_x if side == "x" else pair.n_y
+    if not isinstance(index, int | np.integer) or not 0 <= index < count:
+        has = f"neurons 0 to {count - 1}" if count else "no neurons"
+        raise BadInput(f"neuron {index!r} of side {side}: side {side} has {has}")
+    return str(side), int(index)
+
+
+def check_match(pair: Pair, match: Match) -> Match:
+    """All neurons of the match exist."""
+    for neuron in match.neurons:
+        check_neuron(pair, neuron)
+    return match
+
+
+def check_limit(limit: int | None) -> int | None:
+    """A positive number of matches, or None for all."""
+    if limit is not None and (not isinstance(limit, int | np.integer) or limit < 1):
+        raise BadInput(f"limit is {limit!r}: expected a positive whole number, or None for all")
+    return limit
+
+
+def check_rng(rng: np.random.Generator | None) -> np.random.Generator | None:
+    """A source of random orders, or None for index order."""
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise BadInput(f"rng is {rng!r}: expected a NumPy generator, such as np.random.default_rng(0), or None")
+    return rng
+
+
+# ---------------------------------------------------------------- names and joint indices of alive neurons
+
+
+def joint(pair: Pair, match: Match) -> minimal.Members:
+    """Where the alive neurons of a match stand among the alive neurons of the pair, x first."""
+    x, y = np.isin(pair.alive_x, match.x), np.isin(pair.alive_y, match.y)
+    return np.flatnonzero(np.concatenate([x, y]))
+
+
+def named(pair: Pair, members: Int[np.ndarray, " members"]) -> Match:
+    """The match with these joint indices."""
+    cut = len(pair.alive_x)
+    return Match(pair.alive_x[members[members < cut]], pair.alive_y[members[members >= cut] - cut])
+
+
+def position(pair: Pair, neuron: Neuron) -> int:
+    """The joint index of one alive neuron."""
+    return int(joint(pair, Match.of([neuron]))[0])
+
+
+def state_of(pair: Pair, match: Match, epsilon: float) -> minimal.State:
+    """The match with its distances at hand, ready for trials. The last one is kept with the pair."""
+    key = match.key, epsilon, peeling.chosen_backend()
+    if pair.known.get("state", (None,))[0] != key:
+        square = peeling.reach(pair, epsilon) ** 2
+        pair.known["state"] = key, minimal.make_state(pair, joint(pair, match), square)
+    return pair.known["state"][1]
+
+
+# ---------------------------------------------------------------- the maximum match
+
+
+@on_pairs
+def critical_epsilons(pair: Pair) -> tuple[Float[np.ndarray, " n_x"], Float[np.ndarray, " n_y"]]:
+    """The smallest ε at which each neuron is in the maximum match (alg-peel); inf if never in [0, 1).
+
+    Dead neurons have inf; a distance within the slack of an exact match has 0.
+    """
+    return peeling.critical(pair)
+
+
+@on_pairs
+def maximum_match(pair: Pair, epsilon: float) -> Match:
+    """The match that contains every other ε-match (def-maximum, lem-union): all neurons with critical ε ≤ ε."""
+    epsilon = check_epsilon(epsilon)
+    x, y = peeling.critical(pair)
+    return Match(np.flatnonzero(x <= epsilon + peeling.TIE), np.flatnonzero(y <= epsilon + peeling.TIE))
+
+
+@on_pairs
+def largest_match_inside(pair: Pair, inside: Match, epsilon: float) -> Match:
+    """The match that contains every ε-match inside the given sets of neurons: max_match started there (alg-max)."""
+    square = peeling.reach(pair, check_epsilon(epsilon)) ** 2
+    return named(pair, minimal.settle(pair, joint(pair, check_match(pair, inside)), square))
+
+
+@on_pairs
+def similarity_curve(pair: Pair, epsilons: Iterable[float], dead: str = "count") -> Float[np.ndarray, " epsilons"]:
+    """Maximum matching similarity s(ε) at each ε, from one peel."""
+    return np.array([similarity(pair, maximum_match(pair, e), dead) for e in epsilons])
+
+
+def similarity(pair: Pair, match: Match, dead: str = "count") -> float:
+    """Matched over all neurons: "count" the dead ones in the denominator (the paper), or "ignore" them."""
+    if dead not in DEAD:
+        raise unknown("dead-neuron policy", dead, DEAD)
+    if dead == "count":
+        return match.similarity(pair.n_x, pair.n_y)
+    return match.similarity(len(pair.alive_x), len(pair.alive_y))
+
+
+@on_pairs
+def is_match(pair: Pair, match: Match, epsilon: float) -> bool:
+    """Is every neuron of `match` within ε of the span of its other side (def-match)? The empty pair is."""
+    return largest_match_inside(pair, match, epsilon) == match
+
+
+# ---------------------------------------------------------------- one minimal match
+
+
+def _order(members: minimal.Members, rng: np.random.Generator | None) -> minimal.Members:
+    """Trials in index order, x first, or in a random one."""
+    return members if rng is None else members[rng.permutation(len(members))]
+
+
+@on_pairs
+def minimal_match(pair: Pair, neuron: Neuron, epsilon: float, rng: np.random.Generator | None = None) -> Match | None:
+    """A v-minimal match (alg-min): try to do without each other neuron once, in index order or a random one.
+
+    None when `neuron` is not in the maximum match. `rng` gives the randomised variant (alg-random-min).
+    """
+    neuron, rng = check_neuron(pair, neuron), check_rng(rng)
+    whole = maximum_match(pair, epsilon)
+    if neuron not in whole:
+        return None
+    state = state_of(pair, whole, epsilon)
+    return named(pair, minimal.smallest(state, position(pair, neuron), _order(state.members, rng)))
+
+
+@on_pairs
+def minimal_match_of_each(pair: Pair, epsilon: float, rng: np.random.Generator | None = None) -> dict[Neuron, Match]:
+    """A v-minimal match for every neuron v of the maximum match, in one ordered pass (alg-min).
+
+    The same matches as `minimal_match` gives for each v on its own in that order.
+    """
+    rng = check_rng(rng)
+    whole = maximum_match(pair, epsilon)
+    state = state_of(pair, whole, epsilon)
+    found = minimal.smallest_of_each(state, state.members, _order(state.members, rng))
+    return {neuron: named(pair, found[v]) for v, neuron in zip(state.members.tolist(), whole.neurons, strict=True)}
+
+
+# ---------------------------------------------------------------- all of them
+
+
+@on_pairs
+def minimal_matches(pair: Pair, neuron: Neuron, epsilon: float, limit: int | None = LIMIT) -> Matches:
+    """Every v-minimal match, or the first `limit` of them (alg-all-min); `complete` says which.
+
+    Empty when `neuron` is not in the maximum match. limit None: all, however long it takes.
+    """
+    neuron, limit = check_neuron(pair, neuron), check_limit(limit)
+    whole = maximum_match(pair, epsilon)
+    if neuron not in whole:
+        return Matches()
+    search = enumeration.Search(state_of(pair, whole, epsilon), position(pair, neuron))
+    found = [named(pair, members) for members in islice(search, limit)]
+    return Matches(found, complete=search.exhausted())
+
+
+@on_pairs
+def simple_matches(pair: Pair, epsilon: float, limit: int | None = LIMIT) -> Matches:
+    """Every simple match (def-simple), or the first `limit`: the v-minimal ones of all v (thm-simple-minimal)."""
+    limit = check_limit(limit)
+    whole = maximum_match(pair, epsilon)
+    state = state_of(pair, whole, epsilon)
+    found: dict[Match, None] = {}
+    for v in state.members.tolist():
+        for members in enumeration.Search(state, v):
+            match = named(pair, members)
+            if match not in found and len(found) == limit:
+                return Matches(found, complete=False)
+            found[match] = None
+    return Matches(found)
+
+
+@on_pairs
+def smallest_match(pair: Pair, neuron: Neuron, epsilon: float, limit: int | None = 100) -> Smallest | None:
+    """The smallest v-minimal match among the first `limit` found, and how small one could be at best.
+
+    Best first: the search goes on where the fewest neurons are essential, so the lower bound is that number, and rises.
+    None when `neuron` is not in the maximum match.
+    """
+    neuron, limit = check_neuron(pair, neuron), check_limit(limit)
+    whole = maximum_match(pair, epsilon)
+    if neuron not in whole:
+        return None
+    search = enumeration.Search(state_of(pair, whole, epsilon), position(pair, neuron), best_first=True)
+    found = list(islice(search, limit))
+    best = min(found, key=len)
+    bound = int(min(len(best), search.lower_bound()))
+    return Smallest(named(pair, best), bound, len(found), complete=bound == len(best))
+
+
+# ---------------------------------------------------------------- what no order can change
+
+
+@on_pairs
+def essential_neurons(pair: Pair, epsilon: float) -> dict[Neuron, frozenset[Neuron]]:
+    """For each v of the maximum match the neurons in every match that holds v, v included (prp-certificate).
+
+    u is one of them exactly when v is not in the largest match without u: one trial for each u.
+    """
+    whole = maximum_match(pair, epsilon)
+    state = state_of(pair, whole, epsilon)
+    names = dict(zip(state.members.tolist(), whole.neurons, strict=True))
+    return {names[v]: frozenset(names[u] for u in needs) for v, needs in minimal.essentials(state).items()}
+
+
+@on_pairs
+def v_minimum_match(pair: Pair, neuron: Neuron, epsilon: float) -> Match | None:
+    """The match that holds v and lies inside every match that holds v (def-minimum); None where there is none.
+
+    It exists exactly when the neurons essential to v are themselves a match.
+    """
+    neuron = check_neuron(pair, neuron)
+    needs = essential_neurons(pair, epsilon).get(neuron)
+    candidate = Match.of(needs or ())
+    return candidate if needs and is_match(pair, candidate, epsilon) else None
+
+
+@on_pairs
+def minimum_matches(pair: Pair, epsilon: float) -> dict[Neuron, Match | None]:
+    """The v-minimum match of each v of the maximum match, None where there is none."""
+    candidates = {v: Match.of(needs) for v, needs in essential_neurons(pair, epsilon).items()}
+    return {v: match if is_match(pair, match, epsilon) else None for v, match in candidates.items()}
+
+
+# ---------------------------------------------------------------- simple matches
+
+
+def _checked_state(pair: Pair, match: Match, epsilon: float) -> minimal.State:
+    if not is_match(pair, match, epsilon):
+        raise BadInput(f"{match.key} is not a match at epsilon {epsilon}: expected one, such as the maximum match")
+    return state_of(pair, match, check_epsilon(epsilon))
+
+
+@on_pairs
+def is_simple(pair: Pair, match: Match, epsilon: float) -> bool:
+    """Is the match non-empty and not the union of the strictly smaller matches inside it (def-simple)?
+
+    A strictly smaller match misses some u, so lies in the largest match without u: one trial for each u. A v that no
+    trial leaves is a neuron for which the match is minimal (thm-simple-minimal).
+    """
+    needs = minimal.essentials(_checked_state(pair, match, epsilon))
+    return any(len(found) == len(match) for found in needs.values())
+
+
+@on_pairs
+def decompose(pair: Pair, match: Match, epsilon: float) -> list[Match]:
+    """Simple matches whose union is the match (thm-decomposition): a v-minimal one for each v not yet covered."""
+    state = _checked_state(pair, match, epsilon)
+    parts: list[Match] = []
+    covered: set[int] = set()
+    for v in state.members.tolist():
+        if v not in covered:
+            members = minimal.smallest(state, v, state.members)
+            covered |= set(members.tolist())
+            parts.append(named(pair, members))
+    return parts

@@ -1,0 +1,317 @@
+"""One peel gives every ε: delete the neuron farthest from the other span, again and again.
+
+Distances only grow as a span shrinks, so a neuron's critical ε (the smallest at which it is in the maximum match) is
+the running minimum of the largest distances up to its deletion. Two ways to follow the distances, equal in every test:
+Givens column deletion (compiled), and a lazily updated inverse (NumPy only). Indices are those of the alive neurons.
+"""
+
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from numba import njit
+
+from ..errors import unknown
+from ..subspaces import Pair, Side
+
+Vector = Float[np.ndarray, " neurons"]
+BACKENDS = ("numba", "numpy")
+PENDING = 32  # deletions applied together, by one matrix product
+CANCELLED = 1e-6  # a pivot this much below its last built value has lost ten of sixteen digits: build again
+CEILING = 1 - 1e-13  # a distance of 1 up to rounding: orthogonal to the other span
+TIE = 1e-9  # a distance this little above ε is a tie: far above rounding, far below any margin that means something
+
+
+def chosen_backend(backend: str | None = None) -> str:
+    """ "numba" (default) or "numpy"; the environment variable SAMEREP_BACKEND sets the default."""
+    name = backend or os.environ.get("SAMEREP_BACKEND", "numba")
+    if name not in BACKENDS:
+        raise unknown("backend", name, BACKENDS)
+    return name
+
+
+# ---------------------------------------------------------------- compiled: Givens column deletion
+
+
+@njit(cache=True)
+def delete_column(R, C, squares, k, m, j):  # type: ignore[no-untyped-def]
+    """Rotate basis neuron j out of the k × k factor R and its m target columns C (Givens column deletion).
+
+    The last row of C is what the targets lose: squares += row². A sum of squares, so no cancellation, ever.
+    """
+    for i in range(j):
+        for t in range(j, k - 1):
+            R[i, t] = R[i, t + 1]
+    for i in range(j, k - 1):
+        a, b = R[i, i + 1], R[i + 1, i + 1]
+        h = np.hypot(a, b)
+        c, s = (a / h, b / h) if h > 0 else (1.0, 0.0)
+        for t in range(i, k - 1):
+            upper, lower = R[i, t + 1], R[i + 1, t + 1]
+            R[i, t] = c * upper + s * lower
+            R[i + 1, t + 1] = c * lower - s * upper
+        for t in range(m):
+            upper, lower = C[i, t], C[i + 1, t]
+            C[i, t] = c * upper + s * lower
+            C[i + 1, t] = c * lower - s * upper
+    for t in range(m):
+        squares[t] += C[k - 1, t] ** 2
+
+
+@njit(cache=True)
+def delete_neuron(R, C, lost, kept, coordinates, at, n, m, i):  # type: ignore[no-untyped-def]
+    """Delete neuron i of n on one side: as a basis neuron (R, C; the other side's squares `lost` grow), and as a
+    target (its entry of `kept`, its column of `coordinates`, its name in `at`)."""
+    delete_column(R, C, lost, n, m, i)
+    for t in range(i, n - 1):
+        at[t], kept[t] = at[t + 1], kept[t + 1]
+    for row in range(m):
+        for t in range(i, n - 1):
+            coordinates[row, t] = coordinates[row, t + 1]
+
+
+@njit(cache=True)
+def solution_square(R, C, k, t):  # type: ignore[no-untyped-def]
+    """‖c‖² of target t's coefficients on the k basis neurons: back substitution in R c = C_t."""
+    c = C[:k, t].copy()
+    for i in range(k - 1, -1, -1):
+        c[i] = (c[i] - np.dot(R[i, i + 1 : k], c[i + 1 :])) / R[i, i]
+    return np.sum(c**2)
+
+
+@njit(cache=True)
+def peel_givens(Rx, Cx, sy, Ry, Cy, sx):  # type: ignore[no-untyped-def]
+    """Critical ε² of the x and of the y neurons, and ‖c‖² of the fit each comes from; destroys its arguments.
+
+    O(n³) in all. The running minimum is one neuron's distance: its coefficients tell how exact the critical ε is.
+    """
+    n, m = len(sx), len(sy)
+    critical_x, critical_y, size_x, size_y = np.empty(n), np.empty(m), np.empty(n), np.empty(m)
+    at_x, at_y = np.arange(n), np.arange(m)
+    lowest, size = np.inf, 0.0
+    while n + m > 0:
+        i = np.argmax(sx[:n]) if n > 0 else -1
+        j = np.argmax(sy[:m]) if m > 0 else -1
+        if j < 0 or (i >= 0 and sx[i] >= sy[j]):
+            if sx[i] < lowest:
+                lowest, size = sx[i], solution_square(Ry, Cy, m, i)
+            critical_x[at_x[i]], size_x[at_x[i]] = lowest, size
+            delete_neuron(Rx, Cx, sy, sx, Cy, at_x, n, m, i)
+            n -= 1
+        else:
+            if sy[j] < lowest:
+                lowest, size = sy[j], solution_square(Rx, Cx, n, j)
+            critical_y[at_y[j]], size_y[at_y[j]] = lowest, size
+            delete_neuron(Ry, Cy, sx, sy, Cx, at_y, m, n, j)
+            m -= 1
+    return critical_x, critical_y, size_x, size_y
+
+
+def nearest_first(pair: Pair) -> Int[np.ndarray, " alive"]:
+    """Joint indices of the alive neurons, x first, each side by its distance to the whole other side.
+
+    Far neurons tend to be deleted early, and a deletion near the end of a triangular factor leaves few rows to rotate.
+    """
+    of_y, of_x = (side.squares for side in pair.sides)
+    return np.concatenate([np.argsort(of_x, kind="stable"), len(of_x) + np.argsort(of_y, kind="stable")])
+
+
+def peel_compiled(pair: Pair) -> tuple[Vector, Vector]:
+    """Critical ε² and ‖c‖² of all alive neurons, x first, by compiled Givens deletions; in any order the same."""
+    order = nearest_first(pair)
+    found = peel_givens(*givens_parts(pair.keep(order).sides))
+    squares, sizes = np.empty((2, len(order)))
+    squares[order], sizes[order] = np.concatenate(found[:2]), np.concatenate(found[2:])
+    return squares, sizes
+
+
+def givens_parts(sides: tuple[Side, Side]) -> list[np.ndarray]:
+    """Copies of R, C and squares of both sides, rows contiguous, ready to be destroyed."""
+    return [np.array(a, order="C") for side in sides for a in (side.factor, side.coordinates, side.squares)]
+
+
+# ---------------------------------------------------------------- NumPy: lazy inverse, or QR of the rest
+
+
+def joint_inverse(sides: tuple[Side, Side]) -> tuple[Float[np.ndarray, "n n"], Vector]:
+    """M and r². M = [[P_x, A_x], [A_y, P_y]] with P = (G_BB + λI)⁻¹ of each side and A = P G_BT.
+
+    In this one matrix deleting neuron j reads the same on both sides: r²_t += M_jt² / M_jj for the other side's t, and
+    M_i −= (M_ij / M_jj) M_j for the rows i of j's side.
+    """
+    rows = []
+    for side in sides:
+        inverse = Side(side.factor, np.eye(len(side.factor)), side.squares).solutions()
+        rows.append((inverse @ inverse.T, side.solutions()))
+    (p_x, a_x), (p_y, a_y) = rows
+    return np.block([[p_x, a_x], [a_y, p_y]]), np.concatenate([sides[1].squares, sides[0].squares])
+
+
+class LazyInverse:
+    """M and r² of a shrinking pair: deletions wait as pivot rows and are applied together (NumPy only)."""
+
+    def __init__(self, pair: Pair, members: Int[np.ndarray, " members"]) -> None:
+        self.pair, self.members = pair, members
+        part = pair.keep(members)
+        self.M, self.squares = joint_inverse(part.sides)
+        self.is_x = np.arange(len(members)) < len(part.alive_x)
+        self.alive = np.ones(len(members), bool)
+        self.built = np.diag(self.M).copy()
+        self.rows: dict[bool, list[np.ndarray]] = {True: [], False: []}
+
+    def row(self, j: int) -> Vector:
+        """Row j of M with the waiting deletions of j's side applied."""
+        waiting = self.rows[bool(self.is_x[j])]
+        if not waiting:
+            return self.M[j].copy()
+        Q = np.array(waiting)
+        return self.M[j] - Q[:, j] @ Q
+
+    def delete(self, j: int) -> "LazyInverse":
+        """Without member j: this object updated, or a new build when the pivot has cancelled."""
+        row, same = self.row(j), bool(self.is_x[j])
+        if row[j] < CANCELLED * self.built[j]:
+            fresh = LazyInverse(self.pair, self.members[self.alive])
+            return fresh.delete(int(self.alive[:j].sum()))
+        scaled = row / np.sqrt(row[j])
+        self.squares = self.squares + np.where(self.is_x != same, scaled**2, 0)
+        self.alive[j] = False
+        self.rows[same].append(scaled)
+        if len(self.rows[same]) == PENDING:
+            self.apply(same)
+        return self
+
+    def apply(self, same: bool) -> None:
+        """Subtract the waiting deletions of one side by a matrix product."""
+        Q, side = np.array(self.rows[same]), self.is_x == same
+        self.M[side] -= Q[:, side].T @ Q
+        self.rows[same] = []
+
+    def farthest(self) -> int:
+        """The alive member with the largest distance."""
+        return int(np.argmax(np.where(self.alive, self.squares, -1)))
+
+    def solution_square(self, j: int) -> float:
+        """‖c‖² of member j's coefficients on the other side, which is the basis."""
+        other = self.is_x != self.is_x[j]
+        c, waiting = self.M[other, j], self.rows[not self.is_x[j]]
+        if waiting:
+            Q = np.array(waiting)
+            c = c - Q[:, other].T @ Q[:, j]
+        return float(np.sum(c[self.alive[other]] ** 2))
+
+
+def peel_lazily(pair: Pair) -> tuple[Vector, Vector]:
+    """Critical ε² and ‖c‖² of all alive neurons, x first, by the lazy inverse."""
+    state = LazyInverse(pair, np.arange(len(pair.gram)))
+    critical, sizes = np.empty((2, len(pair.gram)))
+    lowest, size = np.inf, 0.0
+    for _ in range(len(pair.gram)):
+        j = state.farthest()
+        if state.squares[j] < lowest:
+            lowest, size = state.squares[j], state.solution_square(j)
+        critical[state.members[j]], sizes[state.members[j]] = lowest, size
+        state = state.delete(j)
+    return critical, sizes
+
+
+def drop_column(R: np.ndarray, C: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """R and C without basis neuron j, and what each target's r² gains: a QR of the rows below j (NumPy only)."""
+    Q, rest = np.linalg.qr(R[j:, j + 1 :], mode="complete")
+    turned = Q.T @ C[j:]
+    R = np.vstack([np.delete(R[:j], j, axis=1), np.hstack([np.zeros((len(rest) - 1, j)), rest[:-1]])])
+    return R, np.vstack([C[:j], turned[:-1]]), turned[-1] ** 2
+
+
+def peel_triangles(pair: Pair) -> tuple[Vector, Vector]:
+    """Critical ε² and ‖c‖² of all alive neurons, by column deletion with NumPy's QR: for the QR route's small λ."""
+    sides = list(pair.sides)
+    at = [list(range(len(pair.alive_x))), list(range(len(pair.alive_x), len(pair.gram)))]
+    critical, sizes = np.empty((2, len(pair.gram)))
+    lowest, size = np.inf, 0.0
+    for _ in range(len(pair.gram)):
+        tops = [sides[1 - k].squares.max(initial=-1) for k in (0, 1)]
+        k = 0 if tops[0] >= tops[1] else 1
+        own, other = sides[k], sides[1 - k]
+        j = int(np.argmax(other.squares))
+        if tops[k] < lowest:
+            lowest, size = tops[k], float(np.sum(other.solutions()[:, j] ** 2))
+        v = at[k].pop(j)
+        critical[v], sizes[v] = lowest, size
+        R, C, gain = drop_column(own.factor, own.coordinates, j)
+        sides[k] = Side(R, C, own.squares + gain)
+        sides[1 - k] = Side(other.factor, np.delete(other.coordinates, j, axis=1), np.delete(other.squares, j))
+    return critical, sizes
+
+
+# ---------------------------------------------------------------- critical ε
+
+
+@dataclass(frozen=True)
+class Peeled:
+    """Of every alive neuron, x first: raw critical ε, and ‖c‖ of the fit whose distance it is."""
+
+    critical: Vector
+    sizes: Vector
+
+
+def peel_once(pair: Pair, backend: str | None = None) -> Peeled:
+    """The peel of all alive neurons, remembered by the pair (alg-peel)."""
+    backend = chosen_backend(backend)
+    if ("peel", backend) not in pair.known:
+        if backend == "numba":
+            squares, sizes = peel_compiled(pair)
+        else:
+            squares, sizes = (peel_lazily if pair.route == "gram" else peel_triangles)(pair)
+        pair.known["peel", backend] = Peeled(np.sqrt(np.maximum(squares, 0)), np.sqrt(sizes))
+    return pair.known["peel", backend]
+
+
+def peel(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
+    """Raw critical ε of the alive neurons of x and of y, before any slack."""
+    raw, cut = peel_once(pair, backend).critical, len(pair.alive_x)
+    return raw[:cut], raw[cut:]
+
+
+def slack(pair: Pair) -> float:
+    """Up to where a distance counts as zero.
+
+    The ridge leaves a zero distance at τ‖c‖: ten times that, over the neurons that lie at this floor against the
+    whole other side. A small basis needs larger coefficients than the whole side, so at least 300 τ; and at most
+    1000 τ, so that one fit with huge coefficients cannot open the gate.
+    """
+    if "slack" not in pair.known:
+        tau = np.sqrt(pair.ridge)
+        floors = [tau * np.linalg.norm(side.solutions(), axis=0) for side in pair.sides]
+        exact = [f[np.sqrt(side.squares) <= 2 * f] for f, side in zip(floors, pair.sides, strict=True)]
+        worst = float(np.concatenate(exact).max(initial=0))
+        pair.known["slack"] = float(np.clip(10 * worst, 300 * tau, 1000 * tau))
+    return pair.known["slack"]
+
+
+def reach(pair: Pair, epsilon: float) -> float:
+    """The one rule of the engine: a distance counts as at most ε when it is at most this.
+
+    ε itself but for ties, and never less than the slack of an exact match; never 1, where nothing is explained.
+    """
+    return float(min(max(epsilon + TIE, slack(pair)), np.nextafter(CEILING, 0)))
+
+
+def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
+    """Critical ε of all neurons: 0 within the slack, inf for the dead and for those never matched below 1."""
+    found = []
+    for n, alive, raw in zip((pair.n_x, pair.n_y), (pair.alive_x, pair.alive_y), peel(pair, backend), strict=True):
+        values = np.full(n, np.inf)
+        values[alive] = np.where(raw <= slack(pair), 0.0, np.where(raw >= CEILING, np.inf, raw))
+        found.append(values)
+    return found[0], found[1]
+
+
+def at_ridge(pair: Pair, ridge: float) -> Pair:
+    """The same neurons under another λ, on the QR route: a Gram matrix gives a root by its eigenvalues."""
+    root = pair.root
+    if root is None:
+        values, vectors = np.linalg.eigh(pair.gram)
+        root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    return replace(pair, ridge=ridge, root=root, known={})

@@ -1,0 +1,1 @@
+"""Data, architectures, training, checkpoints, and the activations that networks give."""

@@ -1,0 +1,377 @@
+"""One recipe to train a network, epoch by epoch, resumable at every one.
+
+All epochs are kept, from the untrained network (epoch 0) to the last, because the book compares them. A checkpoint is
+a safetensors file with a JSON sidecar; both are written whole or not at all, and read only if their hash agrees.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from ..errors import BadInput, unknown
+from ..files import atomic, folder, sha256
+from . import architectures as networks
+from . import datasets
+
+ORDER, AUGMENTATION = 1, 2  # streams of random numbers, so that each can be fixed while the other varies
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. Rates are per step of SGD on the mean loss of a batch.
+
+    With `milestones` (fractions of the training) the rate starts at `peak_rate` and is divided by 10 at each; without,
+    it rises linearly over the first `warmup` fraction and falls linearly to 0. Networks without batch norm
+    train at half the rate. Images are padded by `pad` black pixels, cropped at random, and mirrored if `flip`.
+    """
+
+    name: str
+    epochs: int
+    peak_rate: float = 0.1
+    milestones: tuple[float, ...] = ()
+    warmup: float = 0.25
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    batch: int = 128
+    pad: int = 4
+    flip: bool = True
+    initialisation: str = "kaiming"
+
+    def rate(self, progress: float) -> float:
+        """The learning rate when the fraction `progress` of all steps is done."""
+        if self.milestones:
+            return self.peak_rate * 0.1 ** sum(progress >= m for m in self.milestones)
+        rising = progress / self.warmup if self.warmup else 1.0
+        return self.peak_rate * min(rising, (1 - progress) / (1 - self.warmup))
+
+
+RECIPES = {
+    "paper": Recipe("paper", epochs=160, milestones=(80 / 160, 120 / 160), nesterov=False, initialisation="authors"),
+    "short": Recipe("short", epochs=10),
+    "digits": Recipe("digits", epochs=8, batch=64, pad=2, flip=False),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: what is trained on what, how, and from which seeds.
+
+    `seed` fixes the initialisation; order and augmentation follow it unless they get seeds of their own.
+    """
+
+    network: str
+    dataset: str
+    width: float
+    seed: int
+    recipe: Recipe
+    order_seed: int
+    augment_seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints lie, under $SAMEREP_RUNS or `runs/`."""
+        seeds = f"seed-{self.seed}"
+        if (self.order_seed, self.augment_seed) != (self.seed, self.seed):
+            seeds += f"-order-{self.order_seed}-augment-{self.augment_seed}"
+        recipe = f"{self.recipe.name}-{self.recipe.epochs}"
+        return folder("SAMEREP_RUNS", "runs") / self.dataset / f"{self.network}-w{self.width:g}" / recipe / seeds
+
+    def checkpoint(self, epoch: int) -> Path:
+        """The file of the weights after `epoch` epochs."""
+        return self.folder / f"epoch-{epoch:03d}.safetensors"
+
+
+def plan(
+    network: str,
+    dataset: str,
+    width: float = 1.0,
+    seed: int = 0,
+    recipe: str = "short",
+    epochs: int | None = None,
+    order_seed: int | None = None,
+    augment_seed: int | None = None,
+) -> Run:
+    """The run these parameters describe. Raises BadInput for unknown names, epochs < 1 and seeds out of range."""
+    for kind, value, valid in (
+        ("network", network, networks.NAMES),
+        ("dataset", dataset, datasets.NAMES),
+        ("recipe", recipe, tuple(RECIPES)),
+    ):
+        if value not in valid:
+            raise unknown(kind, value, valid)
+    seeds = (seed, seed if order_seed is None else order_seed, seed if augment_seed is None else augment_seed)
+    for number in seeds:
+        if not 0 <= number < 2**63:
+            raise BadInput(f"seed {number}: expected a whole number from 0, below 2**63")
+    chosen = RECIPES[recipe] if epochs is None else replace(RECIPES[recipe], epochs=epochs)
+    if chosen.epochs < 1:
+        raise BadInput(f"{chosen.epochs} epochs: expected at least 1 (epoch 0, the untrained network, is always kept)")
+    return Run(network, dataset, float(width), seeds[0], chosen, *seeds[1:])
+
+
+def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
+    """Train to the last epoch, from the last one that is whole, and return the final checkpoint.
+
+    Interrupted at any moment and started again, it ends with the same weights as without the interruption.
+    Raises BadInput if the loss is no longer finite, or if another recipe of this name was trained in the run's folder.
+    """
+    final = run.checkpoint(run.recipe.epochs)
+    if is_whole(final):
+        check_made_by(run, read_sidecar(final))
+        return final
+    return _Training(run, torch.device(device or best_device())).finish(progress)
+
+
+def start(run: Run) -> Path:
+    """The checkpoint of the untrained network, epoch 0, written if it is not there and whole; nothing is trained."""
+    path, data = run.checkpoint(0), datasets.load(run.dataset, "train")
+    if not is_whole(path):
+        network = _fresh(run, data)
+        measured = accuracy(network, datasets.load(run.dataset, "test"))
+        record = {"epoch": 0, "accuracy": measured, "loss": None, "train_seconds": 0.0}
+        save(network, path, record | describe(run, data, torch.device("cpu")))
+    return path
+
+
+def check_made_by(run: Run, sidecar: dict[str, Any]) -> None:
+    """BadInput if a checkpoint in the run's folder was trained in another way than the run says."""
+    wanted = json.loads(json.dumps(asdict(run)))  # tuples as the lists they are in a file
+    made, asked = sidecar["recipe"] | {"width": sidecar["width"]}, wanted["recipe"] | {"width": wanted["width"]}
+    for name, value in asked.items():
+        if made.get(name) != value:
+            raise BadInput(
+                f"{name} is {value}: {run.folder} was trained with {made.get(name)}; give the recipe a new name"
+            )
+
+
+def describe(run: Run, data: datasets.Dataset, device: torch.device) -> dict[str, Any]:
+    """What a sidecar says of a checkpoint beside its epoch: the run, the data, and the device."""
+    return asdict(run) | {
+        "classes": len(data.classes),
+        "channels": data.images.shape[3],
+        "image_size": data.images.shape[1],
+        "data_sha256": data.sha256,
+        "device": device.type,
+        "precision": "bf16" if pays_bf16(device) else "fp32",
+        "torch": torch.__version__,
+    }
+
+
+def best_device() -> str:
+    """The accelerator if there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class _Training:
+    """The moving parts of a run: network, momentum, padded images, and the epoch they have reached."""
+
+    def __init__(self, run: Run, device: torch.device) -> None:
+        self.run, self.device = run, device
+        self.data = datasets.load(run.dataset, "train")
+        self.test = datasets.load(run.dataset, "test")
+        pad = run.recipe.pad
+        padded = np.pad(self.data.images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))  # black: before normalisation
+        self.images, self.labels = torch.from_numpy(padded).to(device), torch.from_numpy(self.data.labels).to(device)
+        self.network = _fresh(run, self.data).to(device).to(memory_format=torch.channels_last)
+        self.bf16 = pays_bf16(device)
+        self.optimiser = _optimiser(self.network, run.recipe)
+        self.seconds = 0.0
+        self.epoch = self._resume() or self._start()
+
+    @property
+    def momentum_file(self) -> Path:
+        return self.run.folder / "momentum.safetensors"
+
+    def _start(self) -> int:
+        self._keep(0, loss=None)
+        return 0
+
+    def _resume(self) -> int:
+        """Take up the last epoch whose momentum and weights are whole; 0 if there is none."""
+        try:
+            with safe_open(self.momentum_file, "pt") as file:
+                epoch = int(file.metadata()["epoch"])
+                momentum = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            network, sidecar = load(self.run.checkpoint(epoch))
+        except (BadInput, SafetensorError, OSError):
+            return 0
+        check_made_by(self.run, sidecar)
+        self.network.load_state_dict(network.state_dict())
+        for name, parameter in self.network.named_parameters():
+            if name in momentum:
+                self.optimiser.state[parameter]["momentum_buffer"] = momentum[name].to(parameter)
+        self.seconds = sidecar["train_seconds"]
+        return epoch
+
+    def finish(self, progress: bool) -> Path:
+        recipe = self.run.recipe
+        label = f"{self.run.network} w{self.run.width:g} seed {self.run.seed}"
+        with tqdm(total=recipe.epochs, initial=self.epoch, desc=label, unit="epoch", disable=not progress) as bar:
+            for epoch in range(self.epoch + 1, recipe.epochs + 1):
+                start = time.perf_counter()
+                loss = self._train_epoch(epoch)
+                self.seconds += time.perf_counter() - start
+                accuracy = self._keep(epoch, loss)
+                bar.update()
+                bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.2%}")
+        return self.run.checkpoint(recipe.epochs)
+
+    def _train_epoch(self, epoch: int) -> float:
+        recipe, losses = self.run.recipe, []
+        self.network.train()
+        order = torch.randperm(len(self.labels), generator=_generator(self.run.order_seed, ORDER, epoch))
+        augmentation = _generator(self.run.augment_seed, AUGMENTATION, epoch)
+        batches = [part for part in order.split(recipe.batch) if len(part) > 1]  # batch norm needs two
+        for step, index in enumerate(batches):
+            done = (epoch - 1 + (step + 0.5) / len(batches)) / recipe.epochs
+            losses.append(self._step(index, augmentation, self._rate(done)))
+        mean = float(torch.stack(losses).mean())
+        if not np.isfinite(mean):
+            raise BadInput(f"{self.run.network}: the loss is {mean} in epoch {epoch}; train with a lower rate")
+        return mean
+
+    def _rate(self, done: float) -> float:
+        normed = any(isinstance(module, nn.BatchNorm2d) for module in self.network.modules())
+        return self.run.recipe.rate(done) * (1.0 if normed else 0.5)
+
+    def _step(self, index: Int64[Tensor, " batch"], augmentation: torch.Generator, rate: float) -> Tensor:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        size = self.images.shape[1] - 2 * self.run.recipe.pad
+        images = crop(self.images, index, size, self.run.recipe.flip, augmentation)
+        inputs = datasets.normalise(images.permute(0, 3, 1, 2).float().div_(255), self.run.dataset)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            outputs = self.network(inputs)
+        loss = functional.cross_entropy(outputs.float(), self.labels[index])
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _keep(self, epoch: int, loss: float | None) -> float:
+        """Write this epoch's weights, sidecar and momentum, in the order that makes an interruption harmless."""
+        measured = accuracy(self.network, self.test)
+        record = {"epoch": epoch, "accuracy": measured, "loss": loss, "train_seconds": self.seconds}
+        path = self.run.checkpoint(epoch)
+        save(self.network, path, record | describe(self.run, self.data, self.device))
+        momentum = {
+            name: self.optimiser.state[parameter]["momentum_buffer"].contiguous()
+            for name, parameter in self.network.named_parameters()
+            if parameter in self.optimiser.state
+        }
+        with atomic(self.momentum_file) as temporary:
+            save_file(momentum, temporary, {"epoch": str(epoch)})
+        return measured
+
+
+def crop(
+    padded: UInt8[Tensor, "images tall wide c"],
+    index: Int64[Tensor, " batch"],
+    size: int,
+    flip: bool,
+    generator: torch.Generator,
+) -> UInt8[Tensor, "batch size size c"]:
+    """A random size × size window of each chosen image, half of them mirrored if `flip`: one gather for the batch."""
+    room = padded.shape[1] - size + 1
+    top, left = torch.randint(0, room, (2, len(index), 1), generator=generator)
+    mirrored = torch.rand(len(index), 1, generator=generator) < (0.5 if flip else 0.0)
+    line = torch.arange(size)
+    rows, columns = top + line, left + torch.where(mirrored, line.flip(0), line)
+    return padded[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def accuracy(network: nn.Module, data: datasets.Dataset) -> float:
+    """The fraction of images whose largest logit is that of their label; the network is left in training mode."""
+    device = next(network.parameters()).device
+    network.eval()
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=pays_bf16(device)):
+        found = [network(batch.to(device)).argmax(1).cpu() for batch in datasets.batches(data)]
+    network.train()
+    return float((torch.cat(found) == torch.from_numpy(data.labels)).double().mean())
+
+
+def pays_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 here: GPUs, and CPUs with bfloat16 matrix instructions."""
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    return device.type == "cuda"
+
+
+def _fresh(run: Run, data: datasets.Dataset) -> nn.Module:
+    size, channels = data.images.shape[1], data.images.shape[3]
+    initialisation = run.recipe.initialisation
+    return networks.build(run.network, run.width, len(data.classes), channels, size, run.seed, initialisation)
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.peak_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _generator(seed: int, stream: int, epoch: int) -> torch.Generator:
+    state = np.random.SeedSequence([seed, stream, epoch]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state))
+
+
+def save(network: nn.Module, path: Path, sidecar: dict[str, Any]) -> None:
+    """Write the weights and, after them, the JSON sidecar that holds their hash: without it they do not count."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic(path) as temporary:
+        save_file(state, temporary)
+    with atomic(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(sidecar | {"sha256": sha256(path)}, indent=1))
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """What is known of a checkpoint. Raises BadInput if there is none or it cannot be read."""
+    try:
+        return json.loads(path.with_suffix(".json").read_text())
+    except FileNotFoundError as error:
+        raise BadInput(f"no checkpoint {path} with its .json sidecar: train it first") from error
+    except ValueError as error:
+        raise BadInput(f"{path.with_suffix('.json')} is damaged: delete it and train again") from error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint is there and its weights have the hash its sidecar states."""
+    try:
+        return path.exists() and read_sidecar(path).get("sha256") == sha256(path)
+    except BadInput:
+        return False
+
+
+def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained network in evaluation mode, with its sidecar.
+
+    Raises BadInput for a missing or damaged checkpoint, or one of another architecture than its sidecar says.
+    """
+    sidecar = read_sidecar(path)
+    if not is_whole(path):
+        raise BadInput(
+            f"{path} is missing or damaged (its hash is not the sidecar's): delete {path.parent}, train again"
+        )
+    shape = (sidecar["network"], sidecar["width"], sidecar["classes"], sidecar["channels"], sidecar["image_size"])
+    network = networks.build(*shape)
+    try:
+        network.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        raise BadInput(f"{path} does not hold a {sidecar['network']} of width {sidecar['width']:g}") from error
+    return network.eval(), sidecar

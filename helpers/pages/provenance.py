@@ -1,0 +1,128 @@
+"""How the numbers were made: tables over the provenance of everything in results/."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..networks import training
+from ..studies import study as studies
+
+WORDS = {
+    "epochs": "epochs",
+    "peak_rate": "highest learning rate",
+    "milestones": "learning rate divided by 10 at",
+    "warmup": "linear warm-up over",
+    "momentum": "momentum",
+    "nesterov": "Nesterov",
+    "weight_decay": "weight decay",
+    "batch": "batch",
+    "pad": "random crop of images padded by",
+    "flip": "random mirroring",
+    "initialisation": "initialisation of fully connected layers",
+}
+
+
+def places() -> list[Path]:
+    """Every record, of whatever kind."""
+    return sorted(path.parent for path in studies.results_root().glob("*/provenance.json"))
+
+
+def networks() -> pd.DataFrame:
+    """One row a trained network of a recorded study: recipe, epochs, accuracy, training time, device, precision."""
+    parts = []
+    for place in studies.records():
+        table = pd.read_parquet(place / "networks.parquet")
+        parts.append(table[table["epoch"] == table["epochs"]])
+    found = pd.concat(parts).drop_duplicates(["network", "dataset", "width", "recipe", "epochs", "seed"])
+    return found.sort_values(["network", "width", "epochs", "seed"], ignore_index=True)
+
+
+def accuracies() -> pd.DataFrame:
+    """One row a study: seeds, recipe, epochs, test accuracy (lowest, mean, highest), minutes of training a network."""
+    by = ["network", "dataset", "width", "recipe", "epochs", "device", "precision"]
+    groups = networks().groupby(by, observed=True)
+    found = groups.agg(
+        networks=("seed", "size"),
+        lowest=("accuracy", "min"),
+        mean=("accuracy", "mean"),
+        highest=("accuracy", "max"),
+        minutes_each=("train_seconds", lambda seconds: seconds.mean() / 60),
+    )
+    return found.reset_index().rename(columns={"mean": "mean_accuracy"})
+
+
+def apart() -> pd.DataFrame:
+    """One row a trained network that only records of causes or simple matches used, no recorded study."""
+    known = {checkpoint["sha256"] for place in studies.records() for checkpoint in _checkpoints(place)}
+    rows = [
+        {"record": place.name} | checkpoint
+        for place in [*studies.records("causes"), *studies.records("granularity")]
+        for checkpoint in _checkpoints(place)
+        if checkpoint["sha256"] not in known
+    ]
+    found = pd.DataFrame(rows, columns=["record", "seed", "accuracy", "sha256"])
+    return found.drop_duplicates("sha256", ignore_index=True).drop(columns="sha256")
+
+
+def _checkpoints(place: Path) -> list[dict[str, Any]]:
+    """Seed, hash and accuracy of a record's networks, one a seed: those of the last epoch come first."""
+    known = studies.read_provenance(place)
+    return known["checkpoints"][: len(known["study"]["seeds"])]
+
+
+def records() -> pd.DataFrame:
+    """One row a record: what it is, images, when known the seconds it took, code, commit, and its size on disk."""
+    return pd.DataFrame([_row(place) for place in places()])
+
+
+def _row(place: Path) -> dict[str, Any]:
+    known = studies.read_provenance(place)
+    size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    seeds = known.get("study", {}).get("seeds")
+    return {
+        "record": place.name,
+        "kind": known.get("kind", "study"),
+        "seeds": len(seeds) if seeds else "",
+        "images": known.get("images", ""),
+        "seconds": known.get("seconds", ""),
+        "device": known.get("device", ""),
+        "code": known.get("code", ""),
+        "commit": known.get("commit", ""),
+        "kilobytes": round(size / 1000),
+    }
+
+
+def libraries() -> pd.DataFrame:
+    """Versions of the libraries by record, one row for each set of versions."""
+    rows: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for place in places():
+        known = studies.read_provenance(place)
+        if "libraries" in known:
+            versions = {"python": str(known.get("python", ""))} | known["libraries"]
+            rows.setdefault(tuple(versions.items()), []).append(place.name)
+    return pd.DataFrame([dict(versions) | {"records": len(names)} for versions, names in rows.items()])
+
+
+def settings() -> pd.DataFrame:
+    """The authors' training beside the recipes used here, a row a setting."""
+    found = pd.DataFrame({"setting": list(WORDS.values())})
+    for name, recipe in training.RECIPES.items():
+        values = asdict(recipe)
+        column = "authors (recipe paper)" if name == "paper" else f"recipe {name}"
+        found[column] = [_setting(key, values, recipe.epochs) for key in WORDS]
+    return found
+
+
+def _setting(key: str, values: dict[str, Any], epochs: int) -> str:
+    value = values[key]
+    if key == "milestones":
+        return " and ".join(f"epoch {share * epochs:g}" for share in value) if value else "never: falls linearly to 0"
+    if key == "warmup":
+        return "none" if values["milestones"] else f"{value:.0%} of the training"
+    if key == "initialisation":
+        return {"authors": "normal, standard deviation 0.01", "kaiming": "He's normal distribution"}[value]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

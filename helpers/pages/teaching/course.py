@@ -1,0 +1,209 @@
+"""The teaching kit: a folder with student notebooks, solutions, problem sheets, slides, and all they need to run."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from nbformat import NotebookNode
+
+from ...errors import BadInput
+from ...files import ROOT
+from ..publish import PAGES, WORDS_A_MINUTE, fill
+from . import pages, plain, slides
+from .cutting import student_version
+
+COURSE = ("worked_example", *pages.CHAPTERS)
+MARK = ".course"
+SETUP = 'import sys\n\nsys.path.insert(0, "..")  # the code of the book lies in the folder above'
+README = """\
+# Do different networks learn the same representation? The course
+
+Made from the book's sources by `make course`. Python 3.11 or newer; from this folder:
+
+    python3 -m venv .venv && .venv/bin/pip install -r requirements.txt
+    .venv/bin/jupyter lab student
+
+| Folder | Who gets it | What it holds |
+|---|---|---|
+| `student/` | students | the chapters with exercises to fill in; checks answer with a tick or a hint |
+| `helpers/`, `benchmarks/`, `results/` | students | code and recorded networks that the notebooks read; no GPU |
+| `solutions/` | you | the same notebooks with every exercise solved |
+| `slides/` | you | `index.html`, the lecture; runs offline, arrow keys, `p` to print |
+| `problems.md`, `solutions/problems.md` | both, you | all exercises as one sheet, without and with answers |
+| `teaching.md` | you | routes, minutes, what to prepare, what goes wrong, how to grade |
+
+Hand out everything but `solutions/`, `slides/` and `teaching.md`.
+
+| Notebook | Chapter | Reading | Exercises |
+|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook of the course: its name, source, and the executed page if the book was built."""
+
+    name: str
+    source: NotebookNode
+    page: NotebookNode | None
+
+    @property
+    def reading(self) -> int:
+        """Minutes to read, as the book states them; from the number of words if the page was not executed."""
+        if self.page is not None:
+            return int(self.page.metadata["samerep"]["reading"].split()[0])
+        return max(1, round(sum(len(cell.source.split()) for cell in self.source.cells) / WORDS_A_MINUTE))
+
+    @property
+    def running(self) -> str:
+        """Measured time to run; words if the page was not executed."""
+        return "about a minute" if self.page is None else f"{max(1, round(self.page.metadata['samerep']['seconds']))} s"
+
+
+def chapters(folder: Path = pages.NOTEBOOKS, executed: Path = PAGES) -> list[Chapter]:
+    """The notebooks of the course, in the order in which they are taught."""
+    return [Chapter(name, pages.load(folder / f"{name}.py"), page_of(name, executed)) for name in COURSE]
+
+
+def numbers() -> dict[str, int]:
+    """What the teacher's page quotes: minutes to read each chapter, number of slides, minutes of the lecture."""
+    deck = slides.deck()
+    reading = {f"read-{chapter.name}": chapter.reading for chapter in chapters()}
+    return reading | {"slides": len(deck), "lecture": slides.minutes(deck)}
+
+
+def overview() -> pd.DataFrame:
+    """One row a chapter: its title, minutes to read, and how many exercises of each kind it has."""
+    rows = []
+    for chapter in chapters():
+        kinds = Counter(exercise.kind for exercise in pages.exercises(chapter.source).values())
+        rows.append((pages.title(chapter.source), chapter.reading, kinds["paper"], kinds["code"], kinds["predict"]))
+    return pd.DataFrame(rows, columns=["chapter", "minutes to read", "on paper", "in code", "predict and run"])
+
+
+def page_of(name: str, executed: Path = PAGES) -> NotebookNode | None:
+    """The executed page of a notebook, if it is there."""
+    path = executed / f"{name}.ipynb"
+    return nbformat.read(path, as_version=4) if path.exists() else None
+
+
+def write_course(folder: Path) -> list[str]:
+    """Write the course; it appears whole or not at all, and replaces nothing but an older course.
+
+    Returns what to tell the teacher, line by line. Raises BadInput if `folder` holds something else.
+    """
+    with replaced(folder) as work:
+        found = chapters()
+        names = plain.names_of([chapter.source for chapter in found])
+        for kind in ("student", "solutions"):
+            (work / kind).mkdir()
+            for chapter in found:
+                nbformat.write(notebook(chapter, names, kind, found), work / kind / f"{chapter.name}.ipynb")
+        (work / "problems.md").write_text(problems(found, names, "student"))
+        (work / "solutions" / "problems.md").write_text(problems(found, names, "solutions"))
+        (work / "teaching.md").write_text(teachers_page(names))
+        (work / "README.md").write_text(README + "\n".join(row(chapter) for chapter in found) + "\n")
+        missing = slides.write_slides(work / "slides")
+        _copy_what_it_needs(work)
+    absent = f"The slides lack {len(missing)} figures: run make book first, then make course again." if missing else ""
+    return [line for line in (f"The course: {folder}/README.md", absent) if line]
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder` that takes its place on success and vanishes on an error."""
+    if folder.exists() and not (folder.is_dir() and ((folder / MARK).exists() or not any(folder.iterdir()))):
+        raise BadInput(f"{folder} holds something else: expected a new folder, or a course made before")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work, old = (folder.with_name(f".{os.getpid()}.{kind}.{folder.name}") for kind in ("new", "old"))
+    work.mkdir()
+    try:
+        yield work
+        (work / MARK).touch()
+        if folder.exists():
+            folder.rename(old)
+        work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Chapter]) -> NotebookNode:
+    """A chapter for plain Jupyter: the student's version or the one with solutions, its Markdown without directives."""
+    values = {} if chapter.page is None else plain.values_of(chapter.page)
+    context = plain.Context(names, values, frozenset(f"{other.name}.ipynb" for other in beside))
+    book = student_version(chapter.source) if kind == "student" else chapter.source
+    times = {"reading": f"{chapter.reading} minutes", "running": chapter.running}
+    words = {"page": chapter.name} | pages.parameters(chapter.source) | times
+    cells = [nbformat.v4.new_code_cell(SETUP, metadata={"tags": ["hide-input"]})]
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            cells.append(nbformat.v4.new_code_cell(cell.source, metadata={"tags": pages.tags(cell)}))
+        elif text := plain.plain(fill(cell.source, words), context):
+            cells.append(nbformat.v4.new_markdown_cell(text))
+    cells[:2] = reversed(cells[:2])
+    for position, cell in enumerate(cells):
+        cell["id"] = f"cell-{position:03d}"
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+
+
+def problems(found: list[Chapter], names: dict[str, str], kind: str) -> str:
+    """All exercises of the course as one sheet; with `kind` "solutions" each is followed by its answer."""
+    sheet = [f"# Problems{' and solutions' if kind == 'solutions' else ''}"]
+    for chapter in found:
+        values = {} if chapter.page is None else plain.values_of(chapter.page)
+        context = plain.Context(names, values)
+        sheet.append(f"## {pages.title(chapter.source)}")
+        words = pages.parameters(chapter.source)
+        sheet += [plain.plain(fill(text, words), context) for text in _exercise_texts(chapter.source, kind)]
+    return "\n\n".join(text for text in sheet if text) + "\n"
+
+
+def _exercise_texts(book: NotebookNode, kind: str) -> Iterator[str]:
+    """The exercise blocks of a page, and with `kind` "solutions" their solutions, code included."""
+    wanted = ("exercise", "exercise-start") + (("solution", "solution-start") if kind == "solutions" else ())
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            lines = cell.source.splitlines()
+            yield from ("\n".join(lines[b.start : b.stop]) for b in pages.directives(cell.source) if b.name in wanted)
+        elif kind == "solutions" and "solution" in pages.tags(cell):
+            yield f"```python\n{cell.source}\n```"
+
+
+def teachers_page(names: dict[str, str]) -> str:
+    """The book's page for teachers as plain Markdown, its table included."""
+    book = pages.load(pages.NOTEBOOKS / "teaching.py")
+    context = plain.Context(names, {key: str(value) for key, value in numbers().items()})
+    times = {"reading": "ten minutes", "running": "a second"}
+    parts = []
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            parts.append(plain.plain(fill(cell.source, times), context))
+        elif "overview" in cell.source:
+            parts.append(overview().to_markdown(index=False))
+    return "\n\n".join(parts) + "\n"
+
+
+def row(chapter: Chapter) -> str:
+    """A chapter's line in the README."""
+    count = len(pages.exercises(chapter.source))
+    return f"| `{chapter.name}.ipynb` | {pages.title(chapter.source)} | {chapter.reading} minutes | {count} |"
+
+
+def _copy_what_it_needs(work: Path) -> None:
+    """Code, records, requirements and licence."""
+    skip = shutil.ignore_patterns("__pycache__")
+    for name in ("helpers", "benchmarks", "results"):
+        shutil.copytree(ROOT / name, work / name, ignore=skip)
+    lock = (ROOT / "requirements.lock").read_text()
+    (work / "requirements.txt").write_text(
+        f"{lock}# to open the notebooks; nothing in them depends on its version\njupyterlab<5\n"
+    )
+    shutil.copy(ROOT / "LICENSE", work)

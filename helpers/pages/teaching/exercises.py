@@ -1,0 +1,238 @@
+"""Checks of the code exercises: a right answer prints a tick, a wrong one a hint, never a traceback."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from ...errors import BadInput, unknown
+from ..chapters.pseudocode import Plain, biased, dominoes, hitting_sets
+
+Check = Callable[[Any], None]
+CHECKS: dict[str, Check] = {}
+
+
+class Hint(Exception):
+    """What is wrong with an answer and where to look: one clear sentence, shown to the reader."""
+
+
+def checks(label: str) -> Callable[[Check], Check]:
+    """Register a check for the exercise `label`: it takes the answer and raises `Hint` if that is wrong."""
+    if label in CHECKS:
+        raise BadInput(f"exercise '{label}' has two checks: expected one")
+
+    def register(function: Check) -> Check:
+        CHECKS[label] = function
+        return function
+
+    return register
+
+
+def check(label: str, answer: object) -> None:
+    """Print "✓" and the label, or a hint. An unknown label is `BadInput`."""
+    hint = hint_for(label, answer)
+    print(f"✓ {label}: right" if hint is None else f"✗ {label}: {hint}")
+
+
+def hint_for(label: str, answer: object) -> str | None:
+    """The hint for a wrong answer, None for a right one; an error inside the reader's code is a hint too."""
+    if label not in CHECKS:
+        raise unknown("exercise", label, sorted(CHECKS))
+    if answer is ...:
+        return "replace the ... by your answer"
+    returned: list[object] = []
+    try:
+        CHECKS[label](_watched(answer, returned) if callable(answer) else answer)
+    except Exception as error:
+        if returned and all(value is None for value in returned):
+            return "your function returns nothing yet: replace the ... by your code"
+        return str(error) if isinstance(error, Hint) else f"your code stops with {type(error).__name__}: {error}"
+    return None
+
+
+def _watched(function: Callable[..., Any], returned: list[object]) -> Callable[..., Any]:
+    """The same function, with all that it returns noted: a stub returns None and nothing else."""
+
+    @wraps(function)
+    def watched(*args: Any, **options: Any) -> Any:
+        value = function(*args, **options)
+        returned.append(value)
+        return value
+
+    return watched
+
+
+def expect(condition: object, hint: str) -> None:
+    """Raise the hint unless the condition holds."""
+    if not condition:
+        raise Hint(hint)
+
+
+def expect_close(found: Any, right: Any, hint: str, tolerance: float = 1e-6) -> None:
+    """Raise the hint unless the two arrays of numbers have one shape and agree within an absolute tolerance."""
+    found, right = np.asarray(found, dtype=float), np.asarray(right, dtype=float)
+    if found.shape != right.shape:
+        raise Hint(f"your answer has shape {found.shape}, expected {right.shape}")
+    expect(np.allclose(found, right, rtol=0, atol=tolerance), hint)
+
+
+# ---------------------------------------------------------------- chapters 1 to 3, and the worked example
+
+
+@checks("ex-conv-rows")
+def _channels_as_rows(answer: Callable[[np.ndarray], np.ndarray]) -> None:
+    output = np.arange(2 * 3 * 2 * 2, dtype=float).reshape(2, 3, 2, 2)
+    found = np.asarray(answer(output))
+    expect(found.shape == (3, 8), f"for (2, 3, 2, 2) your answer has shape {found.shape}, expected (3, 8)")
+    mine = [set(output[:, c].ravel()) for c in range(3)]
+    mixed = "a row mixes several channels: bring the channel axis to the front before you reshape"
+    expect([set(row) for row in found] == mine, mixed)
+    expect_close(found[1], output[:, 1].ravel(), "each row has the right numbers in another order: image after image")
+
+
+@checks("ex-relative-distance")
+def _relative_distance(answer: Callable[[np.ndarray, np.ndarray], float]) -> None:
+    basis = np.array([[3.0, 2, 0], [3, 4, 1]])
+    found = answer(np.array([0.0, 0, 2]), basis)
+    expect(not np.isclose(found, 12 / 7), "divide by the length of z: a neuron twice as large is no farther away")
+    expect(not np.isclose(found, 36 / 49), "that is the square: take the root")
+    expect_close(found, 6 / 7, "for z = (0, 0, 2) and the plane of (3, 2, 0) and (3, 4, 1) expect 6/7")
+    expect_close(answer(basis[0] - basis[1], basis), 0, "a vector in the span is at distance 0")
+
+
+@checks("ex-is-match")
+def _is_match(answer: Callable[..., bool]) -> None:
+    x, y = np.eye(3), np.array([[3.0, 2, 0], [3, 4, 1]])
+    expect(answer(x, y, [0, 1], [0, 1], 0.43), "(x1 x2 | y1 y2) is a match at ε = 0.43")
+    expect(not answer(x, y, [0, 1], [0, 1], 0.42), "(x1 x2 | y1 y2) is no match at ε = 0.42: x2 is too far")
+    expect(not answer(x, y, [0], [0, 1], 0.6), "(x1 | y1 y2) is no match at ε = 0.6: look at the neurons of Y, too")
+    group = "(x1 | y1) is no match at ε = 0.3: the distance is to the span of the group, not of the whole layer"
+    expect(not answer(x, y, [0], [0], 0.3), group)
+    expect(answer(x, 5 * x, [2], [2], 0.0), "a neuron and 5 times itself are an exact match")
+
+
+@checks("ex-max-match")
+def _maximum_match(answer: Callable[..., tuple[list[int], list[int]]]) -> None:
+    x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
+    y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])
+    once = "one pass is not enough: who was near may be far once others have left"
+    for epsilon, right, hint in (
+        (0.5, ([0, 1, 3], [0, 1, 2]), "at ε = 0.5 the worked example keeps x1 x2 x4 | y1 y2 y3"),
+        (0.4, ([3], [2]), once),
+        (0.0, ([3], [2]), "x4 | y3 is an exact match: allow 1e-9 for rounding"),
+    ):
+        X, Y = (sorted(int(i) for i in group) for group in answer(x, y, epsilon))
+        expect(right == (X, Y), hint)
+
+
+@checks("ex-first-epsilon")
+def _first_epsilon(answer: Callable[..., float]) -> None:
+    x, y = np.eye(3), np.array([[3.0, 2, 0], [3, 4, 1]])
+    found = answer(x, y)
+    whole = "that is a distance to the whole other layer; in a match every neuron is near the other group"
+    expect(not np.isclose(found, 0) and not np.isclose(found, 2 / 7), whole)
+    expect_close(found, 3 / 7, "for the axes and (3, 2, 0), (3, 4, 1) expect 3/7")
+    expect_close(answer(x, x[:2]), 0, "a layer and a part of itself match exactly")
+
+
+# ---------------------------------------------------------------- chapter 7, numerics
+
+
+@checks("ex-distance-from-gram")
+def _distance_from_gram(answer: Callable[..., float]) -> None:
+    z = np.random.default_rng(7).standard_normal((5, 30)) * np.array([[1.0], [9.0], [0.2], [1.0], [4.0]])
+    basis = [1, 2, 4]
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    for ridge in (1e-12, 0.3):
+        c = np.linalg.solve(unit[basis] @ unit[basis].T + ridge * np.eye(3), unit[basis] @ unit[0])
+        right = np.sqrt(np.sum((unit[0] - c @ unit[basis]) ** 2) + ridge * c @ c)
+        found = answer(z @ z.T, 0, basis, ridge)
+        expect(not np.isclose(found, right**2), "that is r²: take the square root")
+        expect_close(found, right, "scale the Gram matrix by the neurons' norms, and add λ to the diagonal of G_BB")
+
+
+@checks("ex-enough-samples")
+def _enough_samples(answer: Callable[[int, float], int]) -> None:
+    for n, bias in ((64, 0.01), (512, 0.05), (10, 0.5), (19, 0.1)):
+        d = answer(n, bias)
+        expect(isinstance(d, int | np.integer), f"{d!r} is not a whole number of samples")
+        expect(d > n, f"{d} samples for {n} neurons: up to there every distance is 0")
+        expect(
+            np.sqrt(1 - n / d) >= 1 - bias - 1e-12, f"with {d} samples, distances to {n} neurons are off by over {bias}"
+        )
+        fewer = f"fewer than {d} samples are enough for {n} neurons and {bias}: is that rounding? allow 1e-9"
+        expect(np.sqrt(1 - n / (d - 1)) < 1 - bias - 1e-12, fewer)
+
+
+# ---------------------------------------------------------------- chapters 4 and 5, simple matches and uniqueness
+
+
+@checks("ex-generators")
+def _generators(answer: Callable[..., Any]) -> None:
+    x1, x2, y1, y2, y3 = ("x", 0), ("x", 1), ("y", 0), ("y", 1), ("y", 2)
+    first, second, mixed = frozenset([x1, y1]), frozenset([x2, y2]), frozenset([x1, x2, y1, y3])
+    matches = [frozenset(), first, second, first | second, mixed, mixed | second]
+    for match, right in ((first, {x1, y1}), (mixed, {x2, y3}), (first | second, set()), (mixed | second, set())):
+        found = answer(match, matches)
+        expect(
+            isinstance(found, set | frozenset), f"your answer is a {type(found).__name__}, expected a set of neurons"
+        )
+        expect(found <= match, "some of your neurons are not in the match")
+        expect(found >= right, "some neurons are missing: only matches inside `match` count, not all others")
+        expect(found == right, "too many neurons: leave out each one that a strictly smaller match inside contains")
+
+
+@checks("ex-follow-needs")
+def _follow_needs(answer: Callable[..., Any]) -> None:
+    a, b, c, d = ("x", 0), ("y", 0), ("x", 1), ("y", 1)
+    needs = {a: frozenset([b]), b: frozenset([a]), c: frozenset([d]), d: frozenset([a, c])}
+    for v, right in ((a, {a, b}), (b, {a, b}), (c, {a, b, c, d}), (d, {a, b, c, d})):
+        found = set(answer(needs, v))
+        expect(v in found, "a match of v contains v itself")
+        expect(found >= right, "what v needs has needs of its own: go on until nothing new is found")
+        expect(found == right, "some of your neurons cannot be reached from v")
+
+
+# ---------------------------------------------------------------- chapter 6, the algorithms, and the ε explorer
+
+
+@checks("ex-min-match")
+def _min_match(answer: Callable[..., Any]) -> None:
+    expect(answer(*dominoes(6), ("x", 2), 0.75, []) is None, "when v is in no match at all, return None")
+    x, y = biased()
+    v, others = ("x", 0), [("x", 1), *[("y", j) for j in range(4)]]
+    for order in (others, others[::-1], [others[k] for k in (1, 3, 0, 2, 4)]):
+        found = frozenset(answer(x, y, v, 0.0, order).neurons)
+        plain = Plain(x, y, 0.0)
+        expect(v in found, "v must stay: a trial without which v falls is taken back")
+        expect(plain.max_match(found) == found, "this is no match: every neuron must be near, not only v")
+        smaller = any(v in plain.max_match(found - {u}) for u in found - {v})
+        expect(not smaller, "this is not minimal: try to do without each other neuron, and go on with what is left")
+        right = plain.min_match(v, order=order)
+        expect(found == right, "minimal, but not what this order gives: try the neurons in the order of `order`")
+
+
+@checks("ex-smallest-sets")
+def _smallest_sets(answer: Callable[..., Any]) -> None:
+    v, a, b, c, d = ("y", 0), ("x", 0), ("x", 1), ("y", 1), ("y", 2)
+    for matches in ([{v, a, b}], [{v, a, c}, {v, b, d}], [{v, a, b}, {v, b, c}, {v, c, a}], [{v, a, b}, {v, b, c, d}]):
+        known = [frozenset(m) for m in matches]
+        found = [frozenset(s) for s in answer(known, v)]
+        expect(not any(v in s for s in found), "leave v out: without v there is nothing to test")
+        expect(all(s & m for s in found for m in known), "a set of yours misses no neuron of one of the matches")
+        parts = any(s < t for s in found for t in found)
+        expect(not parts, "one of your sets lies inside another: keep the smallest only")
+        right = set(hitting_sets(known, v))
+        expect(set(found) == right and len(found) == len(right), f"of {matches} there are {len(right)} such sets")
+
+
+@checks("ex-steepest-cliff")
+def _steepest_cliff(answer: Callable[..., float]) -> None:
+    values = np.array([0.105, 0.108, 0.111, 0.3, 0.5, np.inf, np.inf, np.inf])
+    found = answer(values, 0.01)
+    expect(not np.isclose(found, 3 / 5), "divide by all neurons: those that never match count in s(ε), too")
+    edges = "a cliff may straddle a multiple of the step: start the window at each critical ε"
+    expect(not np.isclose(found, 2 / 8), edges)
+    expect_close(found, 3 / 8, "three of eight neurons join between 0.105 and 0.111: expect 3/8")
+    expect_close(answer(np.full(4, np.inf), 0.01), 0, "where no neuron ever matches there is no cliff: expect 0")

@@ -1,0 +1,141 @@
+"""A page's MyST as plain Markdown, which Jupyter, Colab and the slides show without the book around it."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from nbformat import NotebookNode
+from pybtex.database import parse_file
+
+from ...files import ROOT
+from . import pages
+from .statements import KINDS
+
+BIBLIOGRAPHY = ROOT / "book" / "references.bib"
+ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`]*)`")
+TARGET = re.compile(r"^\([\w:-]+\)=\n", re.M)
+LINK = re.compile(r"(?<!!)\[(?P<words>[^\]]*)\]\((?P<target>[^)\s]+\.(?:md|ipynb)(?:#[^)]*)?)\)")
+QUOTED = {"note", "tip", "hint", "warning", "important", "seealso", "admonition", "caution"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the words of a page point at: names of labels, values of numbers, and the pages that lie beside it."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()
+
+
+def names_of(notebooks: list[NotebookNode]) -> dict[str, str]:
+    """ "Lemma (Union of matches)" for lem-union; exercises likewise."""
+    found = {}
+    for notebook in notebooks:
+        for block in pages.named(notebook, [*KINDS, "exercise", "exercise-start"]):
+            kind = block.name.removeprefix("prf:").removesuffix("-start").capitalize()
+            found[block.label] = f"{kind} ({block.argument})"
+    return found
+
+
+def values_of(page: NotebookNode) -> dict[str, str]:
+    """The glued numbers and words of an executed page, as text."""
+    found = {}
+    for cell in pages.code(page):
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name:
+                text = next((v for k, v in output["data"].items() if k.endswith("text/plain")), "")
+                found[name] = text.strip("'\"")
+    return found
+
+
+def plain(text: str, context: Context) -> str:
+    """The text without directives and roles; blocks become quotations, exercises headings, references names."""
+    lines, out, at = text.splitlines(), [], 0
+    for block in pages.directives(text):
+        if block.start >= at:
+            out += [*lines[at : block.start], _block(block, context)]
+            at = block.stop
+    prose = "\n".join(out + lines[at:])
+    return roles(TARGET.sub("", prose), context).strip()
+
+
+def _block(block: pages.Block, context: Context) -> str:
+    """One directive as plain Markdown."""
+    body = plain(block.body, context)
+    if block.name in KINDS:
+        return quoted(f"**{block.name.removeprefix('prf:').capitalize()} ({block.argument}).**", body)
+    if block.name == "prf:proof":
+        return f"*Proof.* {body} ∎"
+    if block.name.startswith("exercise"):
+        return f"### Exercise: {block.argument}\n\n{body}".strip()
+    if block.name == "solution-end":
+        return ""
+    if block.name in ("solution", "solution-start"):
+        return f"**Solution.** {body}".strip()
+    if block.name in ("figure", "image"):
+        return f"![{block.options.get('alt', '')}]({block.argument})"
+    if block.name == "math":
+        return f"$$\n{body}\n$$"
+    if block.name in ("code", "code-block", "code-cell"):
+        return f"```{block.argument}\n{block.body}\n```"
+    if block.name in QUOTED:
+        return quoted(f"**{block.argument or block.name.capitalize()}**", body)
+    return f"**{block.argument}**\n\n{body}" if block.argument and block.name == "dropdown" else body
+
+
+def quoted(head: str, body: str) -> str:
+    """A block quotation with a heading."""
+    return "\n".join(f"> {line}".rstrip() for line in [head, "", *body.splitlines()])
+
+
+def roles(text: str, context: Context) -> str:
+    """The text with every role replaced by words, and links to pages that are not beside it by their words."""
+    text = ROLE.sub(lambda found: _role(found["role"], found["text"], context), text)
+    return LINK.sub(lambda found: found[0] if found["target"] in context.beside else found["words"], text)
+
+
+def _role(role: str, text: str, context: Context) -> str:
+    """The words of one role."""
+    kinds: dict[str, Callable[[], str]] = {
+        "glue:text": lambda: _value(text, context),
+        "cite": lambda: ", ".join(author_year(key.strip()) for key in text.split(",")),
+        "cite:t": lambda: ", ".join(author_year(key.strip()) for key in text.split(",")),
+        "cite:p": lambda: "(" + ", ".join(author_year(key.strip()) for key in text.split(",")) + ")",
+        "eq": lambda: "the equation above",
+    }
+    if role in kinds:
+        return kinds[role]()
+    titled = re.fullmatch(r"(.+?) *<[^>]*>", text)
+    if titled:
+        return titled[1]
+    return context.names.get(text, "the figure" if text.startswith("fig-") else text)
+
+
+def _value(text: str, context: Context) -> str:
+    """A glued number in its format, written `key:.2f` or `path/page.ipynb::key:.2f`; "…" if the page was not run."""
+    place, _, rest = text.rpartition("::")
+    key, _, form = rest.partition(":")
+    page = place.rpartition("/")[2].removesuffix(".ipynb")
+    value = context.values.get(f"{page}::{key}" if page else key)
+    if value is None:
+        return "…"
+    return format(float(value), form) if form and not form.endswith("s") else value
+
+
+def author_year(key: str, bibliography: Path = BIBLIOGRAPHY) -> str:
+    """ "Wang et al. (2018)" for a key of the bibliography; the key itself if it is not there."""
+    entry = _entries(bibliography).get(key)
+    if entry is None:
+        return key
+    people = [" ".join(person.last_names) for person in entry.persons.get("author", [])]
+    names = f"{people[0]} et al." if len(people) > 2 else " and ".join(people)
+    return f"{names} ({entry.fields.get('year', 'n.d.')})"
+
+
+@cache
+def _entries(bibliography: Path):  # type: ignore[no-untyped-def]
+    """The entries of a bibliography by key; none if the file is absent."""
+    return dict(parse_file(str(bibliography)).entries) if bibliography.exists() else {}

@@ -1,0 +1,253 @@
+"""The lecture, one HTML file that needs no network: its statements, exercises and figures come from the chapters.
+
+`book/slides/deck.yml` lists the slides. A slide quotes a `statement`, `proof` or `exercise`, shows a `figure` (all by
+label) and has `text` of its own (Markdown, `{glue:text}` for numbers): one of these or several. Further keys: `title`,
+`minutes`, `note` for the speaker.
+"""
+
+import base64
+import html
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from nbformat import NotebookNode
+
+from ...errors import BadInput, unknown
+from ...files import ROOT, atomic
+from ..publish import PAGES, build_book, computed_pages, fill, mathjax_root, prepared
+from . import pages, plain
+from .statements import KINDS
+
+FOLDER = ROOT / "book" / "slides"
+QUOTED = ("statement", "proof", "exercise")
+CONTENT = (*QUOTED, "figure", "text")
+KEYS = (*CONTENT, "title", "minutes", "note")
+STILL = re.compile(r'<img class="still" src="(data:image/png;base64,[^"]+)"')
+
+Deck = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The notebooks that slides quote, and where their executed pages lie."""
+
+    books: dict[str, NotebookNode]
+    executed: Path = PAGES
+    missing: list[str] = field(default_factory=list)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What each label is called."""
+        return plain.names_of(list(self.books.values()))
+
+    def block(self, label: str, kinds: Sequence[str]) -> tuple[str, pages.Block]:
+        """The page and the directive with this label; BadInput if there is none."""
+        blocks = {b.label: (name, b) for name, book in self.books.items() for b in pages.named(book, kinds)}
+        if label not in blocks:
+            raise unknown("label on a slide", label, blocks)
+        return blocks[label]
+
+    def proof(self, label: str) -> tuple[str, pages.Block]:
+        """The page and the proof that follows the statement with this label."""
+        name, _ = self.block(label, tuple(KINDS))
+        blocks = pages.named(self.books[name], [*KINDS, "prf:proof"])
+        after = next(i for i, b in enumerate(blocks) if b.label == label) + 1
+        if after == len(blocks) or blocks[after].name != "prf:proof":
+            raise BadInput(f"a slide asks for the proof of {label}, which has none")
+        return name, blocks[after]
+
+    def cell(self, figure: str) -> tuple[str, int]:
+        """The page and the position of the cell that draws a figure."""
+        places = {
+            figure_of(cell): (name, position)
+            for name, book in self.books.items()
+            for position, cell in enumerate(pages.code(book))
+        }
+        places.pop(None, None)
+        if figure not in places:
+            raise unknown("figure on a slide", figure, places)
+        return places[figure]
+
+    def context(self, name: str) -> plain.Context:
+        """How the words of a page become plain: with its numbers, if it was executed."""
+        page = self.page(name)
+        return plain.Context(self.names, {} if page is None else plain.values_of(page))
+
+    @cached_property
+    def everything(self) -> plain.Context:
+        """The numbers of all executed pages, as `page::key`."""
+        pages_run = {name: page for name in self.books if (page := self.page(name)) is not None}
+        values = {f"{name}::{k}": v for name, page in pages_run.items() for k, v in plain.values_of(page).items()}
+        return plain.Context(self.names, values)
+
+    def page(self, name: str) -> NotebookNode | None:
+        """The executed page of a notebook, if it is there."""
+        path = self.executed / f"{name}.ipynb"
+        return nbformat.read(path, as_version=4) if path.exists() else None
+
+
+def figure_of(cell: NotebookNode) -> str | None:
+    """The label of the figure that a cell draws: in its metadata, or the name it gives an interactive one."""
+    found = re.search(r'figures\.interactive\(.+?,\s*"([\w-]+)"', cell.source)
+    return cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or (found[1] if found else None)
+
+
+def sources(folder: Path = pages.NOTEBOOKS) -> Sources:
+    """All pages, by name: a notebook that makes several is there once for each line of the grid."""
+    books = {path.stem: pages.load(path) for path in pages.sources(folder)}
+    books = {name: book for name, book in books.items() if "{{" not in pages.title(book)}
+    several = [page for page in computed_pages() if page.name not in books]
+    return Sources(books | {page.name: prepared(page, page.values("published")) for page in several})
+
+
+def deck(path: Path = FOLDER / "deck.yml") -> Deck:
+    """The list of slides; BadInput for an unknown key or a slide without content."""
+    slides: Deck = yaml.safe_load(path.read_text())
+    for number, slide in enumerate(slides, 1):
+        for key in slide:
+            if key not in KEYS:
+                raise unknown(f"key on slide {number}", key, KEYS)
+        if not set(slide) & set(CONTENT):
+            raise BadInput(f"slide {number} is empty: expected one of {', '.join(CONTENT)}")
+    return slides
+
+
+def minutes(slides: Deck) -> int:
+    """How long the lecture takes: the sum of the slides' minutes, 2 where none is given."""
+    return sum(slide.get("minutes", 2) for slide in slides)
+
+
+def write_slides(
+    folder: Path, slides: Sequence[dict[str, Any]] | None = None, given: Sources | None = None
+) -> list[str]:
+    """Write index.html into `folder`; returns the figures it lacks because their pages did not run."""
+    slides, given = (deck() if slides is None else slides), given or sources()
+    sections = [section(number, slide, given) for number, slide in enumerate(slides, 1)]
+    text = (FOLDER / "slides.html").read_text()
+    parts = {
+        "title": html.escape(str(slides[0].get("title", "Slides"))),
+        "css": (FOLDER / "slides.css").read_text(),
+        "js": (FOLDER / "slides.js").read_text(),
+        "mathjax": (mathjax_root() / "tex-svg.js").read_text(),
+        "slides": "\n".join(sections),
+    }
+    for key, value in parts.items():
+        text = text.replace(f"<!-- {key} -->", value)
+    with atomic(folder / "index.html") as scratch:
+        scratch.write_text(text)
+    return given.missing
+
+
+def build_site(tier: str = "published", jobs: int = 2) -> Path:
+    """The book, and in it the lecture's slides, whose figures come from its pages; returns the front page."""
+    front = build_book(tier, jobs)
+    write_slides(front.parent / "slides")
+    return front
+
+
+def section(number: int, slide: dict[str, Any], given: Sources) -> str:
+    """One slide as HTML."""
+    title = slide.get("title") or heading_of(slide, given)
+    heading, kind = ("h1", "cover") if number == 1 else ("h2", "plain")
+    note = f'<aside class="note">{rendered(slide["note"])}</aside>' if "note" in slide else ""
+    return (
+        f'<section class="slide {kind}" id="s{number}" aria-label="Slide {number}">'
+        f'<{heading}>{inline(title)}</{heading}><div class="body">{content(slide, given)}</div>{note}</section>'
+    )
+
+
+def content(slide: dict[str, Any], given: Sources) -> str:
+    """The HTML of a slide's body: what it quotes and says, with the figure below, or at its side if it quotes."""
+    words = rendered(plain.roles(slide.get("text", ""), given.everything))
+    quotes = "".join(quotation(key, slide[key], given) for key in QUOTED if key in slide)
+    if "figure" not in slide:
+        return f'<div class="only">{quotes}{words}</div>' if quotes else words
+    drawn, wide = picture(slide["figure"], given)
+    if not quotes:
+        return drawn + words
+    return f'<div class="{"stack" if wide else "pair"}"><div>{quotes}{words}</div>{drawn}</div>'
+
+
+def quotation(key: str, label: str, given: Sources) -> str:
+    """A statement, a proof or an exercise of a page, in its frame."""
+    kinds = ("exercise", "exercise-start") if key == "exercise" else tuple(KINDS)
+    page, block = given.proof(label) if key == "proof" else given.block(label, kinds)
+    text = fill(block.body, pages.parameters(given.books[page]))
+    return f'<div class="{key}">{rendered(plain.plain(text, given.context(page)))}</div>'
+
+
+def heading_of(slide: dict[str, Any], given: Sources) -> str:
+    """ "Lemma: Union of matches", "Proof: Union of matches" for a slide that quotes; nothing for others."""
+    key = next((key for key in QUOTED if key in slide), None)
+    if key is None or slide[key] not in given.names:
+        return ""
+    kind, _, title = given.names[slide[key]].partition(" (")
+    return f"{'Proof' if key == 'proof' else kind}: {title.removesuffix(')')}"
+
+
+def picture(name: str, given: Sources) -> tuple[str, bool]:
+    """A figure of an executed page with its alt text, and whether it is wide; a note if the page was not executed."""
+    page, position = given.cell(name)
+    cell = pages.code(given.books[page])[position]
+    executed = given.page(page)
+    source = None if executed is None else image_of(executed, name)
+    alt = html.escape(fill(alt_of(cell), pages.parameters(given.books[page])), quote=True)
+    if source is None:
+        given.missing.append(name)
+        return f'<p class="absent">The figure “{name}” appears after <code>make book</code>. {alt}</p>', True
+    return f'<figure style="--ratio: {ratio(source):.4f}"><img src="{source}" alt="{alt}"></figure>', ratio(
+        source
+    ) > 1.5
+
+
+def ratio(source: str) -> float:
+    """Width over height of a PNG in a data address, read off its header."""
+    width, height = struct.unpack(">II", base64.b64decode(source.partition(",")[2][:64])[16:24])
+    return float(width / height)
+
+
+def alt_of(cell: NotebookNode) -> str:
+    """The alt text of a figure: from the cell's metadata, or from the call that makes a moving one."""
+    text = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+    found = re.search(r'alt = \(?\s*f?"([^"]+)"', cell.source)
+    return text or (found[1] if found else "")
+
+
+def image_of(executed: NotebookNode, name: str) -> str | None:
+    """The picture of a figure in the executed page: a PNG, or the still of an interactive figure."""
+    for output in (o for cell in pages.code(executed) if figure_of(cell) == name for o in cell.outputs):
+        data = output.get("data", {})
+        if "image/png" in data:
+            return "data:image/png;base64," + data["image/png"].replace("\n", "")
+        if still := STILL.search(data.get("text/html", "")):
+            return still[1]
+    return None
+
+
+def _markdown() -> MarkdownIt:
+    """CommonMark with tables and dollar math, which MathJax reads as \\( \\) and \\[ \\]."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+    def math(text: str, options: dict[str, Any]) -> str:
+        return html.escape(rf"\[{text}\]" if options["display_mode"] else rf"\({text}\)")
+
+    return parser.use(dollarmath_plugin, renderer=math, double_inline=True)
+
+
+def rendered(text: str) -> str:
+    """Markdown as HTML."""
+    return str(_markdown().render(text))
+
+
+def inline(text: str) -> str:
+    """A line of Markdown as HTML, without a paragraph around it."""
+    return str(_markdown().renderInline(text))

@@ -1,0 +1,498 @@
+"""What makes two networks similar near the output? The same layers matched again, with one cause taken away at a time.
+
+One pass over labelled images collects, for every layer, the products of the neurons with one another, with image-level
+*features* (class indicators, logits) and with the other network's neurons on other images. Every condition is then a
+small matrix: taking a feature away is a Schur complement.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from tqdm import tqdm
+
+from ..errors import BadInput, unknown
+from ..matching.match import critical_epsilons
+from ..networks import datasets, training
+from ..networks.activations import calibrate, captured, effective_rank, neurons
+from ..subspaces import Gram, Matrix, Pair
+from . import study as studies
+from .study import Study
+
+LOGITS = "logits"
+EXPLAINED = 1e-4  # a neuron of which less than this share of its power (1 % of its length) is left is gone: dead
+RESIDUAL_RIDGE = 1e-9  # λ for what is left: rounding of 1e-13 of a neuron's power, against a share of 1e-4
+EARLIER = (1, 2)  # epochs before the last of the positive control
+
+CONDITIONS = {
+    "as it is": "the layer as the paper matches it",
+    "centred": "each neuron less its mean map over the images",
+    "class means": "each neuron less its mean map over the images of the class",
+    "third logits": "less what the logits of a third network explain linearly, at every position",
+    "other logits": "less what the logits of the network it is compared with explain",
+    "own logits": "less what its own network's logits explain: partly empty by construction",
+    "same class": "the second network sees other images of the same classes",
+    "any image": "the second network sees other images of any class",
+    "untrained": "both networks before training",
+    "one untrained": "a trained network and another before training",
+    "1 epoch apart": "one training, its last epoch and the one before: positive control",
+    "2 epochs apart": "one training, two epochs apart: positive control",
+}
+REMOVALS = ("centred", "class means", "third logits", "other logits", "own logits")
+SHUFFLES = ("same class", "any image")
+COUNTS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 128, 256)
+FAINT = 1e-9  # a direction with less than this share of the strongest one's power is rounding
+
+
+# ---------------------------------------------------------------- one pass
+
+
+@dataclass
+class Moments:
+    """Sums over all images and positions of one layer. Keys are numbers of networks in the order of the pass.
+
+    blocks[a, b]: raw cross-products of the neurons of a and b. products[a]: neurons × features × positions, the sum
+    over images of activation × feature. features: the features' own Gram matrix. shuffled[how, a, b]: cross-products
+    of a with b on other images.
+    """
+
+    samples: int = 0
+    blocks: dict[tuple[int, int], Matrix] = field(default_factory=dict)
+    products: dict[int, Float[np.ndarray, "neurons features positions"]] = field(default_factory=dict)
+    features: Any = 0.0
+    named: dict[str, slice] = field(default_factory=dict)
+    shuffled: dict[tuple[str, int, int], Matrix] = field(default_factory=dict)
+
+    def gram(self, *networks: int) -> Matrix:
+        """The raw joint Gram matrix of networks that were compared with one another."""
+        return np.block([[self._block(a, b) for b in networks] for a in networks])
+
+    def _block(self, a: int, b: int) -> Matrix:
+        return self.blocks[a, b] if (a, b) in self.blocks else self.blocks[b, a].T
+
+    def shuffled_gram(self, how: str, a: int, b: int) -> Matrix:
+        """The same with network b on other images; its own block does not depend on their order."""
+        cross = self.shuffled[how, a, b]
+        return np.block([[self.blocks[a, a], cross], [cross.T, self.blocks[b, b]]])
+
+    def residual_gram(self, taken: dict[int, str]) -> Matrix:
+        """The joint Gram matrix of networks, each less what the features named beside it explain.
+
+        With C_u the products of u at a position, K the features' Gram matrix and A_u = Tᵀ(T K Tᵀ)⁺T for the span T that
+        is taken away from u (prp-residual):  R_uv = G_uv − Σ_positions C_u (A_u + A_v − A_u K A_v) C_vᵀ.
+        """
+        gram, sides = self.gram(*taken), [(a, self.inverse(name)) for a, name in taken.items()]
+        explained = np.block([[self._explained(u, v) for v in sides] for u in sides])
+        return without_gone(gram - explained, np.diag(gram))
+
+    def _explained(self, u: tuple[int, Matrix], v: tuple[int, Matrix]) -> Matrix:
+        (a, inverse_a), (b, inverse_b) = u, v
+        middle = inverse_a + inverse_b - inverse_a @ self.features @ inverse_b
+        left = np.einsum("nfp,fg->npg", self.products[a], middle).reshape(len(self.products[a]), -1)
+        right = self.products[b].transpose(0, 2, 1).reshape(len(self.products[b]), -1)
+        return left @ right.T
+
+    def inverse(self, name: str) -> Matrix:
+        """A = Tᵀ(T K Tᵀ)⁺T for "centred" (the constant), "class means", or "logits k" (with the constant)."""
+        size = len(self.features)
+        constant = np.zeros((1, size))
+        constant[:, self.named["class means"]] = 1
+        if name != "centred" and name not in self.named:
+            raise unknown("feature", name, ["centred", *self.named])
+        span = constant if name == "centred" else np.vstack([constant, np.eye(size)[self.named[name]]])
+        span = span[1:] if name == "class means" else span
+        return span.T @ np.linalg.pinv(span @ self.features @ span.T, rcond=1e-12, hermitian=True) @ span
+
+
+def without_gone(left: Matrix, power: Float[np.ndarray, " neurons"]) -> Matrix:
+    """What is left of neurons that had `power`: dead (0) where it is too little to tell from rounding."""
+    gone = np.diag(left) <= EXPLAINED * power
+    left[gone], left[:, gone] = 0, 0
+    return left
+
+
+def other_images(labels: Int[Tensor, " images"], within: bool, rng: np.random.Generator) -> Int[Tensor, " images"]:
+    """For each image of a batch another one, each used once: of the same class (`within`), or any.
+
+    Random cycles: only an image that is alone in its class stays where it is.
+    """
+    order = rng.permutation(len(labels))
+    found = np.empty(len(labels), dtype=np.int64)
+    groups = [order[labels.numpy()[order] == c] for c in labels.unique().tolist()] if within else [order]
+    for group in groups:
+        found[group] = np.roll(group, 1)
+    return torch.from_numpy(found)
+
+
+def collect_moments(
+    nets: Sequence[nn.Module],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    layers: Sequence[str],
+    pairs: Sequence[tuple[int, int]],
+    sources: int,
+    classes: int,
+    seed: int = 0,
+) -> dict[str, Moments]:
+    """One pass over batches of (images, labels); `pairs` of networks are compared.
+
+    The first `sources` networks give their logits as features, and have features taken away and images exchanged
+    (inside each batch, so batches should hold several images of every class).
+    """
+    found = {layer: Moments() for layer in layers}
+    rng = np.random.default_rng(seed)
+    for images, labels in batches:
+        outputs = [_forward(network, images, layers) for network in nets]
+        indicators = one_hot(labels.long(), classes).T.double()
+        features = torch.cat([indicators, *(outputs[k][LOGITS][:, :, 0].double() for k in range(sources))])
+        orders = {how: other_images(labels, how == "same class", rng) for how in SHUFFLES}
+        for layer, moments in found.items():
+            _add(moments, [output[layer] for output in outputs], features, pairs, sources, orders)
+    if not any(moments.samples for moments in found.values()):
+        raise BadInput("no images: expected at least one batch")
+    logits = {f"logits {k}": slice(classes * (k + 1), classes * (k + 2)) for k in range(sources)}
+    for moments in found.values():
+        moments.named = {"class means": slice(0, classes)} | logits
+    return found
+
+
+def _forward(network: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Float[Tensor, "n images places"]]:
+    """All layers of one network on a batch, and the logits: neurons × images × positions."""
+    names = [*layers, LOGITS] if LOGITS not in layers else list(layers)
+    with captured(network, names) as outputs:
+        network(images)
+    return {name: neurons(outputs[name]).unflatten(1, (len(images), -1)) for name in names}
+
+
+def _add(
+    moments: Moments,
+    outputs: Sequence[Float[Tensor, "n images places"]],
+    features: Float[Tensor, "features images"],
+    pairs: Sequence[tuple[int, int]],
+    sources: int,
+    orders: dict[str, Int[Tensor, " images"]],
+) -> None:
+    blocks = [output.double() for output in outputs]
+    rows = [block.flatten(1) for block in blocks]
+    taking_part = sorted({k for pair in pairs for k in pair})
+    for a, b in [*((k, k) for k in taking_part), *pairs]:
+        moments.blocks[a, b] = moments.blocks.get((a, b), 0) + (rows[a] @ rows[b].T).numpy()
+    for a in range(sources):
+        product = (blocks[a].permute(2, 0, 1) @ features.T).permute(1, 2, 0).numpy()
+        moments.products[a] = moments.products.get(a, 0) + product
+    for how, order in orders.items():
+        for a, b in (pair for pair in pairs if max(pair) < sources):
+            cross = (rows[a] @ blocks[b][:, order].flatten(1).T).numpy()
+            moments.shuffled[how, a, b] = moments.shuffled.get((how, a, b), 0) + cross
+    moments.features = moments.features + (features @ features.T).numpy()
+    moments.samples += rows[0].shape[1]
+
+
+# ---------------------------------------------------------------- the conditions
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who takes part: (seed, epoch) of each network; the first `trained` are at the last epoch."""
+
+    members: tuple[tuple[int, int], ...]
+    trained: int
+
+    @staticmethod
+    def of(study: Study) -> "Cast":
+        """The last epoch of every seed, the epochs just before it, and epoch 0."""
+        last = study.runs[0].recipe.epochs
+        epochs = [last, *(last - gap for gap in EARLIER if last - gap > 0), 0]
+        return Cast(tuple((seed, epoch) for epoch in epochs for seed in study.seeds), len(study.seeds))
+
+    def named(self, a: int, b: int) -> dict[str, Any]:
+        """The columns that say which pair a row is about."""
+        (seed_a, epoch_a), (seed_b, epoch_b) = self.members[a], self.members[b]
+        return {"seed_a": seed_a, "epoch_a": epoch_a, "seed_b": seed_b, "epoch_b": epoch_b}
+
+    @property
+    def pairs(self) -> dict[tuple[int, int], str]:
+        """Every pair that is compared, with its condition; pairs of trained networks, "as it is", have several."""
+        n, last = self.trained, self.members[0][1]
+        found = dict.fromkeys(combinations(range(n), 2), "as it is")
+        for k, (_, epoch) in enumerate(self.members[n:], start=n):
+            if epoch:
+                gap = last - epoch
+                found[k % n, k] = f"{gap} epoch{'s' if gap > 1 else ''} apart"
+        start = len(self.members) - n
+        found |= dict.fromkeys(combinations(range(start, start + n), 2), "untrained")
+        return found | {(k, start + (k + 1) % n): "one untrained" for k in range(n)}
+
+
+def conditions(moments: Moments, cast: Cast) -> Iterator[tuple[str, int, int, Matrix]]:
+    """(condition, a, b, Gram matrix) of everything that is compared."""
+    for (a, b), condition in cast.pairs.items():
+        yield condition, a, b, moments.gram(a, b)
+        if condition == "as it is":
+            for name, taken in taken_away(a, b, cast.trained).items():
+                yield name, a, b, moments.residual_gram(taken)
+            for how in SHUFFLES:
+                yield how, a, b, moments.shuffled_gram(how, a, b)
+
+
+def third_of(a: int, b: int, trained: int) -> int | None:
+    """A trained network that is neither `a` nor `b`; None if there is none."""
+    return next((k for k in range(trained) if k not in (a, b)), None)
+
+
+def taken_away(a: int, b: int, trained: int) -> dict[str, dict[int, str]]:
+    """For each condition in `REMOVALS` the features taken from a and from b; "third logits" need a third network."""
+    found = {name: {a: name, b: name} for name in ("centred", "class means")}
+    third = third_of(a, b, trained)
+    logits = {"third logits": (third, third), "other logits": (b, a), "own logits": (a, b)}
+    return found | {name: {a: f"logits {k}", b: f"logits {j}"} for name, (k, j) in logits.items() if k is not None}
+
+
+def linear_cka(gram: Matrix, n_x: int) -> float:
+    """Linear CKA of two networks from their joint Gram matrix, as it is given: centre it first for the usual CKA."""
+    xx, xy, yy = gram[:n_x, :n_x], gram[:n_x, n_x:], gram[n_x:, n_x:]
+    below = np.linalg.norm(xx) * np.linalg.norm(yy)
+    return float((xy**2).sum() / below) if below else np.nan
+
+
+def compare(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Per condition and pair: critical ε of every neuron; and per network what is left and its dimension."""
+    critical, summary = [], []
+    for condition, a, b, gram in conditions(moments, cast):
+        n_x = len(moments.blocks[a, a])
+        pair = Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples)
+        pair = replace(pair, ridge=RESIDUAL_RIDGE) if condition in REMOVALS else pair
+        row = {"condition": condition} | cast.named(a, b)
+        critical.append(studies.pair_rows(pair).assign(**row))
+        whole = np.diag(moments.gram(a, b))
+        alive = whole > 0
+        left = float((np.diag(gram)[alive] / whole[alive]).mean())
+        ranks = [effective_rank(part) for part in (gram[:n_x, :n_x], gram[n_x:, n_x:])]
+        summary.append(row | {"power_left": left, "effective_rank": np.mean(ranks), "cka": linear_cka(gram, n_x)})
+    return pd.concat(critical, ignore_index=True), pd.DataFrame(summary)
+
+
+# ---------------------------------------------------------------- are the outputs more than strong directions?
+
+
+def strongest_out(joint: Matrix, cut: int) -> Iterator[tuple[int, Matrix]]:
+    """(k, Gram matrix of the first `cut` neurons less the k strongest directions of the others), for growing k.
+
+    Directions are principal components of the others in the space of samples; with products E of the neurons with unit
+    directions, what is left is G − E Eᵀ (prp-residual, with the directions as features).
+    """
+    powers, vectors = np.linalg.eigh(joint[cut:, cut:])
+    strong = np.flatnonzero(powers > FAINT * powers[-1])[::-1]
+    products = joint[:cut, cut:] @ vectors[:, strong] / np.sqrt(powers[strong])
+    for k in (count for count in COUNTS if count <= len(strong)):
+        yield k, joint[:cut, :cut] - products[:, :k] @ products[:, :k].T
+
+
+def removed_directions(moments: Moments, a: int, b: int, third: int) -> Iterator[tuple[str, int, Matrix]]:
+    """(what, how many, Gram matrix of a and b without them) of a layer with a single position.
+
+    "centred": nothing but the mean; "third logits": those of the third network; "strongest": directions of its layer;
+    "beside logits": directions of what its logits leave of its layer.
+    """
+    logits, raw = f"logits {third}", moments.gram(a, b)
+    span = moments.named[logits]
+    yield "centred", 0, moments.residual_gram({a: "centred", b: "centred"})
+    yield "third logits", span.stop - span.start, moments.residual_gram({a: logits, b: logits})
+    for what, features in (("strongest", "centred"), ("beside logits", logits)):
+        joint = moments.residual_gram({a: "centred", b: "centred", third: features})
+        for count, left in strongest_out(joint, len(raw)):
+            yield what, count, without_gone(left, np.diag(raw))
+
+
+def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
+    """What is left without directions of a third network, per pair: columns taken, directions, variance_left, area.
+
+    variance_left: of each centred neuron, on average; area: under s(ε), the mean of 1 − critical ε. Empty for layers
+    with several positions, where a direction is a map, and where there is no third network.
+    """
+    rows: list[dict[str, Any]] = []
+    for a, b in combinations(range(cast.trained), 2):
+        third = third_of(a, b, cast.trained)
+        if third is None or moments.products[a].shape[2] > 1:
+            continue
+        n_x, found = len(moments.blocks[a, a]), list(removed_directions(moments, a, b, third))
+        variance = np.diag(found[0][2])
+        for taken, directions, gram in found:
+            pair = replace(Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples), ridge=RESIDUAL_RIDGE)
+            row = {"taken": taken, "directions": directions} | cast.named(a, b)
+            left = (np.diag(gram)[variance > 0] / variance[variance > 0]).mean()
+            rows.append(row | {"variance_left": left, "area": area(np.concatenate(critical_epsilons(pair)))})
+    kinds = (
+        {"taken": str, "directions": int}
+        | dict.fromkeys(cast.named(0, 0), int)
+        | {"variance_left": float, "area": float}
+    )
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)  # an empty table, too, says what its columns hold
+
+
+def shares_left(directions: pd.DataFrame) -> pd.DataFrame:
+    """The same, with `base`, the area of the centred pair, nothing else taken away; and `left`, the share of it."""
+    pair = ["layer", "seed_a", "seed_b"]
+    base = directions[directions["taken"] == "centred"].set_index(pair)["area"].rename("base")
+    table = directions.join(base, on=pair)
+    return table.assign(left=table["area"] / table["base"])
+
+
+def at_equal_variance(directions: pd.DataFrame) -> pd.DataFrame:
+    """Per layer and pair: shares of the centred area left without third logits, and without strong directions.
+
+    Columns logits, strongest (interpolated, where as much variance is left as without the logits), beside (without as
+    many directions beside the logits as there are logits), and all: without the third network's whole layer, or the
+    most directions of it that `COUNTS` has. `base` is the area they are shares of.
+    """
+    return pd.DataFrame(
+        [
+            dict(zip(("layer", "kind", "depth", "position"), key[:4], strict=True)) | _compared(rows)
+            for key, rows in shares_left(directions).groupby(
+                ["layer", "kind", "depth", "position", "seed_a", "seed_b"], observed=True
+            )
+        ]
+    )
+
+
+def _compared(rows: pd.DataFrame) -> dict[str, float]:
+    taken = {name: part.sort_values("directions") for name, part in rows.groupby("taken", observed=True)}
+    logits = taken["third logits"].iloc[0]
+    strong, beside = (pd.concat([taken["centred"], taken.get(w, rows[:0])]) for w in ("strongest", "beside logits"))
+    rising = strong[::-1]  # in variance, as interp wants it
+    return {
+        "logits": logits["left"],
+        "strongest": float(np.interp(logits["variance_left"], rising["variance_left"], rising["left"])),
+        "beside": beside.loc[beside["directions"] <= logits["directions"], "left"].iloc[-1],
+        "all": strong["left"].iloc[-1],
+        "base": logits["base"],
+    }
+
+
+def area(critical: Float[np.ndarray, " neurons"] | pd.Series) -> float:
+    """The area under the curve s(ε), over all ε in [0, 1): the mean of 1 − critical ε, 0 where that is inf."""
+    return float(np.clip(1 - critical, 0, None).mean())
+
+
+# ---------------------------------------------------------------- the study
+
+
+def labelled_batches(data: datasets.Dataset, progress: bool, size: int = 100) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of (images, labels), in a fixed random order so that every batch holds all classes."""
+    order = np.random.default_rng(0).permutation(len(data.images))
+    mixed = datasets.Dataset(**vars(data) | {"images": data.images[order], "labels": data.labels[order]})
+    labels = torch.from_numpy(mixed.labels).split(size)
+    images = datasets.batches(mixed, size)
+    yield from tqdm(zip(images, labels, strict=True), total=len(labels), desc="one pass", disable=not progress)
+
+
+def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn.Module], list[dict[str, Any]]]:
+    """The networks with their sidecars; the untrained ones calibrated on the images. Trains what is not trained."""
+    runs = dict(zip(study.seeds, study.runs, strict=True))
+    for run in runs.values():
+        training.train(run)
+    loaded = [training.load(runs[seed].checkpoint(epoch)) for seed, epoch in cast.members]
+    nets = [
+        network if epoch else calibrate(network, datasets.batches(data))
+        for (network, _), (_, epoch) in zip(loaded, cast.members, strict=True)
+    ]
+    return nets, [sidecar for _, sidecar in loaded]
+
+
+def compute(study: Study, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Tables "critical", "similarity" and "summary" of all conditions and layers, and their provenance.
+
+    Raises BadInput for what the comparisons have no place for: an epoch (they take several), sampling, kept layers.
+    """
+    plain = replace(study, epoch=None, before_relu=False, sampled=False, keep=())
+    for option in ("epoch", "before_relu", "sampled", "keep"):
+        if (value := getattr(study, option)) != getattr(plain, option):
+            raise BadInput(f"{option} is {value}: causes compare whole trainings after the ReLU, on all positions")
+    start = time.perf_counter()
+    cast, data = Cast.of(study), studies.test_images(study)
+    nets, sidecars = load_cast(study, cast, data)
+    layers = studies.chosen_layers(nets[0], study.layers)
+    batches = labelled_batches(data, progress)
+    pairs, classes = list(cast.pairs), len(data.classes)
+    moments = collect_moments(nets, batches, [layer.name for layer in layers], pairs, cast.trained, classes)
+    parts: dict[str, list[pd.DataFrame]] = {"critical": [], "summary": [], "directions": []}
+    for layer in tqdm(layers, desc="matching layers", disable=not progress):
+        found = *compare(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
+        for name, table in zip(parts, found, strict=True):
+            parts[name].append(table.assign(**studies.layer_columns(layer)))
+    tables = {name: studies.described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
+    tables["similarity"] = studies.similarity_table(tables["critical"], studies.EPSILONS)
+    provenance = studies.provenance_of(study, data, sidecars, time.perf_counter() - start)
+    return tables, provenance | {
+        "kind": "causes",
+        "conditions": CONDITIONS,
+        "code": studies.code_version("studies/causes"),
+    }
+
+
+def place_of(study: Study) -> Path:
+    """The record's folder: `results/causes-STUDY`."""
+    return studies.results_root() / f"causes-{study.id}"
+
+
+def cache_of(study: Study) -> Path:
+    """Where an unrecorded result is kept: under a key of the parameters and the code."""
+    return studies.cache_root() / f"causes-{study.key}-{studies.code_version('studies/causes')}"
+
+
+def record(study: Study, progress: bool = True) -> Path:
+    """Compute and put into `results/`. Raises BadInput if an older record has seeds or layers that this study lacks."""
+    studies.check_replaces(place_of(study), study)
+    return studies.write_tables(*compute(study, progress), place_of(study))
+
+
+def run(study: Study, recompute: bool = False, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Tables and provenance: the record, or what is cached, for these parameters; else computed now.
+
+    A record with more seeds answers for fewer; its third network may then be one of the others. Without `layers` the
+    study takes those that are recorded.
+    """
+    for place in () if recompute else (place_of(study), cache_of(study)):
+        if (place / "provenance.json").exists():
+            tables, provenance = studies.read_tables(place)
+            layers = set(tables["critical"]["layer"])
+            if set(study.seeds) <= set(provenance["study"]["seeds"]) and set(study.layers or layers) <= layers:
+                return {name: studies.rows_of(study, table) for name, table in tables.items()}, provenance
+    found = compute(study, progress)
+    studies.write_tables(*found, cache_of(study))
+    return found
+
+
+# ---------------------------------------------------------------- a critique, made explicit
+
+
+def twin_gram(gram: Gram, share: float) -> Gram:
+    """Two hidden layers from which one linear map reads the same signal, in different company (prp-twins).
+
+    Of three networks' unit neurons S, N₁, N₂ (one layer, equally many) twin k has the neurons S + cN_k and cN_k, all
+    non-negative where S and N_k are. Both outputs are W(S + cN_k) − W(cN_k) = WS for any W. `share` in [0, 1) sets c:
+    c = share / (1 − share), so the company grows from nothing to everything.
+    """
+    if len(gram.sizes) != 3 or len(set(gram.sizes)) > 1:
+        raise BadInput(f"the layers have {gram.sizes} neurons: expected three networks with equally many")
+    if not 0 <= share < 1:
+        raise BadInput(f"share is {share}: expected a number in [0, 1)")
+    n, c = gram.sizes[0], share / (1 - share)
+    one, none = np.eye(n), np.zeros((n, n))
+    mix = np.block([[one, c * one, none], [none, c * one, none], [one, none, c * one], [none, none, c * one]])
+    norms = np.sqrt(np.diag(gram.gram))
+    scaled = mix * np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+    return Gram(scaled @ gram.sums, gram.samples, (2 * n, 2 * n), scaled @ gram.gram @ scaled.T)
+
+
+def same_output_twins(gram: Gram, share: float) -> Pair:
+    """The twins of `twin_gram`, ready to match."""
+    return twin_gram(gram, share).pair(0, 1)

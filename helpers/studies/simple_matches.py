@@ -1,0 +1,311 @@
+"""Is similarity local or distributed? The sizes of simple matches, and what they would be by the subspaces alone.
+
+A minimal match of each neuron depends on the order of the trials: one stated order, many random ones, and beside them
+what no order can change (essential neurons, the smallest match possible). The null keeps the two matched subspaces and
+every direction's loadings, and forgets which neuron carries them.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from tqdm import tqdm
+
+from ..errors import BadInput, unknown
+from ..matching.match import (
+    Match,
+    critical_epsilons,
+    essential_neurons,
+    maximum_match,
+    minimal_match_of_each,
+    simple_matches,
+    smallest_match,
+)
+from ..matching.peeling import reach
+from ..subspaces import Matrix, Pair
+from . import study as studies
+from .study import Result, Study
+
+SHARES = (0.25, 0.5, 0.75)  # of the alive neurons in the maximum match, at the ε that are looked at
+ORDERS, DRAWS, LIMIT = 30, 10, 200
+SLACK = 0.01  # of ε above the edge: at the very ε where a match appears its tightest neuron needs all it can get
+CODE = (
+    "matching/minimal",
+    "matching/enumeration",
+    "studies/simple_matches",
+)  # what sizes pass through besides a study's own modules
+MOST = 0.9  # of the null's neurons that match, at the edge above which its minimal matches are taken
+
+
+def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float, float]:
+    """For each share the smallest ε at which the maximum match holds that share of the alive neurons, and `SLACK` more.
+
+    Without those at which everything is matched. Where a cliff swallows several shares, the one nearest a half stays.
+    """
+    values = np.sort(np.concatenate(critical_epsilons(pair)))[: len(pair.gram)]
+    last = min(1, values.max(initial=0))
+    found: dict[float, float] = {}
+    for share in sorted(shares, key=lambda share: abs(share - 0.5)):
+        if not 0 < share < 1:
+            raise BadInput(f"share is {share}: expected a number between 0 and 1")
+        epsilon = SLACK + (values[int(np.ceil(share * len(values))) - 1] if len(values) else np.inf)
+        if epsilon < last and epsilon not in found.values():
+            found[share] = float(epsilon)
+    return dict(sorted(found.items()))
+
+
+# ---------------------------------------------------------------- sizes and who goes together
+
+
+def sizes(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> pd.DataFrame:
+    """Size of a minimal match of every matched neuron: order 0 by index, the others random (alg-min)."""
+    return sample(pair, epsilon, orders, seed)[0]
+
+
+def sample(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> tuple[pd.DataFrame, Matrix]:
+    """Sizes as in `sizes`, and how often u is in the minimal match of v: a (v, u) matrix over x first, then y."""
+    rng = np.random.default_rng(seed)
+    share = np.zeros((pair.n_x + pair.n_y,) * 2)
+    rows = []
+    for order in range(orders):
+        each = minimal_match_of_each(pair, epsilon, rng if order else None)
+        rows += [(order, side, index, len(match)) for (side, index), match in each.items()]
+        for neuron, match in each.items():
+            share[joint_index(pair, neuron), members(pair, match)] += 1 / orders
+    return pd.DataFrame(rows, columns=["order", "side", "neuron", "size"]), share
+
+
+def joint_index(pair: Pair, neuron: tuple[str, int]) -> int:
+    """Where a neuron stands when y's neurons follow x's, dead ones counted."""
+    return neuron[1] + (pair.n_x if neuron[0] == "y" else 0)
+
+
+def members(pair: Pair, match: Match) -> Int[np.ndarray, " members"]:
+    """The same for all neurons of a match."""
+    return np.concatenate([match.x, match.y + pair.n_x])
+
+
+def map_of(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> pd.DataFrame:
+    """Which neurons go together: one row per (v, u) that ever do, the share of orders in which, and if u is essential.
+
+    u is essential to v when every match that holds v holds u: no order can change that.
+    """
+    share = sample(pair, epsilon, orders, seed)[1]
+    needed = np.zeros(share.shape, bool)
+    for neuron, others in essential_neurons(pair, epsilon).items():
+        needed[joint_index(pair, neuron), [joint_index(pair, u) for u in others]] = True
+    v, u = np.nonzero(share)
+    return pd.DataFrame({"v": v, "u": u, "frequency": share[v, u], "essential": needed[v, u]})
+
+
+# ---------------------------------------------------------------- the smallest
+
+
+def neurons_needed(pair: Pair, epsilon: float) -> dict[tuple[str, int], int]:
+    """How many neurons of the other side of the maximum match a neuron needs at least: 1, 2 or 3 (for 3 and more)."""
+    match = maximum_match(pair, epsilon)
+    if not len(match):
+        return {}
+    cut, square = len(pair.alive_x), reach(pair, epsilon) ** 2
+    of_x = np.flatnonzero(np.isin(pair.alive_x, match.x))
+    of_y = cut + np.flatnonzero(np.isin(pair.alive_y, match.y))
+    found: dict[tuple[str, int], int] = {}
+    for side, targets, basis in (("x", of_x, of_y), ("y", of_y, of_x)):
+        cross, inner = pair.gram[np.ix_(targets, basis)], pair.gram[np.ix_(basis, basis)]
+        one = (1 - cross**2).min(axis=1) <= square
+        two = np.array([_nearest_plane(row, inner, pair.ridge) for row in cross]) <= square
+        names = pair.alive_x[targets] if side == "x" else pair.alive_y[targets - cut]
+        found |= {(side, int(k)): 1 if a else 2 if b else 3 for k, a, b in zip(names, one, two, strict=True)}
+    return found
+
+
+def _nearest_plane(row: Float[np.ndarray, " basis"], inner: Matrix, ridge: float) -> float:
+    """Smallest squared distance of a unit neuron to the plane of two others, from its products with them."""
+    first, second = np.triu_indices(len(row), 1)
+    if not len(first):
+        return np.inf
+    a, b, c = row[first], row[second], inner[first, second]
+    explained = (a**2 - 2 * a * b * c + b**2) / np.maximum(1 - c**2, ridge)
+    return float((1 - explained).min())
+
+
+def smallest(pair: Pair, epsilon: float, limit: int = 20) -> pd.DataFrame:
+    """For every matched v the smallest v-minimal match among `limit` found, and a bound no match can beat.
+
+    The bound is the larger of the enumeration's and of a count: q neurons of the other side that v needs, and on v's
+    own side as many as the least demanding of the others needs.
+    """
+    needed = neurons_needed(pair, epsilon)
+    least = {side: min((q for (s, _), q in needed.items() if s == side), default=1) for side in "xy"}
+    rows = []
+    for (side, index), q in needed.items():
+        found = smallest_match(pair, (side, index), epsilon, limit)
+        assert found is not None
+        bound = max(found.lower_bound, q + least["y" if side == "x" else "x"])
+        rows.append((side, index, len(found.match), min(bound, len(found.match)), found.seen))
+    table = pd.DataFrame(rows, columns=["side", "neuron", "smallest", "lower_bound", "seen"])
+    return table.assign(exact=table["smallest"] == table["lower_bound"])
+
+
+def simple_sizes(pair: Pair, epsilon: float, limit: int = LIMIT) -> pd.DataFrame:
+    """The size of every simple match, or of the first `limit` (`complete` is then False)."""
+    found = simple_matches(pair, epsilon, limit)
+    rows = [(len(match), len(match.x), len(match.y)) for match in found]
+    return pd.DataFrame(rows, columns=["size", "x", "y"]).assign(complete=found.complete)
+
+
+# ---------------------------------------------------------------- if only the subspaces were shared
+
+
+def matched_vectors(pair: Pair, match: Match) -> tuple[Matrix, Matrix]:
+    """Unit vectors with the matched neurons' Gram matrix, x and y."""
+    keep = np.concatenate([np.isin(pair.alive_x, match.x), np.isin(pair.alive_y, match.y)])
+    values, vectors = np.linalg.eigh(pair.gram[np.ix_(keep, keep)])
+    z = vectors * np.sqrt(np.maximum(values, 0))
+    return z[: len(match.x)], z[len(match.x) :]
+
+
+def reassigned(pair: Pair, match: Match, rng: np.random.Generator) -> Pair:
+    """The null: the matched subspaces as they are, their neurons drawn anew (def-reassigned)."""
+    x, y = reassigned_vectors(*matched_vectors(pair, match), rng)
+    z = np.vstack([x, y])
+    return Pair.from_gram(z @ z.T, len(x), len(y), pair.samples)
+
+
+def reassigned_vectors(x: Matrix, y: Matrix, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
+    """Every principal direction of the two spans keeps its loadings, but which neuron has which is shuffled.
+
+    For each direction and side on its own. Spans, principal angles, and how strongly each direction is used stay, so
+    that the neurons still match about as well (prp-reassigned); no neuron has a partner but by chance.
+    """
+    (basis_x, _), (basis_y, _) = np.linalg.qr(x.T), np.linalg.qr(y.T)
+    left, _, right = np.linalg.svd(basis_x.T @ basis_y)
+    parts = []
+    for z, directions in ((x, basis_x @ left), (y, basis_y @ right.T)):
+        loadings = np.column_stack([rng.permutation(column) for column in (z @ directions).T])
+        parts.append(loadings @ directions.T)
+    return parts[0], parts[1]
+
+
+def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+    """Sizes of minimal matches under the null, `SLACK` above the ε where nine tenths of it match: `epsilon_null`.
+
+    Taken there, not at ε, because shuffling moves the threshold a little; draws that never match as much are left out.
+    """
+    match, rng, tables = maximum_match(pair, epsilon), np.random.default_rng(seed), []
+    for draw in range(draws):
+        null = reassigned(pair, match, rng)
+        values = np.sort(np.concatenate(critical_epsilons(null)))
+        level = values[int(np.ceil(MOST * len(values))) - 1] + SLACK
+        if level < 1:
+            found = sizes(null, float(level), 1).drop(columns="order")
+            tables.append(found.assign(draw=draw, epsilon_null=float(level)))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+# ---------------------------------------------------------------- the study
+
+
+def chosen_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
+    """Those named, or near the input, in the middle and near the output: the kept layers the map is drawn for."""
+    kept = result.kept
+    if layers is None:
+        return list(dict.fromkeys([kept[0], kept[len(kept) // 2], kept[-2], kept[-1]])) if len(kept) > 1 else kept
+    for layer in layers:
+        if layer not in kept:
+            raise unknown("compressed layer", layer, kept)
+    return list(layers)
+
+
+def of_layer(pair: Pair, orders: int, draws: int, mapped: bool) -> dict[str, pd.DataFrame]:
+    """All tables of one layer of one pair; `mapped`: also the map, the smallest and the simple matches at half."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for share, epsilon in telling_epsilons(pair).items():
+        row: dict[str, Any] = {"share": share, "epsilon": epsilon}
+        tables = {"sizes": sizes(pair, epsilon, orders), "null": null_sizes(pair, epsilon, draws)}
+        level = row | {"matched": len(maximum_match(pair, epsilon)), "alive": len(pair.gram)}
+        tables["levels"] = pd.DataFrame([level | {"neurons": pair.n_x + pair.n_y}])
+        if mapped and share == 0.5:
+            tables["map"] = map_of(pair, epsilon, orders)
+            tables["smallest"] = smallest(pair, epsilon)
+            tables["simple"] = simple_sizes(pair, epsilon)
+        for name, table in tables.items():
+            parts.setdefault(name, []).append(table.assign(**row))
+    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
+
+
+def compute(
+    result: Result, layers: Sequence[str] | None = None, orders: int = ORDERS, draws: int = DRAWS, progress: bool = True
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Tables of every kept layer and pair of a study; map, smallest and simple matches for the chosen `layers`.
+
+    Raises BadInput if no layer of two of its networks was kept.
+    """
+    start = time.perf_counter()
+    if not result.kept:
+        raise BadInput(f"no layer of seeds {list(result.study.seeds)} is kept compressed: take the study's first seeds")
+    mapped, parts = chosen_layers(result, layers), dict[str, list[pd.DataFrame]]()
+    about = result.tables["critical"].drop_duplicates("layer").set_index("layer")[["position", "depth", "kind"]]
+    for layer in tqdm(result.kept, desc="simple matches", disable=not progress):
+        seeds = list(combinations(result.gram_seeds(layer), 2))
+        for a, b in seeds:
+            row: dict[str, Any] = {"layer": layer, "seed_a": a, "seed_b": b}
+            row |= {column: about.at[layer, column] for column in ("position", "depth", "kind")}
+            first = (a, b) == seeds[0]
+            for name, table in of_layer(result.pair(layer, a, b), orders, draws, first and layer in mapped).items():
+                parts.setdefault(name, []).append(table.assign(**row))
+    tables = {
+        name: studies.described(result.study, pd.concat(found, ignore_index=True)) for name, found in parts.items()
+    }
+    seconds = round(time.perf_counter() - start, 1)
+    settings = {"layers": mapped, "orders": orders, "draws": draws, "limit": LIMIT, "seconds": seconds}
+    return tables, _provenance(result, settings)
+
+
+def _provenance(result: Result, settings: dict[str, Any]) -> dict[str, Any]:
+    """That of the study whose Gram matrices were used, and what was done with them."""
+    used = {key: value for key, value in result.provenance.items() if key not in ("files", "grams", "kind", "seconds")}
+    code = studies.code_version(*CODE)
+    own = {"kind": "granularity", "code": code, "commit": studies.commit(), "study": asdict(result.study)}
+    return used | own | settings
+
+
+def place_of(study: Study) -> Path:
+    """The record's folder: `results/granularity-STUDY`."""
+    return studies.results_root() / f"granularity-{study.id}"
+
+
+def cache_of(study: Study) -> Path:
+    """Where an unrecorded result is kept: under a key of the parameters and the code."""
+    return studies.cache_root() / f"granularity-{study.key}-{studies.code_version(*CODE)}"
+
+
+def record(study: Study, layers: Sequence[str] | None = None, progress: bool = True) -> Path:
+    """Compute from the study's record and put into `results/`; BadInput if an older record has more seeds or layers."""
+    studies.check_replaces(place_of(study), study)
+    result = studies.run(study, progress=progress)
+    return studies.write_tables(*compute(result, layers, progress=progress), place_of(study))
+
+
+def run(
+    study: Study, layers: Sequence[str] | None = None, orders: int = ORDERS, draws: int = DRAWS, recompute: bool = False
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Tables and provenance: the record, or what is cached, with these layers, orders and draws; else computed now.
+
+    A record with more seeds answers for fewer.
+    """
+    for place in () if recompute else (place_of(study), cache_of(study)):
+        if (place / "provenance.json").exists():
+            tables, provenance = studies.read_tables(place)
+            known = provenance["orders"], provenance["draws"], set(study.seeds) <= set(provenance["study"]["seeds"])
+            if known == (orders, draws, True) and (layers is None or set(layers) <= set(provenance["layers"])):
+                return {name: studies.rows_of(study, table) for name, table in tables.items()}, provenance
+    found = compute(studies.run(study), layers, orders, draws)
+    studies.write_tables(*found, cache_of(study))
+    return found
