@@ -2,8 +2,8 @@
 
 Every function takes two (neurons, samples) arrays, or in place of both one `helpers.subspaces.Pair`; a neuron is named
 by its side and index, ("x", 3). One rule decides everywhere: a ridge distance counts as at most ε when it is at most
-`helpers.matching.peeling.reach(pair, ε)`. The work is done in `peeling` (every ε at once), `minimal` (trials: does v survive
-without u?) and `enumeration` (all v-minimal matches).
+`helpers.matching.peeling.reach(pair, ε)`. The work is done in `peeling` (every ε at once), `minimal` (trials: does v
+survive without u?) and `enumeration` (all v-minimal matches).
 """
 
 from collections.abc import Callable, Iterable

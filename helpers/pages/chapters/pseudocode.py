@@ -1,7 +1,7 @@
 """The algorithms, line by line as the book writes them, on sets of named neurons; they count their steps.
 
-Slow on purpose: distances come from `helpers.matching.definitions`, one least-squares problem each. `helpers.matching` gives the
-same answers fast.
+Slow on purpose: distances come from `helpers.matching.definitions`, one least-squares problem each.
+`helpers.matching` gives the same answers fast.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
