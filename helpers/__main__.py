@@ -64,10 +64,14 @@ def data(action: str, name: str) -> None:
 @click.option("--seeds", default="0,1", show_default=True)
 @click.option("--recipe", default="short", show_default=True)
 @click.option("--epochs", type=int)
-def train(network: str, dataset: str, width: float, seeds: str, recipe: str, epochs: int | None) -> None:
+@click.option("--order-seed", type=int, help="Of order and augmentation, if not that of the initialisation.")
+@click.option("--target", default="labels", show_default=True, help="labels, rotation, vehicles or shuffled")
+@click.option("--fork-after", default=0, help="Start from the run in its own order, after this epoch.")
+def train(seeds: str, order_seed: int | None, **options: Any) -> None:
     """Train one network per seed, resumably. Example: train --network vgg16_bn --width 0.25 --seeds 0,1,2"""
     for seed in seed_list(seeds):
-        click.echo(training.train(training.plan(network, dataset, width, seed, recipe, epochs)))
+        run = training.plan(seed=seed, order_seed=order_seed, augment_seed=order_seed, **options)
+        click.echo(training.train(run))
 
 
 @cli.command()

@@ -22,9 +22,9 @@ from tqdm import tqdm
 from ..errors import BadInput, unknown
 from ..files import atomic, folder, sha256
 from . import architectures as networks
-from . import datasets
+from . import datasets, targets
 
-ORDER, AUGMENTATION = 1, 2  # streams of random numbers, so that each can be fixed while the other varies
+ORDER, AUGMENTATION, ROTATION = 1, 2, 3  # streams of random numbers, so that each can be fixed while the other varies
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Recipe:
     With `milestones` (fractions of the training) the rate starts at `peak_rate` and is divided by 10 at each; without,
     it rises linearly over the first `warmup` fraction and falls linearly to 0. Networks without batch norm
     train at half the rate. Images are padded by `pad` black pixels, cropped at random, and mirrored if `flip`.
+    `images` None trains on the whole training split, a number on its first images.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Recipe:
     pad: int = 4
     flip: bool = True
     initialisation: str = "kaiming"
+    images: int | None = None
 
     def rate(self, progress: float) -> float:
         """The learning rate when the fraction `progress` of all steps is done."""
@@ -61,6 +63,8 @@ RECIPES = {
     "paper": Recipe("paper", epochs=160, milestones=(80 / 160, 120 / 160), nesterov=False, initialisation="authors"),
     "short": Recipe("short", epochs=10),
     "digits": Recipe("digits", epochs=8, batch=64, pad=2, flip=False),
+    # As many steps as "short", on a fifth of the images and without augmentation: enough to learn labels by heart.
+    "memorise": Recipe("memorise", epochs=50, pad=0, flip=False, images=10_000),
 }
 
 
@@ -69,6 +73,10 @@ class Run:
     """One training: what is trained on what, how, and from which seeds.
 
     `seed` fixes the initialisation; order and augmentation follow it unless they get seeds of their own.
+    `target` is what is to be said of an image (see `targets`). With `fork_after` k > 0 the run is a fork: it starts
+    from the weights of its trunk, the run of the same seed in its own order, after epoch k, and goes on at the same
+    place of the schedule with its own order and augmentation. Its momentum starts at zero, as in any start: the
+    trunk's is not kept, and with momentum 0.9 it counts for about ten steps.
     """
 
     network: str
@@ -78,6 +86,13 @@ class Run:
     recipe: Recipe
     order_seed: int
     augment_seed: int
+    target: str = "labels"
+    fork_after: int = 0
+
+    @property
+    def trunk(self) -> "Run":
+        """The run that a fork leaves: the same seed, in its own order, from the start."""
+        return replace(self, order_seed=self.seed, augment_seed=self.seed, fork_after=0)
 
     @property
     def folder(self) -> Path:
@@ -85,12 +100,15 @@ class Run:
         seeds = f"seed-{self.seed}"
         if (self.order_seed, self.augment_seed) != (self.seed, self.seed):
             seeds += f"-order-{self.order_seed}-augment-{self.augment_seed}"
+        seeds += f"-after-{self.fork_after}" if self.fork_after else ""
         recipe = f"{self.recipe.name}-{self.recipe.epochs}"
+        recipe += f"-{self.target}" if self.target != "labels" else ""
         return folder("SAMEREP_RUNS", "runs") / self.dataset / f"{self.network}-w{self.width:g}" / recipe / seeds
 
     def checkpoint(self, epoch: int) -> Path:
-        """The file of the weights after `epoch` epochs."""
-        return self.folder / f"epoch-{epoch:03d}.safetensors"
+        """The file of the weights after `epoch` epochs; of a fork's trunk before the fork."""
+        place = self.folder if epoch >= self.fork_after else self.trunk.folder
+        return place / f"epoch-{epoch:03d}.safetensors"
 
 
 def plan(
@@ -102,12 +120,15 @@ def plan(
     epochs: int | None = None,
     order_seed: int | None = None,
     augment_seed: int | None = None,
+    target: str = "labels",
+    fork_after: int = 0,
 ) -> Run:
-    """The run these parameters describe. Raises BadInput for unknown names, epochs < 1 and seeds out of range."""
+    """The run these parameters describe. Raises BadInput for unknown names and for numbers out of range."""
     for kind, value, valid in (
         ("network", network, networks.NAMES),
         ("dataset", dataset, datasets.NAMES),
         ("recipe", recipe, tuple(RECIPES)),
+        ("target", target, targets.TARGETS),
     ):
         if value not in valid:
             raise unknown(kind, value, valid)
@@ -118,7 +139,9 @@ def plan(
     chosen = RECIPES[recipe] if epochs is None else replace(RECIPES[recipe], epochs=epochs)
     if chosen.epochs < 1:
         raise BadInput(f"{chosen.epochs} epochs: expected at least 1 (epoch 0, the untrained network, is always kept)")
-    return Run(network, dataset, float(width), seeds[0], chosen, *seeds[1:])
+    if not 0 <= fork_after < chosen.epochs:
+        raise BadInput(f"fork after epoch {fork_after}: expected 0 (no fork) to {chosen.epochs - 1}")
+    return Run(network, dataset, float(width), seeds[0], chosen, *seeds[1:], target, fork_after)
 
 
 def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
@@ -136,10 +159,11 @@ def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
 
 def start(run: Run) -> Path:
     """The checkpoint of the untrained network, epoch 0, written if it is not there and whole; nothing is trained."""
-    path, data = run.checkpoint(0), datasets.load(run.dataset, "train")
+    run = run.trunk if run.fork_after else run
+    path, data = run.checkpoint(0), _training_set(run)
     if not is_whole(path):
         network = _fresh(run, data)
-        measured = accuracy(network, datasets.load(run.dataset, "test"))
+        measured = accuracy(network, _accuracy_set(run))
         record = {"epoch": 0, "accuracy": measured, "loss": None, "train_seconds": 0.0}
         save(network, path, record | describe(run, data, torch.device("cpu")))
     return path
@@ -179,8 +203,7 @@ class _Training:
 
     def __init__(self, run: Run, device: torch.device) -> None:
         self.run, self.device = run, device
-        self.data = datasets.load(run.dataset, "train")
-        self.test = datasets.load(run.dataset, "test")
+        self.data, self.test = _training_set(run), _accuracy_set(run)
         pad = run.recipe.pad
         padded = np.pad(self.data.images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))  # black: before normalisation
         self.images, self.labels = torch.from_numpy(padded).to(device), torch.from_numpy(self.data.labels).to(device)
@@ -195,8 +218,13 @@ class _Training:
         return self.run.folder / "momentum.safetensors"
 
     def _start(self) -> int:
-        self._keep(0, loss=None)
-        return 0
+        """Keep what the training starts from: the untrained network or, for a fork, its trunk where it leaves it."""
+        epoch = self.run.fork_after
+        if epoch:
+            train(self.run.trunk, self.device.type, progress=False)
+            self.network.load_state_dict(load(self.run.trunk.checkpoint(epoch))[0].state_dict())
+        self._keep(epoch, loss=None)
+        return epoch
 
     def _resume(self) -> int:
         """Take up the last epoch whose momentum and weights are whole; 0 if there is none."""
@@ -233,6 +261,7 @@ class _Training:
         self.network.train()
         order = torch.randperm(len(self.labels), generator=_generator(self.run.order_seed, ORDER, epoch))
         augmentation = _generator(self.run.augment_seed, AUGMENTATION, epoch)
+        self._draw_rotations(epoch)
         batches = [part for part in order.split(recipe.batch) if len(part) > 1]  # batch norm needs two
         for step, index in enumerate(batches):
             done = (epoch - 1 + (step + 0.5) / len(batches)) / recipe.epochs
@@ -241,6 +270,12 @@ class _Training:
         if not np.isfinite(mean):
             raise BadInput(f"{self.run.network}: the loss is {mean} in epoch {epoch}; train with a lower rate")
         return mean
+
+    def _draw_rotations(self, epoch: int) -> None:
+        """For the target rotation: new labels, the quarter turns of every image in this epoch."""
+        if self.run.target == "rotation":
+            generator = _generator(self.run.augment_seed, ROTATION, epoch)
+            self.labels = torch.randint(0, len(targets.TURNS), (len(self.labels),), generator=generator).to(self.device)
 
     def _rate(self, done: float) -> float:
         normed = any(isinstance(module, nn.BatchNorm2d) for module in self.network.modules())
@@ -251,6 +286,8 @@ class _Training:
             group["lr"] = rate
         size = self.images.shape[1] - 2 * self.run.recipe.pad
         images = crop(self.images, index, size, self.run.recipe.flip, augmentation)
+        if self.run.target == "rotation":
+            images = targets.rotate(images, self.labels[index])
         inputs = datasets.normalise(images.permute(0, 3, 1, 2).float().div_(255), self.run.dataset)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             outputs = self.network(inputs)
@@ -308,6 +345,14 @@ def pays_bf16(device: torch.device) -> bool:
         able = torch.cpu.get_capabilities()
         return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
     return device.type == "cuda"
+
+
+def _training_set(run: Run) -> datasets.Dataset:
+    return targets.training_set(run.dataset, run.target, run.recipe.images)
+
+
+def _accuracy_set(run: Run) -> datasets.Dataset:
+    return targets.accuracy_set(run.dataset, run.target, run.recipe.images)
 
 
 def _fresh(run: Run, data: datasets.Dataset) -> nn.Module:

@@ -43,6 +43,7 @@ WIDE_CHANNELS = 64  # of layers above it two networks are kept, of narrower ones
 CODE = (
     "networks/datasets",
     "networks/architectures",
+    "networks/targets",
     "networks/training",
     "networks/activations",
     "subspaces",
