@@ -1,0 +1,150 @@
+"""What the paper claims and what would decide it: `book/evidence.yml`, read and checked.
+
+The bounds in this file were committed before any representation of the networks was looked at.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ..errors import BadInput, unknown
+from ..files import ROOT
+from ..matching.match import check_epsilon
+from ..studies.study import Study
+
+EVIDENCE = ROOT / "book" / "evidence.yml"
+SIDES = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
+SHARES = {"at_most_share": "at_most", "at_least_share": "at_least"}
+KEYS = ("epsilon", "epsilons", "studies", "groups", "claims", "expected")
+CLAIM_KEYS = ("id", "text", "holds", "bounds", "expected", "beside")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One side of a number: "at_most" 0.1, "at_least" 0.8, "below" or "above"."""
+
+    side: str
+    value: float
+
+    def keeps(self, measured: float) -> bool:
+        """Whether a measured value keeps the bound; NaN never does."""
+        tests = {"at_most": np.less_equal, "at_least": np.greater_equal, "below": np.less, "above": np.greater}
+        return bool(tests[self.side](measured, self.value))
+
+    def __str__(self) -> str:
+        return f"{SIDES[self.side]} {self.value:.2f}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, in what measurements it holds, the bounds by quantity, and what was expected."""
+
+    id: str
+    text: str
+    holds: str
+    bounds: dict[str, Any]
+    expected: str
+    beside: dict[str, Any]
+
+    def bound(self, quantity: str) -> Bound:
+        """The bound of one quantity, such as "middle"; BadInput names the quantities that have one."""
+        if quantity not in self.bounds:
+            raise unknown(f"bound of {self.id}", quantity, self.bounds)
+        return read_bound(self.bounds[quantity], f"{self.id}, {quantity}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`evidence.yml`: the deciding ε, the others shown, the two studies, groups of layers, and the claims."""
+
+    epsilon: float
+    epsilons: tuple[float, ...]
+    studies: dict[str, dict[str, Any]]
+    groups: dict[str, dict[str, list[str]]]
+    claims: tuple[Claim, ...]
+    expected: dict[str, Any]
+
+    def claim(self, name: str) -> Claim:
+        """The claim with this id."""
+        known = {claim.id: claim for claim in self.claims}
+        if name not in known:
+            raise unknown("claim", name, known)
+        return known[name]
+
+    def study(self, network: str, epoch: int | None = None) -> Study:
+        """The study of one of the two networks; `epoch` 0 is its untrained twin."""
+        if network not in self.studies:
+            raise unknown("network", network, self.studies)
+        entry = self.studies[network]
+        sampled = epoch is None
+        seeds = tuple(entry["seeds"])
+        return Study(
+            "cifar10", network, entry["width"], seeds, entry["recipe"], entry["epochs"], epoch, sampled=sampled
+        )
+
+    def name(self, network: str) -> str:
+        """The network as one writes it."""
+        return str(self.studies[network]["name"])
+
+    def group(self, network: str, layer: str) -> str:
+        """The group of a layer: "first", "early", "middle", "late", "pool", "fc" or "logits"."""
+        for group, patterns in self.groups[network].items():
+            if any(fnmatch(layer, pattern) for pattern in patterns):
+                return group
+        raise BadInput(f"layer {layer} of {network} is in no group of {EVIDENCE.name}: add it to one")
+
+
+def read_bound(entry: Any, where: str) -> Bound:
+    """A bound from {side: number}; BadInput for anything that could not fail or could not be kept."""
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise BadInput(f"bound of {where} is {entry!r}: expected one side and one number, such as at_most: 0.1")
+    side, value = next(iter(entry.items()))
+    side = SHARES.get(side, side)
+    if side not in SIDES:
+        raise unknown(f"side of the bound of {where}", side, [*SIDES, *SHARES])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise BadInput(f"bound of {where} is {value!r}: expected a finite number")
+    return Bound(side, float(value))
+
+
+def read_evidence(path: Path = EVIDENCE) -> Plan:
+    """The plan in `path`; BadInput for an unknown or missing key, a bad ε, and bounds that are none."""
+    raw = yaml.safe_load(path.read_text())
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path.name} is empty or no mapping: expected the keys {', '.join(KEYS)}")
+    _check_keys(raw, KEYS, path.name)
+    claims = tuple(_claim(entry, path.name) for entry in raw["claims"])
+    names = [claim.id for claim in claims]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"{path.name}: claim {name} is there twice; give each claim its own id")
+    epsilons = tuple(check_epsilon(epsilon) for epsilon in raw["epsilons"])
+    epsilon = check_epsilon(raw["epsilon"])
+    return Plan(epsilon, epsilons, raw["studies"], raw["groups"], claims, raw["expected"])
+
+
+def _check_keys(entry: dict[str, Any], valid: tuple[str, ...], where: str, optional: tuple[str, ...] = ()) -> None:
+    for key in entry:
+        if key not in valid:
+            raise unknown(f"key of {where}", key, valid)
+    for key in valid:
+        if key not in entry and key not in optional:
+            raise BadInput(f"{where} has no {key}: expected the keys {', '.join(valid)}")
+
+
+def _claim(entry: Any, where: str) -> Claim:
+    if not isinstance(entry, dict) or "id" not in entry:
+        raise BadInput(f"{where}: a claim is {entry!r}: expected a mapping with an id")
+    name = f"claim {entry['id']} in {where}"
+    _check_keys(entry, CLAIM_KEYS, name, optional=("beside",))
+    if not isinstance(entry["bounds"], dict) or not entry["bounds"]:
+        raise BadInput(f"{name} has no bounds: a claim without a bound could not fail")
+    claim = Claim(**dict[str, Any]({"beside": {}} | entry))
+    for quantity in claim.bounds:
+        if quantity != "between":  # the range of similarity in which C4 is asked: no bound
+            claim.bound(quantity)
+    return claim

@@ -1,0 +1,278 @@
+"""Every claim of the paper against what was measured: rows of evidence, and a verdict that answers.
+
+A row is one number with its bound: "similarity in the middle layers of ResNet-18 is 0.00, at most 0.10 was asked".
+The verdict of a claim follows from its rows alone: **holds** (all keep their bounds), **fails** (none does), **holds
+for … only** (some do: which), **open** (a number is missing: which).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ..studies.counts import counted_similarity
+from .claims import Bound, Claim, Plan
+
+HOLDS, FAILS, OPEN = "holds", "fails", "open"
+PLACES = {
+    "first": "the first layer",
+    "early": "the early layers",
+    "middle": "the middle layers",
+    "late": "the late layers",
+    "pool": "the pooled features",
+    "fc": "the hidden fully connected layers",
+    "logits": "the logits",
+}
+HIDDEN = ("first", "early", "middle", "late", "pool", "fc")
+
+
+@dataclass
+class Measured:
+    """What is recorded of the two networks, by network: tables as the studies write them; absent where not recorded.
+
+    critical, untrained, sampled, accuracy: of the study of seeds; small: "levels" of small matches; stitched: one row
+    per layer and pair with accuracy_lost; targets: one row per group and kind of targets with the share of calibrated
+    similarity kept.
+    """
+
+    critical: dict[str, pd.DataFrame] = field(default_factory=dict)
+    untrained: dict[str, pd.DataFrame] = field(default_factory=dict)
+    sampled: dict[str, pd.DataFrame] = field(default_factory=dict)
+    accuracy: dict[str, pd.Series] = field(default_factory=dict)
+    small: dict[str, pd.DataFrame] = field(default_factory=dict)
+    stitched: dict[str, pd.DataFrame] = field(default_factory=dict)
+    targets: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number with its bound. `value` NaN: it was not measured. `votes` False: it is shown and does not count."""
+
+    network: str
+    what: str
+    value: float
+    bound: Bound
+    place: str = ""
+    votes: bool = True
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a number."""
+        return not np.isnan(self.value)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the number keeps its bound."""
+        return self.bound.keeps(self.value)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim's answer: the word, one sentence with the deciding numbers, and the rows it follows from."""
+
+    claim: Claim
+    word: str
+    sentence: str
+    rows: tuple[Row, ...]
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def by_layer(critical: pd.DataFrame, epsilons: tuple[float, ...], count: str = "neurons") -> pd.DataFrame:
+    """Mean over pairs of the similarity of every layer at every ε, in one of the three counts; column similarity."""
+    table = counted_similarity(critical, epsilons)
+    means = table.groupby(["position", "layer", "epsilon"], observed=True)[count].mean()
+    return means.rename("similarity").reset_index()
+
+
+def by_group(critical: pd.DataFrame, network: str, plan: Plan, count: str = "neurons") -> pd.DataFrame:
+    """Mean over the layers of each group and over pairs, at the plan's ε: columns group, epsilon, similarity."""
+    table = by_layer(critical, plan.epsilons, count)
+    table["group"] = [plan.group(network, layer) for layer in table["layer"]]
+    return table.groupby(["group", "epsilon"], observed=True)["similarity"].mean().reset_index()
+
+
+def level(critical: pd.DataFrame | None, network: str, group: str, plan: Plan) -> float:
+    """The similarity of a group at the deciding ε; NaN where nothing is recorded."""
+    if critical is None:
+        return np.nan
+    table = by_group(critical, network, plan)
+    rows = table[(table["group"] == group) & np.isclose(table["epsilon"], plan.epsilon)]
+    return float(rows["similarity"].iloc[0]) if len(rows) else np.nan
+
+
+# ---------------------------------------------------------------- rows of each claim
+
+
+def low_inside(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+    """C1: the similarity in middle and late convolutional layers."""
+    yield from similarity_rows(claim, plan, found, ("middle", "late"))
+
+
+def similar_near_output(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+    """C2a: the similarity of pooled features and logits."""
+    yield from similarity_rows(claim, plan, found, ("pool", "logits"))
+
+
+def similarity_rows(claim: Claim, plan: Plan, found: Measured, groups: tuple[str, ...]) -> Iterator[Row]:
+    """One row per network and group: the similarity at the deciding ε."""
+    for network in plan.studies:
+        for group in groups:
+            value = level(found.critical.get(network), network, group, plan)
+            yield Row(network, f"similarity in {PLACES[group]}", value, claim.bound(group), PLACES[group])
+
+
+def other_targets(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+    """C2b: the share of calibrated similarity that networks with other targets keep, the largest over the targets.
+
+    For "early" the smallest: there every kind of target has to keep its share.
+    """
+    for network, table in found.targets.items() or {next(iter(plan.studies)): pd.DataFrame()}.items():
+        for group in ("pool", "late", "early"):
+            kept = table.loc[table["group"] == group, "share_kept"] if len(table) else pd.Series(dtype=float)
+            value = float(kept.min() if group == "early" else kept.max()) if len(kept) else np.nan
+            what = f"share of the calibrated similarity kept in {PLACES[group]}"
+            yield Row(network, what, value, claim.bound(group), PLACES[group])
+
+
+def more_near_input(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+    """C3: the first layer less the middle ones; beside it, the untrained twins' share of the first layer."""
+    for network in plan.studies:
+        first, middle = (level(found.critical.get(network), network, group, plan) for group in ("first", "middle"))
+        what = "similarity in the first layer less that in the middle layers"
+        yield Row(network, what, first - middle, claim.bound("first_less_middle"), "the first layer")
+        before = level(found.untrained.get(network), network, "first", plan)
+        share = before / first if first else np.nan
+        beside = Bound("at_least", claim.beside["untrained_share_of_first"]["at_least"])
+        what = "the untrained twins' similarity in the first layer as a share of the trained one"
+        yield Row(network, what, share, beside, "the first layer", votes=False)
+
+
+def small_are_rare(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+    """C4: the largest share, over hidden layers and ε, of matched neurons with a minimal match of 2, and of at most 5.
+
+    Logits are shown beside.
+    """
+    for network in plan.studies:
+        table = found.small.get(network)
+        for place, hidden in (("the hidden layers", True), ("the logits", False)):
+            rows = table[(table["group"] != "logits") == hidden] if table is not None else None
+            for quantity, size in (("of_two", "2"), ("of_five", "at most 5")):
+                value = float(rows[quantity].max()) if rows is not None and len(rows) else np.nan
+                what = f"largest share of matched neurons with a minimal match of {size} neurons in {place}"
+                if hidden or not np.isnan(value):
+                    yield Row(network, what, value, claim.bound(quantity), place, votes=hidden)
+
+
+def accurate_and_different(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+    """C5: the lowest test accuracy of the networks, and the similarity in the middle layers."""
+    for network in plan.studies:
+        accuracy = found.accuracy.get(network)
+        lowest = float(accuracy.min()) if accuracy is not None else np.nan
+        yield Row(network, "lowest test accuracy", lowest, claim.bound("accuracy"), "the accuracy")
+        value = level(found.critical.get(network), network, "middle", plan)
+        yield Row(network, "similarity in the middle layers", value, claim.bound("middle"), PLACES["middle"])
+
+
+def stitched_where_unmatched(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+    """C6: of the layers that hardly match, the share that a linear map stitches into the other network without loss."""
+    for network in plan.studies:
+        value, table, critical = np.nan, found.stitched.get(network), found.critical.get(network)
+        if table is not None and critical is not None:
+            means = by_layer(critical, (plan.epsilon,))
+            unmatched = means.loc[[claim.bound("unmatched").keeps(v) for v in means["similarity"]], "layer"]
+            lost = table[table["layer"].isin(unmatched)].groupby("layer", observed=True)["accuracy_lost"].mean()
+            value = float(np.mean([claim.bound("accuracy_lost").keeps(v) for v in lost])) if len(lost) else np.nan
+        what = "share of the unmatched layers that can be stitched in with a small loss"
+        yield Row(network, what, value, claim.bound("share_of_layers"), "unmatched layers")
+
+
+def sampled_like_full(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+    """P: the largest difference, over layers and ε, between the mean of the paper's draws and the full test set."""
+    for network in plan.studies:
+        value = np.nan
+        if network in found.sampled and network in found.critical:
+            draws = found.sampled[network].groupby(["layer", "epsilon"], observed=True)["similarity"].mean()
+            full = by_layer(found.critical[network], plan.epsilons).set_index(["layer", "epsilon"])["similarity"]
+            value = float((draws - full.reindex(draws.index)).abs().max())
+        what = "largest difference between the sampled and the full similarity"
+        yield Row(network, what, value, claim.bound("worst_difference"), "the worst layer")
+
+
+RULES: dict[str, Callable[[Claim, Plan, Measured], Iterator[Row]]] = {
+    "C1": low_inside,
+    "C2a": similar_near_output,
+    "C2b": other_targets,
+    "C3": more_near_input,
+    "C4": small_are_rare,
+    "C5": accurate_and_different,
+    "C6": stitched_where_unmatched,
+    "P": sampled_like_full,
+}
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def judged(plan: Plan, found: Measured) -> dict[str, Verdict]:
+    """The verdict of every claim, by its id."""
+    return {claim.id: verdict(claim, plan, tuple(RULES[claim.id](claim, plan, found))) for claim in plan.claims}
+
+
+def verdict(claim: Claim, plan: Plan, rows: tuple[Row, ...]) -> Verdict:
+    """The word and the sentence that follow from a claim's rows."""
+    votes = [row for row in rows if row.votes]
+    return Verdict(claim, word(plan, votes), sentence(plan, votes), rows)
+
+
+def word(plan: Plan, votes: list[Row]) -> str:
+    """ "holds", "fails", "open: … is not recorded", or "holds for … only"."""
+    missing = [row for row in votes if not row.measured]
+    if missing or not votes:
+        which = f"{missing[0].what} of {plan.name(missing[0].network)}" if missing else "nothing"
+        return f"{OPEN}: {which} is not recorded"
+    kept = [row.keeps for row in votes]
+    if all(kept) or not any(kept):
+        return HOLDS if all(kept) else FAILS
+    return f"holds for {_those(plan, votes)} only"
+
+
+def _those(plan: Plan, votes: list[Row]) -> str:
+    """The networks whose rows all keep their bounds; of the others the places that do."""
+    whole, parts = [], []
+    for network in dict.fromkeys(row.network for row in votes):
+        rows = [row for row in votes if row.network == network]
+        good = list(dict.fromkeys(row.place for row in rows if all(r.keeps for r in rows if r.place == row.place)))
+        if all(row.keeps for row in rows):
+            whole.append(plan.name(network))
+        elif good:
+            parts.append(f"{' and '.join(good)} of {plan.name(network)}")
+    return " and ".join(whole + parts) or "single numbers"
+
+
+def sentence(plan: Plan, votes: list[Row]) -> str:
+    """Every deciding number with its bound, by network, in one sentence."""
+    parts = []
+    for network in dict.fromkeys(row.network for row in votes):
+        rows = [row for row in votes if row.network == network and row.measured]
+        numbers = ", ".join(f"{row.what} {row.value:.2f} ({row.bound} asked)" for row in rows)
+        parts += [f"{plan.name(network)}: {numbers}"] if rows else []
+    return "; ".join(parts) + "." if parts else "Nothing is recorded that decides it."
+
+
+def verdict_table(verdicts: dict[str, Verdict]) -> pd.DataFrame:
+    """One row per claim: id, claim, verdict, the deciding numbers."""
+    rows = [(name, v.claim.text, v.word, v.sentence) for name, v in verdicts.items()]
+    return pd.DataFrame(rows, columns=["id", "claim", "verdict", "deciding numbers"])
+
+
+def row_table(plan: Plan, verdicts: dict[str, Verdict]) -> pd.DataFrame:
+    """Every measured number with its bound, and whether it keeps it and counts."""
+    rows = [
+        (name, plan.name(row.network), row.what, row.value, str(row.bound), row.keeps, row.votes)
+        for name, v in verdicts.items()
+        for row in v.rows
+    ]
+    return pd.DataFrame(rows, columns=["claim", "network", "quantity", "value", "asked", "keeps", "counts"])

@@ -1,0 +1,106 @@
+"""How small are minimal matches at the paper's own ε? Sizes of v-minimal matches where a layer matches in part (C4).
+
+At a fixed ε most layers match entirely or not at all, and then sizes say nothing: with nothing matched there are no
+minimal matches, and where everything matches with room to spare every neuron finds a small one. So sizes are taken
+where between 5 and 95 % of the neurons match.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ..errors import BadInput
+from ..matching.match import maximum_match, similarity_curve
+from ..matching.peeling import reach
+from ..subspaces import Pair
+from .simple_matches import neurons_needed, simple_sizes, sizes
+
+PAPER_EPSILONS = (0.15, 0.2, 0.25, 0.3, 0.5)
+BETWEEN = (0.05, 0.95)  # the similarities at which sizes are taken
+MANY_ORDERS, FEW_ORDERS, WIDE = 30, 5, 400  # random orders per layer; few of a pair with more matched neurons than WIDE
+COUNTABLE = 128  # matched neurons up to which all simple matches are listed (or the first so many of them)
+
+
+def partly_matched(pair: Pair, epsilons: Iterable[float], between: tuple[float, float] = BETWEEN) -> list[float]:
+    """Those ε at which the similarity of the pair lies in the closed range `between`."""
+    values = [float(epsilon) for epsilon in epsilons]
+    levels = similarity_curve(pair, values)
+    return [epsilon for epsilon, level in zip(values, levels, strict=True) if between[0] <= level <= between[1]]
+
+
+def has_partner(pair: Pair, epsilon: float) -> dict[tuple[str, int], bool]:
+    """For every matched neuron: does it have a v-minimal match of two neurons, itself and one of the other network?
+
+    Exact: {x, y} is an ε-match if and only if the angle between the two activation vectors has a sine of at most ε.
+    """
+    match = maximum_match(pair, epsilon)
+    cut, square = len(pair.alive_x), reach(pair, epsilon) ** 2
+    near = 1 - pair.gram[:cut, cut:] ** 2 <= square
+    partners = {("x", int(k)): bool(row.any()) for k, row in zip(pair.alive_x, near, strict=True)}
+    partners |= {("y", int(k)): bool(column.any()) for k, column in zip(pair.alive_y, near.T, strict=True)}
+    matched = {("x", int(k)) for k in match.x} | {("y", int(k)) for k in match.y}
+    return {neuron: partners[neuron] for neuron in sorted(matched)}
+
+
+def smallest_sizes(pair: Pair, epsilon: float, orders: int | None = None) -> pd.DataFrame:
+    """For every matched neuron: sizes of its minimal matches over several orders, and what size is possible at least.
+
+    Columns side, neuron, first (order of the index), smallest, median and largest over `orders` orders, partner (a
+    minimal match of two neurons exists, exactly), bound (no minimal match of the neuron is smaller). A neuron with a
+    partner has smallest 2 even where no order found it.
+    """
+    matched = len(maximum_match(pair, epsilon))
+    orders = orders or (FEW_ORDERS if matched > WIDE else MANY_ORDERS)
+    found = sizes(pair, epsilon, orders).groupby(["side", "neuron"])["size"]
+    table = found.agg(first="first", smallest="min", median="median", largest="max").reset_index()
+    neurons = list(zip(table["side"], table["neuron"], strict=True))
+    partner, needed = has_partner(pair, epsilon), neurons_needed(pair, epsilon)
+    least = {side: min((q for (s, _), q in needed.items() if s == side), default=1) for side in "xy"}
+    table["partner"] = [partner[neuron] for neuron in neurons]
+    bounds = np.array([needed[neuron] + least["y" if neuron[0] == "x" else "x"] for neuron in neurons])
+    table["smallest"] = table["smallest"].where(~table["partner"], 2)
+    return table.assign(bound=np.minimum(bounds, table["smallest"]), orders=orders, epsilon=epsilon)
+
+
+def of_pair(pair: Pair, epsilons: Sequence[float] = PAPER_EPSILONS) -> dict[str, pd.DataFrame]:
+    """Tables "sizes" (one row per matched neuron and ε), "levels" (per ε) and, where few match, "simple" of a pair."""
+    parts: dict[str, list[pd.DataFrame]] = {"sizes": [], "levels": [], "simple": []}
+    for epsilon in partly_matched(pair, epsilons):
+        table = smallest_sizes(pair, epsilon)
+        parts["sizes"].append(table)
+        parts["levels"].append(pd.DataFrame([level_row(pair, table, epsilon)]))
+        if len(table) <= COUNTABLE:
+            parts["simple"].append(simple_sizes(pair, epsilon).assign(epsilon=epsilon))
+    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items() if found}
+
+
+def level_row(pair: Pair, table: pd.DataFrame, epsilon: float) -> dict[str, Any]:
+    """What C4 asks of one layer at one ε: shares of the matched neurons with minimal matches of 2, and of at most 5."""
+    return {
+        "epsilon": epsilon,
+        "matched": len(table),
+        "neurons": pair.n_x + pair.n_y,
+        "of_two": float(table["partner"].mean()),
+        "of_five": float((table["smallest"] <= 5).mean()),
+        "of_five_possible": float((table["bound"] <= 5).mean()),
+        "median_size": float(table["median"].median()),
+    }
+
+
+def small_match_tables(
+    pairs: dict[str, dict[tuple[int, int], Pair]],
+    epsilons: Sequence[float] = PAPER_EPSILONS,
+    progress: bool = True,
+) -> dict[str, pd.DataFrame]:
+    """The tables of `of_pair` for several layers and pairs of seeds, with columns layer, seed_a and seed_b added."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for layer, of_layer in tqdm(pairs.items(), desc="small matches", disable=not progress):
+        for (a, b), pair in of_layer.items():
+            for name, table in of_pair(pair, epsilons).items():
+                parts.setdefault(name, []).append(table.assign(layer=layer, seed_a=a, seed_b=b))
+    if not parts:
+        raise BadInput(f"no layer matches to between {BETWEEN[0]:.0%} and {BETWEEN[1]:.0%} at ε = {list(epsilons)}")
+    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
