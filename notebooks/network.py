@@ -67,9 +67,9 @@ glue("look_at", f"{look_at:g}", display=False)
 # ## How similar is each layer?
 #
 # At ε = {glue:text}`look_at`, {glue:text}`empty`; the most similar layer is {glue:text}`top`. The table has the maximum
-# matching similarity s(ε), averaged over all pairs of seeds. In brackets: the range that holds 95 % of the means when the
-# *networks* are drawn anew (pairs share networks, so drawing pairs would look too certain). With three networks this is simply
-# the lowest and the highest pair; two networks give no range.
+# matching similarity s(ε), averaged over all pairs of seeds. In brackets: the 95 % interval of this mean. Pairs share
+# networks, so it comes from the networks: it leaves out one of them at a time and uses a t distribution. Two networks give no
+# interval.
 
 # %%
 table = by_layer.layer_table(result, epsilons)

@@ -2,21 +2,18 @@
 
 import json
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from helpers import __main__ as command
 from helpers.errors import BadInput
 from helpers.networks import architectures as networks
 from helpers.networks import datasets, training
-from helpers.networks.activations import Sampling, activations, captured, collect, effective_rank
+from helpers.networks.activations import Sampling, activations, captured, collect
 from helpers.studies import study as studies
 from helpers.subspaces import Gram
 
@@ -229,55 +226,6 @@ def test_the_self_match_control_can_fail_and_skips_the_dead():
     assert rows[["seed", "dead", "self_match"]].to_numpy().tolist() == [[7, 1, 1.0], [8, 0, 1.0]]
     other = np.concatenate(studies.critical_epsilons(gram.pair(0, 1)))
     assert (other > 0).all()
-
-
-@given(st.integers(1, 6), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
-def test_effective_rank_counts_orthogonal_directions(copies, seed):
-    rng = np.random.default_rng(seed)
-    basis = np.linalg.qr(rng.normal(size=(20, 4)))[0].T
-    z = np.vstack([np.repeat(basis, copies, axis=0) * rng.uniform(0.1, 9, (4 * copies, 1)), np.zeros((1, 20))])
-    assert effective_rank(z @ z.T) == pytest.approx(4)
-    assert effective_rank(np.zeros((2, 2))) == 0
-    cone = rng.uniform(1, 2, (8, 20))
-    assert 1 <= effective_rank(cone @ cone.T) < 8
-
-
-# ---------------------------------------------------------------- intervals
-
-
-def pair_table(values: np.ndarray) -> pd.DataFrame:
-    pairs = list(combinations(range(len(values)), 2))
-    rows = [{"layer": "l", "epsilon": 0.3, "seed_a": a, "seed_b": b, "similarity": values[a, b]} for a, b in pairs]
-    return pd.DataFrame(rows)
-
-
-def test_interval_is_the_bootstrap_over_networks():
-    values = np.random.default_rng(0).uniform(size=(5, 5))
-    found = studies.interval(pair_table(values), resamples=4000).iloc[0]
-    rng, means = np.random.default_rng(1), []
-    for _ in range(4000):
-        drawn = rng.integers(0, 5, 5)
-        pairs = [values[min(a, b), max(a, b)] for a, b in combinations(drawn, 2) if a != b]
-        means += [np.mean(pairs)] if pairs else []
-    assert found["mean"] == pytest.approx(values[np.triu_indices(5, 1)].mean())
-    assert [found["low"], found["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.02)
-
-
-def test_one_odd_network_widens_the_interval_more_than_odd_pairs():
-    odd, pairs = np.zeros((8, 8)), np.zeros((8, 8))
-    odd[0, 1:] = 1  # all seven pairs of one network
-    pairs[range(7), range(1, 8)] = 1  # seven pairs spread over the networks
-    widths = [np.diff(studies.interval(pair_table(v))[["low", "high"]].iloc[0])[0] for v in (odd, pairs)]
-    assert widths[0] > widths[1] > 0
-
-
-def test_two_networks_show_no_spread():
-    found = studies.interval(pair_table(np.full((2, 2), 0.5))).iloc[0]
-    assert found["mean"] == 0.5
-    assert np.isnan(found["low"])
-    with pytest.raises(BadInput, match=r"level is 95"):
-        studies.interval(pair_table(np.zeros((3, 3))), level=95)
 
 
 # ---------------------------------------------------------------- what is refused

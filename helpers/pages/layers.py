@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ..errors import unknown
 from ..studies import study as studies
+from ..studies.intervals import interval
 from .figures import Markup
 
 GRID = np.round(np.arange(0, 1, 0.005), 3)  # the ε of a curve
@@ -53,8 +54,8 @@ def page_of(study: str) -> str:
 
 
 def layer_means(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
-    """Mean similarity over pairs per layer and ε with its interval (networks resampled), from the input on."""
-    found = studies.interval(result.similarity(epsilons), by=(*PLACE, "epsilon"))
+    """Mean similarity over pairs per layer and ε with its interval (t, over networks), from the input on."""
+    found = interval(result.similarity(epsilons), by=(*PLACE, "epsilon"))
     return found.sort_values(["position", "epsilon"], ignore_index=True)
 
 

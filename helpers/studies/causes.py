@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from ..errors import BadInput, unknown
 from ..matching.match import critical_epsilons
+from ..measures.dimension import effective_rank
 from ..networks import datasets, training
-from ..networks.activations import calibrate, captured, effective_rank, neurons
+from ..networks.activations import calibrate, captured, neurons
 from ..subspaces import Gram, Matrix, Pair
 from . import study as studies
 from .study import Study

@@ -31,9 +31,10 @@ from ..files import ROOT, folder, sha256
 from ..matching.diagnostics import diagnose
 from ..matching.match import check_epsilon, critical_epsilons
 from ..matching.peeling import TIE
+from ..measures.dimension import effective_rank
 from ..networks import architectures as networks
 from ..networks import datasets, training
-from ..networks.activations import Compressed, Sampling, calibrate, collect, effective_rank
+from ..networks.activations import Compressed, Sampling, calibrate, collect
 from ..networks.architectures import Layer
 from ..subspaces import Gram, Pair
 
@@ -577,35 +578,6 @@ def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.Da
         counts = groups.agg(similarity=("similarity", "mean"), neurons=("neuron", "size"), dead=("dead", "sum"))
         tables.append(counts.reset_index().assign(epsilon=epsilon))
     return pd.concat(tables, ignore_index=True)
-
-
-def interval(
-    table: pd.DataFrame,
-    by: Sequence[str] = ("layer", "epsilon"),
-    value: str = "similarity",
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Mean over pairs of seeds and its bootstrap interval: networks are drawn anew, not pairs (pairs share networks).
-
-    `table` has one row per pair (seed_a, seed_b) and group `by`. A network drawn twice is not compared with itself.
-    Columns mean, low, high, networks; low and high are NaN for two networks, whose one pair shows no spread.
-    """
-    if not 0 < level < 1:
-        raise BadInput(f"level is {level}: expected a number between 0 and 1, such as 0.95")
-    seeds = np.unique(table[["seed_a", "seed_b"]].to_numpy())
-    wide = table.pivot(index=list(by), columns=["seed_a", "seed_b"], values=value)
-    ends = np.searchsorted(seeds, np.array(wide.columns.tolist()))
-    drawn = np.random.default_rng(seed).multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), resamples)
-    weights = drawn[:, ends[:, 0]] * drawn[:, ends[:, 1]]
-    weights = weights[weights.sum(axis=1) > 0]
-    means = wide.to_numpy() @ weights.T / weights.sum(axis=1)
-    found = pd.DataFrame({"mean": wide.mean(axis=1), "low": np.nan, "high": np.nan, "networks": len(seeds)})
-    if len(seeds) > 2:
-        tails = (1 - level) / 2, (1 + level) / 2
-        found["low"], found["high"] = np.quantile(means, tails, axis=1)
-    return found.reset_index()
 
 
 def _network_row(sidecar: dict[str, Any]) -> dict[str, Any]:
