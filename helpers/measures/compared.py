@@ -1,0 +1,218 @@
+"""Two networks' neurons on the same samples, and what several measures share: factors of one side, cross products.
+
+A measure is a function of a `Compared`. When the samples of one side are permuted (`helpers.measures.chance`), only
+the cross products change: Gram matrices, whitening, ranks of dissimilarities and neighbours are made once.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.spatial.distance import squareform
+from scipy.stats import rankdata
+
+from ..errors import BadInput
+from ..subspaces import CONSTANT, SMALL, Block, Gram, Matrix, Pair, as_block, check_finite, check_samples
+
+RANK = 1e-10  # a direction with less than this share of the strongest one's variance is rounding
+NEIGHBOURS = 10  # k of the mutual nearest neighbours
+
+
+@dataclass(frozen=True, eq=False)
+class Centred:
+    """The products of one network's neurons that no order of the samples can change.
+
+    gram: raw, Z Zᵀ;  sums: of each neuron over the samples.
+    """
+
+    gram: Matrix
+    sums: Float[np.ndarray, " neurons"]
+    samples: int
+
+    @cached_property
+    def covariance(self) -> Matrix:
+        """Products of the neurons less their means (not divided by the samples); 0 for constant neurons."""
+        return Gram(self.sums, self.samples, (len(self.sums),), self.gram).centred().gram
+
+    @cached_property
+    def norms(self) -> Float[np.ndarray, " neurons"]:
+        """Length of each neuron less its mean; exactly 0 for a constant one."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @cached_property
+    def inverse_norms(self) -> Float[np.ndarray, " neurons"]:
+        """1 / length, and 0 for a constant neuron."""
+        return np.divide(1, self.norms, out=np.zeros_like(self.norms), where=self.norms > 0)
+
+    @property
+    def power(self) -> float:
+        """Sum of the squared lengths of the centred neurons."""
+        return float(np.trace(self.covariance))
+
+    @cached_property
+    def whitening(self) -> Float[np.ndarray, "neurons rank"]:
+        """W with Wᵀ Z_c an orthonormal basis of the span of the centred neurons, from their correlation matrix."""
+        values, vectors = np.linalg.eigh(self.covariance * self.inverse_norms[:, None] * self.inverse_norms)
+        keep = values > RANK * max(values.max(initial=0), RANK)
+        return self.inverse_norms[:, None] * vectors[:, keep] / np.sqrt(values[keep])
+
+    def leading(self, share: float) -> Float[np.ndarray, "neurons rank"]:
+        """W with Wᵀ Z_c the fewest principal components, at unit length, that hold `share` of the power."""
+        values, vectors = self.principal
+        keep = np.searchsorted(np.cumsum(values), share * values.sum() * (1 - 1e-12)) + 1 if values.sum() else 0
+        return vectors[:, :keep] / np.sqrt(values[:keep])
+
+    @cached_property
+    def principal(self) -> tuple[Float[np.ndarray, " neurons"], Matrix]:
+        """Principal components: variances (not divided by the samples), largest first, and directions as columns."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        return np.maximum(values[::-1], 0), vectors[:, ::-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """One network's neurons: order-free products and, unless only a Gram matrix is known, the activations.
+
+    `base` and `order` are set on a copy with permuted samples: sample i of the copy is sample order[i] of the base.
+    """
+
+    centred: Centred
+    values: Block | None = None
+    base: "Sampled | None" = None
+    order: Int[np.ndarray, " samples"] | None = None
+
+    @staticmethod
+    def of(values: Any, network: str = "x") -> "Sampled":
+        """From a (neurons, samples) array or tensor. Raises BadInput for what is not real, finite and 2-d."""
+        block = as_block(values, network)
+        with np.errstate(over="ignore", invalid="ignore"):
+            check_finite(block.sum(axis=1), block, network)
+        check_samples([block.shape[1]])
+        block = np.ascontiguousarray(block.T).T  # one sample after the other: fast to permute
+        return Sampled(Centred(block @ block.T, block.sum(axis=1), block.shape[1]), block)
+
+    @property
+    def neurons(self) -> int:
+        return len(self.centred.sums)
+
+    @property
+    def activations(self) -> Block:
+        """The activations; BadInput where only a Gram matrix is at hand."""
+        if self.values is None:
+            raise BadInput("this measure compares single images: expected activations, found only a Gram matrix")
+        return self.values
+
+    def permuted(self, order: Int[np.ndarray, " samples"]) -> "Sampled":
+        """The same neurons with sample i replaced by sample order[i]."""
+        return Sampled(self.centred, self.activations.T[order].T, self, order)
+
+    @cached_property
+    def squares(self) -> Float[np.ndarray, " samples"]:
+        """Squared length of each sample, the neurons less their means."""
+        if self.base is not None:
+            return self.base.squares[self.order]
+        centred = self.activations - (self.centred.sums / self.centred.samples)[:, None]
+        return np.einsum("ij,ij->j", centred, centred)
+
+    @cached_property
+    def ranks(self) -> Float[np.ndarray, "samples samples"]:
+        """Ranks of the correlation distances between samples, less their mean, at unit length; 0 on the diagonal.
+
+        A sample on which all neurons agree has no correlation: its distances count as 1.
+        """
+        if self.base is not None:
+            return self.base.ranks[np.ix_(self.order, self.order)]  # type: ignore[arg-type]
+        profiles = self.activations - self.activations.mean(axis=0)
+        lengths = np.linalg.norm(profiles, axis=0)
+        flat = lengths <= CONSTANT * np.abs(self.activations).max(axis=0, initial=0)
+        profiles = np.where(flat, 0, profiles / np.where(flat, 1, lengths))
+        upper = np.triu_indices(profiles.shape[1], 1)
+        ranks = rankdata(np.round(1 - (profiles.T @ profiles)[upper], 12))
+        ranks -= ranks.mean()
+        length = np.linalg.norm(ranks)
+        return squareform(ranks / length if length else ranks).astype(np.float32)
+
+    @cached_property
+    def nearest(self) -> Int[np.ndarray, "samples k"]:
+        """The k = 10 nearest other samples of each sample, by cosine; fewer where there are fewer samples."""
+        if self.base is not None:
+            assert self.order is not None
+            return np.argsort(self.order)[self.base.nearest[self.order]]
+        lengths = np.linalg.norm(self.activations, axis=0)
+        unit = self.activations / np.where(lengths > 0, lengths, 1)
+        cosines = unit.T @ unit
+        np.fill_diagonal(cosines, -np.inf)
+        return np.argsort(-cosines, axis=1, kind="stable")[:, : min(NEIGHBOURS, cosines.shape[0] - 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Two networks' neurons on the same samples: x, y and their raw cross products (from activations if not given)."""
+
+    x: Sampled
+    y: Sampled
+    known: Float[np.ndarray, "n_x n_y"] | None = None
+
+    @staticmethod
+    def of(x: Any, y: Any, few_samples: bool = False) -> "Compared":
+        """From two (neurons, samples) arrays.
+
+        Raises BadInput for what matching refuses, and for more neurons than samples unless `few_samples`: then every
+        neuron lies in the span of the others, and most measures are 1 whatever the networks are.
+        """
+        sides = Sampled.of(x, "x"), Sampled.of(y, "y")
+        samples = check_samples([side.centred.samples for side in sides])
+        neurons = max(side.neurons for side in sides)
+        if neurons > samples and not few_samples:
+            raise BadInput(
+                f"{neurons} neurons and {samples} samples: expected (neurons, samples) with at least as many "
+                "samples as neurons; transpose (samples, neurons) arrays, or pass few_samples=True"
+            )
+        return Compared(*sides)
+
+    @staticmethod
+    def of_gram(gram: Gram, a: int = 0, b: int = 1) -> "Compared":
+        """From a joint Gram matrix: enough for every measure that needs no single images."""
+        sides = [Sampled(Centred(gram.block(k, k), gram.sums[gram.columns(k)], gram.samples)) for k in (a, b)]
+        return Compared(sides[0], sides[1], gram.block(a, b))
+
+    def permuted(self, order: Int[np.ndarray, " samples"]) -> "Compared":
+        """The same with the samples of y in another order."""
+        return Compared(self.x, self.y.permuted(order))
+
+    @cached_property
+    def products(self) -> Float[np.ndarray, "n_x n_y"]:
+        """Raw cross products of the neurons, X Yᵀ."""
+        return self.x.activations @ self.y.activations.T if self.known is None else self.known
+
+    @cached_property
+    def covariance(self) -> Float[np.ndarray, "n_x n_y"]:
+        """Cross products of the neurons less their means; 0 for constant neurons."""
+        x, y = self.x.centred, self.y.centred
+        found = self.products - np.outer(x.sums, y.sums) / x.samples
+        found[x.norms == 0], found[:, y.norms == 0] = 0, 0
+        return found
+
+    @cached_property
+    def correlations(self) -> Float[np.ndarray, "n_x n_y"]:
+        """Correlation of each neuron of x with each neuron of y; 0 for constant neurons."""
+        found = self.covariance * self.x.centred.inverse_norms[:, None] * self.y.centred.inverse_norms
+        return np.clip(found, -1, 1)
+
+    @cached_property
+    def canonical(self) -> tuple[np.ndarray, Float[np.ndarray, " rank"], np.ndarray]:
+        """Canonical directions of x (columns), correlations, and directions of y (rows), in whitened coordinates."""
+        cross = self.x.centred.whitening.T @ self.covariance @ self.y.centred.whitening
+        left, correlations, right = np.linalg.svd(cross, full_matrices=False)
+        return left, np.clip(correlations, 0, 1), right
+
+    @cached_property
+    def pair(self) -> Pair:
+        """The pair for matching: from the activations where they are few, else from the Gram matrices."""
+        neurons, samples = self.x.neurons + self.y.neurons, self.x.centred.samples
+        if self.x.values is not None and self.y.values is not None and neurons**2 * samples <= SMALL:
+            return Pair.from_arrays(self.x.values, self.y.values)
+        joint = np.block([[self.x.centred.gram, self.products], [self.products.T, self.y.centred.gram]])
+        return Pair.from_gram(joint, self.x.neurons, self.y.neurons, samples)

@@ -1,0 +1,25 @@
+"""Orthogonal Procrustes: how close the best rotation brings one layer to the other."""
+
+import numpy as np
+
+from .compared import Compared
+from .registry import Measure
+
+
+def procrustes_similarity(pair: Compared) -> float:
+    """‖X_c Y_cᵀ‖_* / (‖X_c‖ ‖Y_c‖): 1 less half the squared distance after the best rotation, both at unit length."""
+    x, y = pair.x.centred.power, pair.y.centred.power
+    if not x or not y:
+        return 0.0
+    nuclear = np.linalg.svd(pair.covariance, compute_uv=False).sum()
+    return float(nuclear / np.sqrt(x * y))
+
+
+PROCRUSTES = Measure(
+    "procrustes",
+    "orthogonal Procrustes",
+    procrustes_similarity,
+    "gram",
+    frozenset({"permutation", "isotropic", "shift", "orthogonal"}),
+    "Schönemann 1966; Williams et al. 2021, Generalized shape metrics on neural representations",
+)

@@ -1,0 +1,42 @@
+"""What a measure of similarity is. A new one is a module with its `Measure`, a line in `MEASURES`, and a test."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import unknown
+from .compared import Compared
+
+INVARIANCES = ("permutation", "isotropic", "shift", "per_neuron", "orthogonal", "linear")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to say how similar two layers are: 1 for equal ones, about 0 for nothing in common.
+
+    needs: "gram" (products of neurons are enough) or "samples" (single images are compared). invariances: what may be
+    done to the neurons of one side without changing the value: "permutation" of the neurons, "isotropic" scaling (one
+    factor for all), "shift" (a constant added to each neuron), "per_neuron" scaling (a positive factor for each),
+    "orthogonal" maps, invertible "linear" maps.
+    """
+
+    name: str
+    title: str
+    function: Callable[[Compared], float]
+    needs: str
+    invariances: frozenset[str]
+    reference: str
+
+
+def measure(name: str, x: Any, y: Any, few_samples: bool = False) -> float:
+    """The similarity of two layers by the measure of this name (`MEASURES` has all names).
+
+    x, y: activations (neurons, samples) on the same samples, arrays or tensors. 0.0 where one side has no neuron that
+    varies. Raises BadInput for an unknown name, and for activations that are not real, finite or of equal samples, or
+    that have more neurons than samples unless `few_samples`.
+    """
+    from . import MEASURES  # the package lists the modules, which import this one
+
+    if name not in MEASURES:
+        raise unknown("measure", name, MEASURES)
+    return MEASURES[name].function(Compared.of(x, y, few_samples))
