@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
-import torch
+try:
+    import click
+    import torch
+except ModuleNotFoundError as missing:
+    sys.exit(f"error: {missing.name} is not installed: pip install 'samerep[networks]' brings it")
 
 from .errors import BadInput, unknown
 from .networks import datasets, training

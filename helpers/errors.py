@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
+from types import ModuleType
 
 
 class BadInput(ValueError):
@@ -18,3 +20,11 @@ def unknown(kind: str, value: object, valid: Iterable[object]) -> BadInput:
     near = get_close_matches(str(value), names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return BadInput(f"unknown {kind} '{value}': {hint}Valid: {', '.join(names)}")
+
+
+def optional(module: str, extra: str) -> ModuleType:
+    """A module of a package that only some functions need; BadInput says which extra of the library brings it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError:
+        raise BadInput(f"{module} is not installed: pip install 'samerep[{extra}]' brings it") from None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+IN_CLONE = (__package__ or "") == "helpers"  # the installed library has another name
+ROOT = Path(__file__).resolve().parent.parent if IN_CLONE else Path.cwd()  # never a folder of installed packages
 
 
 @contextmanager
@@ -28,5 +29,8 @@ def sha256(path: Path) -> str:
 
 
 def folder(variable: str, default: str) -> Path:
-    """A working folder: the environment variable if set, else `default` under the repository root."""
+    """A working folder: the environment variable if set, else `default` under the clone's root.
+
+    The installed library takes the folder where Python was started in place of the clone's root.
+    """
     return Path(os.environ.get(variable) or ROOT / default)

@@ -1,4 +1,4 @@
-"""pyproject.toml, requirements.lock and environment.yml say the same, and what the code imports."""
+"""pyproject.toml, the locks and environment.yml say the same, and what the code imports."""
 
 import ast
 import re
@@ -12,15 +12,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from helpers.files import ROOT
+from helpers.pages.teaching.course import locked
 
-LOCK = [
-    Requirement(line)
-    for line in (ROOT / "requirements.lock").read_text().splitlines()
-    if line and not line.startswith("#")
-]
+LOCKS = {name: locked(ROOT / f"requirements{name}.lock") for name in ("", "-cuda", "-dev")}
+LOCK = [Requirement(line) for lines in LOCKS.values() for line in lines]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = SETTINGS["project"]
-WANTED = [Requirement(r) for r in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+EXTRAS = PROJECT["optional-dependencies"]
+WANTED = [
+    wanted
+    for text in (*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra))
+    if (wanted := Requirement(text)).name != PROJECT["name"]
+]
 OURS = ("helpers", "benchmarks", "book", "notebooks", "tests")
 
 
@@ -38,7 +41,19 @@ def imported(folder: str) -> set[str]:
 
 def test_the_lock_holds_exact_versions_and_no_addresses():
     assert all(re.fullmatch(r"==[^*,]+", str(r.specifier)) and r.url is None for r in LOCK)
-    assert not re.search(r"https?://|file:|--", (ROOT / "requirements.lock").read_text())
+    for name, lines in LOCKS.items():
+        text = (ROOT / f"requirements{name}.lock").read_text()
+        assert not re.search(r"https?://|file:|/|--(?!hash=sha256:[0-9a-f]{64}\b)", text)
+        assert all("--hash" in entry for entry in re.split(r"\n(?=\S)", text))
+        assert lines
+
+
+def test_the_locks_share_no_line_and_the_book_needs_neither_cuda_nor_tools():
+    everything = [line for lines in LOCKS.values() for line in lines]
+    assert len(everything) == len(set(everything))
+    names = {canonicalize_name(Requirement(line).name) for line in LOCKS[""]}
+    assert not {"pytest", "mypy", "playwright", "ruff", "uv", "distributed"} & names
+    assert not {name for name in names if name.startswith(("nvidia-", "cuda-", "triton"))}
 
 
 @pytest.mark.parametrize("wanted", WANTED, ids=str)
@@ -52,7 +67,7 @@ def test_each_dependency_is_locked_at_a_version_it_allows(wanted):
 def test_conda_takes_everything_from_the_lock():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
-    assert pip == {"pip": ["-r requirements.lock", "-e ."]}
+    assert pip == {"pip": ["-r requirements.lock", "-r requirements-cuda.lock"]}
     assert {re.split("[=<>]", name)[0] for name in conda} == {"python", "pip"}
     lowest = re.fullmatch(r">=(\d+\.\d+)", PROJECT["requires-python"])
     assert lowest is not None
@@ -68,6 +83,14 @@ def test_what_is_imported_is_declared(folder):
     assert not missing
 
 
-def test_every_package_of_ours_is_installed():
-    places = {path.parent for name in ("helpers", "benchmarks") for path in (ROOT / name).rglob("__init__.py")}
-    assert set(SETTINGS["tool"]["setuptools"]["packages"]) == {".".join(p.relative_to(ROOT).parts) for p in places}
+def test_the_clone_is_on_the_path_and_the_wheel_takes_every_room_but_the_pages():
+    build = SETTINGS["tool"]["hatch"]["build"]
+    assert build["dev-mode-dirs"] == ["."]
+    assert build["targets"]["wheel"]["sources"] == {"helpers": "samerep"}
+    assert build["targets"]["wheel"]["exclude"] == ["helpers/pages"]
+    inits = {path.parent for path in (ROOT / "helpers").rglob("__init__.py")}
+    assert {path.parent for path in (ROOT / "helpers").rglob("*.py")} == inits
+
+
+def test_the_core_is_four_packages():
+    assert [Requirement(text).name for text in PROJECT["dependencies"]] == ["numpy", "scipy", "numba", "jaxtyping"]

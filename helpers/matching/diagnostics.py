@@ -7,17 +7,20 @@ repaired silently: the route and the ridge λ are part of the answer.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from ..errors import BadInput
+from ..errors import BadInput, optional
 from ..subspaces import UNIT, Pair
 from .match import Match, Neuron, check_epsilon, critical_epsilons, named, on_pairs
 from .peeling import at_ridge, peel_once, slack
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FLAGGED, REFUSED = 1e-4, 1e-3  # estimated error of a critical ε
 GREY_RIDGES = (1e-14, 1e-12, 1e-10)
@@ -38,7 +41,7 @@ class Diagnosis:
     ridge: float
     slack: float
     samples: int
-    neurons: pd.DataFrame
+    neurons: "pd.DataFrame"
     duplicates: tuple[tuple[Neuron, ...], ...]
 
     @property
@@ -66,11 +69,11 @@ class Diagnosis:
         raw = self.neurons.raw[np.isfinite(self.neurons.critical_epsilon)]
         return float(np.abs(raw - max(check_epsilon(epsilon), self.slack)).min()) if len(raw) else np.inf
 
-    def margins(self, epsilons: Iterable[float]) -> pd.DataFrame:
+    def margins(self, epsilons: Iterable[float]) -> "pd.DataFrame":
         """The margin at each ε, and whether the estimated errors stay below it."""
         worst = self.neurons.error.max(skipna=True)
         rows = [(e, self.margin(e)) for e in epsilons]
-        table = pd.DataFrame(rows, columns=["epsilon", "margin"])
+        table = optional("pandas", "networks").DataFrame(rows, columns=["epsilon", "margin"])
         return table.assign(safe=table.margin > (0.0 if np.isnan(worst) else worst))
 
     @cached_property
@@ -114,7 +117,7 @@ class Diagnosis:
         return self
 
 
-def _names(rows: pd.DataFrame) -> list[Neuron]:
+def _names(rows: "pd.DataFrame") -> list[Neuron]:
     return [(str(side), int(i)) for side, i in zip(rows.side, rows.neuron, strict=True)]
 
 
@@ -172,15 +175,18 @@ def duplicate_groups(pair: Pair) -> tuple[tuple[Neuron, ...], ...]:
 @on_pairs
 def diagnose(pair: Pair) -> Diagnosis:
     """Measure what could be wrong with the critical ε of a pair, neuron by neuron; three more peels."""
+    tabular = optional("pandas", "networks")
     alive = {"x": pair.alive_x, "y": pair.alive_y}
     cut = len(pair.alive_x)
     found = np.column_stack([peel_once(pair).critical, critical_errors(pair), ridge_moves(pair)])
     tables = []
     for side, values, part in zip("xy", critical_epsilons(pair), (slice(0, cut), slice(cut, None)), strict=True):
-        table = pd.DataFrame({"side": side, "neuron": np.arange(len(values)), "dead": True, "critical_epsilon": values})
+        table = tabular.DataFrame(
+            {"side": side, "neuron": np.arange(len(values)), "dead": True, "critical_epsilon": values}
+        )
         table[["raw", "error", "moves"]] = np.nan
         table.loc[alive[side], "dead"] = False
         table.loc[alive[side], ["raw", "error", "moves"]] = found[part]
         tables.append(table)
-    neurons = pd.concat(tables, ignore_index=True)
+    neurons = tabular.concat(tables, ignore_index=True)
     return Diagnosis(pair.route, pair.ridge, slack(pair), pair.samples, neurons, duplicate_groups(pair))

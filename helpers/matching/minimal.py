@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numba import njit
 
+from ..compiling import compiled
 from ..subspaces import Pair
 from .peeling import chosen_backend, delete_neuron, givens_parts, joint_inverse
 
@@ -57,7 +57,7 @@ class Waiting(NamedTuple):
     Q: np.ndarray
 
 
-@njit(cache=True)
+@compiled
 def row_of(state, wait, count, i, row):  # type: ignore[no-untyped-def]
     """Row i of M with the first `count` waiting deletions of its side applied."""
     for t in range(len(row)):
@@ -69,7 +69,7 @@ def row_of(state, wait, count, i, row):  # type: ignore[no-untyped-def]
                 row[t] -= f * wait.Q[e, t]
 
 
-@njit(cache=True)
+@compiled
 def pivot(state, wait, count, d):  # type: ignore[no-untyped-def]
     """Delete d next: its row, over the root of its pivot, waits in Q[count]."""
     row = wait.Q[count]
@@ -81,14 +81,14 @@ def pivot(state, wait, count, d):  # type: ignore[no-untyped-def]
     wait.gone[d] = True
 
 
-@njit(cache=True)
+@compiled
 def copy_into(wait, other):  # type: ignore[no-untyped-def]
     """Distances and the gone of `other`; in a loop, since a slice assignment takes seconds to compile."""
     for t in range(len(wait.s)):
         wait.s[t], wait.gone[t] = other.s[t], other.gone[t]
 
 
-@njit(cache=True)
+@compiled
 def targets_gone(target, wait, now):  # type: ignore[no-untyped-def]
     """How many targets are among the deletions of this trial."""
     count = 0
@@ -97,7 +97,7 @@ def targets_gone(target, wait, now):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True)
+@compiled
 def fallen_by(state, wait, count, target, needed, limit):  # type: ignore[no-untyped-def]
     """Let the last deletion's row² add to the other side; how many targets thereby fall: all if a needed one does."""
     row, fallen = wait.Q[count], 0
@@ -110,7 +110,7 @@ def fallen_by(state, wait, count, target, needed, limit):  # type: ignore[no-unt
     return fallen
 
 
-@njit(cache=True)
+@compiled
 def farthest(s, gone, limit):  # type: ignore[no-untyped-def]
     """The member with the largest squared distance above the limit; -1 if there is none."""
     d = -1
@@ -120,7 +120,7 @@ def farthest(s, gone, limit):  # type: ignore[no-untyped-def]
     return d
 
 
-@njit(cache=True)
+@compiled
 def cascade(state, wait, count, u, target, needed, square, guard):  # type: ignore[no-untyped-def]
     """Delete u and all that falls after it, without touching M; `count` deletions are waiting already.
 
@@ -145,7 +145,7 @@ def cascade(state, wait, count, u, target, needed, square, guard):  # type: igno
             return AMBIGUOUS, count
 
 
-@njit(cache=True)
+@compiled
 def commit(state, wait, count):  # type: ignore[no-untyped-def]
     """The state without the deleted: M less the waiting pivot rows, on the rows and columns that remain."""
     kept = np.flatnonzero(~wait.gone)
@@ -157,7 +157,7 @@ def commit(state, wait, count):  # type: ignore[no-untyped-def]
     return Inverse(M, wait.s[kept], np.sum(kept < state.cut), state.members[kept])
 
 
-@njit(cache=True)
+@compiled
 def spread(state, gone, needed, queue, count, limit):  # type: ignore[no-untyped-def]
     """Violation graph, backwards from queue[:count]: j is needed when deleting j alone makes a needed neuron fall.
 
@@ -176,7 +176,7 @@ def spread(state, gone, needed, queue, count, limit):  # type: ignore[no-untyped
                 count += 1
 
 
-@njit(cache=True)
+@compiled
 def trials(state, order, position, target, needed, now, wait, square, guard, most):  # type: ignore[no-untyped-def]
     """Trials until the targets part, or one is ambiguous, or more than `most` deletions wait, or the end.
 
@@ -204,7 +204,7 @@ def trials(state, order, position, target, needed, now, wait, square, guard, mos
     return DONE, position, accepted, accepted
 
 
-@njit(cache=True)
+@compiled
 def advance(state, order, position, targets, needs, square, guard, most):  # type: ignore[no-untyped-def]
     """Go through the trials order[position:] for all targets at once until they part, or the end.
 
@@ -235,7 +235,7 @@ def advance(state, order, position, targets, needs, square, guard, most):  # typ
             return verdict, position, state, smaller
 
 
-@njit(cache=True)
+@compiled
 def place(at, count, d):  # type: ignore[no-untyped-def]
     """Where joint index d stands among the first `count` of a side; -1 if it is on the other."""
     for i in range(count):
@@ -244,7 +244,7 @@ def place(at, count, d):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True)
+@compiled
 def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, needed, square):  # type: ignore[no-untyped-def]
     """Delete joint index u and all that falls after it from triangular factors (destroyed).
 
@@ -344,7 +344,7 @@ class SafeState(State):
     def _givens(self, u: int, targets: Mask, needed: Mask) -> Members:
         x, y = self.x.copy(), self.y.copy()
         parts = [part.copy() for part in self.parts]
-        n, m = fall(*parts, x, y, u, targets, needed, self.threshold.square)  # type: ignore[call-arg]
+        n, m = fall(*parts, x, y, u, targets, needed, self.threshold.square)
         return np.concatenate([x[:n], y[:m]])
 
     def _afresh(self, u: int) -> Members:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
-from numba import njit
 
+from ..compiling import compiled
 from ..errors import unknown
 from ..subspaces import Pair, Side
 
@@ -34,7 +34,7 @@ def chosen_backend(backend: str | None = None) -> str:
 # ---------------------------------------------------------------- compiled: Givens column deletion
 
 
-@njit(cache=True)
+@compiled
 def delete_column(R, C, squares, k, m, j):  # type: ignore[no-untyped-def]
     """Rotate basis neuron j out of the k × k factor R and its m target columns C (Givens column deletion).
 
@@ -59,7 +59,7 @@ def delete_column(R, C, squares, k, m, j):  # type: ignore[no-untyped-def]
         squares[t] += C[k - 1, t] ** 2
 
 
-@njit(cache=True)
+@compiled
 def delete_neuron(R, C, lost, kept, coordinates, at, n, m, i):  # type: ignore[no-untyped-def]
     """Delete neuron i of n on one side: as a basis neuron (R, C; the other side's squares `lost` grow), and as a
     target (its entry of `kept`, its column of `coordinates`, its name in `at`)."""
@@ -71,7 +71,7 @@ def delete_neuron(R, C, lost, kept, coordinates, at, n, m, i):  # type: ignore[n
             coordinates[row, t] = coordinates[row, t + 1]
 
 
-@njit(cache=True)
+@compiled
 def solution_square(R, C, k, t):  # type: ignore[no-untyped-def]
     """‖c‖² of target t's coefficients on the k basis neurons: back substitution in R c = C_t."""
     c = C[:k, t].copy()
@@ -80,7 +80,7 @@ def solution_square(R, C, k, t):  # type: ignore[no-untyped-def]
     return np.sum(c**2)
 
 
-@njit(cache=True)
+@compiled
 def peel_givens(Rx, Cx, sy, Ry, Cy, sx):  # type: ignore[no-untyped-def]
     """Critical ε² of the x and of the y neurons, and ‖c‖² of the fit each comes from; destroys its arguments.
 

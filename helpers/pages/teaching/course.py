@@ -197,12 +197,20 @@ def row(chapter: Chapter) -> str:
     return f"| `{chapter.name}.ipynb` | {pages.title(chapter.source)} | {chapter.reading} minutes | {count} |"
 
 
+def locked(lock: Path) -> list[str]:
+    """The exact versions in a lock file, each with its marker and without the hashes of its files."""
+    lines = lock.read_text().splitlines()
+    return [line.removesuffix("\\").strip() for line in lines if line[:1].strip() not in ("", "#")]
+
+
 def _copy_what_it_needs(work: Path) -> None:
     """Code, records, requirements and licence."""
     skip = shutil.ignore_patterns("__pycache__")
     for name in ("helpers", "benchmarks", "results"):
         shutil.copytree(ROOT / name, work / name, ignore=skip)
-    lock = (ROOT / "requirements.lock").read_text()
+    lock = "".join(
+        f"{entry}\n" for name in ("requirements", "requirements-cuda") for entry in locked(ROOT / f"{name}.lock")
+    )
     (work / "requirements.txt").write_text(
         f"{lock}# to open the notebooks; nothing in them depends on its version\njupyterlab<5\n"
     )
