@@ -62,12 +62,15 @@ def test_labels_leave_the_data_as_it_is():
 
 
 def test_accuracy_on_shuffled_labels_is_that_on_the_first_training_images(monkeypatch):
-    monkeypatch.setattr(targets, "LEARNT_BY_HEART", 20)
+    monkeypatch.setattr(targets, "MEASURED_ON", 20)
     trained, tested = targets.training_set("digits", "shuffled", 40), targets.accuracy_set("digits", "shuffled", 40)
     assert len(trained.labels) == 40
     assert np.array_equal(trained.labels[:20], tested.labels)
     assert np.array_equal(trained.images[:20], tested.images)
-    assert np.array_equal(targets.accuracy_set("digits", "labels").labels, datasets.load("digits", "test").labels)
+    assert np.array_equal(targets.accuracy_set("digits", "labels", None).labels, datasets.load("digits", "test").labels)
+    assert np.array_equal(
+        targets.accuracy_set("digits", "labels", 40).labels, datasets.load("digits", "test").labels[:20]
+    )
 
 
 @pytest.mark.parametrize(("target", "classes"), [("labels", 10), ("rotation", 4), ("shuffled", 10)])

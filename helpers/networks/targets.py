@@ -18,7 +18,7 @@ TARGETS = ("labels", "rotation", "vehicles", "shuffled")
 TURNS = ("0", "90", "180", "270")  # degrees, counterclockwise
 VEHICLES = ("airplane", "automobile", "ship", "truck")
 FIXED_SEED = 20  # of the shuffled labels and of the rotations of test images, the same for every network
-LEARNT_BY_HEART = 2000  # training images on which accuracy on shuffled labels is measured
+MEASURED_ON = 2000  # images on which accuracy is measured where a training takes only some images
 
 
 def retarget(data: datasets.Dataset, target: str) -> datasets.Dataset:
@@ -61,13 +61,18 @@ def training_set(dataset: str, target: str, images: int | None = None) -> datase
 def accuracy_set(dataset: str, target: str, images: int | None = None) -> datasets.Dataset:
     """The images on which the accuracy of a network trained for a target is measured.
 
-    The test split with the target's labels. For `shuffled`, where nothing is to be said of an image that was not
-    trained on, the first 2000 training images with their shuffled labels: accuracy is what was learnt by heart.
+    The test split with the target's labels; its first 2000 images where the training takes only its first `images`.
+    For `shuffled`, where nothing is to be said of an image that was not trained on, the first 2000 training images
+    with their shuffled labels: accuracy is what was learnt by heart.
     """
-    if target != "shuffled":
-        return retarget(datasets.load(dataset, "test"), target)
-    data = training_set(dataset, target, images)
-    return replace(data, images=data.images[:LEARNT_BY_HEART], labels=data.labels[:LEARNT_BY_HEART])
+    if target == "shuffled":
+        return _first(training_set(dataset, target, images), MEASURED_ON)
+    data = retarget(datasets.load(dataset, "test"), target)
+    return data if images is None else _first(data, MEASURED_ON)
+
+
+def _first(data: datasets.Dataset, count: int) -> datasets.Dataset:
+    return replace(data, images=data.images[:count], labels=data.labels[:count])
 
 
 def rotate(images: Tensor, turns: Int64[Tensor, " images"]) -> Tensor:
