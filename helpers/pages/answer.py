@@ -1,0 +1,155 @@
+"""The figure of the front page: similarity by layer with one line per ε, live, from the records of the two networks."""
+
+import html
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from ..studies.counts import counted_similarity
+from . import figures
+from .claims import Plan
+from .verdicts import by_layer
+
+STEP = 0.01  # of ε on the slider
+SHOWN = {"neurons": "share of neurons", "power": "share of power"}
+SHADES = ("#b7cfe8", "#8db3da", "#5f94c8", "#3473ad", "#164a7c")  # light to dark, as ε grows
+
+
+def answer_data(
+    plan: Plan, critical: dict[str, pd.DataFrame], calibrated: dict[str, pd.DataFrame] | None = None
+) -> dict[str, Any]:
+    """What the figure draws: for each network the mean over pairs of s(ε) by layer, on a grid of ε, in two counts.
+
+    `calibrated` has per network one row per layer with mean, low, high and untrained; without it only raw values show.
+    """
+    grid = np.round(np.arange(0, 1, STEP), 4)
+    networks = [_network(plan, name, critical[name], grid, calibrated) for name in plan.studies]
+    return {"step": STEP, "epsilons": list(plan.epsilons), "networks": networks}
+
+
+def _network(
+    plan: Plan, name: str, critical: pd.DataFrame, grid: np.ndarray, calibrated: dict[str, pd.DataFrame] | None
+) -> dict[str, Any]:
+    table = counted_similarity(critical, grid.tolist())
+    means = table.groupby(["position", "layer", "epsilon"], observed=True)[list(SHOWN)].mean()
+    layers = means.reset_index().drop_duplicates("layer")["layer"].astype(str).tolist()
+    entry: dict[str, Any] = {"name": plan.name(name), "layers": [short(layer) for layer in layers]}
+    for count in SHOWN:
+        wide = means[count].unstack("epsilon").fillna(0)
+        entry[count] = [[round(float(v), 4) for v in wide[epsilon]] for epsilon in wide.columns]
+    entry["middle"] = [k for k, layer in enumerate(layers) if plan.group(name, layer) == "middle"]
+    if calibrated:
+        rows = calibrated[name].set_index("layer").reindex(layers)
+        entry["calibrated"] = {c: _drawable(rows[c]) for c in ("mean", "low", "high", "untrained")}
+    return entry
+
+
+def _drawable(values: pd.Series) -> list[float]:
+    """Rounded numbers inside the picture's range."""
+    return [round(float(v), 3) for v in values.fillna(0).clip(0, 1)]
+
+
+def short(layer: str) -> str:
+    """A layer's name as it fits under an axis: "stage2.block1.relu2" as "2.1 out", "relu3_1" as it is."""
+    parts = layer.split(".")
+    if len(parts) == 3:
+        where = f"{parts[0].removeprefix('stage')}.{parts[1].removeprefix('block')}"
+        return f"{where} {'out' if parts[2] == 'relu2' else 'inner'}"
+    return "stem" if parts[0] == "stem" else layer
+
+
+def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:
+    """The live figure with a guess before it; `still` stands in for it in print and where scripts do not run."""
+    plt.close(still)
+    words = html.escape(alt, quote=True)
+    payload = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    scales = _radios("scale", "Scale", {"raw": "raw", "calibrated": "calibrated"})
+    controls = [
+        _radios("network", "Network", {str(k): n["name"] for k, n in enumerate(data["networks"])}),
+        _radios("count", "Count", SHOWN),
+        scales if all("calibrated" in network for network in data["networks"]) else "",
+    ]
+    at = round(0.3 / data["step"])
+    last = len(data["networks"][0]["neurons"]) - 1
+    return HTML(
+        f'<figure class="answer" aria-label="{words}"><script type="application/json">{payload}</script>'
+        f'<img class="answer-still" src="{figures.png(still)}" alt="{words}">{_guess()}'
+        f'<div class="answer-live" hidden><div class="answer-controls">{"".join(controls)}</div>'
+        f'<div class="answer-plot"><svg role="img" aria-label="{words}"></svg></div>'
+        f'<label class="answer-epsilon"><span>ε of the orange line</span>'
+        f'<input type="range" min="0" max="{last}" step="1" value="{at}"><output></output></label>'
+        f'{_legend(data["epsilons"])}<p class="answer-words" aria-live="polite"></p></div></figure>'
+    )
+
+
+def _guess() -> str:
+    return (
+        '<div class="answer-guess" hidden><p><strong>Guess first.</strong> Two networks, equally good, differ only in '
+        "their random start. In their middle layers, how many neurons of one can be written in terms of the other's, "
+        "up to an error of 30 %?</p>"
+        '<label><span>your guess</span><input type="range" min="0" max="100" value="50" aria-label="your guess in per '
+        'cent"><output>50 %</output></label>'
+        '<button type="button" class="show">Show the answer</button>'
+        '<button type="button" class="skip">Skip</button></div>'
+    )
+
+
+def _radios(name: str, title: str, options: dict[str, str]) -> str:
+    inputs = "".join(
+        f'<label><input type="radio" name="answer-{name}" value="{value}"{" checked" if number == 0 else ""}>'
+        f"{html.escape(text)}</label>"
+        for number, (value, text) in enumerate(options.items())
+    )
+    return f"<fieldset><legend>{title}</legend>{inputs}</fieldset>"
+
+
+def _legend(epsilons: Sequence[float]) -> str:
+    items = "".join(
+        f'<li><span style="border-color: var(--e{number})"></span>ε = {epsilon:g}</li>'
+        for number, epsilon in enumerate(epsilons)
+    )
+    return f'<ul class="answer-legend">{items}<li><span style="border-color: var(--chosen)"></span>your ε</li></ul>'
+
+
+def plot_by_layer(
+    plan: Plan, critical: dict[str, pd.DataFrame], untrained: dict[str, pd.DataFrame] | None = None
+) -> Figure:
+    """The paper's figure: similarity against layer, one line per ε, mean and range over pairs; one panel per network.
+
+    With `untrained` a second row shows the untrained twins.
+    """
+    rows = [critical] + ([untrained] if untrained else [])
+    size = (5.6 * len(plan.studies), 3.4 * len(rows) + 0.6)
+    figure, axes = plt.subplots(len(rows), len(plan.studies), figsize=size, squeeze=False, sharey=True)
+    for row, tables in enumerate(rows):
+        for ax, network in zip(axes[row], plan.studies, strict=True):
+            if network in tables:
+                draw_by_layer(ax, tables[network], plan.epsilons)
+            ax.set(title=f"{plan.name(network)}, {'trained' if row == 0 else 'untrained'}", ylim=(-0.03, 1.03))
+        axes[row, 0].set_ylabel("similarity s(ε)")
+    axes[0, 0].legend(fontsize="small", title="ε")
+    return figure
+
+
+def draw_by_layer(ax: Any, critical: pd.DataFrame, epsilons: Sequence[float]) -> None:
+    """One panel: a line per ε (darker for larger ε), its range over pairs shaded."""
+    table = counted_similarity(critical, epsilons).sort_values("position")
+    for shade, (epsilon, rows) in zip(SHADES, table.groupby("epsilon"), strict=False):
+        found = rows.groupby(["position", "layer"], observed=True)["neurons"].agg(["mean", "min", "max"]).reset_index()
+        names = [short(str(layer)) for layer in found["layer"]]
+        ax.plot(names, found["mean"], marker="o", markersize=3, color=shade, label=f"{epsilon:g}")
+        ax.fill_between(names, found["min"], found["max"], color=shade, alpha=0.25, linewidth=0)
+    ax.tick_params(axis="x", rotation=90, labelsize="small")
+
+
+def group_numbers(plan: Plan, network: str, critical: pd.DataFrame, count: str = "neurons") -> dict[str, float]:
+    """The similarity of every group of layers at the deciding ε."""
+    table = by_layer(critical, (plan.epsilon,), count)
+    table["group"] = [plan.group(network, layer) for layer in table["layer"]]
+    return {str(group): float(rows["similarity"].mean()) for group, rows in table.groupby("group")}

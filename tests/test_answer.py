@@ -1,0 +1,81 @@
+"""The front page draws what the tables say, for every network, layer and ε, and no name can break out of it."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.pages import answer
+from helpers.pages.claims import read_evidence
+from helpers.studies.counts import counted_similarity
+
+PLAN = read_evidence()
+
+
+def critical(network, seed):
+    rng = np.random.default_rng(seed)
+    tables = []
+    for position, (_, patterns) in enumerate(PLAN.groups[network].items()):
+        rows = pd.DataFrame({"critical_epsilon": rng.uniform(0, 1, 20), "dead": False, "power": 0.1})
+        rows["side"] = ["x", "y"] * 10
+        layer = patterns[0].replace("*", "block1.relu2")
+        tables.append(rows.assign(position=position, layer=layer, kind="conv", depth=0.0, seed_a=0, seed_b=1))
+    return pd.concat(tables, ignore_index=True)
+
+
+TABLES = {network: critical(network, k) for k, network in enumerate(PLAN.studies)}
+
+
+def test_every_drawn_value_is_that_of_the_table():
+    data = answer.answer_data(PLAN, TABLES)
+    for network, entry in zip(PLAN.studies, data["networks"], strict=True):
+        for epsilon in (0.0, 0.15, 0.3, 0.99):
+            wanted = counted_similarity(TABLES[network], [epsilon]).sort_values("position")
+            at = round(epsilon / data["step"])
+            assert entry["neurons"][at] == pytest.approx(wanted["neurons"].tolist(), abs=1e-4)
+            assert entry["power"][at] == pytest.approx(wanted["power"].tolist(), abs=1e-4)
+        assert len(entry["neurons"]) == len(entry["power"]) == 100
+        assert [entry["layers"][k] for k in entry["middle"]]
+
+
+def test_calibrated_values_stay_in_the_picture_and_in_the_order_of_the_layers():
+    layers = {n: t.drop_duplicates("layer")["layer"] for n, t in TABLES.items()}
+    scaled = {n: pd.DataFrame({"layer": v[::-1], "mean": range(len(v))}) for n, v in layers.items()}
+    scaled = {n: t.assign(low=-1.0, high=2.0, untrained=np.nan) for n, t in scaled.items()}
+    entry = answer.answer_data(PLAN, TABLES, scaled)["networks"][0]["calibrated"]
+    assert entry["mean"][-1] == 0
+    assert set(entry["low"]) == {0.0}
+    assert set(entry["high"]) == {1.0}
+    assert set(entry["untrained"]) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("layer", "shown"),
+    [
+        ("relu3_1", "relu3_1"),
+        ("stem.relu", "stem"),
+        ("stage2.block1.relu2", "2.1 out"),
+        ("stage4.block2.relu1", "4.2 inner"),
+    ],
+)
+def test_layer_names_fit_under_the_axis(layer, shown):
+    assert answer.short(layer) == shown
+
+
+def test_the_figure_carries_its_data_and_escapes_what_is_text():
+    data = answer.answer_data(PLAN, TABLES)
+    data["networks"][0]["name"] = "</script><script>alert(1)</script>"
+    text = answer.answer_figure(data, 'a "quoted" <b>', answer.plot_by_layer(PLAN, TABLES)).data
+    payload = re.search(r'<script type="application/json">(.*?)</script>', text, re.S)[1]
+    assert json.loads(payload) == data
+    assert "<b>" not in text
+    assert text.count("<script") == 1
+    assert 'value="calibrated"' not in text  # no calibrated values, no switch
+
+
+def test_group_numbers_are_means_over_the_layers_of_a_group():
+    found = answer.group_numbers(PLAN, "vgg16_bn", TABLES["vgg16_bn"])
+    share = (TABLES["vgg16_bn"].query("layer == 'pool'")["critical_epsilon"] <= 0.3).mean()
+    assert found["pool"] == pytest.approx(share)
