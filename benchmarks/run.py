@@ -25,7 +25,8 @@ from helpers import matching
 from helpers.errors import BadInput
 from helpers.files import ROOT, atomic, sha256
 from helpers.matching import minimal, peeling
-from helpers.subspaces import GramAccumulator, Pair, triangle
+from helpers.streaming import GramAccumulator
+from helpers.subspaces import Pair, triangle
 
 FILE = ROOT / "results" / "benchmarks" / "benchmarks.json"
 EPSILONS = tuple(np.round(np.arange(0.1, 0.6, 0.05), 2).tolist())  # ten

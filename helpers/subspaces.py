@@ -1,13 +1,14 @@
-"""Linear algebra only: activations streamed into small matrices from which every relative distance follows.
+"""Linear algebra only: small matrices from which every relative distance between neurons and subspaces follows.
 
-Neurons are rows. A layer of several networks is compressed in one pass to its joint Gram matrix (`Gram`) or, where
-neurons are nearly dependent, to the triangular factor of a streamed QR (`Root`). `Pair` is two networks' part of it,
-every neuron scaled to unit norm; all of `helpers.matching` takes a `Pair` in place of two arrays.
+Neurons are rows. A layer of several networks is compressed in one pass (`helpers.streaming`) to its joint Gram matrix
+(`Gram`) or, where neurons are nearly dependent, to the triangular factor of a streamed QR (`Root`). `Pair` is two
+networks' part of it, every neuron scaled to unit norm; all of `helpers.matching` takes a `Pair` in place of two arrays.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,15 @@ def gram_ridge(neurons: int) -> float:
 def as_block(values: Any, network: str) -> Block:
     """`values` as a float64 (neurons, samples) array; one clear `BadInput` otherwise."""
     try:
-        block = _as_array(values)
+        block = as_array(values)
         block = block if np.iscomplexobj(block) else block.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise BadInput(f"activations of network {network} are not an array of real numbers: {error}") from None
-    _check_kind(block.shape, np.iscomplexobj(block), network)
+    check_kind(block.shape, np.iscomplexobj(block), network)
     return block
 
 
-def _as_array(values: Any) -> np.ndarray:
+def as_array(values: Any) -> np.ndarray:
     """Tensors of any device and precision too, also those that require a gradient: NumPy knows no bfloat16."""
     if not hasattr(values, "detach"):
         return np.asarray(values)
@@ -56,13 +57,8 @@ def _as_array(values: Any) -> np.ndarray:
     return (values if values.is_complex() else values.double()).numpy()
 
 
-def _as_rows(tensor: Any, network: str) -> Any:
-    """What `as_block` makes, made where the tensor lies."""
-    _check_kind(tuple(tensor.shape), tensor.is_complex(), network)
-    return tensor.detach().double()
-
-
-def _check_kind(shape: tuple[int, ...], is_complex: bool, network: str) -> None:
+def check_kind(shape: tuple[int, ...], is_complex: bool, network: str) -> None:
+    """`BadInput` for complex numbers, and unless the shape has two axes."""
     if is_complex:  # a cast would drop the imaginary parts
         raise BadInput(f"activations of network {network} are not an array of real numbers: found complex ones")
     if len(shape) != 2:
@@ -73,7 +69,7 @@ def check_finite(sums: Float[np.ndarray, " neurons"], block: Any, network: str) 
     """A row sum is finite only if every entry of the row is; name the first neuron for which it is not."""
     bad = np.flatnonzero(~np.isfinite(sums))
     if len(bad):
-        row = _as_array(block[bad[0]])
+        row = as_array(block[bad[0]])
         what = "NaN" if np.isnan(row).any() else "infinite values" if np.isinf(row).any() else "a sum that overflows"
         raise BadInput(f"neuron {bad[0]} of network {network} has {what}: expected finite activations")
 
@@ -207,92 +203,6 @@ def triangle(rows: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rank
     # LAPACK's own default workspace means blocks of one column here: two to three times slower
     packed, _, _, _ = dgeqrf(np.asfortranarray(rows), lwork=64 * columns, overwrite_a=0)
     return np.triu(packed[: min(count, columns)])
-
-
-# ---------------------------------------------------------------- streaming
-
-
-class _Accumulator:
-    """Checks and sums that both routes need; a batch is one (neurons, samples) block per network."""
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        self.sizes = tuple(int(size) for size in sizes)
-        self.sums = np.zeros(sum(self.sizes))
-        self.samples = 0
-
-    def _checked(self, blocks: Sequence[Any]) -> Any:
-        """All blocks as one float64 (neurons, samples) matrix; tensors on an accelerator stay there if all are."""
-        if len(blocks) != len(self.sizes):
-            raise BadInput(f"{len(blocks)} blocks of activations: expected {len(self.sizes)}, one per network")
-        stays = all(getattr(block, "is_cuda", False) for block in blocks)
-        parts: list[Any] = [(_as_rows if stays else as_block)(block, str(k)) for k, block in enumerate(blocks)]
-        self._accept(parts)
-        if not stays:
-            return np.concatenate(parts)
-        import torch  # only where the caller already has tensors on a GPU
-
-        return torch.cat(parts)
-
-    def _accept(self, parts: Sequence[Any]) -> None:
-        """Shapes and values are right; only then count the batch."""
-        if (found := tuple(part.shape[0] for part in parts)) != self.sizes:
-            raise BadInput(f"blocks of {found} neurons: expected {self.sizes}")
-        samples = check_samples([part.shape[1] for part in parts])
-        sums = [_as_array(part.sum(1)) for part in parts]
-        for k, part in enumerate(parts):
-            check_finite(sums[k], part, str(k))
-        self.sums += np.concatenate(sums)
-        self.samples += samples
-
-
-class GramAccumulator(_Accumulator):
-    """G += B Bᵀ over batches in float64: N² numbers and one batch in memory, whatever the number of samples."""
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        super().__init__(sizes)
-        self.gram: Any = 0.0
-
-    def add(self, blocks: Sequence[Any]) -> "GramAccumulator":
-        """One batch: a (neurons, samples) array or tensor per network, the same samples for all."""
-        stack = self._checked(blocks)
-        self.gram = self.gram + stack @ stack.T
-        return self
-
-    def result(self) -> Gram:
-        """The Gram matrix so far; `BadInput` when nothing was added."""
-        check_samples([self.samples])
-        gram = self.gram if isinstance(self.gram, np.ndarray) else self.gram.cpu().numpy()
-        lost = np.flatnonzero(~np.isfinite(np.diag(gram)) | ((np.diag(gram) == 0) & (self.sums != 0)))
-        if len(lost):
-            raise BadInput(f"neuron {lost[0]}: squares leave float64's range; rescale its activations first")
-        return Gram(self.sums.copy(), self.samples, self.sizes, gram.copy())
-
-
-class QRAccumulator(_Accumulator):
-    """R of a streamed QR (TSQR): 2 to 4 times the cost of the Gram matrix, and no squaring of the condition."""
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        super().__init__(sizes)
-        self.root = np.zeros((0, sum(self.sizes)))
-        self.waiting: list[np.ndarray] = []
-
-    def add(self, blocks: Sequence[Any]) -> "QRAccumulator":
-        """One batch, as for `GramAccumulator`; small batches wait until there is a worthwhile block."""
-        stack = self._checked(blocks)
-        self.waiting.append((stack if isinstance(stack, np.ndarray) else stack.cpu().numpy()).T)
-        if sum(map(len, self.waiting)) >= 4 * sum(self.sizes):
-            self._reduce()
-        return self
-
-    def _reduce(self) -> None:
-        self.root = triangle(np.vstack([self.root, *self.waiting]))
-        self.waiting = []
-
-    def result(self) -> Root:
-        """The factor so far; `BadInput` when nothing was added."""
-        check_samples([self.samples])
-        self._reduce()
-        return Root(self.sums.copy(), self.samples, self.sizes, self.root.copy())
 
 
 # ---------------------------------------------------------------- two networks, unit neurons
@@ -464,3 +374,10 @@ def _moderate(block: Block, network: str) -> Block:
     if not extreme.any():
         return block
     return block / np.where(extreme, largest, 1.0)[:, None]
+
+
+def __getattr__(name: str) -> Any:
+    """Accumulators under the module that they lived in before: asked for late, so that no import closes a circle."""
+    if name not in ("GramAccumulator", "QRAccumulator"):
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(import_module(".streaming", __package__), name)

@@ -37,8 +37,9 @@ from helpers.matching.peeling import at_ridge, peel, slack
 from helpers.pages import figures
 from helpers.pages.chapters import numerics
 from helpers.pages.teaching.exercises import check
+from helpers.streaming import GramAccumulator
 from helpers.studies import study as studies
-from helpers.subspaces import QR_RIDGE, GramAccumulator, Pair, gram_ridge
+from helpers.subspaces import QR_RIDGE, Pair, gram_ridge
 
 figures.style()
 

@@ -11,7 +11,8 @@ from helpers import matching
 from helpers.errors import BadInput
 from helpers.matching import Match, peeling
 from helpers.matching.diagnostics import Diagnosis, critical_errors, diagnose
-from helpers.subspaces import UNIT, GramAccumulator, Pair
+from helpers.streaming import GramAccumulator
+from helpers.subspaces import UNIT, Pair
 from tests.instances import KINDS, BruteForce, as_set, larger, layers
 
 EPSILONS = (0.0, 0.1, 0.3, 0.6)

@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from helpers.errors import BadInput
-from helpers.networks.activations import calibrate, collect
+from helpers.networks.accumulators import Draws, Grams, KeptSamples, Sampling, draw_positions
+from helpers.networks.activations import Tagged, activations, calibrate, collect, stream
+from tests.test_subspaces import OnAccelerator
 
 
 def network(seed: int, *further: nn.Module) -> nn.Sequential:
@@ -63,6 +65,108 @@ def test_a_batch_is_one_tensor_or_one_for_each_network(count):
 
 def test_a_network_needs_no_parameters():
     assert collect([Doing()], [images()], ["same"])["same"].gram.sizes == (3,)
+
+
+@pytest.mark.parametrize("sizes", [[5, 5, 2], [2, 5, 1]])
+def test_batches_of_other_sizes_go_through_the_same_buffer(sizes):
+    nets, batches = [network(0), network(1)], [images(size, seed) for seed, size in enumerate(sizes)]
+    z = np.vstack([activations(net, batches, "1") for net in nets])
+    found = collect(nets, batches, ["1"], sum(sizes), Sampling(50, 3))["1"]
+    np.testing.assert_allclose(found.gram.gram, z @ z.T, rtol=1e-10)
+    chosen = draw_positions(z.shape[1], Sampling(50, 3), "1")
+    for gram, positions in zip(found.draws, chosen, strict=True):
+        np.testing.assert_allclose(gram.gram, z[:, positions] @ z[:, positions].T, rtol=1e-10)
+
+
+def test_the_paper_s_positions_are_the_same_in_every_release():
+    first, last = draw_positions(1000, Sampling(4, 2), "relu1_1")
+    assert (first.tolist(), last.tolist()) == ([64, 789, 810, 898], [436, 705, 911, 963])
+
+
+def test_what_a_later_layer_does_in_place_does_not_spoil_a_layer():
+    plain, spoiled = network(0), network(0)
+    spoiled[1] = nn.ReLU(inplace=True)
+    expected, found = (collect([net], [images()], ["0"])["0"].gram.gram for net in (plain, spoiled))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_module_that_is_called_twice_is_refused():
+    net = network(0, nn.ReLU())
+    net[2] = net[1]
+    with pytest.raises(BadInput, match="layer 1 is called more than once in a forward pass of network 1: expected"):
+        collect([network(0), net], [images()], ["1"])
+
+
+def test_layers_with_other_numbers_of_samples_are_refused():
+    with pytest.raises(BadInput, match="layer 1: networks have 180, 80 samples"):
+        collect([network(0), network(0, nn.Conv2d(4, 4, 3))], [images()], [["1"], ["2"]])
+
+
+def test_a_gpu_keeps_outputs_and_products(monkeypatch):
+    nets = [Doing(lambda batch: batch.as_subclass(OnAccelerator)) for _ in range(2)]
+    seen = []
+    add = Grams.add
+    monkeypatch.setattr(Grams, "add", lambda self, batch: (seen.append(batch.joint), add(self, batch)))
+    found = stream(
+        nets, [images(4), images(3, 1)], ["same"], {"gram": Grams.kind(), "draws": Draws.kind(Sampling(9, 2), 7)}
+    )
+    assert all(isinstance(joint, OnAccelerator) and joint.dtype == torch.float64 for joint in seen)
+    z = torch.cat([images(4), images(3, 1)]).double().transpose(0, 1).flatten(1).numpy()
+    np.testing.assert_allclose(found["same"]["gram"].block(0, 1), z @ z.T, rtol=1e-12)
+    assert [draw.samples for draw in found["same"]["draws"]] == [9, 9]
+
+
+# ---------------------------------------------------------------- other accumulators
+
+
+def test_only_the_pairs_that_are_asked_for():
+    nets, batches = [network(k) for k in range(3)], [images(3), images(2, seed=1)]
+    found = stream(nets, batches, ["1", "0"], {"pairs": Grams.kind([(0, 2)])})
+    whole = collect(nets, batches, ["1", "0"])
+    for layer, results in found.items():
+        assert set(results["pairs"].blocks) == {(0, 0), (2, 2), (0, 2)}
+        np.testing.assert_allclose(results["pairs"].networks([0, 2]).gram, whole[layer].gram.networks([0, 2]).gram)
+
+
+@pytest.mark.parametrize("size", [None, 1, 2])
+def test_kept_images_are_those_of_the_layer(size):
+    nets, batches = [network(0, nn.Flatten(), nn.Linear(144, 2)), network(1, nn.Flatten(), nn.Linear(144, 2))], []
+    batches = [images(3), images(3, seed=1), images(3, seed=2)]
+    found = stream(nets, batches, ["1", "3"], {"kept": KeptSamples.kind([7, 1, 2], size, np.float64)})
+    for k, net in enumerate(nets):
+        z = activations(net, batches, "1").reshape(4, 9, 6, 6)[:, [1, 2, 7]]
+        pooled = {None: z, 1: z.mean((2, 3), keepdims=True), 2: z.reshape(4, 3, 2, 3, 2, 3).mean((3, 5))}[size]
+        np.testing.assert_allclose(found["1"]["kept"][k], pooled.reshape(4, 3, -1), rtol=1e-12)
+        assert found["3"]["kept"][k].shape == (2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (lambda: KeptSamples.kind([]), "no images to keep"),
+        (lambda: KeptSamples.kind([0], 0), "size is 0: expected 1 or more"),
+        (lambda: KeptSamples.kind([5]), "layer 1: image 5 is to be kept: expected one of those in the batches"),
+    ],
+)
+def test_images_that_cannot_be_kept(kind, message):
+    with pytest.raises(BadInput, match=message):
+        stream([network(0)], [images()], ["1"], {"kept": kind()})
+
+
+def test_accumulators_see_what_comes_with_the_images_and_all_layers():
+    class Seen:
+        def __init__(self):
+            self.tags = []
+
+        def add(self, batch):
+            self.tags.append((batch.tag, batch.first_image, list(batch.layers), batch.layers["1"].maps(0).shape))
+
+        def result(self):
+            return self.tags
+
+    batches = [Tagged(images(3), "a"), Tagged(images(2), "b")]
+    found = stream([network(0)], batches, ["0", "1"], {"seen": lambda batch: Seen()})
+    assert found["0"]["seen"] == [("a", 0, ["0", "1"], (4, 3, 36)), ("b", 3, ["0", "1"], (4, 2, 36))]
 
 
 # ---------------------------------------------------------------- images that do not fit

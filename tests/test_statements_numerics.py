@@ -13,7 +13,8 @@ from helpers.matching import critical_epsilons, maximum_match
 from helpers.matching.definitions import Distances, all_matches, neurons, relative_distance, subsets
 from helpers.matching.peeling import peel
 from helpers.pages.chapters import numerics
-from helpers.subspaces import GramAccumulator, Pair
+from helpers.streaming import GramAccumulator
+from helpers.subspaces import Pair
 
 SEEDS = st.integers(0, 10**6)
 RIDGES = st.sampled_from([1e-12, 1e-6, 1e-2, 0.5])

@@ -13,7 +13,8 @@ from helpers import __main__ as command
 from helpers.errors import BadInput
 from helpers.networks import architectures as networks
 from helpers.networks import datasets, training
-from helpers.networks.activations import Sampling, activations, captured, collect
+from helpers.networks.accumulators import Sampling
+from helpers.networks.activations import activations, captured, collect
 from helpers.studies import study as studies
 from helpers.subspaces import Gram
 

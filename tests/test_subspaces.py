@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 
 from helpers.errors import BadInput
 from helpers.matching.definitions import relative_distance
+from helpers.streaming import GramAccumulator, QRAccumulator
 from helpers.subspaces import (
     Gram,
-    GramAccumulator,
     Pair,
-    QRAccumulator,
     Root,
     Side,
     gram_ridge,

@@ -1,13 +1,14 @@
-"""Layers by name, streamed into a compressed representation: one pass over the images for all layers and networks.
+"""Layers by name: what they return on images, and one pass over the images for all layers and networks.
 
 A neuron is a channel of a convolutional layer (its samples: all images × positions) or a unit of a fully connected
-one. What comes out is the joint Gram matrix of a layer's neurons in all networks; memory does not grow with the data.
+one. The collector (`stream`, `collect`) hands every batch to accumulators; memory does not grow with the data.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,19 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import BadInput, unknown
-from ..subspaces import Gram, GramAccumulator
+from ..subspaces import Gram
+from .accumulators import Accumulator, Draws, Grams, Kind, LayerBatch, Sampling, Slots
 
 Batch = Tensor | Sequence[Tensor]  # the same images for all networks, or one tensor of images per network
-PAPER_POSITIONS, PAPER_DRAWS = 10_000, 16
+
 NO_MEMORY = ("allocate memory", "enough memory", "out of memory", "ALLOC_FAILED")  # PyTorch says it in many ways
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """The paper's protocol: `positions` random samples of a convolutional layer, drawn `draws` times."""
-
-    positions: int = PAPER_POSITIONS
-    draws: int = PAPER_DRAWS
 
 
 @contextmanager
@@ -37,17 +31,31 @@ def captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Te
     Copied before a later in-place operation can spoil them. On leaving, whatever happened, the hooks are removed and
     every module's train or evaluation mode is as it was. Raises BadInput for a name that is not a module of `network`.
     """
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Tensor) -> None:
+        outputs[name] = output.clone()
+
+    with tapped(network, layers, keep):
+        yield outputs
+
+
+@contextmanager
+def tapped(network: nn.Module, layers: Sequence[str], take: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """While open, every forward pass hands the named layers' outputs to `take`, which copies what it wants to keep.
+
+    No gradients; hooks and modes as for `captured`, and the same errors.
+    """
     modules = dict(network.named_modules())
     for name in layers:
         if name not in modules or not name:
             raise unknown("layer", name, [valid for valid in modules if valid])
-    outputs: dict[str, Tensor] = {}
     modes = {module: module.training for module in network.modules()}
-    hooks = [modules[name].register_forward_hook(_keep(outputs, name)) for name in layers]
+    hooks = [modules[name].register_forward_hook(_hook(name, take)) for name in dict.fromkeys(layers)]
     try:
         network.eval()
         with torch.inference_mode():
-            yield outputs
+            yield
     finally:
         for hook in hooks:
             hook.remove()
@@ -55,28 +63,33 @@ def captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Te
             module.training = training
 
 
-def _keep(outputs: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
+def _hook(name: str, take: Callable[[str, Tensor], None]):  # type: ignore[no-untyped-def]
     def hook(module: nn.Module, inputs: object, output: object) -> None:
         if not isinstance(output, Tensor):
             raise BadInput(f"layer {name} returns {type(output).__name__}: expected one tensor; choose another layer")
-        outputs[name] = output.detach().clone()
+        take(name, output.detach())
 
     return hook
 
 
-def neurons(output: Tensor) -> Float[Tensor, "neurons samples"]:
-    """A layer's output on a batch with one row per neuron.
+def maps(output: Tensor) -> Float[Tensor, "neurons images places"]:
+    """A layer's output on a batch with one row per neuron, as a view.
 
-    (images, units) has a sample per image; (images, channels, height, width) one per image and position, in that order;
-    (images, tokens, features), as transformers give it, one per image and token.
+    (images, units) has one place; (images, channels, height, width) the positions; (images, tokens, features), as
+    transformers give it, the tokens.
     """
     if output.ndim == 2:
-        return output.T
+        return output.T.unsqueeze(2)
     if output.ndim == 3:
-        return output.flatten(0, 1).T
+        return output.permute(2, 0, 1)
     if output.ndim == 4:
-        return output.transpose(0, 1).flatten(1)
+        return output.transpose(0, 1).flatten(2)
     raise BadInput(f"a layer's output has shape {tuple(output.shape)}: expected 2, 3 or 4 dimensions, images first")
+
+
+def neurons(output: Tensor) -> Float[Tensor, "neurons samples"]:
+    """A layer's output on a batch with one row per neuron; its samples are all images × places, in that order."""
+    return maps(output).flatten(1)
 
 
 def activations(network: nn.Module, batches: Iterable[Tensor], layer: str) -> Float[np.ndarray, "neurons samples"]:
@@ -113,6 +126,17 @@ def _forward(network: nn.Module, batch: Tensor, outputs: dict[str, Tensor]) -> d
     return {name: neurons(output) for name, output in outputs.items()}
 
 
+# ---------------------------------------------------------------- the collector
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A batch of images with what accumulators need to know about them, such as labels."""
+
+    images: Batch
+    tag: Any
+
+
 @dataclass
 class Compressed:
     """One layer of all networks: the Gram matrix over every sample, and one per random draw if asked for."""
@@ -128,28 +152,95 @@ def collect(
     images: int | None = None,
     sampling: Sampling | None = None,
 ) -> dict[str, Compressed]:
-    """Compress every named layer of all networks in one pass over the images.
+    """Compress every named layer of all networks in one pass over the images: `stream` for joint Gram matrices.
+
+    `sampling` adds random draws and needs the number of `images`.
+    """
+    kinds = {"gram": Grams.kind()}
+    if sampling:
+        if not images:
+            raise BadInput("sampling positions needs the number of images in advance")
+        kinds["draws"] = Draws.kind(sampling, images)
+    return {layer: Compressed(**found) for layer, found in stream(networks, batches, layers, kinds).items()}
+
+
+def stream(
+    networks: Sequence[nn.Module],
+    batches: Iterable[Batch | Tagged],
+    layers: Sequence[str] | Sequence[Sequence[str]],
+    kinds: Mapping[str, Kind],
+) -> dict[str, dict[str, Any]]:
+    """One pass over the images: for every layer the result of each of the `kinds` of accumulators, under its name.
 
     `layers` are module names, the same for all networks, or one list of names per network (the k-th of each belong
-    together, and the first network's name them). A batch is a tensor of images, or one tensor per network. `sampling`
-    needs the number of `images`. Raises BadInput for a layer that is unknown or named twice, for wrong shapes, and for
-    activations that are not finite.
+    together, and the first network's name them). A batch is a tensor of images, or one tensor per network. Outputs go
+    into a float64 buffer where the first network lies, the BLAS of the CPU or the GPU does the rest. Raises BadInput
+    for a layer that is unknown, named twice or called twice, for wrong shapes, and for values that are not finite.
     """
     if not networks or not layers:
         raise BadInput("nothing to compare: expected at least one network and one layer")
-    if sampling and not images:
-        raise BadInput("sampling positions needs the number of images in advance")
     named = _names(networks, layers)
-    streams: dict[str, _Stream] = {}
+    slots = [Slots(layer) for layer in named[0]]
+    running: dict[str, dict[str, Accumulator]] = {}
+    first = 0
     for batch in batches:
-        parts = _parts(batch, len(networks))
-        for layer, blocks in _outputs(networks, named, parts).items():
-            if layer not in streams:
-                streams[layer] = _Stream(layer, blocks, len(parts[0]), images, sampling)
-            streams[layer].add(blocks)
-    if not streams:
+        tagged = batch if isinstance(batch, Tagged) else Tagged(batch, None)
+        parts = _parts(tagged.images, len(networks))
+        for k, network in enumerate(networks):
+            _fill(network, k, named[k], parts[k], slots)
+        _hand_over(slots, first, tagged.tag, kinds, running)
+        first += len(parts[0])
+    if not running:
         raise BadInput("no images: expected at least one batch")
-    return {layer: stream.result() for layer, stream in streams.items()}
+    return {layer: _results(layer, accumulators) for layer, accumulators in running.items()}
+
+
+def _fill(network: nn.Module, k: int, names: Sequence[str], images: Tensor, slots: Sequence[Slots]) -> None:
+    """One network's forward pass: each layer's output goes into the slots that are named after it."""
+
+    def take(name: str, output: Tensor) -> None:
+        rows = maps(output)
+        for slot, wanted in zip(slots, names, strict=True):
+            if wanted == name:
+                with _about(slot.layer):
+                    slot.put(k, output, rows)
+
+    with tapped(network, names, take):
+        forward(network, images)
+    for slot, name in zip(slots, names, strict=True):
+        if len(slot.parts) <= k:
+            raise BadInput(f"layer {name} took no part in the forward pass: expected a module that is called")
+
+
+def _hand_over(
+    slots: Sequence[Slots], first: int, tag: Any, kinds: Mapping[str, Kind], running: dict[str, dict[str, Accumulator]]
+) -> None:
+    """One batch to all accumulators, which the first batch starts."""
+    whole: dict[str, LayerBatch] = {}
+    for slot in slots:
+        with _about(slot.layer):
+            whole[slot.layer] = slot.batch(first, tag)
+        whole[slot.layer].layers = whole
+    for layer, batch in whole.items():
+        if layer not in running:
+            running[layer] = {name: kind(batch) for name, kind in kinds.items()}
+        with _about(layer):
+            for accumulator in running[layer].values():
+                accumulator.add(batch)
+
+
+def _results(layer: str, accumulators: Mapping[str, Accumulator]) -> dict[str, Any]:
+    with _about(layer):
+        return {name: accumulator.result() for name, accumulator in accumulators.items()}
+
+
+@contextmanager
+def _about(layer: str) -> Iterator[None]:
+    """BadInput that is raised inside says which layer it is about."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"layer {layer}: {error}") from error
 
 
 def _names(networks: Sequence[nn.Module], layers: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
@@ -171,59 +262,6 @@ def _parts(batch: Batch, networks: int) -> list[Tensor]:
     if len(parts) != networks:
         raise BadInput(f"a batch of {len(parts)} tensors: expected one tensor, or one for each of {networks} networks")
     return parts
-
-
-def _outputs(networks: Sequence[nn.Module], named: list[list[str]], parts: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-    """For each layer one (neurons, samples) block per network."""
-    blocks: dict[str, list[Tensor]] = {layer: [] for layer in named[0]}
-    for network, names, part in zip(networks, named, parts, strict=True):
-        with captured(network, names) as outputs:
-            found = _forward(network, part, outputs)
-        for layer, name in zip(named[0], names, strict=True):
-            if name not in found:
-                raise BadInput(f"layer {name} took no part in the forward pass: expected a module that is called")
-            blocks[layer].append(found[name])
-    return blocks
-
-
-class _Stream:
-    """One layer's accumulators: all samples, and the random draws' share of each batch."""
-
-    def __init__(
-        self, layer: str, blocks: Sequence[Tensor], batch: int, images: int | None, sampling: Sampling | None
-    ) -> None:
-        sizes = [len(block) for block in blocks]
-        self.layer, self.seen = layer, 0
-        self.full = GramAccumulator(sizes)
-        self.chosen: list[np.ndarray] = []
-        if sampling and images:
-            total = images * (blocks[0].shape[1] // batch)
-            self.chosen = draw_positions(total, sampling, layer)
-        self.draws = [GramAccumulator(sizes) for _ in self.chosen]
-
-    def add(self, blocks: Sequence[Tensor]) -> None:
-        try:
-            blocks = [block.double() for block in blocks]
-            self.full.add(blocks)
-        except BadInput as error:
-            raise BadInput(f"layer {self.layer}: {error}") from error
-        width = blocks[0].shape[1]
-        for accumulator, chosen in zip(self.draws, self.chosen, strict=True):
-            here = chosen[np.searchsorted(chosen, self.seen) : np.searchsorted(chosen, self.seen + width)] - self.seen
-            if len(here):
-                accumulator.add([block[:, torch.from_numpy(here).to(block.device)] for block in blocks])
-        self.seen += width
-
-    def result(self) -> Compressed:
-        return Compressed(self.full.result(), [draw.result() for draw in self.draws])
-
-
-def draw_positions(total: int, sampling: Sampling, layer: str) -> list[np.ndarray]:
-    """Ascending sample numbers of each draw, without repetition; none where all samples would be taken anyway."""
-    if total <= sampling.positions:
-        return []
-    rng = np.random.default_rng([0, *layer.encode()])  # the same samples in every run, others in every layer
-    return [np.sort(rng.choice(total, sampling.positions, replace=False)) for _ in range(sampling.draws)]
 
 
 def peeked(batches: Iterable[Tensor]) -> tuple[Tensor, Iterable[Tensor]]:

@@ -34,7 +34,8 @@ from ..matching.peeling import TIE
 from ..measures.dimension import effective_rank
 from ..networks import architectures as networks
 from ..networks import datasets, training
-from ..networks.activations import Compressed, Sampling, calibrate, collect
+from ..networks.accumulators import Sampling
+from ..networks.activations import Compressed, calibrate, collect
 from ..networks.architectures import Layer
 from ..subspaces import Gram, Pair
 
@@ -46,7 +47,9 @@ CODE = (
     "networks/architectures",
     "networks/targets",
     "networks/training",
+    "networks/accumulators",
     "networks/activations",
+    "streaming",
     "subspaces",
     "matching/peeling",
     "matching/match",
@@ -434,7 +437,7 @@ def compute(study: Study, progress: bool = True) -> Result:
     return Result(study, tables, provenance, dict.fromkeys(grams, study.seeds), grams)
 
 
-def list_batches(data: datasets.Dataset, progress: bool, size: int = 250) -> Iterable[torch.Tensor]:
+def list_batches(data: datasets.Dataset, progress: bool, size: int = 25) -> Iterable[torch.Tensor]:
     """The images in batches, with a bar."""
     total = -(-len(data.images) // size)
     return tqdm(datasets.batches(data, size), total=total, desc="one pass over the images", disable=not progress)

@@ -1,0 +1,140 @@
+"""How far is recording from its floor? One forward pass and one symmetric float64 product against the collector.
+
+python -m benchmarks.recording             # five full-width networks on 250 images; writes recording.json
+python -m benchmarks.recording --quick     # an eighth of the width: seconds
+
+The floor is what cannot be left out: every network's forward pass in float32, and per layer one BLAS syrk of the joint
+float64 matrix of all networks. The collector also copies, adds up means, checks, and collects the paper's draws.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import torch
+from scipy.linalg.blas import dsyrk
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+from benchmarks import machine
+from helpers.files import ROOT, atomic
+from helpers.networks import architectures
+from helpers.networks.accumulators import Sampling
+from helpers.networks.activations import activations, captured, collect
+
+FILE = ROOT / "results" / "benchmarks" / "recording.json"
+ALL_IMAGES = 10_000  # of which the draws take 10 000 positions: 250 images hold a fortieth of them
+GOAL = 1.6
+
+
+def networks_of(name: str, width: float, count: int = 5) -> list[nn.Module]:
+    """Untrained networks that differ in their seeds."""
+    return [architectures.build(name, width, seed=seed).eval() for seed in range(count)]
+
+
+def images_of(count: int, size: int) -> list[torch.Tensor]:
+    """Batches of random images."""
+    return list(torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0)).split(size))
+
+
+def seconds(action: Callable[[], Any]) -> float:
+    """CPU seconds of all threads."""
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+def forward_pass(networks: Sequence[nn.Module], batches: Sequence[torch.Tensor]) -> None:
+    """Every network on every batch, nothing kept."""
+    with torch.inference_mode():
+        for network in networks:
+            for batch in batches:
+                network(batch)
+
+
+def joint_matrices(
+    networks: Sequence[nn.Module], batches: Sequence[torch.Tensor], layers: Sequence[str]
+) -> Iterator[np.ndarray]:
+    """Per layer the joint matrix of all networks."""
+    for layer in layers:
+        yield np.vstack([activations(network, batches, layer) for network in networks])
+
+
+def products(joint: np.ndarray, chunk: int = 4096) -> Any:
+    """One symmetric product, by chunks that fit the caches' needs of the BLAS."""
+    gram = np.zeros((len(joint), len(joint)), order="F")
+    for start in range(0, joint.shape[1], chunk):
+        part = np.ascontiguousarray(joint[:, start : start + chunk])
+        gram = dsyrk(1.0, part.T, beta=1.0, c=gram, trans=1, overwrite_c=1)
+    return gram
+
+
+def plainly(networks: Sequence[nn.Module], batches: Sequence[torch.Tensor], layers: Sequence[str]) -> dict[str, Any]:
+    """The Gram matrices as one would write them down: keep, convert, stack, multiply, add."""
+    grams: dict[str, Any] = {}
+    for batch in batches:
+        blocks: dict[str, list[torch.Tensor]] = {layer: [] for layer in layers}
+        for network in networks:
+            with captured(network, layers) as outputs:
+                network(batch)
+            for layer, output in outputs.items():
+                blocks[layer].append((output.T if output.ndim == 2 else output.transpose(0, 1).flatten(1)).double())
+        for layer, parts in blocks.items():
+            stack = np.concatenate([part.numpy() for part in parts])
+            grams[layer] = grams.get(layer, 0) + stack @ stack.T
+    return grams
+
+
+def measured(name: str, width: float, images: int, size: int) -> dict[str, Any]:
+    """One row: the two parts of the floor, and the collector with and without draws, in CPU seconds."""
+    networks, batches = networks_of(name, width), images_of(images, size)
+    layers = [layer.name for layer in architectures.layers(networks[0])]
+    forward_pass(networks, batches[:1])
+    forward = seconds(lambda: forward_pass(networks, batches))
+    syrk = sum(seconds(lambda joint=joint: products(joint)) for joint in joint_matrices(networks, batches, layers))  # type: ignore[misc]
+    plain = seconds(lambda: plainly(networks, batches, layers))
+    grams = seconds(lambda: collect(networks, batches, layers))
+    share = Sampling(round(Sampling().positions * images / ALL_IMAGES))
+    draws = seconds(lambda: collect(networks, batches, layers, images, share))
+    again = seconds(lambda: forward_pass(networks, batches))
+    floor = min(forward, again) + syrk
+    return {
+        "networks": f"5 × {name}, width {width:g}",
+        "images": images,
+        "forward": min(forward, again),
+        "one syrk": syrk,
+        "floor": floor,
+        "plain": plain,
+        "collector": grams,
+        "with draws": draws,
+        "plain ratio": plain / floor,
+        "ratio": grams / floor,
+        "ratio with draws": draws / floor,
+        "goal": GOAL,
+    }
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="An eighth of the width and 50 images.")
+@click.option("--out", type=click.Path(path_type=Path), help=f"Where to write; the full run's default is {FILE.name}.")
+def main(quick: bool, out: Path | None) -> None:
+    """Compare the collector with its floor and print the table, in CPU seconds of one thread."""
+    width, images, size = (0.125, 50, 25) if quick else (1.0, 250, 25)
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        rows = [measured(name, width, images, size) for name in ("vgg16_bn", "resnet18")]
+    table = pd.DataFrame(rows)
+    click.echo(table.T.to_string(header=False, float_format=lambda value: f"{value:.3g}"))
+    if out or not quick:
+        with atomic(out or FILE) as temporary:
+            record = {"machine": machine.describe(), "rows": json.loads(table.to_json(orient="records"))}
+            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""Activations streamed into small matrices: accumulators that take one batch of samples after another.
+
+A batch is one (neurons, samples) block per network, the same samples for all of them, or the joint (all neurons,
+samples) matrix. Everything is summed in float64, where the blocks lie: NumPy arrays and CPU tensors by the BLAS of
+SciPy, tensors on a GPU there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.linalg.blas import dgemm, dsyrk
+
+from .errors import BadInput
+from .subspaces import (
+    Compressed,
+    Gram,
+    Matrix,
+    Pair,
+    Root,
+    as_array,
+    as_block,
+    check_finite,
+    check_kind,
+    check_samples,
+    triangle,
+)
+
+ENOUGH = 256  # samples for which a product costs more than reading and writing the matrix that it is added to
+SMALLEST = float(np.finfo(np.float64).tiny)  # below it a product of two numbers loses digits
+
+Joint = Any  # Float[np.ndarray | torch.Tensor, "neurons samples"]: the core does not import torch
+
+
+def _on_gpu(block: Any) -> bool:
+    return bool(getattr(block, "is_cuda", False))
+
+
+def _rows(tensor: Any, network: str) -> Any:
+    """What `as_block` makes, made where the tensor lies."""
+    check_kind(tuple(tensor.shape), tensor.is_complex(), network)
+    return tensor.detach().double()
+
+
+class _Accumulator:
+    """Checks and sums that all accumulators need. A batch that is refused changes nothing."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = tuple(int(size) for size in sizes)
+        self.ends = np.cumsum([0, *self.sizes])
+        self.sums = np.zeros(sum(self.sizes))
+        self.alive = np.zeros(sum(self.sizes), dtype=bool)
+        self.samples = 0
+
+    def _stacked(self, blocks: Sequence[Any]) -> Joint:
+        """All blocks as a float64 (neurons, samples) matrix of its own; on a GPU if all blocks are."""
+        if len(blocks) != len(self.sizes):
+            raise BadInput(f"{len(blocks)} blocks of activations: expected {len(self.sizes)}, one per network")
+        stays = all(map(_on_gpu, blocks))
+        parts: list[Any] = [(_rows if stays else as_block)(block, str(k)) for k, block in enumerate(blocks)]
+        if (found := tuple(part.shape[0] for part in parts)) != self.sizes:
+            raise BadInput(f"blocks of {found} neurons: expected {self.sizes}")
+        check_samples([part.shape[1] for part in parts])
+        if not stays:
+            return np.concatenate(parts)
+        import torch  # only where the caller already has tensors on a GPU
+
+        return torch.cat(parts)
+
+    def _count(self, joint: Joint) -> None:
+        """Count a batch whose values are finite."""
+        sums = as_array(joint.sum(1))
+        for k, (start, end) in enumerate(zip(self.ends, self.ends[1:], strict=False)):
+            check_finite(sums[start:end], joint[start:end], str(k))
+        unclear = np.flatnonzero((sums == 0) & ~self.alive)
+        self.alive |= sums != 0
+        if len(unclear):  # rows of zeros, or of numbers that cancel
+            self.alive[unclear] = as_array((joint[unclear] != 0).any(1))
+        self.sums += sums
+        self.samples += joint.shape[1]
+
+    def _check_squares(self, squares: Float[np.ndarray, " neurons"]) -> None:
+        """A sum of squares is right to rounding where it is far from the smallest and the largest float64 numbers."""
+        lost = np.flatnonzero(~np.isfinite(squares) | (self.alive & (squares < self.samples * SMALLEST)))
+        if len(lost):
+            raise BadInput(f"neuron {lost[0]}: squares leave float64's range; rescale its activations first")
+
+
+class _Products(_Accumulator):
+    """Sums of products of samples. Small batches wait until they are worth a product."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__(sizes)
+        self.waiting: list[Joint] = []
+
+    def add(self, blocks: Sequence[Any]) -> Self:
+        """One batch: a (neurons, samples) array or tensor per network, the same samples for all."""
+        return self.add_joint(self._stacked(blocks))
+
+    def add_joint(self, joint: Joint) -> Self:
+        """One batch of all networks' neurons below each other, in float64; the caller may overwrite it afterwards."""
+        joint = joint if _on_gpu(joint) else np.asarray(joint)
+        self._count(joint)
+        if _on_gpu(joint) or joint.shape[1] >= ENOUGH:
+            self._multiply(joint)
+            return self
+        self.waiting.append(joint.copy())
+        if sum(part.shape[1] for part in self.waiting) >= ENOUGH:
+            self._flush()
+        return self
+
+    def _flush(self) -> None:
+        if self.waiting:
+            self._multiply(np.concatenate(self.waiting, axis=1))
+            self.waiting = []
+
+    def _multiply(self, joint: Joint) -> None:
+        raise NotImplementedError
+
+
+class GramAccumulator(_Products):
+    """G += B Bᵀ over batches in float64: N² numbers and one batch in memory, whatever the number of samples.
+
+    One triangle is computed, in place (BLAS syrk).
+    """
+
+    gram: Any = None
+
+    def _multiply(self, joint: Joint) -> None:
+        self.gram = add_square(self.gram, joint)
+
+    def result(self) -> Gram:
+        """The Gram matrix so far; `BadInput` when nothing was added."""
+        check_samples([self.samples])
+        self._flush()
+        gram = whole_square(self.gram)
+        self._check_squares(np.diag(gram))
+        return Gram(self.sums.copy(), self.samples, self.sizes, gram)
+
+
+def add_square(gram: Any, joint: Joint) -> Any:
+    """`gram` + joint @ joint.T (None: 0); in place and only the upper triangle where the BLAS of SciPy does it."""
+    if _on_gpu(joint):
+        return joint @ joint.T if gram is None else gram.addmm_(joint, joint.T)
+    if gram is None:
+        gram = np.zeros((len(joint), len(joint)), order="F")
+    if not joint.size:
+        return gram
+    return dsyrk(1.0, np.ascontiguousarray(joint).T, beta=1.0, c=gram, trans=1, overwrite_c=1)
+
+
+def whole_square(gram: Any) -> Matrix:
+    """What `add_square` summed, with both triangles, as an array of its own."""
+    if _on_gpu(gram):
+        return np.array(gram.cpu().numpy())
+    upper = np.triu(gram)
+    return upper + np.triu(upper, 1).T
+
+
+class DrawAccumulator:
+    """One Gram matrix per random draw of samples: `chosen` are the ascending sample numbers of each draw."""
+
+    def __init__(self, sizes: Sequence[int], chosen: Sequence[Int[np.ndarray, " positions"]]) -> None:
+        self.chosen, self.seen = list(chosen), 0
+        self.draws = [GramAccumulator(sizes) for _ in self.chosen]
+
+    def add_joint(self, joint: Joint) -> "DrawAccumulator":
+        """The next samples of all networks' neurons; each draw takes its own from them."""
+        end = self.seen + joint.shape[1]
+        joint = joint if _on_gpu(joint) else np.asarray(joint)
+        for draw, chosen in zip(self.draws, self.chosen, strict=True):
+            here = chosen[slice(*np.searchsorted(chosen, [self.seen, end]))] - self.seen
+            if len(here):
+                draw.add_joint(joint[:, here])
+        self.seen = end
+        return self
+
+    def result(self) -> list[Gram]:
+        """One Gram matrix per draw."""
+        return [draw.result() for draw in self.draws]
+
+
+# ---------------------------------------------------------------- some pairs of networks only
+
+
+@dataclass(frozen=True, eq=False)
+class GramBlocks(Compressed):
+    """Blocks of a joint Gram matrix: blocks[a, b] are the raw cross-products of the neurons of networks a and b."""
+
+    blocks: dict[tuple[int, int], Matrix]
+
+    def block(self, a: int, b: int) -> Matrix:
+        """The block of two networks, in either order; BadInput names a pair that was not compared."""
+        if (a, b) not in self.blocks and (b, a) not in self.blocks:
+            known = ", ".join(map(str, self.blocks))
+            raise BadInput(f"networks {a} and {b} were not compared: expected one of {known}")
+        return self.blocks[a, b] if (a, b) in self.blocks else self.blocks[b, a].T
+
+    def networks(self, chosen: Sequence[int]) -> Gram:
+        """The joint Gram matrix of networks that were all compared with one another."""
+        gram = np.block([[self.block(a, b) for b in chosen] for a in chosen])
+        return Gram(self.sums[self._of(chosen)], self.samples, tuple(self.sizes[k] for k in chosen), gram)
+
+    def pair(self, a: int, b: int) -> Pair:
+        """Networks `a` (as x) and `b` (as y), ready to match."""
+        return self.networks([a, b]).pair(0, 1)
+
+
+class BlockAccumulator(_Products):
+    """Gram matrices of chosen pairs of networks: what 100 networks need where the joint matrix would be too large."""
+
+    def __init__(self, sizes: Sequence[int], pairs: Sequence[tuple[int, int]]) -> None:
+        super().__init__(sizes)
+        wanted = [(int(a), int(b)) for a, b in pairs]
+        for k in (k for pair in wanted for k in pair):
+            if not 0 <= k < len(self.sizes):
+                raise BadInput(f"network {k} is in pairs: expected 0 to {len(self.sizes) - 1}")
+        alone = {k for pair in wanted for k in pair}
+        self.blocks: dict[tuple[int, int], Any] = dict.fromkeys([*((k, k) for k in sorted(alone)), *wanted])
+
+    def _multiply(self, joint: Joint) -> None:
+        parts = [joint[start:end] for start, end in zip(self.ends, self.ends[1:], strict=False)]
+        for (a, b), block in self.blocks.items():
+            add = add_square(block, parts[a]) if a == b else add_product(block, parts[a], parts[b])
+            self.blocks[a, b] = add
+
+    def result(self) -> GramBlocks:
+        """The blocks so far; `BadInput` when nothing was added."""
+        check_samples([self.samples])
+        self._flush()
+        blocks = {(a, b): (whole_square if a == b else _as_matrix)(block) for (a, b), block in self.blocks.items()}
+        squares = np.zeros(len(self.sums))
+        compared = np.zeros(len(self.sums), dtype=bool)
+        for k in (a for a, b in blocks if a == b):
+            own = slice(self.ends[k], self.ends[k + 1])
+            squares[own], compared[own] = np.diag(blocks[k, k]), True
+        self.alive &= compared
+        self._check_squares(squares)
+        return GramBlocks(self.sums.copy(), self.samples, self.sizes, blocks)
+
+
+def add_product(block: Any, x: Joint, y: Joint) -> Any:
+    """`block` + x @ y.T (None: 0), in place where the BLAS of SciPy does it."""
+    if _on_gpu(x):
+        return x @ y.T if block is None else block.addmm_(x, y.T)
+    if block is None:
+        block = np.zeros((len(x), len(y)), order="F")
+    if not (x.size and y.size):
+        return block
+    x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+    return dgemm(1.0, x.T, y.T, beta=1.0, c=block, trans_a=1, overwrite_c=1)
+
+
+def _as_matrix(block: Any) -> Matrix:
+    return np.array(block.cpu().numpy() if _on_gpu(block) else block, order="C")
+
+
+# ---------------------------------------------------------------- nearly dependent neurons
+
+
+class QRAccumulator(_Accumulator):
+    """R of a streamed QR (TSQR): 2 to 4 times the cost of the Gram matrix, and no squaring of the condition."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__(sizes)
+        self.root = np.zeros((0, sum(self.sizes)))
+        self.waiting: list[np.ndarray] = []
+
+    def add(self, blocks: Sequence[Any]) -> "QRAccumulator":
+        """One batch, as for `GramAccumulator`; small batches wait until there is a worthwhile block."""
+        joint = self._stacked(blocks)
+        self._count(joint)
+        self.waiting.append(as_array(joint).T)
+        if sum(map(len, self.waiting)) >= 4 * sum(self.sizes):
+            self._reduce()
+        return self
+
+    def _reduce(self) -> None:
+        self.root = triangle(np.vstack([self.root, *self.waiting]))
+        self.waiting = []
+
+    def result(self) -> Root:
+        """The factor so far; `BadInput` when nothing was added."""
+        check_samples([self.samples])
+        self._reduce()
+        return Root(self.sums.copy(), self.samples, self.sizes, self.root.copy())
