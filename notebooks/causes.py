@@ -48,7 +48,7 @@ from myst_nb import glue
 
 from helpers.matching import critical_epsilons
 from helpers.pages import figures, findings, layers
-from helpers.studies import causes
+from helpers.studies import causes, constructions
 from helpers.studies import study as studies
 
 figures.style()
@@ -340,7 +340,7 @@ figures.download(twins, f"twins-{name}")
 # Build twins yourself from the recorded layer: change the share and see which neurons survive.
 
 # %%
-pair = causes.same_output_twins(gram, share=0.3)
+pair = constructions.same_output_twins(gram, share=0.3)
 first, second = critical_epsilons(pair)
 half = gram.sizes[0]
 f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min():.2f} without"

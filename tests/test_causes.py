@@ -17,7 +17,8 @@ from helpers.networks import datasets
 from helpers.networks.activations import activations
 from helpers.studies import causes
 from helpers.studies import study as studies
-from helpers.studies.causes import Cast, Moments, collect_moments, linear_cka, other_images, same_output_twins
+from helpers.studies.causes import Cast, Moments, collect_moments, linear_cka, other_images
+from helpers.studies.constructions import same_output_twins
 from helpers.studies.study import Study
 from helpers.subspaces import Gram, Pair
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from ..errors import unknown
 from ..matching.match import similarity_curve
 from ..matching.peeling import TIE
-from ..studies.causes import CONDITIONS, REMOVALS, SHUFFLES, area, at_equal_variance, linear_cka, shares_left, twin_gram
+from ..studies.causes import CONDITIONS, REMOVALS, SHUFFLES, area, at_equal_variance, linear_cka, shares_left
+from ..studies.constructions import twin_gram
 from ..subspaces import Gram
 from .layers import DASHES, GRID, MARKERS
 

@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 from ..errors import BadInput, unknown
 from ..files import ROOT
 from ..matching.match import similarity_curve
-from ..studies import causes
+from ..studies import causes, constructions
 from ..studies import study as studies
 from ..studies.study import Result
 from ..subspaces import Gram
@@ -328,7 +328,7 @@ def _cka(gram: Gram) -> float:
 def johnson_similarity(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """Similarity of two layers built to give the same outputs from signals hidden in different company."""
     independent = Gram(np.zeros(24), 1000, (8, 8, 8), np.eye(24))
-    twins = causes.same_output_twins(independent, 0.9)
+    twins = constructions.same_output_twins(independent, 0.9)
     for epsilon in check.epsilons:
         yield "construction", epsilon, "", float(similarity_curve(twins, [epsilon])[0])
 

@@ -25,7 +25,7 @@ from ..matching.match import critical_epsilons
 from ..measures.dimension import effective_rank
 from ..networks import datasets, training
 from ..networks.activations import calibrate, captured, neurons
-from ..subspaces import Gram, Matrix, Pair
+from ..subspaces import Matrix, Pair
 from . import study as studies
 from .study import Study
 
@@ -470,30 +470,3 @@ def run(study: Study, recompute: bool = False, progress: bool = True) -> tuple[d
     found = compute(study, progress)
     studies.write_tables(*found, cache_of(study))
     return found
-
-
-# ---------------------------------------------------------------- a critique, made explicit
-
-
-def twin_gram(gram: Gram, share: float) -> Gram:
-    """Two hidden layers from which one linear map reads the same signal, in different company (prp-twins).
-
-    Of three networks' unit neurons S, N₁, N₂ (one layer, equally many) twin k has the neurons S + cN_k and cN_k, all
-    non-negative where S and N_k are. Both outputs are W(S + cN_k) − W(cN_k) = WS for any W. `share` in [0, 1) sets c:
-    c = share / (1 − share), so the company grows from nothing to everything.
-    """
-    if len(gram.sizes) != 3 or len(set(gram.sizes)) > 1:
-        raise BadInput(f"the layers have {gram.sizes} neurons: expected three networks with equally many")
-    if not 0 <= share < 1:
-        raise BadInput(f"share is {share}: expected a number in [0, 1)")
-    n, c = gram.sizes[0], share / (1 - share)
-    one, none = np.eye(n), np.zeros((n, n))
-    mix = np.block([[one, c * one, none], [none, c * one, none], [one, none, c * one], [none, none, c * one]])
-    norms = np.sqrt(np.diag(gram.gram))
-    scaled = mix * np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-    return Gram(scaled @ gram.sums, gram.samples, (2 * n, 2 * n), scaled @ gram.gram @ scaled.T)
-
-
-def same_output_twins(gram: Gram, share: float) -> Pair:
-    """The twins of `twin_gram`, ready to match."""
-    return twin_gram(gram, share).pair(0, 1)
