@@ -280,14 +280,14 @@ def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     Raises BadInput for images that do not fit, and where there are none: the statistics are then as they were.
     """
     _, images = peeked(batches)
-    with _measuring(network), torch.no_grad():
+    with measuring(network), torch.no_grad():
         for batch in images:
             forward(network, batch)
     return network
 
 
 @contextmanager
-def _measuring(network: nn.Module) -> Iterator[None]:
+def measuring(network: nn.Module) -> Iterator[None]:
     """While open, batch norms start anew and average over all batches; dropout stays off. Modes are put back."""
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     modes = {module: module.training for module in network.modules()}

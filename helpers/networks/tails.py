@@ -1,0 +1,140 @@
+"""What a network computes after one of its layers, as a network of its own: the part that a stitched layer feeds.
+
+A tail shares its weights with the network and has batch-norm statistics of its own, so recalibrating them after a
+stitch leaves the network as it is. Running only the tail also saves the time of everything before it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import BadInput, unknown
+from .activations import measuring
+from .architectures import VGG, Block, ResNet, layers
+from .training import pays_bf16
+
+
+class Tail(nn.Module):
+    """Everything after a layer. `inputs` names the layers whose activations it takes, in this order.
+
+    One layer, except inside a residual block: the shortcut goes around the inner layer, so a tail that gets nothing
+    from the rest of its own network also takes what enters the block.
+    """
+
+    def __init__(self, inputs: tuple[str, ...], first: nn.Module | None, rest: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.first, self.rest = first, nn.Sequential(*rest)
+
+    def forward(self, *activations: Tensor) -> Float[Tensor, "n classes"]:
+        """Logits from the activations of `inputs`."""
+        (x,) = activations if self.first is None else (self.first(*activations),)
+        return self.rest(x)
+
+
+class InnerTail(nn.Module):
+    """The second half of a residual block: from the inner layer and, unless plain, from what enters the block."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.conv2, self.norm2, self.relu2, self.shortcut = block.conv2, block.norm2, block.relu2, block.shortcut
+
+    def forward(self, inner: Float[Tensor, "n c h w"], entering: Tensor | None = None) -> Float[Tensor, "n c h w"]:
+        """The block's output."""
+        out = self.norm2(self.conv2(inner))
+        return self.relu2(out if self.shortcut is None else out + self.shortcut(entering))
+
+
+def tail(network: nn.Module, layer: str) -> Tail:
+    """The tail of a VGG, ResNet or plain network after a layer in `layers(network)`.
+
+    Raises BadInput for another kind of network and for a name that is not one of its layers.
+    """
+    known = [found.name for found in layers(network)]
+    if layer not in known:
+        raise unknown("layer", layer, known)
+    parts = _parts_in_order(network)
+    names = list(parts)
+    place = max(k for k, name in enumerate(names) if layer == name or layer.startswith(f"{name}."))
+    first: nn.Module | None = None
+    inputs: tuple[str, ...] = (layer,)
+    if layer.endswith(".relu1"):  # inside a block
+        block: Any = parts[names[place]]
+        first = InnerTail(block)
+        entering = [name for name in known if name.startswith(f"{names[place - 1]}.")][-1]
+        inputs = (layer,) if block.shortcut is None else (layer, entering)
+    return _own_statistics(Tail(inputs, first, list(parts.values())[place + 1 :]))
+
+
+def _parts_in_order(network: nn.Module) -> dict[str, nn.Module]:
+    """The modules that a forward pass calls one after the other."""
+    if isinstance(network, VGG):
+        return dict(network.named_children())
+    if not isinstance(network, ResNet):
+        raise BadInput(f"{type(network).__name__} is not one of this book's networks: only those can be cut")
+    found: dict[str, nn.Module] = {}
+    for name, module in network.named_children():
+        staged = name.startswith("stage")
+        found |= {f"{name}.{k}": block for k, block in module.named_children()} if staged else {name: module}
+    return found
+
+
+def _own_statistics(found: Tail) -> Tail:
+    """A copy that shares every parameter and has its own buffers."""
+    return deepcopy(found, {id(parameter): parameter for parameter in found.parameters()}).eval()
+
+
+class LinearMap(nn.Module):
+    """Every neuron a linear mix of the source's neurons plus an intercept, at every position: a 1 × 1 convolution."""
+
+    weight: Tensor
+    intercept: Tensor
+
+    def __init__(self, weight: Float[Tensor, "out neurons"], intercept: Float[Tensor, " out"]) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("intercept", intercept)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """In float32 also where the network runs in bfloat16: nearly dependent neurons have large weights."""
+        with torch.autocast(source.device.type, enabled=False):
+            if source.ndim == 4:
+                return nn.functional.conv2d(source.float(), self.weight[:, :, None, None], self.intercept)
+            return nn.functional.linear(source.float(), self.weight, self.intercept)
+
+
+class Stitched(nn.Module):
+    """A network's tail that is fed with another network's activations through linear maps, one per input."""
+
+    def __init__(self, maps: Iterable[LinearMap], after: Tail) -> None:
+        super().__init__()
+        self.maps, self.after = nn.ModuleList(maps), after
+
+    def forward(self, outputs: dict[str, Tensor]) -> Float[Tensor, "n classes"]:
+        """Logits from the source's activations by layer."""
+        return self.after(*(stitch(outputs[name]) for stitch, name in zip(self.maps, self.after.inputs, strict=True)))
+
+
+def recalibrate(stitched: Mapping[Any, Stitched], streams: Iterable[Mapping[Any, dict[str, Tensor]]]) -> None:
+    """Set the batch-norm statistics after each stitch from what its tail now sees, in place; weights stay.
+
+    A stream gives, for one batch, the source's activations by layer for every stitched network.
+    """
+    with ExitStack() as stack:
+        for network in stitched.values():
+            stack.enter_context(measuring(network))
+        for outputs in streams:
+            for key, network in stitched.items():
+                network(outputs[key])
+
+
+@contextmanager
+def quick(device: str = "cpu") -> Iterator[None]:
+    """No gradients, and bfloat16 where the machine is faster with it, as `training.accuracy` does."""
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=pays_bf16(torch.device(device))):
+        yield

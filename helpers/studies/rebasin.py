@@ -1,0 +1,220 @@
+"""Are two networks the same up to the order of their channels? Channels matched one to one, weights interpolated.
+
+Control: a network and its copy with hidden channels permuted in the weights compute the same function, so every
+critical ε must be 0; this tests the whole pipeline from weights to match. Two seeds: every channel of A gets one
+partner in B, the assignment with the largest sum of correlations (Entezari et al. 2022, Ainsworth et al. 2023),
+and the weights between A and the permuted B are tested, also with batch-norm statistics measured anew, which is
+what REPAIR amounts to for networks with batch norm (Jordan et al. 2023).
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from ..matching.match import critical_epsilons
+from ..networks import datasets
+from ..networks.activations import calibrate, collect
+from ..networks.permutations import Channels, Order, best_orders, interpolated, permutable, permuted, random_orders
+from ..networks.tails import quick
+from ..subspaces import Gram
+from . import study as studies
+from .stitching import BATCH, Case, fit_products, some_images, trained_networks
+from .study import Study
+
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+CONTROL_IMAGES = 200
+CONTROL_EPSILON = 1e-3  # what float32 rounding of a forward pass may leave of an exact match
+PATHS = {
+    ("as trained", False): "before matching",
+    ("as trained", True): "before matching, recalibrated",
+    ("matched", False): "matched",
+    ("matched", True): "matched, recalibrated",
+}
+
+
+# ---------------------------------------------------------------- the control of the whole pipeline
+
+
+def permutation_control(network: nn.Module, images: Tensor, layers: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """A network beside its copy with permuted hidden channels, through the same pass and match as any two networks.
+
+    Columns layer, neurons, largest_critical (over alive neurons), similarity (at ε = `CONTROL_EPSILON`) and
+    logits_differ, the largest difference of any logit relative to the largest logit.
+    """
+    copy = permuted(network, random_orders(network, seed)).eval()
+    network.eval()
+    with torch.inference_mode():
+        ours, theirs = network(images), copy(images)
+    differ = float((ours - theirs).abs().max() / ours.abs().max())
+    rows = []
+    for layer, found in collect([network, copy], [images], layers).items():
+        pair = found.gram.pair(0, 1)
+        x, y = critical_epsilons(pair)
+        alive = np.concatenate([x[pair.alive_x], y[pair.alive_y]])
+        row = {"layer": layer, "neurons": pair.n_x, "largest_critical": alive.max(initial=0)}
+        rows.append(row | {"similarity": float((np.concatenate([x, y]) <= CONTROL_EPSILON).mean())})
+    return pd.DataFrame(rows).assign(logits_differ=differ)
+
+
+# ---------------------------------------------------------------- one partner each
+
+
+def channel_correlations(gram: Gram) -> Float[np.ndarray, "a b"]:
+    """Pearson correlations of the first network's neurons with the second's; 0 for constant ones."""
+    centred = gram.centred()
+    x, y = (np.sqrt(np.diag(centred.block(k, k))) for k in (0, 1))
+    below = np.outer(x, y)
+    return np.divide(centred.block(0, 1), below, out=np.zeros_like(below), where=below > 0)
+
+
+def partner_epsilons(gram: Gram, order: Order) -> Float[np.ndarray, " channels"]:
+    """Critical ε of each channel of A against its one partner in B: the sine of the angle between the two.
+
+    The ε at which ({a}, {order[a]}) is a match. nan for pairs with a dead channel.
+    """
+    x, y = (np.sqrt(np.diag(gram.block(k, k))) for k in (0, 1))
+    product = gram.block(0, 1)[np.arange(len(order)), order]
+    below = x * y[order]
+    cosine = np.divide(product, below, out=np.full_like(product, np.nan), where=below > 0)
+    return np.sqrt(np.clip(1 - cosine**2, 0, 1))
+
+
+def _matching_rows(
+    groups: dict[str, Channels], orders: dict[str, Order], grams: dict[str, Gram], chance: dict[str, np.ndarray]
+) -> list[dict[str, object]]:
+    """One row per layer: mean correlation of partners, as trained, matched and by chance; and critical ε."""
+    floor = best_orders(groups, chance)
+    rows: list[dict[str, object]] = []
+    for name, group in groups.items():
+        order, every = orders[name], np.arange(group.count)
+        for layer in group.layers:
+            found = channel_correlations(grams[layer])
+            free = np.concatenate(critical_epsilons(grams[layer].pair(0, 1)))
+            rows.append(
+                {
+                    "layer": layer,
+                    "tied": len(group.layers),
+                    "before": float(np.diag(found).mean()),
+                    "matched": float(found[every, order].mean()),
+                    "chance": float(chance[layer][every, floor[name]].mean()),
+                    "partner_epsilon": float(np.nanmedian(partner_epsilons(grams[layer], order))),
+                    "match_epsilon": float(np.median(free)),
+                }
+            )
+    return rows
+
+
+# ---------------------------------------------------------------- on the way from one to the other
+
+
+def loss_and_accuracy(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+    """Mean cross-entropy and share of right answers over batches of (images, labels)."""
+    loss, right, images = 0.0, 0, 0
+    with quick():
+        for batch, labels in batches:
+            logits = network(batch).float()
+            loss += float(cross_entropy(logits, labels, reduction="sum"))
+            right += int((logits.argmax(1) == labels).sum())
+            images += len(labels)
+    return loss / images, right / images
+
+
+def labelled_in_order(data: datasets.Dataset) -> Iterable[tuple[Tensor, Tensor]]:
+    """Batches of (images, labels) in the data's own order."""
+    return zip(datasets.batches(data, BATCH), torch.from_numpy(data.labels).split(BATCH), strict=True)
+
+
+def interpolation_path(
+    a: nn.Module, others: dict[str, nn.Module], again: datasets.Dataset, test: datasets.Dataset, progress: bool = False
+) -> pd.DataFrame:
+    """Loss and accuracy between `a` and each of the others, at `ALPHAS`: columns path, alpha, loss, accuracy.
+
+    The two ends of a path are the networks as they were trained, also on the recalibrated paths. Networks without batch
+    norm have no recalibrated path.
+    """
+    b = next(iter(others.values()))
+    ends = {0.0: loss_and_accuracy(a, labelled_in_order(test)), 1.0: loss_and_accuracy(b, labelled_in_order(test))}
+    normed = any(isinstance(module, nn.BatchNorm2d) for module in a.modules())
+    rows = []
+    for (how, renew), path in tqdm(PATHS.items(), desc="interpolating", disable=not progress):
+        for alpha in ALPHAS if normed or not renew else ():
+            if alpha not in ends:
+                between = interpolated(a, others[how], alpha)
+                if renew:
+                    with quick():
+                        calibrate(between, datasets.batches(again, BATCH))
+                found = loss_and_accuracy(between, labelled_in_order(test))
+            loss, accuracy = ends.get(alpha) or found
+            rows.append({"path": path, "alpha": alpha, "loss": loss, "accuracy": accuracy})
+    return pd.DataFrame(rows)
+
+
+def barriers(path: pd.DataFrame) -> pd.DataFrame:
+    """Per path and pair the barrier: how far loss lies above, and accuracy below, the straight line between the ends.
+
+    The largest such difference on the way; 0 if there is none (Frankle et al. 2020).
+    """
+    by = [column for column in ("network", "seed_a", "seed_b", "path") if column in path]
+    rows = []
+    for key, part in path.groupby(by, sort=False, observed=True):
+        part = part.sort_values("alpha")
+        ends = part.iloc[[0, -1]]
+        line = {name: np.interp(part["alpha"], ends["alpha"], ends[name]) for name in ("loss", "accuracy")}
+        row = dict(zip(by, key, strict=True))
+        above = max(float((part["loss"] - line["loss"]).max()), 0.0)
+        below = max(float((line["accuracy"] - part["accuracy"]).max()), 0.0)
+        rows.append(row | {"loss_barrier": above, "accuracy_barrier": below})
+    return pd.DataFrame(rows)
+
+
+# ---------------------------------------------------------------- the study
+
+
+def compute_rebasin(
+    study: Study, correlate: int = 1000, again: int = 300, progress: bool = True
+) -> dict[str, pd.DataFrame]:
+    """Tables "control" (a network and its permuted copy), "partners" (per layer) and "path" (per α), consecutive seeds.
+
+    `correlate` training images for the correlations, `again` of them for batch-norm statistics, the study's test
+    `images` for loss and accuracy.
+    """
+    nets, _ = trained_networks(study, progress)
+    first = nets["trained", study.seeds[0]]
+    groups = permutable(first)
+    known = {layer.name: layer for layer in studies.chosen_layers(first, None)}
+    layers = [name for name in known if any(name in group.layers for group in groups.values())]
+    control = permutation_control(
+        first, next(iter(datasets.batches(studies.test_images(study), CONTROL_IMAGES))), layers
+    )
+    partners, paths = [], []
+    learned, few = some_images(study, "train", correlate), some_images(study, "train", again)
+    for a, b in pairwise(study.seeds):
+        cases = [Case("trained", a, b), Case("other images", a, b)]
+        with quick():
+            batches = tqdm(datasets.batches(learned, BATCH), desc="correlating", disable=not progress)
+            products = fit_products(nets, cases, layers, batches)
+        grams, shuffled = ({name: found.gram(case) for name, found in products.items()} for case in cases)
+        orders = best_orders(groups, {name: channel_correlations(gram) for name, gram in grams.items()})
+        chance = {name: channel_correlations(gram) for name, gram in shuffled.items()}
+        rows = pd.DataFrame(_matching_rows(groups, orders, grams, chance))
+        partners.append(rows.assign(seed_a=a, seed_b=b))
+        theirs = nets["trained", b]
+        others = {"as trained": theirs, "matched": permuted(theirs, orders).eval()}
+        path = interpolation_path(nets["trained", a], others, few, some_images(study, "test", study.images), progress)
+        paths.append(path.assign(seed_a=a, seed_b=b))
+    tables = {"control": control, "partners": pd.concat(partners, ignore_index=True)}
+    tables = {name: _with_layers(table, known) for name, table in tables.items()} | {"path": pd.concat(paths)}
+    return {name: studies.described(study, table.reset_index(drop=True)) for name, table in tables.items()}
+
+
+def _with_layers(table: pd.DataFrame, known: dict[str, studies.Layer]) -> pd.DataFrame:
+    """With what tables say of a layer, in the order of the layers."""
+    columns = pd.DataFrame([studies.layer_columns(known[name]) for name in table["layer"]])
+    return columns.join(table.drop(columns="layer")).sort_values("position", kind="stable", ignore_index=True)

@@ -1,0 +1,312 @@
+"""Can one network go on from another one's layer? Layer l of B is replaced by a linear map of A's layer l.
+
+The map is the least-squares solution with an intercept, fitted on training images from the joint Gram matrix of the two
+layers: one weight per pair of channels, the same at every position (a 1 × 1 convolution). It sees no labels and no loss
+(Lenc and Vedaldi 2015 and Bansal et al. 2021 train theirs for the task). Its output is not cut at 0, although B's layer
+comes out of a ReLU: what is asked is whether A's *span* is good enough, as in a match. Batch-norm statistics after the
+stitch are measured anew on training images, weights are not touched. Inside a residual block both what enters the block
+and the inner layer come from A: otherwise B's own shortcut would carry the image around the stitch.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from scipy.linalg import cho_factor, cho_solve
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..errors import BadInput
+from ..matching.match import critical_epsilons
+from ..matching.peeling import TIE
+from ..networks import datasets, training
+from ..networks.activations import calibrate, captured, neurons
+from ..networks.tails import LinearMap, Stitched, quick, recalibrate, tail
+from ..subspaces import CONSTANT, Gram, Matrix
+from . import study as studies
+from .study import Study
+
+MAP_RIDGE = 1e-9  # of a neuron's variance: keeps what float32 rounding does to a stitched neuron below 1e-3
+BATCH = 50
+CALIBRATION_IMAGES = 500
+LOGITS_LAYER = "logits"
+SOURCES = {
+    "trained": "the other network",
+    "identity": "the network itself: what fitting and recalibration alone cost",
+    "untrained": "the other network before training",
+    "other images": "the other network, shown another image: what the intercept alone is worth",
+}
+
+Outputs = dict[str, Tensor]  # activations of one batch by layer
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to stitch: the activations of `source`, seed `a`, into the trained network of seed `b`."""
+
+    source: str
+    a: int
+    b: int
+
+    @property
+    def stream(self) -> tuple[str, int]:
+        """Which activations it takes: of what kind of source, from which seed."""
+        return ("trained" if self.source == "identity" else self.source), self.a
+
+    @property
+    def target(self) -> tuple[str, int]:
+        """The stream that it replaces."""
+        return "trained", self.b
+
+
+def stitching_cases(seeds: Sequence[int]) -> list[Case]:
+    """Each seed into the next one; the controls for the first pair."""
+    a, b = seeds[:2]
+    controls = [Case("identity", b, b), Case("untrained", a, b), Case("other images", a, b)]
+    return [Case("trained", *pair) for pair in pairwise(seeds)] + controls
+
+
+# ---------------------------------------------------------------- the map
+
+
+def least_squares_map(gram: Gram) -> tuple[Float[np.ndarray, "out neurons"], Float[np.ndarray, " out"], float]:
+    """Weights, intercept and share of explained variance of the map from the first network's neurons to the second's.
+
+    min over W, b of Σ ‖y − W x − b‖² + λ Σ ‖W D‖², D the neurons' lengths after centring and λ = `MAP_RIDGE`.
+    Constant neurons get the weight 0. The explained share is that of the summed variance of the second's neurons.
+    """
+    x, y = gram.columns(0), gram.columns(1)
+    centred = gram.gram - np.outer(gram.sums, gram.sums) / gram.samples
+    scale = np.sqrt(np.maximum(np.diag(centred)[x], 0))
+    varying = scale**2 > CONSTANT * np.diag(gram.gram)[x]
+    unit = centred[x, x][np.ix_(varying, varying)] / np.outer(scale[varying], scale[varying])
+    weight = np.zeros((gram.sizes[1], gram.sizes[0]))
+    if varying.any():
+        cross = centred[x, y][varying] / scale[varying, None]
+        factor = cho_factor(unit + MAP_RIDGE * np.eye(len(unit)))
+        weight[:, varying] = (cho_solve(factor, cross) / scale[varying, None]).T
+    left = centred[y, y] - 2 * weight @ centred[x, y] + weight @ centred[x, x] @ weight.T
+    whole = np.trace(centred[y, y])
+    intercept = (gram.sums[y] - weight @ gram.sums[x]) / gram.samples
+    return weight, intercept, float(1 - np.trace(left) / whole) if whole > 0 else np.nan
+
+
+def linear_map(gram: Gram) -> LinearMap:
+    """`least_squares_map` as a module."""
+    weight, intercept, _ = least_squares_map(gram)
+    return LinearMap(torch.from_numpy(weight).float(), torch.from_numpy(intercept).float())
+
+
+@dataclass
+class Products:
+    """Of one layer: raw cross-products of streams with one another, and their sums, over all samples so far."""
+
+    blocks: dict[tuple[Any, Any], Matrix] = field(default_factory=dict)
+    sums: dict[Any, np.ndarray] = field(default_factory=dict)
+    samples: int = 0
+
+    def add(self, streams: dict[Any, Tensor], cases: Sequence[Case]) -> None:
+        """One batch; only the blocks that a case needs."""
+        rows = {key: neurons(output).double() for key, output in streams.items()}
+        for a, b in {(key, key) for key in rows} | {(case.stream, case.target) for case in cases}:
+            self.blocks[a, b] = self.blocks.get((a, b), 0) + (rows[a] @ rows[b].T).numpy()
+        for key, row in rows.items():
+            self.sums[key] = self.sums.get(key, 0) + row.sum(1).numpy()
+        self.samples += next(iter(rows.values())).shape[1]
+
+    def gram(self, case: Case) -> Gram:
+        """The joint Gram matrix of source and target."""
+        a, b = case.stream, case.target
+        cross = self.blocks[a, b]
+        gram = np.block([[self.blocks[a, a], cross], [cross.T, self.blocks[b, b]]])
+        sums = np.concatenate([self.sums[a], self.sums[b]])
+        return Gram(sums, self.samples, (len(cross), cross.shape[1]), gram)
+
+
+# ---------------------------------------------------------------- passes over images
+
+
+def some_images(study: Study, split: str, count: int | None) -> datasets.Dataset:
+    """`count` images of a split, drawn at random and always the same ones; all for None or if there are fewer."""
+    data = datasets.load(study.dataset, split)
+    if count is None or count >= len(data.images):
+        return data
+    chosen = np.sort(np.random.default_rng(0).choice(len(data.images), count, replace=False))
+    return replace(data, images=data.images[chosen], labels=data.labels[chosen])
+
+
+def stitching_streams(
+    nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], layers: Sequence[str], images: Tensor
+) -> dict[tuple[str, int], Outputs]:
+    """Activations of every stream that a case takes or replaces, and its logits."""
+    wanted = {key for case in cases for key in (case.stream, case.target)}
+    found: dict[tuple[str, int], Outputs] = {}
+    for key in sorted(wanted & set(nets)):
+        with captured(nets[key], [*layers, LOGITS_LAYER]) as outputs:
+            nets[key](images)
+        found[key] = outputs
+    for key in wanted - set(nets):  # the next image of the batch
+        found[key] = {layer: output.roll(1, 0) for layer, output in found["trained", key[1]].items()}
+    return found
+
+
+def fit_products(
+    nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], layers: Sequence[str], batches: Iterable[Tensor]
+) -> dict[str, Products]:
+    """One pass over the images that the maps are fitted on."""
+    found = {layer: Products() for layer in layers}
+    for images in batches:
+        streams = stitching_streams(nets, cases, layers, images)
+        for layer, products in found.items():
+            products.add({key: outputs[layer] for key, outputs in streams.items()}, cases)
+    if not any(products.samples for products in found.values()):
+        raise BadInput("no images to fit on: expected at least one batch")
+    return found
+
+
+def stitch_all(
+    nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], products: dict[str, Products]
+) -> dict[tuple[Case, str], Stitched]:
+    """Every case at every layer."""
+    found = {}
+    for case in cases:
+        maps = {layer: linear_map(of_layer.gram(case)) for layer, of_layer in products.items()}
+        for layer in products:
+            after = tail(nets[case.target], layer)
+            found[case, layer] = Stitched([maps[name] for name in after.inputs], after).eval()
+    return found
+
+
+def count_correct(
+    stitched: dict[tuple[Case, str], Stitched],
+    streams: dict[tuple[str, int], Outputs],
+    labels: Tensor,
+    counts: Counter[tuple[Any, ...]],
+) -> None:
+    """Add one batch: right answers of every stitched network and its target, and equal answers."""
+    for (case, layer), network in stitched.items():
+        answers = network(streams[case.stream]).argmax(1)
+        theirs = streams[case.target][LOGITS_LAYER].argmax(1)
+        counts[case, layer, "right"] += int((answers == labels).sum())
+        counts[case, layer, "agree"] += int((answers == theirs).sum())
+        counts[case, layer, "own"] += int((theirs == labels).sum())
+        counts[case, layer, "images"] += len(labels)
+
+
+# ---------------------------------------------------------------- the study
+
+
+def stitched_accuracy(
+    nets: dict[tuple[str, int], nn.Module],
+    cases: Sequence[Case],
+    layers: Sequence[str],
+    data: tuple[datasets.Dataset, datasets.Dataset, datasets.Dataset],
+    controls: int,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Fit, recalibrate, and count right answers; `data` are the images for each, `controls` how many controls get.
+
+    Columns layer, source, seed_a, seed_b, explained, similarity (at ε = 0.3), area (under s(ε)), accuracy, own (that
+    of the untouched target on the same images), lost = own − accuracy, agreement (with the target), images.
+    """
+    fit, again, test = data
+    with quick():
+        products = fit_products(
+            nets, cases, layers, tqdm(datasets.batches(fit, BATCH), desc="fitting", disable=not progress)
+        )
+        stitched = stitch_all(nets, cases, products)
+        recalibrate(stitched, _by_stitch(nets, cases, layers, stitched, again))
+        counts: Counter[tuple[Any, ...]] = Counter()
+        labels = torch.from_numpy(test.labels).split(BATCH)
+        for k, images in enumerate(tqdm(datasets.batches(test, BATCH), desc="testing", disable=not progress)):
+            asked = [case for case in cases if case.source == "trained" or k * BATCH < controls]
+            streams = stitching_streams(nets, asked, layers, images)
+            count_correct({key: s for key, s in stitched.items() if key[0] in asked}, streams, labels[k], counts)
+    return pd.DataFrame([_stitched_row(case, layer, products[layer], counts) for case, layer in stitched])
+
+
+def _by_stitch(
+    nets: dict[tuple[str, int], nn.Module],
+    cases: Sequence[Case],
+    layers: Sequence[str],
+    stitched: dict[tuple[Case, str], Stitched],
+    data: datasets.Dataset,
+) -> Iterator[dict[tuple[Case, str], Outputs]]:
+    for images in datasets.batches(data, BATCH):
+        streams = stitching_streams(nets, cases, layers, images)
+        yield {(case, layer): streams[case.stream] for case, layer in stitched}
+
+
+def _stitched_row(case: Case, layer: str, products: Products, counts: Counter[tuple[Any, ...]]) -> dict[str, Any]:
+    gram = products.gram(case)
+    critical = np.concatenate(critical_epsilons(gram.pair(0, 1)))
+    images = counts[case, layer, "images"]
+    right, own, agree = (counts[case, layer, what] / images for what in ("right", "own", "agree"))
+    return {
+        "layer": layer,
+        "source": case.source,
+        "seed_a": case.a,
+        "seed_b": case.b,
+        "explained": least_squares_map(gram)[2],
+        "similarity": float((critical <= 0.3 + TIE).mean()),
+        "area": float(np.clip(1 - critical, 0, None).mean()),
+        "accuracy": right,
+        "own": own,
+        "lost": own - right,
+        "agreement": agree,
+        "images": images,
+    }
+
+
+def trained_networks(study: Study, progress: bool = True) -> tuple[dict[tuple[str, int], nn.Module], list[Any]]:
+    """The study's networks by ("trained", seed), trained if they are not, and their sidecars."""
+    found: dict[tuple[str, int], nn.Module] = {}
+    sidecars = []
+    for seed, run in zip(study.seeds, study.runs, strict=True):
+        training.train(run, progress=progress)
+        found["trained", seed], sidecar = training.load(run.checkpoint(run.recipe.epochs))
+        sidecars.append(sidecar)
+    return found, sidecars
+
+
+def untrained_network(study: Study) -> nn.Module:
+    """The first seed's network before training, calibrated on training images."""
+    network, _ = training.load(training.start(study.runs[0]))
+    return calibrate(network, datasets.batches(some_images(study, "train", CALIBRATION_IMAGES), BATCH))
+
+
+def compute_stitching(
+    study: Study, fit: int = 2000, again: int = 300, controls: int = 500, progress: bool = True
+) -> dict[str, pd.DataFrame]:
+    """Table "stitching", one row per hidden layer, pair of networks and source.
+
+    `fit` training images for the maps, `again` of them for the batch-norm statistics, the study's test `images` for the
+    accuracy; the controls are tested on the first `controls` of them.
+    """
+    nets, _ = trained_networks(study, progress)
+    nets["untrained", study.seeds[0]] = untrained_network(study)
+    known = studies.chosen_layers(nets["trained", study.seeds[0]], study.layers)
+    hidden = {layer.name: layer for layer in known if layer.kind != "logits"}
+    learned = some_images(study, "train", fit)
+    few = replace(learned, images=learned.images[:again], labels=learned.labels[:again])
+    data = learned, few, some_images(study, "test", study.images)
+    table = stitched_accuracy(nets, stitching_cases(study.seeds), list(hidden), data, controls, progress)
+    columns = pd.DataFrame([studies.layer_columns(hidden[name]) for name in table["layer"]])
+    return {"stitching": studies.described(study, columns.join(table.drop(columns="layer")))}
+
+
+def stitched_unmatched(table: pd.DataFrame, similar: float = 0.05, lost: float = 0.05) -> dict[str, float]:
+    """Of the layers with s(0.3) ≤ `similar`: how many, and the share that loses less than `lost` of accuracy.
+
+    Both are means over the pairs of trained networks; `share` is nan where no layer is that dissimilar.
+    """
+    means = table[table["source"] == "trained"].groupby("layer", observed=True)[["similarity", "lost"]].mean()
+    unlike = means[means["similarity"] <= similar]
+    stitchable = float((unlike["lost"] < lost).mean()) if len(unlike) else np.nan
+    return {"layers": len(unlike), "share": stitchable, "worst": float(unlike["lost"].max())}
