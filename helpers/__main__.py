@@ -3,7 +3,6 @@
 import ast
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,12 @@ from .networks import datasets, training
 from .pages import publish
 from .pages.teaching import course as teaching
 from .pages.teaching import slides
-from .studies import causes
-from .studies import simple_matches as granularity
-from .studies import study as studies
 from .studies import two_networks as imagenet
+from .studies.kinds import KINDS
+from .studies.store import record as record_study
+from .studies.study import Study
 
-RECORDERS: dict[str, Callable[[studies.Study], Path]] = {
-    "study": studies.record,
-    "causes": causes.record,
-    "granularity": granularity.record,
-}
+RECORDED = tuple(name for name, kind in KINDS.items() if kind.compute)
 
 
 def seed_list(text: str) -> tuple[int, ...]:
@@ -88,14 +83,14 @@ def train(seeds: str, order_seed: int | None, **options: Any) -> None:
 @click.option("--sampled", is_flag=True, help="The paper's sampling beside the full test set.")
 @click.option("--layers", help="Names with commas; all by default.")
 @click.option("--keep", help="Wide layers to keep compressed, too, with commas.")
-@click.option("--what", default="study", show_default=True, help="study, causes or granularity (simple matches)")
+@click.option("--what", default="seeds", show_default=True, help=f"The kind of study: {', '.join(RECORDED)}.")
 def record(what: str, seeds: str, layers: str | None, keep: str | None, **options: Any) -> None:
     """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
-    if what not in RECORDERS:
-        raise unknown("kind of record", what, tuple(RECORDERS))
+    if what not in RECORDED:
+        raise unknown("kind of record", what, RECORDED)
     names = {"layers": layers and layers.split(","), "keep": keep.split(",") if keep else ()}
-    study = studies.Study(**options | names | {"seeds": seed_list(seeds)})
-    click.echo(RECORDERS[what](study))
+    study = Study(**options | names | {"seeds": seed_list(seeds)})
+    click.echo(record_study(KINDS[what], study))
 
 
 def literal(text: str) -> Any:

@@ -43,14 +43,13 @@ from IPython.display import Code
 from myst_nb import glue
 
 from benchmarks import published
-from helpers import matching
+from helpers import matching, studies
 from helpers.matching import Match, largest_match_inside, maximum_match, minimal_match, minimal_match_of_each
 from helpers.matching.definitions import relative_distance
 from helpers.pages import figures
 from helpers.pages.chapters import drawings, families, traces
 from helpers.pages.chapters.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
 from helpers.pages.teaching.exercises import check
-from helpers.studies import study as studies
 
 figures.style()
 

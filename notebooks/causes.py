@@ -46,16 +46,17 @@ from dataclasses import replace
 import pandas as pd
 from myst_nb import glue
 
+from helpers import studies
 from helpers.matching import critical_epsilons
 from helpers.pages import figures, findings, layers
 from helpers.studies import causes, constructions
-from helpers.studies import study as studies
 
 figures.style()
 
 # %% tags=["remove-stderr", "remove-cell"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
-tables, provenance = causes.run(study, recompute)
+result = studies.answer(causes.KIND, study, recompute=recompute)
+tables, provenance = result.tables, result.provenance
 name = study.id.replace(".", "-")
 for key, value in findings.causes_in_words(tables, look_at).items():
     glue(key, value, display=False)
@@ -209,7 +210,7 @@ figures.download(directions, f"directions-{name}")
 compared = {layers.title(study): tables}
 for other in others:
     further = replace(study, **other)
-    compared[layers.title(further)] = causes.run(further)[0]
+    compared[layers.title(further)] = studies.answer(causes.KIND, further).tables
 summary = findings.causes_summary(compared)
 figures.table(summary, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
 

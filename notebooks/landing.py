@@ -29,8 +29,8 @@
 # %% tags=["hide-input"]
 from myst_nb import glue
 
+from helpers import studies
 from helpers.pages import figures, layers, ledger
-from helpers.studies import study as studies
 
 figures.style()
 

@@ -41,13 +41,13 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
+from helpers import studies
 from helpers.matching import critical_epsilons, essential_neurons, maximum_match, similarity_curve
 from helpers.matching.definitions import Distances, all_matches, is_match, name, neurons
 from helpers.pages import figures
 from helpers.pages.chapters import drawings
 from helpers.pages.chapters.drawings import label, representatives
 from helpers.pages.teaching.exercises import check
-from helpers.studies import study as studies
 
 figures.style()
 

@@ -37,10 +37,10 @@ recompute = False
 # %% tags=["hide-input", "remove-stderr"]
 from myst_nb import glue
 
+from helpers import studies
 from helpers.matching import maximum_match
 from helpers.pages import figures
 from helpers.pages import layers as by_layer
-from helpers.studies import study as studies
 
 figures.style()
 

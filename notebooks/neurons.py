@@ -40,6 +40,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
+from helpers import studies
 from helpers.matching.definitions import relative_distance
 from helpers.networks import activations as representations
 from helpers.networks import architectures as networks
@@ -47,7 +48,6 @@ from helpers.networks import datasets
 from helpers.pages import figures
 from helpers.pages.chapters import drawings
 from helpers.pages.teaching.exercises import check
-from helpers.studies import study as studies
 from helpers.subspaces import Gram
 
 figures.style()

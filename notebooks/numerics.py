@@ -31,6 +31,7 @@ import pandas as pd
 import seaborn as sns
 from myst_nb import glue
 
+from helpers import studies
 from helpers.matching import critical_epsilons, maximum_match, minimal_match_of_each
 from helpers.matching.diagnostics import GREY_RIDGES, diagnose
 from helpers.matching.peeling import at_ridge, peel, slack
@@ -38,7 +39,6 @@ from helpers.pages import figures
 from helpers.pages.chapters import numerics
 from helpers.pages.teaching.exercises import check
 from helpers.streaming import GramAccumulator
-from helpers.studies import study as studies
 from helpers.subspaces import QR_RIDGE, Pair, gram_ridge
 
 figures.style()
@@ -550,10 +550,10 @@ figures.download(draws, "finite-samples")
 # %% tags=["hide-input"]
 by = ["width", "layer", "seed_a", "seed_b", "epsilon"]
 found = []
-for path in sorted(studies.results_root().glob("*/sampled.parquet")):
-    sampled, full = pd.read_parquet(path), pd.read_parquet(path.with_name("similarity.parquet"))
+for place in (place for place in studies.records_of("seeds") if (place / "sampled.parquet").exists()):
+    sampled, full = (pd.read_parquet(place / f"{name}.parquet") for name in ("sampled", "similarity"))
     mean = sampled.groupby(by, observed=True)["similarity"].agg(sampled="mean", spread="std")
-    found.append(mean.join(full.set_index(by)["similarity"].rename("full")).assign(study=path.parent.name))
+    found.append(mean.join(full.set_index(by)["similarity"].rename("full")).assign(study=place.name))
 both = pd.concat(found).reset_index()
 both["difference"] = both["sampled"] - both["full"]
 worst = both.loc[both["difference"].abs().idxmax()]

@@ -38,8 +38,8 @@ from myst_nb import glue
 
 from helpers.pages import figures
 from helpers.pages import layers as by_layer
+from helpers.studies import cache_root
 from helpers.studies import two_networks as imagenet
-from helpers.studies.study import cache_root
 
 figures.style()
 glue("enough", imagenet.ENOUGH, display=False)

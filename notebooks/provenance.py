@@ -103,7 +103,7 @@ figures.table(provenance.libraries(), label="Versions of the libraries behind th
 # .venv/bin/python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --sampled
 # .venv/bin/python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --epoch 0
 # .venv/bin/python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2 --what causes
-# .venv/bin/python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --what granularity
+# .venv/bin/python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --what simple_matches
 # ```
 #
 # The second `record` is of the untrained networks, the third of the [causes](causes.ipynb), the last of the

@@ -43,6 +43,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
+from helpers import studies
 from helpers.matching import (
     critical_epsilons,
     decompose,
@@ -55,7 +56,6 @@ from helpers.matching.definitions import all_matches, minimal, name, simple
 from helpers.pages import figures
 from helpers.pages.chapters import families, lattice
 from helpers.pages.teaching.exercises import check
-from helpers.studies import study as studies
 
 figures.style()
 

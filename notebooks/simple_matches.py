@@ -46,18 +46,19 @@ from dataclasses import replace
 
 from myst_nb import glue
 
+from helpers import studies
 from helpers.matching import minimal_match
 from helpers.pages import figures, findings
 from helpers.pages.layers import spoken
-from helpers.studies import simple_matches as granularity
-from helpers.studies import study as studies
+from helpers.studies import simple_matches
 
 figures.style()
 
 # %% tags=["remove-stderr"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
-tables, provenance = granularity.run(study, layers, orders, draws, recompute)
-close = provenance["layers"]
+settings = {"layers": layers, "orders": orders, "draws": draws}
+found = studies.answer(simple_matches.KIND, study, settings, recompute)
+tables, close = found.tables, found.settings["layers"]
 name = study.id.replace(".", "-")
 
 # %% tags=["remove-cell"]
@@ -67,7 +68,7 @@ looked = [layer for layer in close if layer in set(summary["layer"])]
 for key, value in findings.sizes_in_words(summary, close).items():
     glue(key, value, display=False)
 glue("share", f"{100 * share:.0f} %", display=False)
-glue("slack", f"{granularity.SLACK:g}", display=False)
+glue("slack", f"{simple_matches.SLACK:g}", display=False)
 
 # %% [markdown]
 # ## Where to look
@@ -155,7 +156,7 @@ figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
 # %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same two lines for the second network."}, "figure": {"caption": "The same for a second architecture.", "name": "fig-beside-{{page}}"}}
 glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
 if beside:
-    second, _ = granularity.run(replace(study, network=beside), layers, orders, draws)
+    second = studies.answer(simple_matches.KIND, replace(study, network=beside), settings).tables
     figure = findings.plot_relative(findings.size_summary(findings.relative_sizes(second, share)))
 
 # %% [markdown]
@@ -175,7 +176,7 @@ glue(
 wider = findings.size_summary(sizes)
 if other_width:
     other = replace(study, width=other_width, seeds=tuple(other_seeds), epochs=other_epochs)
-    wider = findings.size_summary(findings.relative_sizes(granularity.run(other)[0], share))
+    wider = findings.size_summary(findings.relative_sizes(studies.answer(simple_matches.KIND, other).tables, share))
 figures.table(
     wider[columns].rename(columns=dict(zip(columns, shown, strict=True))), digits=2, label="Sizes at other width"
 )

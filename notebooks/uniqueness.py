@@ -41,6 +41,7 @@ import pandas as pd
 from matplotlib.patches import Arc
 from myst_nb import glue
 
+from helpers import studies
 from helpers.matching import essential_neurons, joint, maximum_match, minimum_matches, simple_matches
 from helpers.matching import uniqueness as conditions
 from helpers.matching.definitions import Distances, all_matches, minimal, name, neurons
@@ -48,7 +49,6 @@ from helpers.pages import figures
 from helpers.pages.chapters import families, lattice
 from helpers.pages.layers import spoken
 from helpers.pages.teaching.exercises import check
-from helpers.studies import study as studies
 from helpers.subspaces import Pair
 
 figures.style()

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers import studies
 from helpers.errors import BadInput
 from helpers.matching import critical_epsilons
 from helpers.networks import datasets
 from helpers.networks.activations import activations
-from helpers.studies import causes
-from helpers.studies import study as studies
+from helpers.studies import causes, store
 from helpers.studies.causes import Cast, Moments, collect_moments, linear_cka, other_images
 from helpers.studies.constructions import same_output_twins
 from helpers.studies.study import Study
@@ -308,19 +308,23 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
     for name in ("RUNS", "CACHE", "RESULTS"):
         monkeypatch.setenv(f"SAMEREP_{name}", str(tmp_path / name))
     study = Study(network="vgg8_bn", epochs=1, seeds=(0, 1, 2), images=300, layers=("relu1_1", "relu_fc2", "logits"))
-    place = causes.record(study, progress=False)
-    tables, provenance = causes.run(study)
-    causes.cache_of(study).parent.mkdir(exist_ok=True)
-    place.rename(causes.cache_of(study))
-    pd.testing.assert_frame_equal(causes.run(study)[0]["critical"], tables["critical"])
-    causes.cache_of(study).rename(place)
-    fewer = causes.run(replace(study, seeds=(0, 2)))[0]["critical"]
+    place = store.record(causes.KIND, study, progress=False)
+    found = studies.answer(causes.KIND, study)
+    tables, provenance = found.tables, found.provenance
+    cached = studies.cache_root() / store.study_key(causes.KIND, study)
+    cached.parent.mkdir(exist_ok=True)
+    place.rename(cached)
+    pd.testing.assert_frame_equal(studies.answer(causes.KIND, study).tables["critical"], tables["critical"])
+    cached.rename(place)
+    fewer = studies.answer(causes.KIND, replace(study, seeds=(0, 2))).tables["critical"]
     assert set(fewer["seed_a"]) | set(fewer["seed_b"]) == {0, 2}
-    assert set(causes.run(replace(study, layers=("logits",)))[0]["critical"]["layer"]) == {"logits"}
+    assert set(studies.answer(causes.KIND, replace(study, layers=("logits",))).tables["critical"]["layer"]) == {
+        "logits"
+    }
     for option in ({"epoch": 0}, {"before_relu": True}, {"sampled": True}, {"keep": ("logits",)}):
         with pytest.raises(BadInput, match=f"{next(iter(option))} is .*: causes compare whole trainings"):
             causes.compute(replace(study, **option))
-    assert place in studies.records("causes")
+    assert place in studies.records_of("causes")
     assert provenance["kind"] == "causes"
     counts = tables["summary"].groupby("condition").size()
     missing = {"1 epoch apart", "2 epochs apart"}  # there is no epoch between the first and the untrained

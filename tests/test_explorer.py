@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers import studies
 from helpers.errors import BadInput
 from helpers.pages.chapters import explorer
-from helpers.studies import study as studies
-from helpers.studies.study import Study, similarity_table
+from helpers.studies import Study, similarity_table
 
 VOID = {"img", "input", "meta", "br", "hr", "path"}
 SLIDER = np.arange(1000) / 1000
@@ -55,7 +55,7 @@ class Outline(HTMLParser):
 
 
 def test_every_recorded_study_and_layer_is_there(results, data):
-    assert [n["id"] for n in data["networks"]] == [place.name for place in studies.records()]
+    assert [n["id"] for n in data["networks"]] == [place.name for place in studies.records_of("seeds")]
     for result, network in zip(results, data["networks"], strict=True):
         names = result.tables["critical"].sort_values("position")["layer"].unique()
         assert [layer["name"] for layer in network["layers"]] == list(names)

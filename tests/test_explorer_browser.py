@@ -5,7 +5,7 @@ import re
 import pytest
 
 from helpers.pages.chapters import explorer
-from helpers.studies.study import similarity_table
+from helpers.studies import similarity_table
 
 PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><title>explorer</title><main>{}</main></html>'
 

@@ -239,7 +239,7 @@ def test_command_line_compares_and_records_what_it_is(folder, tmp_path, monkeypa
     assert done.exit_code == 0
     assert "left out: avgpool" in done.output
     known = json.loads((tmp_path / "imagenet-tiny-untrained" / "provenance.json").read_text())
-    assert (known["trained"], known["images"], known["kind"]) == (False, 10, "imagenet")
+    assert (known["trained"], known["images"], known["kind"]) == (False, 10, "two_networks")
     assert known["study"]["network"] == RESNET
     assert str(folder) not in json.dumps(known)
     assert list(imagenet.recorded()) == ["tiny-untrained"]

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import studies
 from helpers.__main__ import literal
 from helpers.errors import BadInput
 from helpers.pages import layers, provenance, publish
-from helpers.studies import study as studies
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]
 
@@ -192,9 +192,9 @@ def test_networks_of_other_records_are_listed_once(tmp_path, monkeypatch):
         (tmp_path / name / "provenance.json").write_text(json.dumps(known))
 
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
-    write("a", "study", "one", "two")
+    write("a", "seeds", "one", "two")
     write("causes-a", "causes", "three", "four", "three, earlier")
-    write("granularity-a", "granularity", "one", "four")
+    write("simple_matches-a", "simple_matches", "one", "four")
     assert provenance.apart()["record"].tolist() == ["causes-a", "causes-a"]
 
 

@@ -9,10 +9,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers import studies
 from helpers.errors import BadInput
 from helpers.pages import layers, ledger, publish
 from helpers.pages.teaching import pages
-from helpers.studies import study as studies
+from helpers.studies import records
 from helpers.subspaces import Gram
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("relu3", 2, 0.8, "conv"), ("logits", 3, 1.0, "logits")]
@@ -82,7 +83,7 @@ def test_partners_are_counted_beyond_those_of_the_null():
     }
     book = ledger.read_claims()
     check = replace(next(c for c in book.checks if c.id == "C4.partners"), layers=("input",))
-    cells = list(ledger.single_beyond_null(ledger.Records(granularity={"a": tables}), check, book.ranges))
+    cells = list(ledger.single_beyond_null(ledger.Records(simple_matches={"a": tables}), check, book.ranges))
     assert cells == [("a", None, "input, 50% matched", 0.5)]
 
 
@@ -131,7 +132,7 @@ def test_only_cifar10_on_the_whole_test_set_counts(tmp_path, monkeypatch):
         (counted, {"dataset": "digits"}, counted | {"images": 9}, counted | {"before_relu": True})
     ):
         provenance = {"study": base | study, "kind": "causes"}
-        studies.write_tables({"similarity": pd.DataFrame({"a": [1]})}, provenance, tmp_path / f"causes-{number}")
+        records.write_tables({"similarity": pd.DataFrame({"a": [1]})}, provenance, tmp_path / f"causes-{number}")
     assert list(ledger.records().causes) == ["0"]
 
 
@@ -295,5 +296,5 @@ def test_critical_summary_says_never_where_half_never_match():
 def test_untrained_twin_is_not_computed_for_a_record_without_one(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
     study = studies.Study("digits", "vgg8_bn", 0.125, (0, 1), "digits")
-    monkeypatch.setattr(studies, "find_record", lambda asked: None if asked.epoch == 0 else "a record")
+    monkeypatch.setattr(studies, "find_record", lambda kind, asked: None if asked.epoch == 0 else "a record")
     assert layers.untrained(replace(study, sampled=True)) is None

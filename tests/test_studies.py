@@ -10,12 +10,14 @@ import torch
 from click.testing import CliRunner
 
 from helpers import __main__ as command
+from helpers import studies
 from helpers.errors import BadInput
+from helpers.matching import critical_epsilons
 from helpers.networks import architectures as networks
 from helpers.networks import datasets, training
 from helpers.networks.accumulators import Sampling
 from helpers.networks.activations import activations, captured, collect
-from helpers.studies import study as studies
+from helpers.studies import records, seeds, store, tables
 from helpers.subspaces import Gram
 
 SMALL = {"network": "vgg8_bn", "epochs": 1, "images": 200}
@@ -34,7 +36,7 @@ def recorded(tmp_path_factory):
         for name in ("RUNS", "CACHE", "RESULTS"):
             patch.setenv(f"SAMEREP_{name}", str(tmp_path_factory.mktemp(name)))
         study = studies.Study(**SMALL, seeds=(0, 1, 2, 3), layers=("relu1_1", "logits"))
-        yield studies.record(study, progress=False)
+        yield store.record(seeds.KIND, study, progress=False)
 
 
 def few(seeds: tuple[int, ...], **options) -> studies.Study:
@@ -101,21 +103,22 @@ def test_a_record_keeps_few_networks_and_says_which(recorded):
 
 
 def test_a_wide_layer_is_kept_only_if_it_is_named(folders, monkeypatch):
-    monkeypatch.setattr(studies, "GRAM_CHANNELS", 8)
+    monkeypatch.setattr(seeds, "GRAM_CHANNELS", 8)
     layers = ("relu1_1", "relu_fc1", "logits")
-    wide, named = (studies.compute(few((0, 1), layers=layers, epoch=0, keep=k), False) for k in ((), ("relu_fc1",)))
+    wanted = [few((0, 1), layers=layers, epoch=0, keep=keep) for keep in ((), ("relu_fc1",))]
+    wide, named = (store.computed_now(seeds.KIND, study, progress=False) for study in wanted)
     assert "relu_fc1" not in wide.kept
     assert named.kept == [*(layer for layer in layers if layer in wide.kept or layer == "relu_fc1")]
     with pytest.raises(BadInput, match="unknown layer 'relu_fc3': did you mean 'relu_fc"):
-        studies.compute(few((0, 1), epoch=0, keep=("relu_fc3",)), False)
+        seeds.compute(few((0, 1), epoch=0, keep=("relu_fc3",)), False)
 
 
 def test_the_kept_gram_gives_the_recorded_critical_epsilons(recorded):
     result = studies.run(few((0, 1, 2, 3)))
-    again = studies.critical_rows(result.gram("logits", [2, 1]), 1, 0)
+    again = tables.critical_rows(result.gram("logits", [2, 1]), 1, 0)
     rows = result.tables["critical"].query("layer == 'logits' and seed_a == 1 and seed_b == 2")
     np.testing.assert_allclose(again["critical_epsilon"], rows["critical_epsilon"], atol=1e-9)
-    x, y = studies.critical_epsilons(result.pair("logits", 1, 2))
+    x, y = critical_epsilons(result.pair("logits", 1, 2))
     np.testing.assert_allclose(np.concatenate([x, y]), rows["critical_epsilon"], atol=1e-9)
 
 
@@ -123,14 +126,14 @@ def test_the_kept_gram_gives_the_recorded_critical_epsilons(recorded):
 def test_how_many_networks_are_kept(neurons, epoch, kept):
     study = studies.Study(**SMALL, seeds=(0, 1, 2, 3), epoch=epoch)
     grams = {"a": random_gram((neurons,) * 4)}
-    thinned = studies.thin(studies.Result(study, {}, {}, {"a": study.seeds}, grams))
+    thinned = seeds.thin(studies.Result(study, {}, {}, {"a": study.seeds}, grams))
     assert thinned.gram_seeds("a") == tuple(range(kept))
     np.testing.assert_array_equal(thinned.gram("a").gram, grams["a"].networks(range(kept)).gram)
 
 
 def test_of_wide_untrained_layers_nothing_is_kept():
     study = studies.Study(**SMALL, seeds=(0, 1), epoch=0)
-    thinned = studies.thin(studies.Result(study, {}, {}, {"a": study.seeds}, {"a": random_gram((65, 65))}))
+    thinned = seeds.thin(studies.Result(study, {}, {}, {"a": study.seeds}, {"a": random_gram((65, 65))}))
     assert thinned.kept == []
 
 
@@ -140,33 +143,33 @@ def test_untrained_networks_are_matched_without_training(folders, monkeypatch):
     assert set(result.tables["networks"]["epoch"]) == {0}
 
 
-def test_a_record_is_computed_anew_and_never_replaced_by_a_smaller_one(recorded, monkeypatch):
+def test_a_record_is_computed_anew_and_never_replaced_by_a_smaller_one(recorded):
     before = (recorded / "provenance.json").read_bytes()
     with pytest.raises(BadInput, match=r"seeds are \[0, 1\]: .* is recorded with \[0, 1, 2, 3\]; give all of them"):
-        studies.record(few((0, 1)))
+        store.record(seeds.KIND, few((0, 1)))
     with pytest.raises(BadInput, match=r"layers are logits: .* recorded with relu1_1, logits; give all of them"):
-        studies.record(few((0, 1, 2, 3), layers=("logits",)))
-    monkeypatch.setattr(studies, "compute", lambda *_: pytest.fail("computed"))
+        store.record(seeds.KIND, few((0, 1, 2, 3), layers=("logits",)))
+    failing = replace(seeds.KIND, compute=lambda *_, **__: pytest.fail("computed"))
     with pytest.raises(pytest.fail.Exception, match="computed"):
-        studies.record(few((0, 1, 2, 3)))
+        store.record(failing, few((0, 1, 2, 3)))
     assert (recorded / "provenance.json").read_bytes() == before
 
 
 def test_layers_without_draws_are_found_in_a_record_that_has_draws_of_others(monkeypatch):
     monkeypatch.delenv("SAMEREP_RESULTS", raising=False)
     recorded = studies.Study("cifar10", "vgg16_bn", 0.25, (0, 1), "short")
-    found = studies.find_record(replace(recorded, layers=("relu1_1", "logits"), sampled=True))
+    found = studies.find_record(seeds.KIND, replace(recorded, layers=("relu1_1", "logits"), sampled=True))
     assert set(found.tables["critical"]["layer"]) == {"relu1_1", "logits"}
     assert set(found.tables["sampled"]["layer"]) == {"relu1_1"}
     with pytest.raises(BadInput, match="unknown layer 'logit': did you mean 'logits'"):
-        studies.find_record(replace(recorded, layers=("logit",)))
+        studies.find_record(seeds.KIND, replace(recorded, layers=("logit",)))
 
 
 def test_a_record_answers_only_for_what_it_holds(recorded):
     four = (0, 1, 2, 3)
-    assert studies.find_record(few(four)) is not None
+    assert studies.find_record(seeds.KIND, few(four)) is not None
     for wanted in ({"layers": None}, {"layers": ("relu1_2",)}, {"sampled": True}, {"keep": ("relu_fc1",)}):
-        assert studies.find_record(few(four, **wanted)) is None, wanted
+        assert studies.find_record(seeds.KIND, few(four, **wanted)) is None, wanted
 
 
 def test_a_record_without_the_hash_of_a_file_is_not_trusted(recorded):
@@ -187,13 +190,13 @@ def test_writers_of_one_record_do_not_disturb_each_other(tmp_path, monkeypatch):
 
     def other_writes_first(frame, path, **options):
         monkeypatch.setattr(pd.DataFrame, "to_parquet", save)
-        monkeypatch.setattr(studies.os, "getpid", lambda: -1)
-        studies.write_tables({"t": table}, {}, place)
+        monkeypatch.setattr(records.os, "getpid", lambda: -1)
+        records.write_tables({"t": table}, {}, place)
         monkeypatch.undo()
         return save(frame, path, **options)
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", other_writes_first)
-    studies.write_tables({"t": table}, {}, place)
+    records.write_tables({"t": table}, {}, place)
     assert studies.read_tables(place)[0]["t"].equals(table)
     assert [path.name for path in tmp_path.iterdir()] == ["record"]
 
@@ -205,27 +208,27 @@ def test_a_damaged_record_is_named(recorded):
     with pytest.raises(BadInput, match=r"critical\.parquet is missing or damaged: restore it from git"):
         studies.run(few((0, 1)))
     file.write_bytes(content)
-    assert studies.records() == [recorded]
-    assert studies.records("causes") == []
+    assert studies.records_of("seeds") == [recorded]
+    assert studies.records_of("causes") == []
 
 
 # ---------------------------------------------------------------- controls
 
 
-@pytest.mark.parametrize("path", studies.records(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", studies.records_of("seeds"), ids=lambda path: path.name)
 def test_every_recorded_network_matches_its_own_permuted_copy(path):
-    tables, _ = studies.read_tables(path)
-    assert len(tables["layers"]) > 0
-    assert (tables["layers"]["self_match"] == 1).all()
-    assert (tables["layers"]["effective_rank_centred"] <= tables["layers"]["neurons"]).all()
+    controls = studies.read_tables(path)[0]["layers"]
+    assert len(controls) > 0
+    assert (controls["self_match"] == 1).all()
+    assert (controls["effective_rank_centred"] <= controls["neurons"]).all()
 
 
 def test_the_self_match_control_can_fail_and_skips_the_dead():
     gram = random_gram((5, 5))
     dead = np.diag([0.0] + [1.0] * 9) @ gram.gram @ np.diag([0.0] + [1.0] * 9)
-    rows = studies.control_rows(Gram(gram.sums, 60, (5, 5), dead), (7, 8))
+    rows = tables.control_rows(Gram(gram.sums, 60, (5, 5), dead), (7, 8))
     assert rows[["seed", "dead", "self_match"]].to_numpy().tolist() == [[7, 1, 1.0], [8, 0, 1.0]]
-    other = np.concatenate(studies.critical_epsilons(gram.pair(0, 1)))
+    other = np.concatenate(critical_epsilons(gram.pair(0, 1)))
     assert (other > 0).all()
 
 

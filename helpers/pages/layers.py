@@ -12,8 +12,8 @@ from jaxtyping import Float
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from .. import studies
 from ..errors import unknown
-from ..studies import study as studies
 from ..studies.intervals import interval
 from .figures import Markup
 
@@ -40,7 +40,7 @@ def spoken(network: str) -> str:
 def untrained(study: studies.Study) -> studies.Result | None:
     """The same study before training; None if `study` is a record to which no untrained one was recorded."""
     before = replace(study, epoch=0, sampled=False)
-    if studies.find_record(study) and not studies.find_record(before):
+    if studies.find_record(studies.SEEDS, study) and not studies.find_record(studies.SEEDS, before):
         return None
     return studies.run(before)
 
@@ -174,8 +174,8 @@ DEPTHS = ("first layer", "0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8�
 def recorded(dataset: str = "cifar10") -> dict[str, studies.Result]:
     """Every record of trained networks on a dataset, on the whole test set, by its name as one writes it."""
     found = {}
-    for place in studies.records():
-        study = studies.Study(**studies.read_provenance(place)["study"])
+    for place in studies.records_of("seeds"):
+        study = studies.recorded_study(place)
         last = study.epoch in (None, study.runs[0].recipe.epochs)
         if study.dataset == dataset and last and study.images is None and not study.before_relu:
             found[title(study)] = studies.read(study, place)

@@ -17,12 +17,11 @@ import yaml
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
+from .. import studies
 from ..errors import BadInput, unknown
 from ..files import ROOT
 from ..matching.match import similarity_curve
-from ..studies import causes, constructions
-from ..studies import study as studies
-from ..studies.study import Result
+from ..studies import Result, causes, constructions
 from ..subspaces import Gram
 from . import layers
 from .figures import Markup
@@ -117,7 +116,7 @@ class Records:
     trained: dict[str, Result] = field(default_factory=dict)
     untrained: dict[str, Result] = field(default_factory=dict)
     causes: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
-    granularity: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
+    simple_matches: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
 
     @cached_property
     def means(self) -> dict[str, pd.DataFrame]:
@@ -134,27 +133,22 @@ def mean_similarity(result: Result) -> pd.DataFrame:
 def records() -> Records:
     """All CIFAR-10 records on the whole test set, after the ReLU."""
     found = Records()
-    for place in studies.records():
-        study = recorded_study(place)
+    for place in studies.records_of("seeds"):
+        study = studies.recorded_study(place)
         if _counts(study):
             if study.epoch in (None, study.runs[0].recipe.epochs):
                 found.trained[study.id] = studies.read(study, place)
             elif study.epoch == 0:
                 found.untrained[replace(study, epoch=None).id] = studies.read(study, place)
-    for kind in ("causes", "granularity"):
-        for place in studies.records(kind):
-            if _counts(recorded_study(place)):
+    for kind in ("causes", "simple_matches"):
+        for place in studies.records_of(kind):
+            if _counts(studies.recorded_study(place)):
                 getattr(found, kind)[place.name.removeprefix(f"{kind}-")] = studies.read_tables(place)[0]
     return found
 
 
 def _counts(study: studies.Study) -> bool:
     return study.dataset == "cifar10" and study.images is None and not study.before_relu
-
-
-def recorded_study(place: Path) -> studies.Study:
-    """The parameters of a record."""
-    return studies.Study(**studies.read_provenance(place)["study"])
 
 
 def in_range(table: pd.DataFrame, name: str, ranges: dict[str, dict[str, Any]]) -> pd.DataFrame:
@@ -363,7 +357,7 @@ def worst_sampling_error(found: Records, check: Check, ranges: Ranges) -> Iterat
 
 def _smallest_sizes(found: Records, check: Check, ranges: Ranges) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Per study and level of matching, the sizes of each neuron's minimal matches, and how many neurons there are."""
-    for study, tables in found.granularity.items():
+    for study, tables in found.simple_matches.items():
         neuron = ["share", "layer", "seed_a", "seed_b", "side", "neuron"]
         sizes = in_range(tables["sizes"], check.layers[0], ranges).groupby(neuron, observed=True)["size"]
         smallest = sizes.agg(smallest="min", median="median").reset_index()
@@ -393,7 +387,7 @@ def share_small(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
 
 def single_beyond_null(found: Records, check: Check, ranges: Ranges) -> Iterator[Cell]:
     """The share of minimal matches of one neuron a side, less the same for reassigned neurons: mean over layers."""
-    for study, tables in found.granularity.items():
+    for study, tables in found.simple_matches.items():
         shares = [
             in_range(tables[name], check.layers[0], ranges).assign(two=lambda rows: rows["size"] == 2)
             for name in ("sizes", "null")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from .. import studies
 from ..networks import training
-from ..studies import study as studies
 
 WORDS = {
     "epochs": "epochs",
@@ -32,7 +32,7 @@ def places() -> list[Path]:
 def networks() -> pd.DataFrame:
     """One row a trained network of a recorded study: recipe, epochs, accuracy, training time, device, precision."""
     parts = []
-    for place in studies.records():
+    for place in studies.records_of("seeds"):
         table = pd.read_parquet(place / "networks.parquet")
         parts.append(table[table["epoch"] == table["epochs"]])
     found = pd.concat(parts).drop_duplicates(["network", "dataset", "width", "recipe", "epochs", "seed"])
@@ -55,10 +55,10 @@ def accuracies() -> pd.DataFrame:
 
 def apart() -> pd.DataFrame:
     """One row a trained network that only records of causes or simple matches used, no recorded study."""
-    known = {checkpoint["sha256"] for place in studies.records() for checkpoint in _checkpoints(place)}
+    known = {checkpoint["sha256"] for place in studies.records_of("seeds") for checkpoint in _checkpoints(place)}
     rows = [
         {"record": place.name} | checkpoint
-        for place in [*studies.records("causes"), *studies.records("granularity")]
+        for place in [*studies.records_of("causes"), *studies.records_of("simple_matches")]
         for checkpoint in _checkpoints(place)
         if checkpoint["sha256"] not in known
     ]

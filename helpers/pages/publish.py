@@ -34,9 +34,9 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
+from .. import studies
 from ..errors import BadInput, unknown
 from ..files import ROOT, atomic, sha256
-from ..studies import study as studies
 from . import figures
 
 BOOK, NOTEBOOKS, PAGES, BUILD = (ROOT / name for name in ("book", "notebooks", "book/pages", "_build"))
@@ -346,7 +346,7 @@ def provenance(notebook: str, parameters: dict[str, Any]) -> None:
         ("Notebook", f"notebooks/{notebook}.py"),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in parameters.items()) or "the notebook's own"),
         *_studies_used(),
-        ("Code", f"{studies.code_version()} (hash of the modules a study passes through), commit {studies.commit()}"),
+        ("Code", f"{studies.SEEDS.code} (hash of the modules a study passes through), commit {studies.commit()}"),
         ("Libraries", ", ".join(f"{name} {version(name)}" for name in studies.LIBRARIES)),
         ("Machine", f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors"),
         ("Wall time of this page", f"{seconds:.0f} s"),

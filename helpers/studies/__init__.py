@@ -1,1 +1,35 @@
-"""What is computed and recorded: one module for each kind of study, on one store."""
+"""What is computed and recorded: one module for each kind of study, on one store.
+
+Readers need `Study` (what to compare), `run` (several seeds of one network) and `answer` (any other kind of study).
+"""
+
+from .intervals import interval
+from .records import LIBRARIES, OPENED, cache_root, commit, read_provenance, read_tables, records_of, results_root
+from .seeds import KIND as SEEDS
+from .seeds import run
+from .store import Kind, Result, answer, find_record, read, recorded_study
+from .study import Study
+from .tables import EPSILONS, similarity_table
+
+__all__ = [
+    "EPSILONS",
+    "LIBRARIES",
+    "OPENED",
+    "SEEDS",
+    "Kind",
+    "Result",
+    "Study",
+    "answer",
+    "cache_root",
+    "commit",
+    "find_record",
+    "interval",
+    "read",
+    "read_provenance",
+    "read_tables",
+    "recorded_study",
+    "records_of",
+    "results_root",
+    "run",
+    "similarity_table",
+]

@@ -5,11 +5,9 @@ One pass over labelled images collects, for every layer, the products of the neu
 small matrix: taking a feature away is a Schur complement.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +21,12 @@ from tqdm import tqdm
 from ..errors import BadInput, unknown
 from ..matching.match import critical_epsilons
 from ..measures.dimension import effective_rank
-from ..networks import datasets, training
-from ..networks.activations import calibrate, captured, neurons
+from ..networks import datasets
+from ..networks.activations import captured, neurons
 from ..subspaces import Matrix, Pair
-from . import study as studies
-from .study import Study
+from .store import Computed, Kind, behind
+from .study import Study, chosen_layers, network_at, test_images
+from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
 
 LOGITS = "logits"
 EXPLAINED = 1e-4  # a neuron of which less than this share of its power (1 % of its length) is left is gone: dead
@@ -272,7 +271,7 @@ def compare(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
         pair = Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples)
         pair = replace(pair, ridge=RESIDUAL_RIDGE) if condition in REMOVALS else pair
         row = {"condition": condition} | cast.named(a, b)
-        critical.append(studies.pair_rows(pair).assign(**row))
+        critical.append(pair_rows(pair).assign(**row))
         whole = np.diag(moments.gram(a, b))
         alive = whole > 0
         left = float((np.diag(gram)[alive] / whole[alive]).mean())
@@ -398,29 +397,27 @@ def labelled_batches(data: datasets.Dataset, progress: bool, size: int = 100) ->
 def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn.Module], list[dict[str, Any]]]:
     """The networks with their sidecars; the untrained ones calibrated on the images. Trains what is not trained."""
     runs = dict(zip(study.seeds, study.runs, strict=True))
-    for run in runs.values():
-        training.train(run)
-    loaded = [training.load(runs[seed].checkpoint(epoch)) for seed, epoch in cast.members]
-    nets = [
-        network if epoch else calibrate(network, datasets.batches(data))
-        for (network, _), (_, epoch) in zip(loaded, cast.members, strict=True)
-    ]
-    return nets, [sidecar for _, sidecar in loaded]
+    loaded = [network_at(runs[seed], epoch, data) for seed, epoch in cast.members]
+    return [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
 
 
-def compute(study: Study, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables "critical", "similarity" and "summary" of all conditions and layers, and their provenance.
-
-    Raises BadInput for what the comparisons have no place for: an epoch (they take several), sampling, kept layers.
-    """
+def check_plain(study: Study) -> None:
+    """BadInput for what the comparisons have no place for: an epoch (they take several), sampling, kept layers."""
     plain = replace(study, epoch=None, before_relu=False, sampled=False, keep=())
     for option in ("epoch", "before_relu", "sampled", "keep"):
         if (value := getattr(study, option)) != getattr(plain, option):
             raise BadInput(f"{option} is {value}: causes compare whole trainings after the ReLU, on all positions")
-    start = time.perf_counter()
-    cast, data = Cast.of(study), studies.test_images(study)
+
+
+def compute(study: Study, progress: bool = True) -> Computed:
+    """Tables "critical", "similarity", "summary" and "directions" of all conditions and layers.
+
+    Raises BadInput for a study that asks for one epoch, for layers before the ReLU, sampling, or kept layers.
+    """
+    check_plain(study)
+    cast, data = Cast.of(study), test_images(study)
     nets, sidecars = load_cast(study, cast, data)
-    layers = studies.chosen_layers(nets[0], study.layers)
+    layers = chosen_layers(nets[0], study.layers)
     batches = labelled_batches(data, progress)
     pairs, classes = list(cast.pairs), len(data.classes)
     moments = collect_moments(nets, batches, [layer.name for layer in layers], pairs, cast.trained, classes)
@@ -428,45 +425,10 @@ def compute(study: Study, progress: bool = True) -> tuple[dict[str, pd.DataFrame
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
         found = *compare(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
         for name, table in zip(parts, found, strict=True):
-            parts[name].append(table.assign(**studies.layer_columns(layer)))
-    tables = {name: studies.described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
-    tables["similarity"] = studies.similarity_table(tables["critical"], studies.EPSILONS)
-    provenance = studies.provenance_of(study, data, sidecars, time.perf_counter() - start)
-    return tables, provenance | {
-        "kind": "causes",
-        "conditions": CONDITIONS,
-        "code": studies.code_version("studies/causes"),
-    }
+            parts[name].append(table.assign(**layer_columns(layer)))
+    tables = {name: described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
+    tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
+    return Computed(tables, behind(data, sidecars, nets) | {"conditions": CONDITIONS})
 
 
-def place_of(study: Study) -> Path:
-    """The record's folder: `results/causes-STUDY`."""
-    return studies.results_root() / f"causes-{study.id}"
-
-
-def cache_of(study: Study) -> Path:
-    """Where an unrecorded result is kept: under a key of the parameters and the code."""
-    return studies.cache_root() / f"causes-{study.key}-{studies.code_version('studies/causes')}"
-
-
-def record(study: Study, progress: bool = True) -> Path:
-    """Compute and put into `results/`. Raises BadInput if an older record has seeds or layers that this study lacks."""
-    studies.check_replaces(place_of(study), study)
-    return studies.write_tables(*compute(study, progress), place_of(study))
-
-
-def run(study: Study, recompute: bool = False, progress: bool = True) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables and provenance: the record, or what is cached, for these parameters; else computed now.
-
-    A record with more seeds answers for fewer; its third network may then be one of the others. Without `layers` the
-    study takes those that are recorded.
-    """
-    for place in () if recompute else (place_of(study), cache_of(study)):
-        if (place / "provenance.json").exists():
-            tables, provenance = studies.read_tables(place)
-            layers = set(tables["critical"]["layer"])
-            if set(study.seeds) <= set(provenance["study"]["seeds"]) and set(study.layers or layers) <= layers:
-                return {name: studies.rows_of(study, table) for name, table in tables.items()}, provenance
-    found = compute(study, progress)
-    studies.write_tables(*found, cache_of(study))
-    return found
+KIND = Kind("causes", "the layers matched with one cause of similarity taken away at a time", compute, some_layers=True)

@@ -21,12 +21,13 @@ from tqdm import tqdm
 from ..matching.match import critical_epsilons
 from ..networks import datasets
 from ..networks.activations import calibrate, collect
+from ..networks.architectures import Layer
 from ..networks.permutations import Channels, Order, best_orders, interpolated, permutable, permuted, random_orders
 from ..networks.tails import quick
 from ..subspaces import Gram
-from . import study as studies
 from .stitching import BATCH, Case, fit_products, some_images, trained_networks
-from .study import Study
+from .study import Study, chosen_layers, test_images
+from .tables import described, layer_columns
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CONTROL_IMAGES = 200
@@ -188,11 +189,9 @@ def compute_rebasin(
     nets, _ = trained_networks(study, progress)
     first = nets["trained", study.seeds[0]]
     groups = permutable(first)
-    known = {layer.name: layer for layer in studies.chosen_layers(first, None)}
+    known = {layer.name: layer for layer in chosen_layers(first, None)}
     layers = [name for name in known if any(name in group.layers for group in groups.values())]
-    control = permutation_control(
-        first, next(iter(datasets.batches(studies.test_images(study), CONTROL_IMAGES))), layers
-    )
+    control = permutation_control(first, next(iter(datasets.batches(test_images(study), CONTROL_IMAGES))), layers)
     partners, paths = [], []
     learned, few = some_images(study, "train", correlate), some_images(study, "train", again)
     for a, b in pairwise(study.seeds):
@@ -211,10 +210,10 @@ def compute_rebasin(
         paths.append(path.assign(seed_a=a, seed_b=b))
     tables = {"control": control, "partners": pd.concat(partners, ignore_index=True)}
     tables = {name: _with_layers(table, known) for name, table in tables.items()} | {"path": pd.concat(paths)}
-    return {name: studies.described(study, table.reset_index(drop=True)) for name, table in tables.items()}
+    return {name: described(study, table.reset_index(drop=True)) for name, table in tables.items()}
 
 
-def _with_layers(table: pd.DataFrame, known: dict[str, studies.Layer]) -> pd.DataFrame:
+def _with_layers(table: pd.DataFrame, known: dict[str, Layer]) -> pd.DataFrame:
     """With what tables say of a layer, in the order of the layers."""
-    columns = pd.DataFrame([studies.layer_columns(known[name]) for name in table["layer"]])
+    columns = pd.DataFrame([layer_columns(known[name]) for name in table["layer"]])
     return columns.join(table.drop(columns="layer")).sort_values("position", kind="stable", ignore_index=True)

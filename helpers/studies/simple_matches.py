@@ -5,11 +5,8 @@ what no order can change (essential neurons, the smallest match possible). The n
 every direction's loadings, and forgets which neuron carries them.
 """
 
-import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,17 +26,14 @@ from ..matching.match import (
 )
 from ..matching.peeling import reach
 from ..subspaces import Matrix, Pair
-from . import study as studies
-from .study import Result, Study
+from . import seeds
+from .store import Computed, Kind, Result, behind_result
+from .study import Study
+from .tables import described
 
 SHARES = (0.25, 0.5, 0.75)  # of the alive neurons in the maximum match, at the ε that are looked at
 ORDERS, DRAWS, LIMIT = 30, 10, 200
 SLACK = 0.01  # of ε above the edge: at the very ε where a match appears its tightest neuron needs all it can get
-CODE = (
-    "matching/minimal",
-    "matching/enumeration",
-    "studies/simple_matches",
-)  # what sizes pass through besides a study's own modules
 MOST = 0.9  # of the null's neurons that match, at the edge above which its minimal matches are taken
 
 
@@ -212,7 +206,7 @@ def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) ->
 # ---------------------------------------------------------------- the study
 
 
-def chosen_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
+def mapped_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
     """Those named, or near the input, in the middle and near the output: the kept layers the map is drawn for."""
     kept = result.kept
     if layers is None:
@@ -223,7 +217,7 @@ def chosen_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
     return list(layers)
 
 
-def of_layer(pair: Pair, orders: int, draws: int, mapped: bool) -> dict[str, pd.DataFrame]:
+def of_layer(pair: Pair, orders: int, draws: int, limit: int, mapped: bool) -> dict[str, pd.DataFrame]:
     """All tables of one layer of one pair; `mapped`: also the map, the smallest and the simple matches at half."""
     parts: dict[str, list[pd.DataFrame]] = {}
     for share, epsilon in telling_epsilons(pair).items():
@@ -234,78 +228,45 @@ def of_layer(pair: Pair, orders: int, draws: int, mapped: bool) -> dict[str, pd.
         if mapped and share == 0.5:
             tables["map"] = map_of(pair, epsilon, orders)
             tables["smallest"] = smallest(pair, epsilon)
-            tables["simple"] = simple_sizes(pair, epsilon)
+            tables["simple"] = simple_sizes(pair, epsilon, limit)
         for name, table in tables.items():
             parts.setdefault(name, []).append(table.assign(**row))
     return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
 
 
 def compute(
-    result: Result, layers: Sequence[str] | None = None, orders: int = ORDERS, draws: int = DRAWS, progress: bool = True
-) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    study: Study,
+    layers: Sequence[str] | None = None,
+    orders: int = ORDERS,
+    draws: int = DRAWS,
+    limit: int = LIMIT,
+    progress: bool = True,
+) -> Computed:
     """Tables of every kept layer and pair of a study; map, smallest and simple matches for the chosen `layers`.
 
     Raises BadInput if no layer of two of its networks was kept.
     """
-    start = time.perf_counter()
+    result = seeds.run(study, progress=progress)
     if not result.kept:
-        raise BadInput(f"no layer of seeds {list(result.study.seeds)} is kept compressed: take the study's first seeds")
-    mapped, parts = chosen_layers(result, layers), dict[str, list[pd.DataFrame]]()
+        raise BadInput(f"no layer of seeds {list(study.seeds)} is kept compressed: take the study's first seeds")
+    mapped, parts = mapped_layers(result, layers), dict[str, list[pd.DataFrame]]()
     about = result.tables["critical"].drop_duplicates("layer").set_index("layer")[["position", "depth", "kind"]]
     for layer in tqdm(result.kept, desc="simple matches", disable=not progress):
-        seeds = list(combinations(result.gram_seeds(layer), 2))
-        for a, b in seeds:
+        pairs = list(combinations(result.gram_seeds(layer), 2))
+        for a, b in pairs:
             row: dict[str, Any] = {"layer": layer, "seed_a": a, "seed_b": b}
             row |= {column: about.at[layer, column] for column in ("position", "depth", "kind")}
-            first = (a, b) == seeds[0]
-            for name, table in of_layer(result.pair(layer, a, b), orders, draws, first and layer in mapped).items():
+            first = (a, b) == pairs[0]
+            found = of_layer(result.pair(layer, a, b), orders, draws, limit, first and layer in mapped)
+            for name, table in found.items():
                 parts.setdefault(name, []).append(table.assign(**row))
-    tables = {
-        name: studies.described(result.study, pd.concat(found, ignore_index=True)) for name, found in parts.items()
-    }
-    seconds = round(time.perf_counter() - start, 1)
-    settings = {"layers": mapped, "orders": orders, "draws": draws, "limit": LIMIT, "seconds": seconds}
-    return tables, _provenance(result, settings)
+    tables = {name: described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
+    return Computed(tables, behind_result(result), settings={"layers": mapped})
 
 
-def _provenance(result: Result, settings: dict[str, Any]) -> dict[str, Any]:
-    """That of the study whose Gram matrices were used, and what was done with them."""
-    used = {key: value for key, value in result.provenance.items() if key not in ("files", "grams", "kind", "seconds")}
-    code = studies.code_version(*CODE)
-    own = {"kind": "granularity", "code": code, "commit": studies.commit(), "study": asdict(result.study)}
-    return used | own | settings
-
-
-def place_of(study: Study) -> Path:
-    """The record's folder: `results/granularity-STUDY`."""
-    return studies.results_root() / f"granularity-{study.id}"
-
-
-def cache_of(study: Study) -> Path:
-    """Where an unrecorded result is kept: under a key of the parameters and the code."""
-    return studies.cache_root() / f"granularity-{study.key}-{studies.code_version(*CODE)}"
-
-
-def record(study: Study, layers: Sequence[str] | None = None, progress: bool = True) -> Path:
-    """Compute from the study's record and put into `results/`; BadInput if an older record has more seeds or layers."""
-    studies.check_replaces(place_of(study), study)
-    result = studies.run(study, progress=progress)
-    return studies.write_tables(*compute(result, layers, progress=progress), place_of(study))
-
-
-def run(
-    study: Study, layers: Sequence[str] | None = None, orders: int = ORDERS, draws: int = DRAWS, recompute: bool = False
-) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables and provenance: the record, or what is cached, with these layers, orders and draws; else computed now.
-
-    A record with more seeds answers for fewer.
-    """
-    for place in () if recompute else (place_of(study), cache_of(study)):
-        if (place / "provenance.json").exists():
-            tables, provenance = studies.read_tables(place)
-            known = provenance["orders"], provenance["draws"], set(study.seeds) <= set(provenance["study"]["seeds"])
-            if known == (orders, draws, True) and (layers is None or set(layers) <= set(provenance["layers"])):
-                return {name: studies.rows_of(study, table) for name, table in tables.items()}, provenance
-    found = compute(studies.run(study), layers, orders, draws)
-    studies.write_tables(*found, cache_of(study))
-    return found
+KIND = Kind(
+    "simple_matches",
+    "sizes of simple matches, which neurons go together, and what sizes the subspaces alone would give",
+    compute,
+    defaults={"layers": None, "orders": ORDERS, "draws": DRAWS, "limit": LIMIT},
+)

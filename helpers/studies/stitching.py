@@ -29,8 +29,8 @@ from ..networks import datasets, training
 from ..networks.activations import calibrate, captured, neurons
 from ..networks.tails import LinearMap, Stitched, quick, recalibrate, tail
 from ..subspaces import CONSTANT, Gram, Matrix
-from . import study as studies
-from .study import Study
+from .study import Study, chosen_layers
+from .tables import described, layer_columns
 
 MAP_RIDGE = 1e-9  # of a neuron's variance: keeps what float32 rounding does to a stitched neuron below 1e-3
 BATCH = 50
@@ -291,14 +291,14 @@ def compute_stitching(
     """
     nets, _ = trained_networks(study, progress)
     nets["untrained", study.seeds[0]] = untrained_network(study)
-    known = studies.chosen_layers(nets["trained", study.seeds[0]], study.layers)
+    known = chosen_layers(nets["trained", study.seeds[0]], study.layers)
     hidden = {layer.name: layer for layer in known if layer.kind != "logits"}
     learned = some_images(study, "train", fit)
     few = replace(learned, images=learned.images[:again], labels=learned.labels[:again])
     data = learned, few, some_images(study, "test", study.images)
     table = stitched_accuracy(nets, stitching_cases(study.seeds), list(hidden), data, controls, progress)
-    columns = pd.DataFrame([studies.layer_columns(hidden[name]) for name in table["layer"]])
-    return {"stitching": studies.described(study, columns.join(table.drop(columns="layer")))}
+    columns = pd.DataFrame([layer_columns(hidden[name]) for name in table["layer"]])
+    return {"stitching": described(study, columns.join(table.drop(columns="layer")))}
 
 
 def stitched_unmatched(table: pd.DataFrame, similar: float = 0.05, lost: float = 0.05) -> dict[str, float]:

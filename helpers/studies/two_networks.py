@@ -5,14 +5,12 @@ samples is compressed and matched as in a study; the others are named with the r
 """
 
 import hashlib
-import platform
 import re
 import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -34,7 +32,9 @@ from ..networks import architectures as networks
 from ..networks import datasets, training
 from ..networks.activations import calibrate, captured, collect, forward, neurons, peeked
 from ..networks.architectures import Layer
-from . import study as studies
+from .records import read_tables, records_of
+from .store import Computed, Kind, record_computed
+from .tables import EPSILONS, critical_rows, layer_columns, similarity_table
 
 FILES = (".safetensors", ".pt", ".pth", ".tar")
 ENOUGH = 10  # samples a neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
@@ -257,10 +257,11 @@ class Comparison:
     images: int
     seconds: float
     peak_memory_gib: float
+    device: str
 
-    def similarity(self, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
+    def similarity(self, epsilons: Sequence[float] = EPSILONS) -> pd.DataFrame:
         """Maximum matching similarity per layer and ε."""
-        return studies.similarity_table(self.tables["critical"], epsilons)
+        return similarity_table(self.tables["critical"], epsilons)
 
 
 def compare(
@@ -290,12 +291,13 @@ def compare(
     with tqdm(everything, desc="one pass over the images", total=total, disable=not progress) as bar:
         found = collect([a, b], bar, named)
     parts = [
-        studies.critical_rows(found[layer.name].gram, 0, 1).assign(**studies.layer_columns(layer), seed_a=0, seed_b=1)
+        critical_rows(found[layer.name].gram, 0, 1).assign(**layer_columns(layer), seed_a=0, seed_b=1)
         for layer, _ in tqdm(kept, desc="matching layers", disable=not progress)
     ]
     tables = {"critical": pd.concat(parts, ignore_index=True)}
-    tables["similarity"] = studies.similarity_table(tables["critical"], studies.EPSILONS)
-    return Comparison(tables, left_out, images, time.perf_counter() - start, peak_memory())
+    tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
+    device = next((weights.device.type for weights in a.parameters()), "cpu")
+    return Comparison(tables, left_out, images, time.perf_counter() - start, peak_memory(), device)
 
 
 def with_enough(
@@ -367,25 +369,30 @@ def write(
     batches, _ = image_batches(path, size, batch)
     network = " and ".join(dict.fromkeys(str(architecture_of(weights, architecture)) for weights in (a, b)))
     known = {
-        "kind": "imagenet",
         "study": {"dataset": "imagenet", "network": network, "weights": [Path(w).name for w in (a, b)]},
         "trained": not (is_untrained(a) or is_untrained(b)),
         "image_size": size,
         "batch": batch,
         "images": found.images,
         "data_sha256": batches.sha256,
-        "seconds": round(found.seconds, 1),
         "peak_memory_gib": round(found.peak_memory_gib, 2),
         "threads": torch.get_num_threads(),
-        "code": studies.code_version("studies/two_networks"),
-        "commit": studies.commit(),
-        "libraries": {library: version(library) for library in studies.LIBRARIES},
-        "python": platform.python_version(),
-        "device": "cpu",
+        "device": found.device,
     }
     tables = {key: table.assign(dataset="imagenet", network=network) for key, table in found.tables.items()}
-    place = studies.results_root() / f"imagenet-{name}"
-    return studies.write_tables(tables | {"left_out": found.left_out}, known, place)
+    computed = Computed(tables | {"left_out": found.left_out}, known)
+    return record_computed(KIND, computed, {"name": name}, found.seconds)
+
+
+KIND = Kind(
+    "two_networks",
+    "two networks of one's own, on a folder of images",
+    None,
+    prefix="imagenet",
+    defaults={"name": ""},
+    label=lambda settings: str(settings["name"]),
+    module="studies.two_networks",
+)
 
 
 # ---------------------------------------------------------------- an example to start from
@@ -409,7 +416,7 @@ def example(folder: Path, network: str = "vgg11_bn") -> tuple[Path, Path, Path]:
 
 def records() -> dict[str, tuple[dict[str, pd.DataFrame], dict[str, Any]]]:
     """Tables and provenance of every recorded ImageNet comparison, by the name it was recorded under."""
-    return {place.name.removeprefix("imagenet-"): studies.read_tables(place) for place in studies.records("imagenet")}
+    return {place.name.removeprefix("imagenet-"): read_tables(place) for place in records_of("two_networks")}
 
 
 def recorded() -> dict[str, pd.DataFrame]:
@@ -421,7 +428,7 @@ def wide(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) -> pd.DataF
     """Similarity, a row a network and layer, a column an ε."""
     parts = []
     for name, critical in tables.items():
-        found = studies.similarity_table(critical, epsilons)
+        found = similarity_table(critical, epsilons)
         table = found.pivot(
             index=["position", "layer", "neurons"], columns="epsilon", values="similarity"
         ).reset_index()
@@ -435,7 +442,7 @@ def beyond_first(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
     """In words: the range of similarity at ε over all layers but the first, of each comparison."""
     parts = []
     for name, critical in tables.items():
-        found = studies.similarity_table(critical, [epsilon])
+        found = similarity_table(critical, [epsilon])
         deeper = found.loc[found["position"] > found["position"].min(), "similarity"]
         parts.append(f"{name.partition(':')[0]} {deeper.min():.2f} to {deeper.max():.2f}")
     return "; ".join(parts)

@@ -19,11 +19,11 @@ import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from ... import studies
 from ...errors import BadInput, unknown
 from ...files import ROOT
 from ...matching.peeling import TIE
-from ...studies import study as studies
-from ...studies.study import Result, Study
+from ...studies import Result, Study
 from .. import figures
 
 UNIT = 10_000
@@ -39,7 +39,7 @@ FAMILIES = ((r"vgg(\d+)(_bn)?", "VGG-{}"), (r"resnet(\d+)", "ResNet-{}"), (r"pla
 
 def recorded() -> Iterator[Result]:
     """Every recorded study, its files checked against their hashes."""
-    for place in studies.records():
+    for place in studies.records_of("seeds"):
         known = studies.read_provenance(place)["study"]
         yield studies.read(Study(**known), place)
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import studies
 from helpers.errors import BadInput
 from helpers.matching import maximum_match, minimal_matches
 from helpers.matching.definitions import relative_distance
-from helpers.studies import simple_matches as granularity
-from helpers.studies import study as studies
+from helpers.studies import seeds, simple_matches, store
 from helpers.studies.simple_matches import (
     map_of,
     matched_vectors,
@@ -62,7 +62,7 @@ def test_telling_epsilons_are_the_smallest_that_match_the_share(seed):
     pair, _, _ = random_pair(seed)
     for share, epsilon in telling_epsilons(pair).items():
         assert share * 8 <= len(maximum_match(pair, epsilon)) < 8
-        assert len(maximum_match(pair, max(epsilon - granularity.SLACK - 1e-6, 0))) < share * 8
+        assert len(maximum_match(pair, max(epsilon - simple_matches.SLACK - 1e-6, 0))) < share * 8
     with pytest.raises(BadInput, match="share is 1"):
         telling_epsilons(pair, [1])
 
@@ -84,7 +84,7 @@ def test_every_order_gives_a_minimal_match_of_every_matched_neuron(seed):
             seen = table.query("side == @neuron[0] and neuron == @neuron[1]")["size"]
             assert len(seen) == 4
             assert set(seen) <= {len(match) for match in possible}
-            row = share[granularity.joint_index(pair, neuron)]
+            row = share[simple_matches.joint_index(pair, neuron)]
             assert row.sum() == pytest.approx(seen.mean())
 
 
@@ -99,7 +99,7 @@ def test_the_map_has_the_essential_neurons_in_every_order(seed):
         for v, rows in table.groupby("v"):
             neuron = ("x", v) if v < 4 else ("y", v - 4)
             everywhere = set.intersection(
-                *({*granularity.members(pair, m)} for m in minimal_matches(pair, neuron, epsilon, None))
+                *({*simple_matches.members(pair, m)} for m in minimal_matches(pair, neuron, epsilon, None))
             )
             assert set(rows.query("essential")["u"]) == everywhere
 
@@ -153,7 +153,7 @@ def test_simple_sizes_say_when_they_are_not_all():
 def test_the_null_shuffles_the_loadings_on_every_direction(seed, draw):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(4, 9)), rng.normal(size=(5, 9))
-    new_x, new_y = granularity.reassigned_vectors(x, y, np.random.default_rng(draw))
+    new_x, new_y = simple_matches.reassigned_vectors(x, y, np.random.default_rng(draw))
     left, _, right = np.linalg.svd(np.linalg.qr(x.T)[0].T @ np.linalg.qr(y.T)[0])
     for old, new, directions in ((x, new_x, np.linalg.qr(x.T)[0] @ left), (y, new_y, np.linalg.qr(y.T)[0] @ right.T)):
         np.testing.assert_allclose(np.sort(old @ directions, axis=0), np.sort(new @ directions, axis=0), atol=1e-9)
@@ -174,7 +174,7 @@ def test_the_null_keeps_the_subspaces_and_the_total_distance(seed, draw):
     assert len(cosines[0]) == len(cosines[1])
     np.testing.assert_allclose(cosines[0], cosines[1], atol=1e-6)
     before = matched_vectors(pair, match)
-    after = granularity.reassigned_vectors(*before, np.random.default_rng(draw))
+    after = simple_matches.reassigned_vectors(*before, np.random.default_rng(draw))
     for this, other in ((0, 1), (1, 0)):
         basis = np.linalg.qr(before[other].T)[0]
         squared = [((z[this] - z[this] @ basis @ basis.T) ** 2).sum() for z in (before, after)]
@@ -197,35 +197,38 @@ def recorded(tmp_path, monkeypatch):
     for name in ("RUNS", "CACHE", "RESULTS"):
         monkeypatch.setenv(f"SAMEREP_{name}", str(tmp_path / name))
     study = Study(network="vgg8_bn", epochs=1, images=200, seeds=(0, 1, 2), layers=("relu1_1", "relu2_1", "logits"))
-    studies.record(study, progress=False)
+    store.record(seeds.KIND, study, progress=False)
     return study
 
 
 def test_a_study_of_simple_matches_end_to_end(recorded):
-    place = granularity.record(recorded, ["relu1_1"], progress=False)
-    assert studies.records("granularity") == [place]
-    tables, provenance = granularity.run(recorded, ["relu1_1"])
-    assert provenance["kind"] == "granularity"
-    assert provenance["layers"] == ["relu1_1"]
+    place = store.record(simple_matches.KIND, recorded, {"layers": ["relu1_1"]}, progress=False)
+    assert studies.records_of("simple_matches") == [place]
+    found = studies.answer(simple_matches.KIND, recorded, {"layers": ["relu1_1"]})
+    tables = found.tables
+    assert found.folder == place
+    assert found.provenance["kind"] == "simple_matches"
+    assert found.provenance["checkpoints"] == studies.run(recorded).provenance["checkpoints"]
+    assert found.settings["layers"] == ["relu1_1"]
     levels = tables["levels"].query("layer == 'relu1_1' and seed_a == 0 and seed_b == 1 and share == 0.5")
     pair = studies.run(recorded).pair("relu1_1", 0, 1)
     assert levels["matched"].item() == len(maximum_match(pair, levels["epsilon"].item()))
-    again = sizes(pair, levels["epsilon"].item(), granularity.ORDERS)
+    again = sizes(pair, levels["epsilon"].item(), simple_matches.ORDERS)
     kept = tables["sizes"].query("layer == 'relu1_1' and seed_a == 0 and seed_b == 1 and share == 0.5")
     pd.testing.assert_series_equal(again["size"], kept["size"].reset_index(drop=True), check_dtype=False)
     assert set(tables["map"]["layer"]) == set(tables["smallest"]["layer"]) == {"relu1_1"}
     assert len(tables["levels"].groupby(["seed_a", "seed_b"])) == 3
     assert tables["map"]["frequency"].nunique() > 1
-    fewer, _ = granularity.run(replace(recorded, seeds=(0, 2)))
+    fewer = studies.answer(simple_matches.KIND, replace(recorded, seeds=(0, 2))).tables
     assert {(a, b) for a, b in zip(fewer["sizes"]["seed_a"], fewer["sizes"]["seed_b"], strict=True)} == {(0, 2)}
     with pytest.raises(BadInput, match=r"unknown compressed layer 'relu1'.*relu1_1"):
-        granularity.run(recorded, ["relu1"])
+        studies.answer(simple_matches.KIND, recorded, {"layers": ["relu1"]})
 
 
-def test_seeds_of_which_nothing_is_kept_are_refused(recorded):
-    result = replace(studies.run(recorded), held={})
-    with pytest.raises(BadInput, match=r"no layer of seeds \[0, 1, 2\] is kept compressed"):
-        granularity.compute(result, progress=False)
+def test_seeds_of_which_nothing_is_kept_are_refused(recorded, monkeypatch):
+    monkeypatch.setattr(seeds, "GRAM_CHANNELS", 0)
+    with pytest.raises(BadInput, match=r"no layer of seeds \[1, 2\] is kept compressed"):
+        simple_matches.compute(replace(recorded, seeds=(1, 2), images=100), progress=False)
 
 
 def test_layers_without_neurons_or_match_give_empty_tables():

@@ -1,0 +1,120 @@
+"""Code as what it computes: which modules a module imports, and a hash that no comment or docstring changes.
+
+Imports are read from the syntax tree, wherever in the file they stand; nothing is executed. Modules are named by their
+path below the package, as "studies.seeds", so that the hash does not depend on where the package is installed.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+
+PACKAGE = Path(__file__).resolve().parent.parent
+SCIENTIFIC = ("subspaces", "streaming", "matching", "measures", "networks", "studies")  # the rooms that make numbers
+PLUMBING = (
+    "studies",
+    "studies.store",
+    "studies.hashes",
+    "studies.kinds",
+    "studies.intervals",
+)  # they carry them
+
+
+def module_file(module: str, package: Path = PACKAGE) -> Path | None:
+    """The file of a module of the package, such as "studies.seeds"; None if there is none of this name."""
+    path = package / module.replace(".", "/") if module else package
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in candidates if file.exists()), None)
+
+
+@cache
+def _tree(path: Path, _changed: int) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def syntax_tree(path: Path) -> ast.Module:
+    """The file's syntax tree, parsed once for each time it is changed."""
+    return _tree(path, path.stat().st_mtime_ns)
+
+
+def direct_imports(module: str, package: Path = PACKAGE) -> set[str]:
+    """The modules of the package that a module names in its import statements."""
+    file = module_file(module, package)
+    if file is None:
+        raise BadInput(f"no module {package.name}.{module}: expected a file below {package.name}/")
+    inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    return imported(syntax_tree(file), inside, package)
+
+
+def imported(tree: ast.Module, inside: str | None = None, package: Path = PACKAGE) -> set[str]:
+    """The modules of the package that a syntax tree imports; relative imports start at the subpackage `inside`."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[2] for alias in node.names if _is_below(alias.name, package)}
+        elif isinstance(node, ast.ImportFrom) and (start := _start(node, inside, package)) is not None:
+            names = {".".join(filter(None, (start, alias.name))) for alias in node.names}
+            found |= {name if module_file(name, package) else start for name in names}
+    return found
+
+
+def _is_below(name: str | None, package: Path) -> bool:
+    return name is not None and name.partition(".")[0] == package.name
+
+
+def _start(node: ast.ImportFrom, inside: str | None, package: Path) -> str | None:
+    """The module that a `from … import` names, below the package; None if it lies outside."""
+    if not node.level:
+        return (node.module or "").partition(".")[2] if _is_below(node.module, package) else None
+    if inside is None:
+        return None
+    parts = inside.split(".") if inside else []
+    return ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [node.module])])
+
+
+def all_imports(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
+    """The given modules and all that they import, directly or through others, sorted by name."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        if (module := waiting.pop()) not in found:
+            found.add(module)
+            waiting += direct_imports(module, package)
+    return sorted(found)
+
+
+def syntax_hash(modules: Iterable[str], package: Path = PACKAGE) -> str:
+    """Hash of the modules' syntax trees without docstrings; comments and line breaks are in no syntax tree."""
+    files = {module: module_file(module, package) for module in sorted(modules)}
+    plain = {module: _plain(syntax_tree(file)) for module, file in files.items() if file}
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """A syntax tree as lists and text: the same in every version of Python that parses it to the same tree."""
+    if isinstance(value, ast.AST):
+        fields = {name: _plain(child) for name, child in _fields(value) if child is not None and child != []}
+        return [type(value).__name__, fields]
+    return [_plain(child) for child in value] if isinstance(value, list) else repr(value)
+
+
+def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
+    documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    for name, child in ast.iter_fields(node):
+        yield name, child[1:] if documented and name == "body" and _is_text(child) else child
+
+
+def _is_text(body: list[ast.stmt]) -> bool:
+    first = body[0] if body else None
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+
+
+def code_version(module: str, package: Path = PACKAGE) -> str:
+    """Hash of what can change the numbers that a module computes: itself and the scientific modules that it imports."""
+    rooms = (name for name in all_imports([module], package) if name.partition(".")[0] in SCIENTIFIC)
+    return syntax_hash((name for name in rooms if name not in PLUMBING), package)

@@ -1,0 +1,343 @@
+"""One store for every kind of study: the record if there is one, else what is cached, else computed now.
+
+A kind of study is described by a `Kind`. Here, and nowhere else, stand the key of a cached result, the rule whether a
+record answers for a study, the provenance, and the type of a result.
+"""
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from ..errors import BadInput, unknown
+from ..networks.datasets import Dataset
+from ..subspaces import Gram, Pair
+from .hashes import code_version
+from .records import ASKED, LIBRARIES, cache_root, commit, read_provenance, read_tables, results_root, write_tables
+from .study import Study
+from .tables import EPSILONS, similarity_table
+
+# ---------------------------------------------------------------- what a kind of study gives
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a kind computes: its tables, what stands behind them (`behind`), and the compressed layers to keep.
+
+    `held` names the seeds behind each Gram matrix, in its order. `settings` replaces settings that were left open.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    behind: dict[str, Any] = field(default_factory=dict)
+    held: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    grams: dict[str, Gram] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def behind(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence[nn.Module]) -> dict[str, Any]:
+    """What stands behind tables: images, checkpoints (from their sidecars), and the device the networks were run on."""
+    devices = {parameter.device.type for network in networks for parameter in network.parameters()}
+    return {
+        "data_sha256": data.sha256,
+        "images": len(data.images),
+        "checkpoints": [{"seed": s["seed"], "sha256": s["sha256"], "accuracy": s["accuracy"]} for s in sidecars],
+        "train_seconds": round(sum(s["train_seconds"] for s in sidecars), 1),
+        "device": " and ".join(sorted(devices)),
+    }
+
+
+def behind_result(result: "Result") -> dict[str, Any]:
+    """What stands behind tables that are computed from another study's result: the same networks and images."""
+    wanted = ("data_sha256", "images", "checkpoints", "train_seconds", "device")
+    return {name: result.provenance[name] for name in wanted if name in result.provenance}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of study: its name, what it shows in a few words, and `compute(study, progress=…, **settings)`.
+
+    `defaults` names the settings it takes besides the study. Its records are called PREFIX-STUDY (the prefix is the
+    name if none is given), and `label(settings)` is appended for settings that give a record of their own.
+    `some_layers`: a record of some layers answers for a study that names none. `thin` drops what a record can miss.
+    A kind that is not computed from a `Study` has no `compute` but a command of its own, and names its `module`.
+    """
+
+    name: str
+    about: str
+    compute: Callable[..., Computed] | None
+    prefix: str | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    label: Callable[[Mapping[str, Any]], str] = lambda settings: ""
+    some_layers: bool = False
+    thin: Callable[["Result"], "Result"] = lambda result: result
+    module: str = ""
+
+    @property
+    def code_module(self) -> str:
+        """The module that computes it, below the package: "studies.seeds"."""
+        return self.compute.__module__.partition(".")[2] if self.compute else self.module
+
+    @property
+    def code(self) -> str:
+        """The version of the code that it is computed with now."""
+        return code_version(self.code_module)
+
+    def settled(self, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+        """All settings, the defaults where none is given; BadInput for an unknown one."""
+        for name in settings or ():
+            if name not in self.defaults:
+                raise unknown(f"setting of {self.name}", name, self.defaults)
+        return {**self.defaults, **(settings or {})}
+
+    def record_name(self, study: Study | None, settings: Mapping[str, Any] | None = None) -> str:
+        """The name of the record's folder."""
+        prefix = self.name if self.prefix is None else self.prefix
+        parts = (prefix, study.id if study else "", self.label(self.settled(settings)))
+        return "-".join(part for part in parts if part)
+
+
+@dataclass
+class Result:
+    """The tables of a study of any kind, its provenance, and the compressed layers that were kept.
+
+    `held` names the seeds behind each kept Gram matrix, in its order: a record keeps fewer networks than it compared.
+    """
+
+    study: Study
+    tables: dict[str, pd.DataFrame]
+    provenance: dict[str, Any]
+    held: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    grams: dict[str, Gram] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of its kind that it was computed with."""
+        return self.provenance.get("settings", {})
+
+    @property
+    def kept(self) -> list[str]:
+        """Layers with the Gram matrix of at least two of the study's networks at hand, from the input on."""
+        return [layer for layer in self.held if len(self.gram_seeds(layer)) > 1]
+
+    def gram_seeds(self, layer: str) -> tuple[int, ...]:
+        """The study's seeds whose activations of this layer were kept, in the order of `gram(layer)`."""
+        held = self.held.get(layer, ())
+        return tuple(seed for seed in self.study.seeds if seed in held)
+
+    def gram(self, layer: str, seeds: Sequence[int] | None = None) -> Gram:
+        """One layer of the networks with these seeds, compressed; without `seeds` of all in `gram_seeds(layer)`.
+
+        BadInput names the layers, or the seeds of the layer, that were kept.
+        """
+        if layer not in self.kept:
+            raise unknown("compressed layer", layer, self.kept)
+        wanted = self.gram_seeds(layer) if seeds is None else tuple(seeds)
+        held = self.held[layer]
+        for seed in wanted:
+            if seed not in held:
+                kept = ", ".join(map(str, held))
+                raise BadInput(f"seed {seed} of layer {layer} was not kept compressed: kept are seeds {kept}")
+        if layer not in self.grams:
+            assert self.folder is not None
+            self.grams[layer] = Gram.load(self.folder / "grams" / f"{layer}.npz")
+        return self.grams[layer].networks([held.index(seed) for seed in wanted])
+
+    def pair(self, layer: str, seed_a: int | None = None, seed_b: int | None = None) -> Pair:
+        """Two networks' neurons of a layer, ready to match; without seeds the first two that were kept."""
+        if (seed_a is None) != (seed_b is None):
+            raise BadInput("one seed is given: expected two, or none for the first two that were kept")
+        seeds = None if seed_a is None else [seed_a, seed_b]
+        return self.gram(layer, seeds).pair(0, 1)  # type: ignore[arg-type]
+
+    def similarity(self, epsilons: Sequence[float] = EPSILONS) -> pd.DataFrame:
+        """Maximum matching similarity per layer, pair and ε, from the critical ε (any ε in [0, 1))."""
+        return similarity_table(self.tables["critical"], epsilons)
+
+
+# ---------------------------------------------------------------- record, else cache, else compute
+
+
+def answer(
+    kind: Kind,
+    study: Study,
+    settings: Mapping[str, Any] | None = None,
+    recompute: bool = False,
+    progress: bool = True,
+) -> Result:
+    """The record if there is one for these parameters, else the cached result, else computed now and cached.
+
+    A record with more seeds or layers answers for fewer. `recompute` ignores record and cache.
+    """
+    if not recompute:
+        recorded = find_record(kind, study, settings)
+        if recorded:
+            return recorded
+        cached = cache_root() / study_key(kind, study, settings)
+        if (cached / "provenance.json").exists():
+            return read(study, cached)
+    result = computed_now(kind, study, settings, progress)
+    result.folder = write(result, cache_root() / study_key(kind, study, settings))
+    return result
+
+
+def computed_now(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None, progress: bool = True) -> Result:
+    """The kind's result with its provenance, whatever is recorded or cached."""
+    if kind.compute is None:
+        raise BadInput(f"{kind.name} are not computed from a study: {kind.about}")
+    start = time.perf_counter()
+    chosen = kind.settled(settings)
+    found = kind.compute(study, progress=progress, **chosen)
+    known = provenance_of(kind, study, found, chosen, time.perf_counter() - start)
+    return Result(study, found.tables, known, dict(found.held), dict(found.grams))
+
+
+def provenance_of(
+    kind: Kind, study: Study | None, found: Computed, settings: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """What stands behind a record: parameters, data, weights, code, libraries, machine, time."""
+    return {
+        "kind": kind.name,
+        "study": asdict(study) | {"epochs": study.runs[0].recipe.epochs} if study else {},
+        "settings": as_json({**settings, **found.settings}),
+        **found.behind,
+        "code": kind.code,
+        "commit": commit(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "python": platform.python_version(),
+        "seconds": round(seconds, 1),
+    }
+
+
+def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a JSON file holds them; a setting may be another study."""
+    plain = {name: asdict(value) if isinstance(value, Study) else value for name, value in settings.items()}
+    return json.loads(json.dumps(plain))
+
+
+def study_key(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None) -> str:
+    """Content address: the parameters, the code they pass through, and the libraries."""
+    libraries = {name: version(name) for name in LIBRARIES}
+    text = json.dumps([kind.name, asdict(study), as_json(kind.settled(settings)), kind.code, libraries], sort_keys=True)
+    return f"{kind.name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def find_record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None) -> Result | None:
+    """The record that `answers` for this study, cut down to its seeds and layers; None if there is none."""
+    place = results_root() / kind.record_name(study, settings)
+    ASKED.add(place.name)
+    if not (place / "provenance.json").exists():
+        return None
+    return _cut(read(study, place)) if answers(kind, read_provenance(place), study, settings) else None
+
+
+def answers(kind: Kind, known: dict[str, Any], study: Study, settings: Mapping[str, Any] | None = None) -> bool:
+    """Whether a record with the provenance `known` has all that a study of this kind asks for."""
+    recorded, made = known["study"], known.get("settings", {})
+    layers = study.layers or (() if kind.some_layers else (None,))
+    return (
+        set(study.seeds) <= set(recorded["seeds"])
+        and recorded["epochs"] == study.runs[0].recipe.epochs
+        and (recorded["layers"] is None or set(layers) <= set(recorded["layers"]))
+        and recorded["sampled"] >= study.sampled
+        and set(study.keep) <= set(known.get("grams", ()))
+        and all(_has(made.get(name), wanted) for name, wanted in as_json(kind.settled(settings)).items())
+    )
+
+
+def _has(made: Any, wanted: Any) -> bool:
+    """Whether a setting that a record was made with answers for a wanted one: lists may hold more; None takes any."""
+    if isinstance(wanted, list) and isinstance(made, list):
+        return all(value in made for value in wanted)
+    return wanted is None or made == wanted
+
+
+def _cut(result: Result) -> Result:
+    """Only the rows of the study's seeds and layers."""
+    study, tables = result.study, result.tables
+    names = tables["critical"]["layer"].unique() if "critical" in tables else study.layers or ()
+    for layer in study.layers or ():
+        if layer not in names:
+            raise unknown("layer", layer, names)
+    tables = {name: rows_of(study, table) for name, table in tables.items()}
+    wanted = {layer: seeds for layer, seeds in result.held.items() if study.layers is None or layer in study.layers}
+    return replace(result, tables=tables, held=wanted)
+
+
+def rows_of(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that are about the study's seeds and layers."""
+    seeds = [column for column in ("seed", "seed_a", "seed_b") if column in table]
+    keep = table[seeds].isin(study.seeds).all(axis=1)
+    if study.layers is not None and "layer" in table:
+        keep &= table["layer"].isin(study.layers)
+    return table[keep].reset_index(drop=True)
+
+
+# ---------------------------------------------------------------- records
+
+
+def record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None, progress: bool = True) -> Path:
+    """Compute a study and put it into `results/` in place of an older record, whole or not at all.
+
+    Raises BadInput if the older record holds seeds, layers, draws or kept layers that this study lacks.
+    """
+    place = results_root() / kind.record_name(study, settings)
+    check_replaces(place, study)
+    return write(kind.thin(computed_now(kind, study, settings, progress)), place)
+
+
+def record_computed(kind: Kind, found: Computed, settings: Mapping[str, Any], seconds: float) -> Path:
+    """Put into `results/` what was computed from no `Study`, in place of an older record of its name."""
+    known = provenance_of(kind, None, found, settings, seconds)
+    return write_tables(found.tables, known, results_root() / kind.record_name(None, settings))
+
+
+def check_replaces(place: Path, study: Study) -> None:
+    """BadInput if a record lies there that holds more: recording less would lose it."""
+    if not (place / "provenance.json").exists():
+        return
+    known = read_provenance(place)["study"]
+    if not set(known["seeds"]) <= set(study.seeds):
+        raise BadInput(
+            f"seeds are {list(study.seeds)}: {place.name} is recorded with {known['seeds']}; give all of them"
+        )
+    if study.layers is not None and not set(known["layers"] or ("all",)) <= set(study.layers):
+        held = ", ".join(known["layers"] or ["all layers"])
+        raise BadInput(f"layers are {', '.join(study.layers)}: {place.name} is recorded with {held}; give all of them")
+    if known["sampled"] and not study.sampled:
+        raise BadInput(
+            f"sampled is False: {place.name} is recorded with the paper's sampling; record it with --sampled"
+        )
+    if lost := set(known.get("keep", ())) - set(study.keep):
+        raise BadInput(
+            f"keep is {list(study.keep)}: {place.name} also keeps {', '.join(sorted(lost))}; give all of them"
+        )
+
+
+def recorded_study(place: Path) -> Study:
+    """The parameters of a record that has some."""
+    return Study(**read_provenance(place)["study"])
+
+
+def write(result: Result, place: Path) -> Path:
+    """Tables as parquet, compressed layers as npz, provenance with the hash of each file: moved into place as one."""
+    if result.folder == place:
+        return place
+    grams = {layer: result.gram(layer) for layer in result.kept}
+    held = {layer: list(result.gram_seeds(layer)) for layer in grams}
+    return write_tables(result.tables, result.provenance | {"grams": held}, place, grams)
+
+
+def read(study: Study, place: Path) -> Result:
+    """What `write` wrote, every file checked against its hash; BadInput names the damaged one."""
+    tables, provenance = read_tables(place)
+    held = {layer: tuple(seeds) for layer, seeds in provenance.get("grams", {}).items()}
+    return Result(study, tables, provenance, held, folder=place)

@@ -1,0 +1,94 @@
+"""Tables of matches: one row per neuron or layer, with columns that say which study and layer a row is about."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..matching.match import check_epsilon, critical_epsilons
+from ..matching.peeling import TIE
+from ..measures.dimension import effective_rank
+from ..networks.architectures import Layer
+from ..subspaces import Gram, Pair
+from .study import Study
+
+EPSILONS = (0.15, 0.2, 0.25, 0.3, 0.5)  # the paper's
+
+
+def layer_columns(layer: Layer) -> dict[str, Any]:
+    """What tables say of a layer."""
+    return {"layer": layer.name, "position": layer.position, "depth": layer.depth, "kind": layer.kind}
+
+
+def described(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that say which study it is, first."""
+    for position, column in enumerate(("dataset", "network", "width")):
+        table.insert(position, column, getattr(study, column))
+    return table
+
+
+def critical_rows(gram: Gram, a: int, b: int) -> pd.DataFrame:
+    """One row per neuron of networks a (side x) and b (side y): its critical ε (inf: never matched), dead or not."""
+    return pair_rows(gram.pair(a, b))
+
+
+def pair_rows(pair: Pair) -> pd.DataFrame:
+    """The same for any pair."""
+    values = dict(zip("xy", critical_epsilons(pair), strict=True))
+    alive = {"x": pair.alive_x, "y": pair.alive_y}
+    rows = [
+        pd.DataFrame(
+            {
+                "side": side,
+                "neuron": np.arange(len(found), dtype=np.int32),
+                "critical_epsilon": found,
+                "dead": ~np.isin(np.arange(len(found)), alive[side]),
+            }
+        )
+        for side, found in values.items()
+    ]
+    return pd.concat(rows, ignore_index=True).assign(samples=pair.samples)
+
+
+def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.DataFrame:
+    """Maximum matching similarity s(ε) per layer and pair: matched over all neurons, dead ones too (paper)."""
+    by = [c for c in critical.columns if c not in ("side", "neuron", "critical_epsilon", "dead")]
+    tables = []
+    for epsilon in map(check_epsilon, epsilons):
+        inside = critical.assign(similarity=critical["critical_epsilon"] <= epsilon + TIE)
+        groups = inside.groupby(by, sort=False, observed=True)
+        counts = groups.agg(similarity=("similarity", "mean"), neurons=("neuron", "size"), dead=("dead", "sum"))
+        tables.append(counts.reset_index().assign(epsilon=epsilon))
+    return pd.concat(tables, ignore_index=True)
+
+
+def self_pair(gram: Gram, network: int, seed: int = 0) -> Pair:
+    """A network beside its own copy with the neurons in another order: what any measure must call the same."""
+    order = np.random.default_rng(seed).permutation(gram.sizes[network])
+    twice = gram.networks([network, network])
+    return twice.select([slice(None), order]).pair(0, 1)
+
+
+def control_rows(gram: Gram, seeds: Sequence[int]) -> pd.DataFrame:
+    """One row per network: neurons, the dead among them, dimension, and the self-match (must be 1).
+
+    `self_match` is the share of alive neurons whose critical ε is 0 between the network and its own permuted copy.
+    """
+    rows = []
+    for k, seed in enumerate(seeds):
+        pair = self_pair(gram, k)
+        found = np.concatenate(critical_epsilons(pair))
+        alive = len(pair.gram)
+        rows.append(
+            {
+                "seed": seed,
+                "neurons": gram.sizes[k],
+                "dead": gram.sizes[k] - alive // 2,
+                "self_match": float((found == 0).sum() / alive) if alive else np.nan,
+                "effective_rank": effective_rank(gram.block(k, k)),
+                "effective_rank_centred": effective_rank(gram.centred().block(k, k)),
+                "samples": gram.samples,
+            }
+        )
+    return pd.DataFrame(rows)
