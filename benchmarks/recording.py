@@ -9,7 +9,7 @@ float64 matrix of all networks. The collector also copies, adds up means, checks
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from torch import nn
 from benchmarks import machine
 from helpers.files import ROOT, atomic
 from helpers.networks import architectures
-from helpers.networks.accumulators import Sampling
-from helpers.networks.activations import activations, captured, collect
+from helpers.networks.accumulators import Sampling, draw_positions
+from helpers.networks.activations import captured, collect, neurons
 
 FILE = ROOT / "results" / "benchmarks" / "recording.json"
 ALL_IMAGES = 10_000  # of which the draws take 10 000 positions: 250 images hold a fortieth of them
@@ -57,37 +57,42 @@ def forward_pass(networks: Sequence[nn.Module], batches: Sequence[torch.Tensor])
                 network(batch)
 
 
-def joint_matrices(
-    networks: Sequence[nn.Module], batches: Sequence[torch.Tensor], layers: Sequence[str]
-) -> Iterator[np.ndarray]:
-    """Per layer the joint matrix of all networks."""
-    for layer in layers:
-        yield np.vstack([activations(network, batches, layer) for network in networks])
+def shapes_of(networks: Sequence[nn.Module], layers: Sequence[str], image: torch.Tensor) -> list[tuple[int, int]]:
+    """Per layer the neurons of all networks and the samples of one image."""
+    with captured(networks[0], layers) as outputs:
+        networks[0](image[:1])
+        found = [tuple(neurons(outputs[layer]).shape) for layer in layers]
+    return [(len(networks) * rows, places) for rows, places in found]
 
 
-def products(joint: np.ndarray, chunk: int = 4096) -> Any:
-    """One symmetric product, by chunks that fit the caches' needs of the BLAS."""
-    gram = np.zeros((len(joint), len(joint)), order="F")
-    for start in range(0, joint.shape[1], chunk):
-        part = np.ascontiguousarray(joint[:, start : start + chunk])
-        gram = dsyrk(1.0, part.T, beta=1.0, c=gram, trans=1, overwrite_c=1)
-    return gram
+def product_seconds(rows: int, samples: int, chunk: int = 4096) -> float:
+    """CPU seconds of one symmetric product of a joint matrix, from one chunk of it."""
+    gram = np.zeros((rows, rows), order="F")
+    part = np.random.default_rng(0).standard_normal((rows, min(chunk, samples)))
+    return seconds(lambda: dsyrk(1.0, part.T, beta=1.0, c=gram, trans=1, overwrite_c=1)) * samples / part.shape[1]
 
 
-def plainly(networks: Sequence[nn.Module], batches: Sequence[torch.Tensor], layers: Sequence[str]) -> dict[str, Any]:
-    """The Gram matrices as one would write them down: keep, convert, stack, multiply, add."""
-    grams: dict[str, Any] = {}
-    for batch in batches:
-        blocks: dict[str, list[torch.Tensor]] = {layer: [] for layer in layers}
-        for network in networks:
-            with captured(network, layers) as outputs:
-                network(batch)
-            for layer, output in outputs.items():
-                blocks[layer].append((output.T if output.ndim == 2 else output.transpose(0, 1).flatten(1)).double())
-        for layer, parts in blocks.items():
-            stack = np.concatenate([part.numpy() for part in parts])
-            grams[layer] = grams.get(layer, 0) + stack @ stack.T
-    return grams
+def plainly(
+    networks: Sequence[nn.Module], batch: torch.Tensor, layers: Sequence[str], sampling: Sampling | None = None
+) -> dict[str, Any]:
+    """The Gram matrices (and draws) as one writes them down, and as they were collected before: "before" in the table.
+
+    All images in one batch; keep a copy of the outputs, convert, stack, multiply, and the same for each draw.
+    """
+    blocks: dict[str, list[torch.Tensor]] = {layer: [] for layer in layers}
+    for network in networks:
+        with captured(network, layers) as outputs:
+            network(batch)
+        for layer, output in outputs.items():
+            blocks[layer].append(neurons(output).double())
+    return {layer: _plain_products(layer, parts, sampling) for layer, parts in blocks.items()}
+
+
+def _plain_products(layer: str, parts: Sequence[torch.Tensor], sampling: Sampling | None) -> list[np.ndarray]:
+    stack = np.concatenate([part.numpy() for part in parts])
+    chosen = draw_positions(stack.shape[1], sampling, layer) if sampling else []
+    drawn = (np.concatenate([part[:, torch.from_numpy(here)].numpy() for part in parts]) for here in chosen)
+    return [0.0 + stack @ stack.T, *(0.0 + part @ part.T for part in drawn)]
 
 
 def measured(name: str, width: float, images: int, size: int) -> dict[str, Any]:
@@ -96,11 +101,15 @@ def measured(name: str, width: float, images: int, size: int) -> dict[str, Any]:
     layers = [layer.name for layer in architectures.layers(networks[0])]
     forward_pass(networks, batches[:1])
     forward = seconds(lambda: forward_pass(networks, batches))
-    syrk = sum(seconds(lambda joint=joint: products(joint)) for joint in joint_matrices(networks, batches, layers))  # type: ignore[misc]
-    plain = seconds(lambda: plainly(networks, batches, layers))
-    grams = seconds(lambda: collect(networks, batches, layers))
+    syrk = sum(product_seconds(rows, places * images) for rows, places in shapes_of(networks, layers, batches[0]))
     share = Sampling(round(Sampling().positions * images / ALL_IMAGES))
-    draws = seconds(lambda: collect(networks, batches, layers, images, share))
+    everything = torch.cat(batches)
+    times = {
+        "before": seconds(lambda: plainly(networks, everything, layers)),
+        "collector": seconds(lambda: collect(networks, batches, layers)),
+        "before, draws": seconds(lambda: plainly(networks, everything, layers, share)),
+        "collector, draws": seconds(lambda: collect(networks, batches, layers, images, share)),
+    }
     again = seconds(lambda: forward_pass(networks, batches))
     floor = min(forward, again) + syrk
     return {
@@ -109,12 +118,8 @@ def measured(name: str, width: float, images: int, size: int) -> dict[str, Any]:
         "forward": min(forward, again),
         "one syrk": syrk,
         "floor": floor,
-        "plain": plain,
-        "collector": grams,
-        "with draws": draws,
-        "plain ratio": plain / floor,
-        "ratio": grams / floor,
-        "ratio with draws": draws / floor,
+        **times,
+        **{f"{what} / floor": value / floor for what, value in times.items()},
         "goal": GOAL,
     }
 

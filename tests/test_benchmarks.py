@@ -5,11 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 
-from benchmarks import compiling, layers, machine, run
+from benchmarks import compiling, layers, machine, recording, run
 from helpers.errors import BadInput
 from helpers.matching import Match, critical_epsilons, maximum_match
+from helpers.networks.accumulators import Sampling
+from helpers.networks.activations import collect
 
 TINY = run.Sizes(300, (4, 8), (4, 8, 16), (4, 8), 8, (4, 8), (8,), recorded=False)
 
@@ -114,3 +117,24 @@ def test_help_has_an_example():
     shown = CliRunner().invoke(run.main, ["--help"])
     assert shown.exit_code == 0
     assert "python -m benchmarks.run" in shown.output
+
+
+# ---------------------------------------------------------------- recording
+
+
+def test_recording_is_compared_with_its_floor():
+    row = recording.measured("vgg8_bn", 0.125, 4, 2)
+    assert row["floor"] == pytest.approx(row["forward"] + row["one syrk"])
+    assert row["collector / floor"] == pytest.approx(row["collector"] / row["floor"])
+    assert min(row[name] for name in ("before", "collector", "before, draws", "collector, draws")) > 0
+
+
+def test_what_recording_was_before_gives_the_same_matrices():
+    networks, batches = recording.networks_of("vgg8_bn", 0.125, 2), recording.images_of(6, 3)
+    before = recording.plainly(networks, torch.cat(batches), ["relu1_1", "logits"], Sampling(50, 2))
+    found = collect(networks, batches, ["relu1_1", "logits"], 6, Sampling(50, 2))
+    for layer, compressed in found.items():
+        matrices = [compressed.gram, *compressed.draws]
+        for matrix, expected in zip(matrices, before[layer], strict=True):
+            np.testing.assert_allclose(matrix.gram, expected, rtol=1e-5)  # the forward pass in batches is float32
+    assert len(before["relu1_1"]) == 3

@@ -192,7 +192,7 @@ def stream(
         first += len(parts[0])
     if not running:
         raise BadInput("no images: expected at least one batch")
-    return {layer: _results(layer, accumulators) for layer, accumulators in running.items()}
+    return {layer: _results(layer, running.pop(layer)) for layer in list(running)}  # one after another: memory
 
 
 def _fill(network: nn.Module, k: int, names: Sequence[str], images: Tensor, slots: Sequence[Slots]) -> None:
