@@ -1,5 +1,6 @@
 """Causes: each condition against brute force on all activations, planted causes found, the twins of the critique."""
 
+import shutil
 from dataclasses import replace
 from itertools import combinations
 
@@ -14,13 +15,15 @@ from torch import nn
 from helpers import studies
 from helpers.errors import BadInput
 from helpers.matching import critical_epsilons
-from helpers.networks import datasets
+from helpers.networks import datasets, training
 from helpers.networks.activations import activations
+from helpers.networks.moments import SHUFFLES, Moments, collect_moments, other_images
 from helpers.studies import causes, store
-from helpers.studies.causes import Cast, Moments, collect_moments, linear_cka, other_images
+from helpers.studies.causes import Cast, linear_cka
 from helpers.studies.constructions import same_output_twins
 from helpers.studies.study import Study
 from helpers.subspaces import Gram, Pair
+from tests.test_subspaces import OnAccelerator
 
 CLASSES = 3
 
@@ -100,14 +103,14 @@ def test_a_layer_less_its_own_logits_where_it_is_the_logits_is_nothing():
 
 def test_shuffled_products_are_those_of_the_exchanged_images(tiny):
     moments, z, _, labels = tiny
-    rng, expected = np.random.default_rng(0), dict.fromkeys(causes.SHUFFLES, 0)
+    rng, expected = np.random.default_rng(0), dict.fromkeys(SHUFFLES, 0)
     for start in (0, 12):
         part = torch.from_numpy(labels[start : start + 12])
-        for how in causes.SHUFFLES:
+        for how in SHUFFLES:
             order = other_images(part, how == "same class", rng).numpy() + start
             a, b = z[0][:, start : start + 12].reshape(3, -1), z[1][:, order].reshape(3, -1)
             expected[how] = expected[how] + a @ b.T
-    for how in causes.SHUFFLES:
+    for how in SHUFFLES:
         np.testing.assert_allclose(moments.shuffled_gram(how, 0, 1)[:3, 3:], expected[how], rtol=1e-5)
         assert not np.allclose(expected[how], moments.gram(0, 1)[:3, 3:])
 
@@ -304,6 +307,47 @@ def test_the_cast_pairs_what_belongs_together():
         Moments(features=np.eye(3), named={"class means": slice(0, 3)}).inverse("logits 7")
 
 
+def kept(study: Study, *epochs: tuple[int, int]) -> None:
+    """Checkpoints of (seed, epoch), made without training."""
+    for seed, epoch in epochs:
+        run = study.runs[study.seeds.index(seed)]
+        start = training.start(run)
+        for suffix in (".safetensors", ".json"):
+            shutil.copy(start.with_suffix(suffix), run.checkpoint(epoch).with_suffix(suffix))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        ([(0, 9), (1, 9)], []),
+        ([(0, 9), (0, 6), (0, 3), (1, 9)], [((0, 9), (0, 6), "late checkpoint")]),
+        (
+            [(0, 9), (0, 8), (0, 6), (1, 9), (1, 7)],
+            [((0, 9), (0, 8), "1 epoch apart"), ((1, 9), (1, 7), "2 epochs apart")],
+        ),
+    ],
+)
+def test_the_positive_control_takes_the_epochs_that_were_kept(tmp_path, monkeypatch, epochs, expected):
+    monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path))
+    study = Study(network="vgg8_bn", seeds=(0, 1), epochs=9)
+    kept(study, *epochs)
+    cast = Cast.of(study)
+    named = [(cast.members[a], cast.members[b], condition) for (a, b), condition in cast.pairs.items()]
+    controls = [row for row in named if row[0][0] == row[1][0] and row[1][1]]
+    assert controls == expected
+    assert [row[2] for row in named].count("one untrained") == 2
+
+
+def test_moments_are_made_where_the_networks_lie(tiny):
+    nets, (images, labels) = [Tiny(k) for k in range(3)], labelled()
+    placed = ((part.as_subclass(OnAccelerator), label) for part, label in in_batches(images, labels))
+    found = collect_moments(nets, placed, ["relu"], list(combinations(range(3), 2)), 3, CLASSES)["relu"]
+    for name in ("blocks", "products", "shuffled"):
+        for key, expected in getattr(tiny[0], name).items():
+            np.testing.assert_allclose(getattr(found, name)[key], expected, rtol=1e-12)
+    np.testing.assert_allclose(found.features, tiny[0].features, rtol=1e-12)
+
+
 def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
     for name in ("RUNS", "CACHE", "RESULTS"):
         monkeypatch.setenv(f"SAMEREP_{name}", str(tmp_path / name))
@@ -327,7 +371,11 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
     assert place in studies.records_of("causes")
     assert provenance["kind"] == "causes"
     counts = tables["summary"].groupby("condition").size()
-    missing = {"1 epoch apart", "2 epochs apart"}  # there is no epoch between the first and the untrained
+    missing = {
+        "1 epoch apart",
+        "2 epochs apart",
+        "late checkpoint",
+    }  # there is no epoch between the first and the untrained
     assert set(counts.index) == set(causes.CONDITIONS) - missing
     assert (counts == 9).all()
     plain = studies.run(study, progress=False).tables["critical"]

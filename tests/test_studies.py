@@ -273,3 +273,13 @@ def test_fewer_samples_than_neurons_are_refused(folders):
 def test_command_line_refuses_repeated_seeds():
     found = CliRunner().invoke(command.cli, ["train", "--network", "vgg8", "--seeds", "1,1"])
     assert isinstance(found.exception, BadInput)
+
+
+def test_power_is_each_neuron_s_share_of_its_network_s_squares():
+    gram = random_gram((3, 2, 4))
+    gram.gram[5:], gram.gram[:, 5:] = 0, 0
+    table = tables.critical_rows(gram, 1, 0)
+    squares = np.diag(gram.gram)
+    np.testing.assert_allclose(table["power"], [*squares[3:5] / squares[3:5].sum(), *squares[:3] / squares[:3].sum()])
+    assert not tables.critical_rows(gram, 0, 2).query("side == 'y'")["power"].any()
+    assert "power" not in tables.similarity_table(table.assign(layer="l"), [0.3])

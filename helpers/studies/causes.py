@@ -5,33 +5,31 @@ One pass over labelled images collects, for every layer, the products of the neu
 small matrix: taking a feature away is a Schur complement.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 from tqdm import tqdm
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput
 from ..matching.match import critical_epsilons
 from ..measures.dimension import effective_rank
 from ..networks import datasets
-from ..networks.activations import captured, neurons
+from ..networks.moments import SHUFFLES, Moments, collect_moments, without_gone
+from ..networks.training import Run, is_whole
 from ..subspaces import Matrix, Pair
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers, network_at, test_images
 from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
 
-LOGITS = "logits"
-EXPLAINED = 1e-4  # a neuron of which less than this share of its power (1 % of its length) is left is gone: dead
 RESIDUAL_RIDGE = 1e-9  # λ for what is left: rounding of 1e-13 of a neuron's power, against a share of 1e-4
-EARLIER = (1, 2)  # epochs before the last of the positive control
+APART = {1: "1 epoch apart", 2: "2 epochs apart"}  # the positive control: epochs before the last
 
 CONDITIONS = {
     "as it is": "the layer as the paper matches it",
@@ -46,154 +44,11 @@ CONDITIONS = {
     "one untrained": "a trained network and another before training",
     "1 epoch apart": "one training, its last epoch and the one before: positive control",
     "2 epochs apart": "one training, two epochs apart: positive control",
+    "late checkpoint": "one training, its last epoch and the latest one before it that was kept: positive control",
 }
 REMOVALS = ("centred", "class means", "third logits", "other logits", "own logits")
-SHUFFLES = ("same class", "any image")
 COUNTS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 128, 256)
 FAINT = 1e-9  # a direction with less than this share of the strongest one's power is rounding
-
-
-# ---------------------------------------------------------------- one pass
-
-
-@dataclass
-class Moments:
-    """Sums over all images and positions of one layer. Keys are numbers of networks in the order of the pass.
-
-    blocks[a, b]: raw cross-products of the neurons of a and b. products[a]: neurons × features × positions, the sum
-    over images of activation × feature. features: the features' own Gram matrix. shuffled[how, a, b]: cross-products
-    of a with b on other images.
-    """
-
-    samples: int = 0
-    blocks: dict[tuple[int, int], Matrix] = field(default_factory=dict)
-    products: dict[int, Float[np.ndarray, "neurons features positions"]] = field(default_factory=dict)
-    features: Any = 0.0
-    named: dict[str, slice] = field(default_factory=dict)
-    shuffled: dict[tuple[str, int, int], Matrix] = field(default_factory=dict)
-
-    def gram(self, *networks: int) -> Matrix:
-        """The raw joint Gram matrix of networks that were compared with one another."""
-        return np.block([[self._block(a, b) for b in networks] for a in networks])
-
-    def _block(self, a: int, b: int) -> Matrix:
-        return self.blocks[a, b] if (a, b) in self.blocks else self.blocks[b, a].T
-
-    def shuffled_gram(self, how: str, a: int, b: int) -> Matrix:
-        """The same with network b on other images; its own block does not depend on their order."""
-        cross = self.shuffled[how, a, b]
-        return np.block([[self.blocks[a, a], cross], [cross.T, self.blocks[b, b]]])
-
-    def residual_gram(self, taken: dict[int, str]) -> Matrix:
-        """The joint Gram matrix of networks, each less what the features named beside it explain.
-
-        With C_u the products of u at a position, K the features' Gram matrix and A_u = Tᵀ(T K Tᵀ)⁺T for the span T that
-        is taken away from u (prp-residual):  R_uv = G_uv − Σ_positions C_u (A_u + A_v − A_u K A_v) C_vᵀ.
-        """
-        gram, sides = self.gram(*taken), [(a, self.inverse(name)) for a, name in taken.items()]
-        explained = np.block([[self._explained(u, v) for v in sides] for u in sides])
-        return without_gone(gram - explained, np.diag(gram))
-
-    def _explained(self, u: tuple[int, Matrix], v: tuple[int, Matrix]) -> Matrix:
-        (a, inverse_a), (b, inverse_b) = u, v
-        middle = inverse_a + inverse_b - inverse_a @ self.features @ inverse_b
-        left = np.einsum("nfp,fg->npg", self.products[a], middle).reshape(len(self.products[a]), -1)
-        right = self.products[b].transpose(0, 2, 1).reshape(len(self.products[b]), -1)
-        return left @ right.T
-
-    def inverse(self, name: str) -> Matrix:
-        """A = Tᵀ(T K Tᵀ)⁺T for "centred" (the constant), "class means", or "logits k" (with the constant)."""
-        size = len(self.features)
-        constant = np.zeros((1, size))
-        constant[:, self.named["class means"]] = 1
-        if name != "centred" and name not in self.named:
-            raise unknown("feature", name, ["centred", *self.named])
-        span = constant if name == "centred" else np.vstack([constant, np.eye(size)[self.named[name]]])
-        span = span[1:] if name == "class means" else span
-        return span.T @ np.linalg.pinv(span @ self.features @ span.T, rcond=1e-12, hermitian=True) @ span
-
-
-def without_gone(left: Matrix, power: Float[np.ndarray, " neurons"]) -> Matrix:
-    """What is left of neurons that had `power`: dead (0) where it is too little to tell from rounding."""
-    gone = np.diag(left) <= EXPLAINED * power
-    left[gone], left[:, gone] = 0, 0
-    return left
-
-
-def other_images(labels: Int[Tensor, " images"], within: bool, rng: np.random.Generator) -> Int[Tensor, " images"]:
-    """For each image of a batch another one, each used once: of the same class (`within`), or any.
-
-    Random cycles: only an image that is alone in its class stays where it is.
-    """
-    order = rng.permutation(len(labels))
-    found = np.empty(len(labels), dtype=np.int64)
-    groups = [order[labels.numpy()[order] == c] for c in labels.unique().tolist()] if within else [order]
-    for group in groups:
-        found[group] = np.roll(group, 1)
-    return torch.from_numpy(found)
-
-
-def collect_moments(
-    nets: Sequence[nn.Module],
-    batches: Iterable[tuple[Tensor, Tensor]],
-    layers: Sequence[str],
-    pairs: Sequence[tuple[int, int]],
-    sources: int,
-    classes: int,
-    seed: int = 0,
-) -> dict[str, Moments]:
-    """One pass over batches of (images, labels); `pairs` of networks are compared.
-
-    The first `sources` networks give their logits as features, and have features taken away and images exchanged
-    (inside each batch, so batches should hold several images of every class).
-    """
-    found = {layer: Moments() for layer in layers}
-    rng = np.random.default_rng(seed)
-    for images, labels in batches:
-        outputs = [_forward(network, images, layers) for network in nets]
-        indicators = one_hot(labels.long(), classes).T.double()
-        features = torch.cat([indicators, *(outputs[k][LOGITS][:, :, 0].double() for k in range(sources))])
-        orders = {how: other_images(labels, how == "same class", rng) for how in SHUFFLES}
-        for layer, moments in found.items():
-            _add(moments, [output[layer] for output in outputs], features, pairs, sources, orders)
-    if not any(moments.samples for moments in found.values()):
-        raise BadInput("no images: expected at least one batch")
-    logits = {f"logits {k}": slice(classes * (k + 1), classes * (k + 2)) for k in range(sources)}
-    for moments in found.values():
-        moments.named = {"class means": slice(0, classes)} | logits
-    return found
-
-
-def _forward(network: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Float[Tensor, "n images places"]]:
-    """All layers of one network on a batch, and the logits: neurons × images × positions."""
-    names = [*layers, LOGITS] if LOGITS not in layers else list(layers)
-    with captured(network, names) as outputs:
-        network(images)
-    return {name: neurons(outputs[name]).unflatten(1, (len(images), -1)) for name in names}
-
-
-def _add(
-    moments: Moments,
-    outputs: Sequence[Float[Tensor, "n images places"]],
-    features: Float[Tensor, "features images"],
-    pairs: Sequence[tuple[int, int]],
-    sources: int,
-    orders: dict[str, Int[Tensor, " images"]],
-) -> None:
-    blocks = [output.double() for output in outputs]
-    rows = [block.flatten(1) for block in blocks]
-    taking_part = sorted({k for pair in pairs for k in pair})
-    for a, b in [*((k, k) for k in taking_part), *pairs]:
-        moments.blocks[a, b] = moments.blocks.get((a, b), 0) + (rows[a] @ rows[b].T).numpy()
-    for a in range(sources):
-        product = (blocks[a].permute(2, 0, 1) @ features.T).permute(1, 2, 0).numpy()
-        moments.products[a] = moments.products.get(a, 0) + product
-    for how, order in orders.items():
-        for a, b in (pair for pair in pairs if max(pair) < sources):
-            cross = (rows[a] @ blocks[b][:, order].flatten(1).T).numpy()
-            moments.shuffled[how, a, b] = moments.shuffled.get((how, a, b), 0) + cross
-    moments.features = moments.features + (features @ features.T).numpy()
-    moments.samples += rows[0].shape[1]
 
 
 # ---------------------------------------------------------------- the conditions
@@ -208,10 +63,15 @@ class Cast:
 
     @staticmethod
     def of(study: Study) -> "Cast":
-        """The last epoch of every seed, the epochs just before it, and epoch 0."""
+        """The last epoch of every seed, earlier epochs (`earlier_epochs`), and epoch 0."""
+        runs = dict(zip(study.seeds, study.runs, strict=True))
         last = study.runs[0].recipe.epochs
-        epochs = [last, *(last - gap for gap in EARLIER if last - gap > 0), 0]
-        return Cast(tuple((seed, epoch) for epoch in epochs for seed in study.seeds), len(study.seeds))
+        earlier = sorted(
+            ((seed, epoch) for seed, run in runs.items() for epoch in earlier_epochs(run)),
+            key=lambda member: (-member[1], study.seeds.index(member[0])),
+        )
+        ends = [[(seed, epoch) for seed in study.seeds] for epoch in (last, 0)]
+        return Cast((*ends[0], *earlier, *ends[1]), len(study.seeds))
 
     def named(self, a: int, b: int) -> dict[str, Any]:
         """The columns that say which pair a row is about."""
@@ -223,13 +83,24 @@ class Cast:
         """Every pair that is compared, with its condition; pairs of trained networks, "as it is", have several."""
         n, last = self.trained, self.members[0][1]
         found = dict.fromkeys(combinations(range(n), 2), "as it is")
-        for k, (_, epoch) in enumerate(self.members[n:], start=n):
-            if epoch:
-                gap = last - epoch
-                found[k % n, k] = f"{gap} epoch{'s' if gap > 1 else ''} apart"
+        for k, (seed, epoch) in enumerate(self.members[n:-n], start=n):
+            found[self.members.index((seed, last)), k] = APART.get(last - epoch, "late checkpoint")
         start = len(self.members) - n
         found |= dict.fromkeys(combinations(range(start, start + n), 2), "untrained")
         return found | {(k, start + (k + 1) % n): "one untrained" for k in range(n)}
+
+
+def earlier_epochs(run: Run) -> list[int]:
+    """Epochs of the positive control: the last two before the end, as far as they are kept or will be trained.
+
+    Of a training that kept neither, the latest epoch that it did keep; none if it kept only its end.
+    """
+    last = run.recipe.epochs
+    wanted = [last - gap for gap in APART if last - gap > 0]
+    if not is_whole(run.checkpoint(last)):
+        return wanted
+    kept = [epoch for epoch in range(last - 1, 0, -1) if run.checkpoint(epoch).exists()]
+    return [epoch for epoch in wanted if epoch in kept] or kept[:1]
 
 
 def conditions(moments: Moments, cast: Cast) -> Iterator[tuple[str, int, int, Matrix]]:

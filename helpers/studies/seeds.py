@@ -24,7 +24,7 @@ from ..subspaces import Pair
 from . import store
 from .store import Computed, Kind, Result
 from .study import Study, chosen_layers, network_at, test_images
-from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, pair_rows, similarity_table
+from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, similarity_table
 
 GRAM_CHANNELS = 128  # layers up to this many neurons a network are recorded compressed, for readers to match
 WIDE_CHANNELS = 64  # of layers above it two networks are kept, of narrower ones three: files grow with the square
@@ -76,7 +76,7 @@ def match_all(
             row = base | {"seed_a": study.seeds[a], "seed_b": study.seeds[b]}
             pair = found[layer.name].gram.pair(a, b)
             check_sound(layer.name, pair)
-            critical.append(pair_rows(pair).assign(**row))
+            critical.append(critical_rows(found[layer.name].gram, a, b).assign(**row))
             sampled += [
                 similarity_table(critical_rows(gram, a, b).assign(**row), EPSILONS).assign(draw=draw)
                 for draw, gram in enumerate(found[layer.name].draws)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from ..matching.match import check_epsilon, critical_epsilons
 from ..matching.peeling import TIE
@@ -29,12 +30,22 @@ def described(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def critical_rows(gram: Gram, a: int, b: int) -> pd.DataFrame:
-    """One row per neuron of networks a (side x) and b (side y): its critical ε (inf: never matched), dead or not."""
-    return pair_rows(gram.pair(a, b))
+    """One row per neuron of networks a (side x) and b (side y): `pair_rows` with the column `power`.
+
+    power: the neuron's share of its network's squared activations, summed over the layer's neurons and all samples.
+    """
+    power = np.concatenate([power_shares(gram, a), power_shares(gram, b)])
+    return pair_rows(gram.pair(a, b)).assign(power=power)
+
+
+def power_shares(gram: Gram, network: int) -> Float[np.ndarray, " neurons"]:
+    """Each neuron's share of its network's squared activations; 0 for all where every neuron is dead."""
+    squares = np.diag(gram.gram)[gram.columns(network)]
+    return squares / total if (total := squares.sum()) else np.zeros(len(squares))
 
 
 def pair_rows(pair: Pair) -> pd.DataFrame:
-    """The same for any pair."""
+    """One row per neuron of x (side "x") and y ("y"): its critical ε (inf: never matched), dead or not."""
     values = dict(zip("xy", critical_epsilons(pair), strict=True))
     alive = {"x": pair.alive_x, "y": pair.alive_y}
     rows = [
@@ -53,7 +64,7 @@ def pair_rows(pair: Pair) -> pd.DataFrame:
 
 def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.DataFrame:
     """Maximum matching similarity s(ε) per layer and pair: matched over all neurons, dead ones too (paper)."""
-    by = [c for c in critical.columns if c not in ("side", "neuron", "critical_epsilon", "dead")]
+    by = [c for c in critical.columns if c not in ("side", "neuron", "critical_epsilon", "dead", "power")]
     tables = []
     for epsilon in map(check_epsilon, epsilons):
         inside = critical.assign(similarity=critical["critical_epsilon"] <= epsilon + TIE)
