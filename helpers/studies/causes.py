@@ -22,14 +22,14 @@ from ..matching.match import critical_epsilons
 from ..measures.dimension import effective_rank
 from ..networks import datasets
 from ..networks.moments import SHUFFLES, Moments, collect_moments, without_gone
-from ..networks.training import Run, is_whole
 from ..subspaces import Matrix, Pair
+from .ceiling import pair_columns
 from .store import Computed, Kind, behind
-from .study import Study, chosen_layers, network_at, test_images
+from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
 from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
 
 RESIDUAL_RIDGE = 1e-9  # λ for what is left: rounding of 1e-13 of a neuron's power, against a share of 1e-4
-APART = {1: "1 epoch apart", 2: "2 epochs apart"}  # the positive control: epochs before the last
+APART = {1: "1 epoch apart", 2: "2 epochs apart"}  # by how many epochs: the positive control
 
 CONDITIONS = {
     "as it is": "the layer as the paper matches it",
@@ -75,8 +75,7 @@ class Cast:
 
     def named(self, a: int, b: int) -> dict[str, Any]:
         """The columns that say which pair a row is about."""
-        (seed_a, epoch_a), (seed_b, epoch_b) = self.members[a], self.members[b]
-        return {"seed_a": seed_a, "epoch_a": epoch_a, "seed_b": seed_b, "epoch_b": epoch_b}
+        return pair_columns(self.members[a], self.members[b])
 
     @property
     def pairs(self) -> dict[tuple[int, int], str]:
@@ -88,19 +87,6 @@ class Cast:
         start = len(self.members) - n
         found |= dict.fromkeys(combinations(range(start, start + n), 2), "untrained")
         return found | {(k, start + (k + 1) % n): "one untrained" for k in range(n)}
-
-
-def earlier_epochs(run: Run) -> list[int]:
-    """Epochs of the positive control: the last two before the end, as far as they are kept or will be trained.
-
-    Of a training that kept neither, the latest epoch that it did keep; none if it kept only its end.
-    """
-    last = run.recipe.epochs
-    wanted = [last - gap for gap in APART if last - gap > 0]
-    if not is_whole(run.checkpoint(last)):
-        return wanted
-    kept = [epoch for epoch in range(last - 1, 0, -1) if run.checkpoint(epoch).exists()]
-    return [epoch for epoch in wanted if epoch in kept] or kept[:1]
 
 
 def conditions(moments: Moments, cast: Cast) -> Iterator[tuple[str, int, int, Matrix]]:

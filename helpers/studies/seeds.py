@@ -49,7 +49,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
     compressed = collect(nets, list_batches(data, progress), names, len(data.images), sampling)
     found = {layer.name: compressed[name] for layer, name in zip(layers, names, strict=True)}
     tables = match_all(study, layers, found, progress)
-    tables["networks"] = pd.DataFrame([_network_row(sidecar) for sidecar in sidecars])
+    tables["networks"] = pd.DataFrame([network_row(sidecar) for sidecar in sidecars])
     grams = {
         layer.name: found[layer.name].gram
         for layer in layers
@@ -96,7 +96,8 @@ def check_sound(layer: str, pair: Pair) -> None:
         raise BadInput(f"layer {layer}: {reason}")
 
 
-def _network_row(sidecar: dict[str, Any]) -> dict[str, Any]:
+def network_row(sidecar: dict[str, Any]) -> dict[str, Any]:
+    """What the table "networks" says of a checkpoint."""
     wanted = ("network", "dataset", "width", "seed", "epoch", "accuracy", "train_seconds", "device", "precision")
     recipe = sidecar["recipe"]
     return {key: sidecar[key] for key in wanted} | {"recipe": recipe["name"], "epochs": recipe["epochs"]}

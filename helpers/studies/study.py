@@ -11,6 +11,8 @@ from ..networks import architectures, datasets, training
 from ..networks.activations import calibrate
 from ..networks.architectures import Layer
 
+EARLIER = (1, 2)  # epochs before the end of a training
+
 
 @dataclass(frozen=True)
 class Study:
@@ -121,3 +123,16 @@ def chosen_layers(network: nn.Module, wanted: Sequence[str] | None) -> list[Laye
         if name not in known:
             raise unknown("layer", name, known)
     return [layer for name, layer in known.items() if wanted is None or name in wanted]
+
+
+def earlier_epochs(run: training.Run) -> list[int]:
+    """Epochs to compare the end of a training with: the last `EARLIER` before it that are kept or will be trained.
+
+    Of a training that kept none of them, the latest epoch that it did keep; none if it kept only its end.
+    """
+    last = run.recipe.epochs
+    wanted = [last - gap for gap in EARLIER if last - gap > 0]
+    if not training.is_whole(run.checkpoint(last)):
+        return wanted
+    kept = [epoch for epoch in range(last - 1, 0, -1) if run.checkpoint(epoch).exists()]
+    return [epoch for epoch in wanted if epoch in kept] or kept[:1]

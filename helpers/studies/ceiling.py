@@ -1,0 +1,77 @@
+"""How similar can two networks be at most? A training at its end against itself a few epochs before: kind "ceiling".
+
+Tables, as those of the kind "seeds", with the columns epoch_a and epoch_b: "critical", one row per neuron with the
+smallest ε at which it matches; "similarity", one row per pair of checkpoints, layer and ε; and "networks".
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from ..errors import BadInput
+from ..networks.accumulators import Grams
+from ..networks.activations import stream
+from ..streaming import GramBlocks
+from .seeds import check_sound, list_batches, network_row
+from .store import Computed, Kind, behind
+from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
+from .tables import EPSILONS, critical_rows, described, layer_columns, similarity_table
+
+
+def compute(study: Study, progress: bool = True) -> Computed:
+    """Match the last epoch of every seed with the earlier epochs that it kept (`earlier_epochs`), layer by layer.
+
+    Raises BadInput for a study of one epoch, and where no seed kept an earlier epoch.
+    """
+    if study.epoch is not None:
+        raise BadInput(f"epoch is {study.epoch}: the ceiling compares the last epoch with earlier ones")
+    members, pairs = checkpoints(study)
+    data, runs = test_images(study), dict(zip(study.seeds, study.runs, strict=True))
+    loaded = [network_at(runs[seed], epoch, data, progress) for seed, epoch in members]
+    nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
+    layers = chosen_layers(nets[0], study.layers)
+    names = {layer.name: layer.before or layer.name if study.before_relu else layer.name for layer in layers}
+    found = stream(nets, list_batches(data, progress), list(names.values()), {"gram": Grams.kind(pairs)})
+    parts = [
+        _rows(layer.name, found[names[layer.name]]["gram"], pairs, members).assign(**layer_columns(layer))
+        for layer in tqdm(layers, desc="matching layers", disable=not progress)
+    ]
+    tables = {"critical": described(study, pd.concat(parts, ignore_index=True))}
+    tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
+    tables["networks"] = pd.DataFrame([network_row(sidecar) for sidecar in sidecars])
+    return Computed(tables, behind(data, sidecars, nets))
+
+
+def checkpoints(study: Study) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """(seed, epoch) of everything that takes part, and the pairs of their positions: each end with earlier epochs."""
+    last = study.runs[0].recipe.epochs
+    groups = {seed: earlier_epochs(run) for seed, run in zip(study.seeds, study.runs, strict=True)}
+    members = list(chain.from_iterable(_with_end(seed, last, epochs) for seed, epochs in groups.items()))
+    if not members:
+        raise BadInput(f"{study.id} kept no epoch before epoch {last}: expected one at least, of any seed")
+    pairs = [(members.index((seed, last)), k) for k, (seed, epoch) in enumerate(members) if epoch != last]
+    return members, pairs
+
+
+def _with_end(seed: int, last: int, epochs: list[int]) -> Iterable[tuple[int, int]]:
+    return [(seed, epoch) for epoch in (last, *epochs)] if epochs else []
+
+
+def _rows(layer: str, gram: GramBlocks, pairs: list[tuple[int, int]], members: list[tuple[int, int]]) -> pd.DataFrame:
+    parts = []
+    for a, b in pairs:
+        both = gram.networks([a, b])
+        check_sound(layer, both.pair(0, 1))
+        parts.append(critical_rows(both, 0, 1).assign(**pair_columns(members[a], members[b])))
+    return pd.concat(parts, ignore_index=True)
+
+
+def pair_columns(first: tuple[int, int], second: tuple[int, int]) -> dict[str, Any]:
+    """What tables say of two checkpoints, each (seed, epoch)."""
+    return {"seed_a": first[0], "epoch_a": first[1], "seed_b": second[0], "epoch_b": second[1]}
+
+
+KIND = Kind("ceiling", "one training at its end and a few epochs before, every layer matched", compute)
