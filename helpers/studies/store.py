@@ -27,6 +27,8 @@ from .tables import EPSILONS, similarity_table
 
 # ---------------------------------------------------------------- what a kind of study gives
 
+ORIGIN = ("seed", "epoch", "sha256", "accuracy", "device", "gpu", "precision", "weights", "torch")  # of a checkpoint
+
 
 @dataclass(frozen=True)
 class Computed:
@@ -48,7 +50,7 @@ def behind(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence
     return {
         "data_sha256": data.sha256,
         "images": len(data.images),
-        "checkpoints": [{"seed": s["seed"], "sha256": s["sha256"], "accuracy": s["accuracy"]} for s in sidecars],
+        "checkpoints": [{name: sidecar[name] for name in ORIGIN if name in sidecar} for sidecar in sidecars],
         "train_seconds": round(sum(s["train_seconds"] for s in sidecars), 1),
         "device": " and ".join(sorted(devices)),
     }
