@@ -75,3 +75,14 @@ def test_a_moving_figure_in_a_page_needs_no_network_and_says_what_it_shows(monke
     assert re.findall(r'<script[^>]* src="([^"]+)"', page) == [figures.PLOTLY_SCRIPT]
     assert page.count('"a rising line"') == 2
     assert 'id="fig-x"' in page
+
+
+def test_a_long_table_shows_its_first_rows_and_gives_all_for_download():
+    frame = pd.DataFrame({"number": range(50)})
+    shown = figures.table(frame, label="Fifty <numbers>").data
+    assert shown.count("<tr>") == 1 + figures.ROWS
+    assert "Fifty &lt;numbers&gt;: first 20 of 50 rows" in shown
+    data = base64.b64decode(re.search(r"base64,([^\"]+)", shown)[1]).decode()
+    assert len(data.splitlines()) == 51
+    assert 'download="fifty-numbers.csv"' in shown
+    assert "first" not in figures.table(frame.head(20)).data

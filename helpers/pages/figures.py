@@ -16,6 +16,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 PALETTE = "colorblind"
+ROWS = 20  # of a table that are shown
 NAME, SENTENCE = 20, 60  # characters from which a cell is a long name, or a sentence
 PLOTLY_SCRIPT = "../../_static/plotly.min.js"  # where the built book keeps it, seen from book/pages/
 WORDS = {
@@ -52,17 +53,21 @@ def readable(value: Any, digits: int = 3) -> str:
     return str(value)
 
 
-def table(frame: pd.DataFrame, digits: int = 3, label: str = "Table") -> HTML:
+def table(frame: pd.DataFrame, digits: int = 3, label: str = "Table", rows: int = ROWS) -> HTML:
     """A data frame without its index, with words for column names; wide ones scroll inside their own region.
 
-    A cell that holds ready HTML is passed as `Markup`, everything else is escaped.
+    A cell that holds ready HTML is passed as `Markup`, everything else is escaped. Of a long table the first
+    `rows` rows are shown, and all of it can be downloaded.
     """
+    whole, frame = frame, frame.head(rows)
+    rest = f"{label}: first {rows} of {len(whole)} rows" if len(whole) > rows else ""
+    more = f"<p>{html.escape(rest)}</p>{_link(whole, label, 'Download all rows')}" if rest else ""
     names = [html.escape(str(WORDS.get(str(c), str(c).replace("_", " ")))) for c in frame.columns]
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     body = "".join(f"<tr>{''.join(_cell(v, digits) for v in row)}</tr>" for row in frame.itertuples(index=False))
     return HTML(
         f'<div class="table-scroll" role="group" tabindex="0" aria-label="{html.escape(label, quote=True)}">'
-        f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}'
     )
 
 
@@ -81,11 +86,15 @@ def _cell(value: Any, digits: int) -> str:
 
 def download(frame: pd.DataFrame, name: str) -> HTML:
     """A link that saves the table as NAME.csv; the data travel in the page, so it works without a server."""
+    return HTML(_link(frame, name, "Download the data of this figure"))
+
+
+def _link(frame: pd.DataFrame, name: str, words: str) -> str:
     data = base64.b64encode(frame.to_csv(index=False).encode()).decode()
-    file = html.escape(f"{name}.csv", quote=True)
-    return HTML(
+    file = html.escape(re.sub(r"\W+", "-", name).strip("-").lower() + ".csv", quote=True)
+    return (
         f'<p class="download"><a download="{file}" href="data:text/csv;base64,{data}">'
-        f"Download the data of this figure ({file}, {len(frame)} rows)</a></p>"
+        f"{words} ({file}, {len(frame)} rows)</a></p>"
     )
 
 
