@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ..studies.counts import counted_similarity
 from . import figures
 from .claims import Plan
-from .verdicts import by_layer
+from .verdicts import Measured, by_layer
 
 STEP = 0.01  # of ε on the slider
 SHOWN = {"neurons": "share of neurons", "power": "share of power"}
@@ -153,3 +153,31 @@ def group_numbers(plan: Plan, network: str, critical: pd.DataFrame, count: str =
     table = by_layer(critical, (plan.epsilon,), count)
     table["group"] = [plan.group(network, layer) for layer in table["layer"]]
     return {str(group): float(rows["similarity"].mean()) for group, rows in table.groupby("group")}
+
+
+def answer_sentence(plan: Plan, found: Measured) -> str:
+    """The title's question answered in one sentence, from the similarity in the middle and the cost of stitching there.
+
+    Without a record of stitching the second half is left out; without the two studies it says that nothing is recorded.
+    """
+    middle = {network: group_numbers(plan, network, table)["middle"] for network, table in found.critical.items()}
+    if not middle:
+        return "Nothing is recorded that answers it."
+    shares = " and ".join(f"{value:.0%} ({plan.name(network)})" for network, value in middle.items())
+    head = "Neuron by neuron, no" if max(middle.values()) <= 0.1 else "Neuron by neuron, only in part"
+    told = f"in the middle layers of two equally good networks {shares} of the neurons match at ε = {plan.epsilon:g}"
+    lost = stitching_loss(plan, found, "middle")
+    if np.isnan(lost):
+        return f"{head}: {told}."
+    whole = "as a whole, largely yes" if lost < 0.05 else "as a whole, not freely either"
+    cost = f"yet a linear map carries such a layer into the other network for {100 * lost:.1f} points of accuracy"
+    return f"{head}; {whole}: {told}, {cost}."
+
+
+def stitching_loss(plan: Plan, found: Measured, group: str) -> float:
+    """Mean accuracy lost by stitching a group's layers, over the networks, in [0, 1]; NaN where nothing is recorded."""
+    means = []
+    for network, table in found.stitched.items():
+        inside = [plan.group(network, str(layer)) == group for layer in table["layer"]]
+        means.append(float(table.loc[inside, "accuracy_lost"].mean()))
+    return float(np.mean(means)) if means else np.nan

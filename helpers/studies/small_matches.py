@@ -6,6 +6,7 @@ where between 5 and 95 % of the neurons match.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,12 @@ from ..errors import BadInput
 from ..matching.match import maximum_match, similarity_curve
 from ..matching.peeling import reach
 from ..subspaces import Pair
+from . import seeds
 from .simple_matches import neurons_needed, simple_sizes, sizes
+from .store import Computed, Kind, behind_result
+from .study import Study
+from .tables import EPSILONS
 
-PAPER_EPSILONS = (0.15, 0.2, 0.25, 0.3, 0.5)
 BETWEEN = (0.05, 0.95)  # the similarities at which sizes are taken
 MANY_ORDERS, FEW_ORDERS, WIDE = 30, 5, 400  # random orders per layer; few of a pair with more matched neurons than WIDE
 COUNTABLE = 128  # matched neurons up to which all simple matches are listed (or the first so many of them)
@@ -65,7 +69,7 @@ def smallest_sizes(pair: Pair, epsilon: float, orders: int | None = None) -> pd.
     return table.assign(bound=np.minimum(bounds, table["smallest"]), orders=orders, epsilon=epsilon)
 
 
-def of_pair(pair: Pair, epsilons: Sequence[float] = PAPER_EPSILONS) -> dict[str, pd.DataFrame]:
+def of_pair(pair: Pair, epsilons: Sequence[float] = EPSILONS) -> dict[str, pd.DataFrame]:
     """Tables "sizes" (one row per matched neuron and ε), "levels" (per ε) and, where few match, "simple" of a pair."""
     parts: dict[str, list[pd.DataFrame]] = {"sizes": [], "levels": [], "simple": []}
     for epsilon in partly_matched(pair, epsilons):
@@ -92,7 +96,7 @@ def level_row(pair: Pair, table: pd.DataFrame, epsilon: float) -> dict[str, Any]
 
 def small_match_tables(
     pairs: dict[str, dict[tuple[int, int], Pair]],
-    epsilons: Sequence[float] = PAPER_EPSILONS,
+    epsilons: Sequence[float] = EPSILONS,
     progress: bool = True,
 ) -> dict[str, pd.DataFrame]:
     """The tables of `of_pair` for several layers and pairs of seeds, with columns layer, seed_a and seed_b added."""
@@ -104,3 +108,26 @@ def small_match_tables(
     if not parts:
         raise BadInput(f"no layer matches to between {BETWEEN[0]:.0%} and {BETWEEN[1]:.0%} at ε = {list(epsilons)}")
     return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
+
+
+def compute_small_matches(study: Study, pairs: int = 1, progress: bool = True) -> Computed:
+    """The tables of every layer of a study that is kept compressed, for its first `pairs` pairs of seeds.
+
+    Raises BadInput if no kept layer matches in part at any ε of the paper.
+    """
+    result = seeds.run(study, progress=progress)
+    chosen = {
+        layer: {(a, b): result.pair(layer, a, b) for a, b in list(combinations(result.gram_seeds(layer), 2))[:pairs]}
+        for layer in result.kept
+    }
+    tables = small_match_tables(chosen, progress=progress)
+    about = result.tables["critical"].drop_duplicates("layer").set_index("layer")[["position", "depth", "kind"]]
+    return Computed({name: table.join(about, on="layer") for name, table in tables.items()}, behind_result(result))
+
+
+KIND = Kind(
+    "small_matches",
+    "sizes of minimal matches at the paper's own ε, where a layer matches in part",
+    compute_small_matches,
+    defaults={"pairs": 1},
+)

@@ -1,0 +1,214 @@
+"""The records of the two networks at the paper's size, gathered for the claims; and what the pages show of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..errors import BadInput, unknown
+from ..studies import records, seeds, store
+from ..studies.counts import COUNTS, counted_similarity
+from ..studies.store import Result
+from ..studies.study import Study
+from ..subspaces import Pair
+from .answer import SHADES, short
+from .claims import Claim, Plan
+from .layers import curves
+from .verdicts import Measured, Verdict, by_group, by_layer
+
+
+@dataclass
+class Gathered(Measured):
+    """`Measured`, with the results of the studies behind it, for pages that match a layer anew."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    calibrated: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def on_scale(self, plan: Plan, group: str) -> float:
+        """The calibrated similarity of a group, averaged over its layers and over the networks; NaN if not recorded."""
+        means = [
+            table.loc[[plan.group(network, str(layer)) == group for layer in table["layer"]], "mean"].mean()
+            for network, table in self.calibrated.items()
+        ]
+        return float(np.mean(means)) if means else np.nan
+
+    def kept(self, network: str) -> list[str]:
+        """The layers of a network that are recorded in compressed form, from the input on."""
+        return self._result(network).kept
+
+    def pair(self, network: str, layer: str) -> Pair:
+        """The first two recorded networks of a layer, ready to match."""
+        return self._result(network).pair(layer)
+
+    def _result(self, network: str) -> Result:
+        if network not in self.results:
+            raise unknown("recorded network", network, self.results)
+        return self.results[network]
+
+
+def gather(plan: Plan) -> Gathered:
+    """Everything recorded of the plan's networks; what is not recorded is absent, and a claim that needs it is open."""
+    found = Gathered()
+    for network in plan.studies:
+        study = plan.study(network)
+        if result := store.find_record(seeds.KIND, study):
+            found.results[network] = result
+            found.critical[network] = result.tables["critical"]
+            found.sampled[network] = result.tables["sampled"]
+            found.accuracy[network] = result.tables["networks"]["accuracy"]
+        if twin := store.find_record(seeds.KIND, plan.study(network, 0)):
+            found.untrained[network] = twin.tables["critical"]
+        if small := recorded_tables("small_matches", study):
+            found.small[network] = with_groups(plan, network, small["levels"])
+        if stitched := recorded_tables("stitching", study):
+            rows = next(iter(stitched.values())).query("source == 'trained'")
+            found.stitched[network] = rows.rename(columns={"lost": "accuracy_lost"})
+    return found
+
+
+def recorded_tables(kind: str, study: Study) -> dict[str, pd.DataFrame] | None:
+    """The tables of what is recorded of a kind for these networks, whatever images and seeds it used; else None."""
+    for place in records.records_of(kind):
+        known = records.read_provenance(place)["study"]
+        wanted = (study.dataset, study.network, study.width, study.runs[0].recipe.epochs, study.recipe)
+        if (known["dataset"], known["network"], known["width"], known["epochs"], known["recipe"]) == wanted:
+            return records.read_tables(place)[0]
+    return None
+
+
+def with_groups(plan: Plan, network: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the group of each row's layer."""
+    return table.assign(group=[plan.group(network, str(layer)) for layer in table["layer"]])
+
+
+# ---------------------------------------------------------------- tables
+
+
+def layer_table(plan: Plan, found: Measured) -> pd.DataFrame:
+    """Similarity of every layer of both networks at the paper's ε, in three counts: mean, lowest and highest pair."""
+    tables = []
+    for network, critical in found.critical.items():
+        table = counted_similarity(critical, plan.epsilons)
+        groups = table.groupby(["position", "layer", "epsilon"], observed=True)[list(COUNTS)]
+        means = pd.concat({f"{c} {how}": groups[c].agg(how) for c in COUNTS for how in ("mean", "min", "max")}, axis=1)
+        tables.append(means.reset_index().assign(network=plan.name(network)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def group_table(plan: Plan, found: Measured) -> pd.DataFrame:
+    """One row per network and group of layers, one column per ε: the mean similarity over layers and pairs."""
+    tables = []
+    for network, critical in found.critical.items():
+        wide = by_group(critical, network, plan).pivot(index="group", columns="epsilon", values="similarity")
+        wide.columns = [f"ε = {epsilon:g}" for epsilon in wide.columns]
+        tables.append(wide.reindex(list(plan.groups[network])).reset_index().assign(network=plan.name(network)))
+    table = pd.concat(tables, ignore_index=True)
+    return table[["network", *(column for column in table if column != "network")]]
+
+
+def protocol_errors(plan: Plan, found: Measured) -> pd.DataFrame:
+    """The paper's sampling against the full test set: per network, layer and ε the two means and their difference."""
+    tables = []
+    for network in found.sampled:
+        keys = ["layer", "epsilon"]
+        draws = found.sampled[network].groupby(keys, observed=True)["similarity"].mean().rename("sampled")
+        full = by_layer(found.critical[network], plan.epsilons).rename(columns={"similarity": "full"})
+        both = full.merge(draws.reset_index(), on=keys)
+        tables.append(both.assign(difference=both["sampled"] - both["full"], network=network))
+    return pd.concat(tables, ignore_index=True)
+
+
+def expectations(plan: Plan, judged: dict[str, Verdict]) -> pd.DataFrame:
+    """One row per claim: what was expected before looking, and the numbers that came out."""
+    rows = [(claim.id, claim.expected, judged[claim.id].word) for claim in plan.claims]
+    return pd.DataFrame(rows, columns=["claim", "expected before looking", "verdict"])
+
+
+def expectation_text(plan: Plan, claim: str) -> str:
+    """What was expected of a claim, word for word as it was committed."""
+    return plan.claim(claim).expected
+
+
+def with_bounds(claim: Claim, **bound: float) -> Claim:
+    """The claim with one bound for all its quantities: to see how much a verdict hangs on it."""
+    if len(bound) != 1:
+        raise BadInput(f"{len(bound)} bounds are given: expected one, such as at_most=0.1")
+    return replace(claim, bounds={quantity: dict(bound) for quantity in claim.bounds})
+
+
+# ---------------------------------------------------------------- figures
+
+
+def plot_counts(plan: Plan, critical: dict[str, pd.DataFrame]) -> Figure:
+    """Similarity by layer at the deciding ε in three counts, one panel per network."""
+
+    def draw(ax: Any, network: str) -> None:
+        for number, (count, words) in enumerate(COUNTS.items()):
+            table = by_layer(critical[network], (plan.epsilon,), count).sort_values("position")
+            names = [short(str(layer)) for layer in table["layer"]]
+            ax.plot(names, table["similarity"], marker="os^"[number], markersize=4, label=words)
+
+    figure = panels(plan, list(critical), draw)
+    figure.axes[0].set_ylabel(f"similarity at ε = {plan.epsilon:g}")
+    figure.axes[0].legend(fontsize="small")
+    return figure
+
+
+def plot_protocol(plan: Plan, found: Measured) -> Figure:
+    """The error of the paper's sampling by layer, one marker per ε, one panel per network."""
+    errors = protocol_errors(plan, found)
+
+    def draw(ax: Any, network: str) -> None:
+        rows = errors[errors["network"] == network].sort_values("position")
+        for shade, (epsilon, part) in zip(SHADES, rows.groupby("epsilon"), strict=False):
+            names = [short(str(layer)) for layer in part["layer"]]
+            ax.plot(names, part["difference"], "o", markersize=5, color=shade, label=f"ε = {epsilon:g}")
+        ax.axhline(0, color="0.4", linewidth=1)
+
+    figure = panels(plan, list(found.sampled), draw, limits=None)
+    figure.axes[0].set_ylabel("sampled less full similarity")
+    figure.axes[0].legend(fontsize="small")
+    return figure
+
+
+def plot_maps(plan: Plan, critical: dict[str, pd.DataFrame]) -> Figure:
+    """s(ε) of every layer at every ε as a map with sharp rows, one panel per network."""
+    figure, axes = plt.subplots(1, len(critical), figsize=(5.6 * len(critical), 5.4), squeeze=False)
+    for ax, (network, table) in zip(axes[0], critical.items(), strict=True):
+        wide = curves(table).pivot(index=["position", "layer"], columns="epsilon", values="similarity").sort_index()
+        extent = (0, 1, len(wide) - 0.5, -0.5)
+        style: dict[str, Any] = {"aspect": "auto", "cmap": "Blues", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+        picture = ax.imshow(wide.to_numpy(), extent=extent, **style)
+        ax.set_yticks(range(len(wide)), [short(str(layer)) for layer in wide.index.get_level_values("layer")])
+        ax.set(xlabel="ε", title=plan.name(network))
+        ax.grid(False)
+    figure.colorbar(picture, ax=axes[0, -1], label="similarity s(ε)")
+    return figure
+
+
+def panels(
+    plan: Plan,
+    networks: list[str],
+    draw: Callable[[Any, str], None],
+    limits: tuple[float, float] | None = (-0.03, 1.03),
+) -> Figure:
+    """One panel per network with layers along x, drawn by `draw`; the y-axis is shared."""
+    if not networks:
+        raise BadInput("no network is recorded: expected at least one of the plan's studies in results/")
+    size = (5.6 * len(networks), 4.2)
+    figure, axes = plt.subplots(1, len(networks), figsize=size, squeeze=False, sharey=True)
+    for ax, network in zip(axes[0], networks, strict=True):
+        draw(ax, network)
+        ax.set(title=plan.name(network), **({"ylim": limits} if limits else {}))
+        ax.tick_params(axis="x", rotation=90, labelsize="small")
+    return figure
+
+
+def spread_over_pairs(critical: pd.DataFrame, epsilon: float) -> float:
+    """The largest range of the similarity over pairs, among the layers, at one ε."""
+    table = counted_similarity(critical, [epsilon]).groupby("layer", observed=True)["neurons"]
+    return float(np.max(table.max() - table.min()))
