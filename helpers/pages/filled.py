@@ -1,0 +1,50 @@
+"""Numbers into the text of an executed page: the role that names a glued value becomes the value itself.
+
+So an executed notebook reads the same in Jupyter, VS Code and Colab, which know no roles, as in the built book.
+"""
+
+import re
+
+from nbformat import NotebookNode
+
+from ..errors import BadInput, unknown
+
+ROLE = re.compile(r"\{glue:text\}`(?P<key>[^`:]+)(?::(?P<form>[^`:]*))?`")
+
+
+def glued_values(notebook: NotebookNode) -> dict[str, str]:
+    """The numbers and words that the cells of an executed notebook glued, by name, as text."""
+    values: dict[str, str] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name:
+                text = next((v for kind, v in output["data"].items() if kind.endswith("text/plain")), "")
+                values[name] = unquoted(text)
+    return values
+
+
+def unquoted(text: str) -> str:
+    """A glued string without the quotation marks of its `repr`; a number as it is."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def fill_values(notebook: NotebookNode) -> None:
+    """Replace every role `{glue:text}` of the notebook's own values in its Markdown cells, in place.
+
+    Raises BadInput for a name that no cell glued, and for a format that does not fit the value. Values of other pages
+    (`page.ipynb::name`) stay roles.
+    """
+    values = glued_values(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = ROLE.sub(lambda role: _shown(role["key"], role["form"] or "", values), cell.source)
+
+
+def _shown(key: str, form: str, values: dict[str, str]) -> str:
+    if key not in values:
+        raise unknown("glued value", key, values)
+    try:
+        return format(float(values[key]), form) if form and not form.endswith("s") else values[key]
+    except ValueError:
+        raise BadInput(f"glued value {key} is '{values[key]}': expected a number for the format {form}") from None

@@ -1,0 +1,51 @@
+"""Numbers in the text of executed pages: every role becomes its value, and nothing else changes."""
+
+import nbformat
+import pytest
+
+from helpers.errors import BadInput
+from helpers.pages.filled import fill_values, glued_values
+
+
+def page(text, **values):
+    outputs = [
+        nbformat.v4.new_output(
+            "display_data",
+            data={"application/papermill.record/text/plain": repr(value)},
+            metadata={"scrapbook": {"name": name, "mime_prefix": "application/papermill.record/"}},
+        )
+        for name, value in values.items()
+    ]
+    code = nbformat.v4.new_code_cell("glue", outputs=outputs)
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text), code])
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "shown"),
+    [
+        ("s = {glue:text}`s:.2f`.", {"s": 0.1234}, "s = 0.12."),
+        ("{glue:text}`n` networks", {"n": 5}, "5 networks"),
+        ("{glue:text}`words`", {"words": "it's 'quoted'"}, "it's 'quoted'"),
+        ("{glue:text}`words:s`", {"words": "VGG"}, "VGG"),
+        ("{glue:text}`a:.0f` of {glue:text}`b`", {"a": 2.6, "b": "x"}, "3 of x"),
+        ("no role `code` stays", {}, "no role `code` stays"),
+        ("{glue:text}`pages/other.ipynb::n:.1f`", {}, "{glue:text}`pages/other.ipynb::n:.1f`"),
+    ],
+)
+def test_roles_become_values(text, values, shown):
+    book = page(text, **values)
+    fill_values(book)
+    assert book.cells[0].source == shown
+
+
+def test_values_are_those_that_cells_glued():
+    assert glued_values(page("", a=1, b="two")) == {"a": "1", "b": "two"}
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "says"),
+    [("{glue:text}`middel`", {"middle": 1}, "middle"), ("{glue:text}`w:.2f`", {"w": "word"}, "expected a number")],
+)
+def test_a_missing_value_or_a_wrong_format_is_one_line(text, values, says):
+    with pytest.raises(BadInput, match=says):
+        fill_values(page(text, **values))
