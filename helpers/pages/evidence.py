@@ -122,6 +122,26 @@ def protocol_errors(plan: Plan, found: Measured) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def small_table(plan: Plan, found: Measured) -> pd.DataFrame:
+    """One row per network, layer and ε at which a layer matches in part: shares of neurons with small minimal matches.
+
+    "of at most five" counts the smallest match found; no search could exceed "possible".
+    """
+    tables = [t.assign(network=plan.name(network)) for network, t in found.small.items()]
+    if not tables:
+        raise BadInput(
+            "no sizes of minimal matches are recorded: expected the kind small_matches of the plan's networks"
+        )
+    names = {
+        "of_two": "of two",
+        "of_five": "of at most five",
+        "of_five_possible": "possible",
+        "median_size": "median size",
+    }
+    columns = ["network", "group", "layer", "epsilon", "matched", "neurons", *names]
+    return pd.concat(tables, ignore_index=True)[columns].rename(columns=names)
+
+
 def expectations(plan: Plan, judged: dict[str, Verdict]) -> pd.DataFrame:
     """One row per claim: what was expected before looking, and the numbers that came out."""
     rows = [(claim.id, claim.expected, judged[claim.id].word) for claim in plan.claims]
