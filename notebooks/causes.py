@@ -19,11 +19,10 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# Two trainings of one architecture often have hidden layers near the output that match at an ε where hardly anything inside does. The
-# paper's explanation {cite}`wang2018towards`: both networks are accurate, so both are aligned with the same targets; they
-# need not have learned the same features. That is a statement about a cause, and causes can be tested. If the labels make
-# the layers similar, then layers from which the labels have been taken away are not, and layers that have nothing but
-# the labels in common still are.
+# ## Question
+#
+# Two trainings of one architecture often have hidden layers near the output that match where hardly anything inside does. The paper's
+# explanation {cite}`wang2018towards`: both networks are accurate, so both are aligned with the same targets. Is that the cause?
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
@@ -63,15 +62,17 @@ for key, value in findings.causes_in_words(tables, look_at).items():
 glue("look_at", f"{look_at:g}", display=False)
 
 # %% [markdown]
-# These networks were trained for this page, with every epoch kept. Where a network has a page of its own, recipe and seeds are the
-# same, but the weights may differ: rounding depends on the machine, and training amplifies it.
-
-# %%
-trained = pd.DataFrame(provenance["checkpoints"]).iloc[: len(provenance["study"]["seeds"])]
-figures.table(trained[["seed", "accuracy"]], label="Test accuracy at the last epoch")
+# :::{admonition} Answer
+# :class: important
+# In part. Hidden layers near the output keep {glue:text}`class_means_area` of their centred area under s(ε) without the class means,
+# and {glue:text}`third_logits_area` without the outputs of a third network. But directions of that network that are only as *strong* take as much
+# ({glue:text}`strongest_left` left). Taking things away cannot prove a cause; training for [other targets](alike.ipynb) can.
+# :::
+#
+# ## How we know
 
 # %% [markdown]
-# ## What is taken away
+# ### What is taken away
 #
 # Each row of this table is a way to compare the same layers. Three networks take part, so that for any two there is a
 # third that neither of them knows.
@@ -101,6 +102,7 @@ figures.table(meanings, label="The comparisons")
 # :::
 #
 # :::{prf:proof}
+# :class: dropdown
 # The orthogonal projector on the rows of $T_u F$ is $P_u = (T_u F)^\top (T_u F F^\top T_u^\top)^+ T_u F = F^\top A_u F$. What is left
 # of $Z_u$ is $Z_u (I - P_u)$, so
 #
@@ -111,7 +113,7 @@ figures.table(meanings, label="The comparisons")
 # :::
 
 # %% [markdown]
-# ## Which cause carries the similarity?
+# ### Which cause carries the similarity?
 #
 # At ε = {glue:text}`look_at`, {glue:text}`whole` of the neurons in hidden layers near the output (pooled features and fully
 # connected layers) match. Of this similarity, centring alone leaves {glue:text}`centred`; taking the class means away, too, leaves
@@ -129,12 +131,14 @@ figures.download(shown.reset_index(), f"conditions-{name}")
 # *Centred* is the base of the four rows below it, because each of them takes the mean map away, too. At an ε where centring
 # already leaves nothing, zeros in those four say nothing about labels or outputs: try `look_at = 0.3`.
 #
+# :::{dropdown} What *class means* and *same class* ask
 # *Class means* asks whether anything is shared beyond the class. *Same class* asks the opposite question, whether the class is enough: the
 # second network sees another image of the same class. That is a hard test. The part of a neuron that varies within the classes stays in
 # it, and nothing in the other network can follow it any more; so the neuron keeps a distance of at least the root of that part's share of its
 # power, here about {glue:text}`distance`. At a smaller ε nothing can match, even if both networks have the very same class means.
+# :::
 #
-# ## The same question without choosing ε
+# ### The same question without choosing ε
 #
 # One ε can flatter, and at a strict one everything is zero. The area under the curve s(ε) is a number that depends on no ε: how far on the
 # way from ε = 1 down to 0 the neurons still match, on average. In hidden layers near the output it is {glue:text}`whole_area` as they are,
@@ -168,7 +172,7 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # match is about the mean and not about images; compare the row *centred* and the dimension in the data below.
 
 # %% [markdown]
-# ## Are the outputs more than strong directions?
+# ### Are the outputs more than strong directions?
 #
 # Ten logits take most of these layers' power with them: {glue:text}`power` is left. Perhaps *any* ten directions as strong as these would take
 # as much of the match. So here is the control. The third network's own layer has directions, too: the principal components of its
@@ -199,7 +203,7 @@ figures.download(directions, f"directions-{name}")
 # its logits is shared by three networks and is not in their outputs, at least not linearly.
 
 # %% [markdown]
-# ## Other networks, other widths
+# ### Other networks, other widths
 #
 # Other architectures and other widths guard against reading one network's habits as a law. The table holds the numbers of the text
 # above, for every network that is compared here. First the areas of the hidden layers near the output, as they are and centred; then the
@@ -214,88 +218,11 @@ for other in others:
 summary = findings.causes_summary(compared)
 figures.table(summary, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
 
-# %% [markdown]
-# And the maps of the others, with the rows that carry the argument:
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Maps as before, one for each of the other networks, with seven of the comparisons."}, "figure": {"caption": "Area under the curve s(\u03b5) of every layer, for the other networks of the table, in hundredths.", "name": "fig-beside-{{page}}"}}
-if others:
-    figure = findings.plot_maps({label: findings.by_area(t["critical"]) for label, t in list(compared.items())[1:]})
-
 # %% tags=["hide-input"]
 figures.download(summary, f"causes-summary-{name}")
 
 # %% [markdown]
-# The last hidden layer at every ε: a cause that matters moves the curve to the right.
-
-# %% tags=["hide-input"]
-hidden = tables["summary"].query("kind in @findings.NEAR_OUTPUT")["layer"].iloc[-1]
-chosen = [
-    "as it is",
-    "class means",
-    "third logits",
-    "other logits",
-    "own logits",
-    "same class",
-    "any image",
-    "untrained",
-]
-curves = findings.condition_curves(tables["critical"], hidden)
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Similarity of the last hidden layer against \u03b5, one rising curve for each comparison."}, "figure": {"caption": "The last hidden layer at every \u03b5, one curve for each comparison.", "name": "fig-curves-{{page}}"}}
-figure = findings.plot_condition_curves(curves, hidden, chosen)
-
-# %% tags=["hide-input"]
-figures.download(curves, f"condition-curves-{name}")
-
-# %% [markdown]
-# ## How much of a layer is the label?
-#
-# The label explains little of what the inner layers do and more and more towards the output: the picture shows which share of the neurons'
-# power (mean squared activation) is left. Low power left, and a match that goes with it, is what "aligned with the targets" looks
-# like; much power left and no match is what is peculiar to each network.
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines by layer: the share of power left after taking away the mean, class means, and three kinds of logits."}, "figure": {"caption": "Share of the neurons' power that is left, averaged over neurons and pairs.", "name": "fig-power-{{page}}"}}
-figure = findings.plot_power(tables["summary"])
-
-# %% tags=["hide-input"]
-figures.download(tables["summary"], f"summary-{name}")
-
-# %% [markdown]
-# ## Is a zero a zero?
-#
-# A similarity of 0 means little if nothing could score more. So here are two checkpoints of *one* training, an epoch or two apart at its
-# very end: the same network to any eye. Where their line, too, is at the bottom, the ε is too strict to tell related
-# from unrelated; where it is high and the line of two trainings low, the networks do differ. At ε = 0.2, one of the paper's, look at the
-# middle layers before you call a zero there a finding.
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels by layer, one for each \u03b5: similarity of checkpoints one and two epochs apart, of two trainings, and of untrained networks."}, "figure": {"caption": "Positive control (one training, checkpoints apart) and negative control (untrained) beside two trainings.", "name": "fig-controls-{{page}}"}}
-figure = findings.plot_controls(tables["similarity"], [0.2, 0.3, 0.5])
-
-# %% tags=["hide-input"]
-controls = findings.by_condition(tables["similarity"], 0.5)
-figures.download(controls.reset_index(), f"controls-{name}")
-
-# %% [markdown]
-# ## Does low dimension make layers similar?
-#
-# The paper names reasons for the similarity near the input: the same images, few parameters per filter, low dimension (C3). The first two
-# are shared by the untrained pair above. For the third: if it held in general, layers of low dimension would match at small ε.
-# Each point below is a layer; Spearman's correlation of dimension and median critical ε is {glue:text}`rank_correlation`,
-# and of the *share* of neurons that the dimension amounts to, {glue:text}`share_correlation`. Positive is as the claim has it. These are all
-# layers above; the [ledger](ledger.ipynb) asks the same of the convolutional layers alone, of every network, against a bound.
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two scatter plots of the layers' median critical \u03b5: against effective rank, and against effective rank divided by the number of neurons."}, "figure": {"caption": "Dimension (effective rank of the centred neurons) and where a layer starts to match, a point for each layer.", "name": "fig-dimension-{{page}}"}}
-dimension = findings.dimensions(tables)
-correlations = dimension[["effective_rank", "share_used", "median_critical_epsilon"]].corr("spearman").iloc[2]
-glue("rank_correlation", f"{correlations['effective_rank']:.2f}", display=False)
-glue("share_correlation", f"{correlations['share_used']:.2f}", display=False)
-figure = findings.plot_dimensions(dimension)
-
-# %% tags=["hide-input"]
-figures.download(dimension, f"dimension-{name}")
-
-# %% [markdown]
-# ## The same outputs and no match at all
+# ### The same outputs and no match at all
 #
 # So far similarity was explained away. The critique of {cite:t}`johnson2019subspace` goes the other way: a *lack* of match proves
 # little, because networks that compute exactly the same function can have layers that do not match at all. Here
@@ -310,6 +237,7 @@ figures.download(dimension, f"dimension-{name}")
 # :::
 #
 # :::{prf:proof}
+# :class: dropdown
 # Outputs: $W(S + cN_k) - W(cN_k) = WS$, and both hidden layers are non-negative, so a ReLU leaves them as they are. The hidden span
 # is that of $S$ and $N_k$ together, of dimension $2n$. If the spans are orthogonal, the part of $s_i + c n_i$ outside
 # the other twin's span, $\operatorname{span}(S, N_2)$, is $c n_i$, so its relative distance is
@@ -347,7 +275,12 @@ half = gram.sizes[0]
 f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min():.2f} without"
 
 # %% [markdown]
-# ## Run this page with your own parameters
+# ## What would change our mind
+#
+# A removal that leaves the match whole although it takes the outputs, or one that takes the match although it leaves them. And networks
+# trained for other targets on the same images that match as well as these do.
+#
+# ## Try it
 #
 # ```bash
 # .venv/bin/python -m helpers run causes -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p look_at 0.3

@@ -63,6 +63,7 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
+# :class: dropdown
 # For $s \in S$ the vectors $z - Pz$ (orthogonal to $S$) and $Pz - s$ (in $S$) are orthogonal, so by Pythagoras
 # $\lVert z - s\rVert^2 = \lVert z - Pz\rVert^2 + \lVert Pz - s\rVert^2$. This is least for $s = Pz$ and only there.
 # With $s = 0$ it reads $\lVert z\rVert^2 = \lVert z - Pz\rVert^2 + \lVert Pz\rVert^2$, which gives the square root.
@@ -81,6 +82,7 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
+# :class: dropdown
 # $\operatorname{span} z_V \subseteq \operatorname{span} z_W$, so the minimum in $\operatorname{dist}(z_v, \cdot)$ runs
 # over fewer points.
 # :::
@@ -220,6 +222,7 @@ glue("pairs-all", 2 ** len(everyone), display=False)
 # :::
 #
 # :::{prf:proof}
+# :class: dropdown
 # A subspace is closed, so $r(x, Y) = 0$ means $z_x \in \operatorname{span} z_Y$. If this holds for all $x \in X$,
 # then $\operatorname{span} z_X \subseteq \operatorname{span} z_Y$, because a span is the smallest subspace that
 # contains the vectors. The second half of the definition gives the other inclusion. Conversely, if the spans are
@@ -288,6 +291,14 @@ figures.table(pd.DataFrame({"case": facts.keys(), "ε": facts.values()}))
 # $\mathbb{R}^d$ that have nothing to do with it is about $\sqrt{1 - n/d}$ ({prf:ref}`prp-finite-sample`), so with few
 # samples even unrelated neurons come near. That is why the studies in this book show whole curves over ε, and a chance level and a positive
 # control beside them.
+#
+# ## In short
+#
+# - A distance of ε to a span is the sine of an angle: ε = 0.3 is an angle of about 17°.
+# - A **match** is a group of neurons in each network. Every neuron of either group is within ε of the span of the other group.
+# - An exact match (ε = 0) means equal spans.
+# - With ε > 0 two groups can match although their spans differ; small errors may hide a whole direction.
+# - More neurons on one side never make a distance larger.
 #
 # ## Exercises
 #

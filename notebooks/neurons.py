@@ -164,6 +164,7 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
+# :class: dropdown
 # The span of $z_{\mathcal X}$ is by definition the set of all sums $\sum_x w_x z_x$. So the first half of (2) says
 # $\operatorname{span} z_{\mathcal X} \subseteq \operatorname{span} z_{\mathcal Y}$, and the second half is the other
 # inclusion.
@@ -256,6 +257,7 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 # :::
 #
 # :::{prf:proof}
+# :class: dropdown
 # (1) A span does not depend on an order. (2) Rescaling does not change a span, as $c_v \ne 0$; and
 # $\operatorname{dist}(cz, S) = |c|\operatorname{dist}(z, S)$, as $S = cS$, so the quotient by $\lVert cz\rVert =
 # |c|\lVert z\rVert$ stays. The last statement implies (3), because $(zQ)(z'Q)^{\mathsf T} = c\, z z'^{\mathsf T}$:
@@ -366,6 +368,14 @@ glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
 # - **Other inputs, or too few.** If $\operatorname{span} z_{\mathcal Y}$ is all of $\mathbb{R}^d$, every distance is
 #   0. With $d$ samples and $n$ neurons this can happen as soon as $n \ge d$. There must be many more samples than
 #   neurons.
+#
+# ## In short
+#
+# - A neuron is its **activation vector**: one number per input.
+# - A channel of a convolutional layer is one neuron. Its samples are all images and all positions.
+# - What a layer offers is the **span** of its neurons: everything that a linear read-out can make of them.
+# - The **relative distance** of a neuron to a span is 0 if the span contains it and 1 if the span says nothing about it. Length and scale do not count.
+# - The distance does not see rotations within the span. It sees every direction that one layer has and the other lacks.
 #
 # ## Exercises
 #

@@ -63,29 +63,16 @@ def test_conditions_by_layer_in_their_order(causes):
     assert table.columns.tolist() == ["relu1_1", "relu_fc2"]
     assert table.to_numpy().tolist() == [[1, 1], [0, 0], [0, 0]]
     assert len(findings.plot_conditions(table, "similarity").axes[0].texts) == 6
-    maps = findings.plot_maps({"a": table, "b": table.iloc[:, :1]}).axes
-    assert [(ax.get_title(), len(ax.texts)) for ax in maps] == [("a", 6), ("b", 3)]
     with pytest.raises(BadInput, match=r"unknown ε of the record '0.4'.*0.3, 0.5"):
         findings.by_condition(causes["similarity"], 0.4)
-
-
-def test_curves_step_at_the_critical_epsilon(causes):
-    curves = findings.condition_curves(causes["critical"], "relu_fc2", np.array([0.2, 0.3, 0.5, 0.99]))
-    steps = curves.groupby("condition")["similarity"].apply(list)
-    assert steps["as it is"] == [0, 1, 1, 1]
-    assert steps["class means"] == [0, 0, 1, 1]
-    assert steps["untrained"] == [0, 0, 0, 0]
-    with pytest.raises(BadInput, match="did you mean 'relu_fc2'"):
-        findings.condition_curves(causes["critical"], "relu_fc1")
 
 
 def test_the_area_is_that_under_the_curve(causes):
     table = findings.by_area(causes["critical"])
     grid = np.linspace(0, 1, 2001)[:-1]
-    for layer in table:
-        curves = findings.condition_curves(causes["critical"], layer, grid).groupby("condition")["similarity"].mean()
-        for condition in curves.index:
-            assert table.at[condition, layer] == pytest.approx(curves[condition], abs=1e-3)
+    for (condition, layer), rows in causes["critical"].groupby(["condition", "layer"], observed=True):
+        curve = [(rows["critical_epsilon"] <= epsilon).mean() for epsilon in grid]
+        assert table.at[condition, layer] == pytest.approx(np.mean(curve), abs=1e-3)
 
 
 def test_phrases_are_shares_of_what_is_there(causes):

@@ -13,14 +13,11 @@ from matplotlib.figure import Figure
 
 from ..errors import unknown
 from ..matching.match import similarity_curve
-from ..matching.peeling import TIE
 from ..studies.causes import CONDITIONS, REMOVALS, SHUFFLES, area, at_equal_variance, linear_cka, shares_left
 from ..studies.constructions import twin_gram
 from ..subspaces import Gram
-from .layers import DASHES, GRID, MARKERS
+from .layers import DASHES, MARKERS
 
-CONTROLS = ("1 epoch apart", "2 epochs apart", "as it is", "one untrained", "untrained")
-ARGUMENT = ("as it is", "centred", "class means", "third logits", "same class", "any image", "untrained")
 NEAR_OUTPUT = ("pool", "fc")
 PAIR = ["layer", "seed_a", "seed_b"]
 WORDS = {"whole": "as it is", "base": "centred", "floor": "any image"}  # what areas are held against
@@ -37,20 +34,6 @@ def by_condition(similarity: pd.DataFrame, epsilon: float) -> pd.DataFrame:
     wide = rows.pivot_table(index="condition", columns=["position", "layer"], values="similarity", observed=True)
     wide.columns = wide.columns.get_level_values("layer")
     return wide.reindex([condition for condition in CONDITIONS if condition in wide.index])
-
-
-def condition_curves(critical: pd.DataFrame, layer: str, grid: Float[np.ndarray, " epsilons"] = GRID) -> pd.DataFrame:
-    """s(ε) of one layer under every condition, over all pairs: columns condition, epsilon, similarity."""
-    rows = critical[critical["layer"] == layer]
-    if rows.empty:
-        raise unknown("layer", layer, critical["layer"].unique())
-    parts = []
-    for condition in CONDITIONS:
-        values = np.sort(rows.loc[rows["condition"] == condition, "critical_epsilon"].to_numpy())
-        if len(values):
-            share = np.searchsorted(values, grid + TIE, side="right") / len(values)
-            parts.append(pd.DataFrame({"condition": condition, "epsilon": grid, "similarity": share}))
-    return pd.concat(parts, ignore_index=True)
 
 
 def by_area(critical: pd.DataFrame) -> pd.DataFrame:
@@ -74,17 +57,6 @@ def directions_near_output(directions: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(by, observed=True)[["variance_left", "left"]].mean().reset_index()
 
 
-def dimensions(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Per layer of the pairs as they are: effective rank (centred), neurons, the share of both, median critical ε."""
-    place = ["position", "layer", "kind"]
-    rows = tables["critical"].query("condition == 'as it is'")
-    found = rows.groupby(place, observed=True)["critical_epsilon"].median().rename("median_critical_epsilon")
-    summary = tables["summary"].query("condition == 'centred'").groupby(place, observed=True)["effective_rank"].mean()
-    neurons = rows.groupby(place, observed=True)["neuron"].max() + 1
-    table = pd.concat([summary, neurons.rename("neurons"), found], axis=1).reset_index()
-    return table.assign(share_used=table["effective_rank"] / table["neurons"])
-
-
 def twin_curve(gram: Gram, epsilons: Sequence[float] = (0.3, 0.5), steps: int = 11) -> pd.DataFrame:
     """What is seen of the same-output twins as their company grows: similarity at each ε, and linear CKA."""
     rows = []
@@ -105,16 +77,6 @@ def plot_conditions(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def plot_maps(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Several such tables one below the other, each with its name and with the rows of `ARGUMENT`."""
-    chosen = {name: table.loc[[row for row in ARGUMENT if row in table.index]] for name, table in tables.items()}
-    columns = max(table.shape[1] for table in chosen.values())
-    figure, axes = plt.subplots(len(chosen), 1, figsize=(2.2 + 0.5 * columns, 4.4 * len(chosen)), squeeze=False)
-    for ax, (name, table) in zip(axes[:, 0], chosen.items(), strict=True):
-        _draw_map(ax, table, name)
-    return figure
-
-
 def _draw_map(ax: Axes, table: pd.DataFrame, title: str) -> None:
     ax.imshow(table.to_numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(table.shape):
@@ -125,47 +87,6 @@ def _draw_map(ax: Axes, table: pd.DataFrame, title: str) -> None:
     ax.set_yticks(range(len(table)), table.index)
     ax.set_title(title)
     ax.grid(False)
-
-
-def plot_condition_curves(table: pd.DataFrame, layer: str, conditions: Sequence[str]) -> Figure:
-    """s(ε) of one layer, a line a condition."""
-    figure, ax = plt.subplots(figsize=(7.6, 4.2))
-    for number, condition in enumerate(conditions):
-        rows = table[table["condition"] == condition]
-        style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number % 4], "marker": MARKERS[number]}
-        every = (number * 3, 24)  # a mark here and there, each line at other places
-        ax.plot(rows["epsilon"], rows["similarity"], label=condition, markersize=4, markevery=every, **style)
-    ax.set(xlabel="ε", ylabel="similarity s(ε)", xlim=(0, 1), ylim=(-0.02, 1.02), title=layer)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    return figure
-
-
-def plot_controls(similarity: pd.DataFrame, epsilons: Sequence[float]) -> Figure:
-    """By layer, for each ε a panel: one training some epochs apart, two trainings, and untrained networks."""
-    figure, axes = plt.subplots(len(epsilons), 1, figsize=(7.6, 2.4 * len(epsilons) + 0.9), sharex=True, squeeze=False)
-    for ax, epsilon in zip(axes[:, 0], epsilons, strict=True):
-        table = by_condition(similarity, epsilon)
-        for number, condition in enumerate(c for c in CONTROLS if c in table.index):
-            style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number % 4]}
-            ax.plot(table.columns, table.loc[condition], marker=MARKERS[number], markersize=4, label=condition, **style)
-        ax.set(ylabel=f"s(ε), ε = {epsilon:g}", ylim=(-0.03, 1.03))
-    axes[-1, 0].tick_params(axis="x", rotation=90)
-    axes[0, 0].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    return figure
-
-
-def plot_power(summary: pd.DataFrame) -> Figure:
-    """By layer, the share of the neurons' power that is left when something is taken away."""
-    figure, ax = plt.subplots(figsize=(7.6, 4.0))
-    for number, condition in enumerate(REMOVALS):
-        rows = summary[summary["condition"] == condition].groupby(["position", "layer"], observed=True)["power_left"]
-        mean = rows.mean().reset_index()
-        style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number % 4], "marker": MARKERS[number]}
-        ax.plot(mean["layer"], mean["power_left"], markersize=4, label=condition, **style)
-    ax.set(ylabel="share of power left", ylim=(-0.03, 1.03))
-    ax.tick_params(axis="x", rotation=90)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    return figure
 
 
 def plot_directions(table: pd.DataFrame) -> Figure:
@@ -184,20 +105,6 @@ def plot_directions(table: pd.DataFrame) -> Figure:
         ax.set(ylabel="share of area left", title=layer, xlim=(1.03, -0.03), ylim=(-0.03, 1.1))
     axes[-1, 0].set_xlabel("share of variance left")
     axes[0, 0].legend(fontsize="small")
-    return figure
-
-
-def plot_dimensions(table: pd.DataFrame) -> Figure:
-    """Median critical ε against the effective rank, and against its share of the neurons; a point a layer."""
-    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.8), sharey=True)
-    names = {"effective_rank": "effective rank", "share_used": "effective rank / neurons"}
-    for ax, (column, label) in zip(axes, names.items(), strict=True):
-        for number, (kind, rows) in enumerate(table.groupby("kind", observed=True)):
-            height = rows["median_critical_epsilon"].clip(upper=1)
-            ax.plot(rows[column], height, MARKERS[number], color=f"C{number}", label=kind)
-        ax.set(xlabel=label, ylim=(-0.03, 1.05))
-    axes[0].set(ylabel="median critical ε")
-    axes[1].legend(fontsize="small")
     return figure
 
 
