@@ -12,6 +12,7 @@ import pytest
 from helpers.errors import BadInput
 from helpers.matching import Match, critical_epsilons, maximum_match, minimal_match
 from helpers.matching.definitions import relative_distance
+from helpers.measures import measure
 from helpers.pages.teaching import pages
 from helpers.pages.teaching.cutting import (
     SOLUTION,
@@ -51,6 +52,18 @@ WRONG: dict[str, list[object]] = {
         lambda gram, target, basis, ridge: plain_ridge(gram, target, basis, ridge),  # neurons not scaled
         lambda gram, target, basis, ridge: plain_ridge(unit(gram), target, basis, ridge),  # the square
         lambda gram, target, basis, ridge: np.sqrt(plain_ridge(unit(gram), target, basis, 0)),  # no ridge
+    ],
+    "ex-measure-cka": [
+        lambda x, y: np.linalg.norm(x @ y.T) ** 2 / np.linalg.norm(x @ x.T) / np.linalg.norm(y @ y.T),  # means stay
+        lambda x, y: np.sqrt(measure("cka", x, y)),  # no square
+    ],
+    "ex-scale-p": [
+        lambda observed, chance: np.mean(np.array(chance) >= observed),  # can be 0
+        lambda observed, chance: (1 + sum(value > observed for value in chance)) / (1 + len(chance)),  # no ties
+    ],
+    "ex-identify-accuracy": [
+        lambda similarity: np.mean(similarity.argmax(axis=0) == np.arange(len(similarity))),  # columns
+        lambda similarity: np.mean(similarity.argmax(axis=1) == np.arange(len(similarity))),  # ties count fully
     ],
     "ex-enough-samples": [
         lambda n, bias: n / (1 - (1 - bias) ** 2),  # not whole

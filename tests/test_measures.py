@@ -146,6 +146,7 @@ def test_p_counts_ties_and_is_never_zero():
     assert p_value(0.5, np.array([0.5, 0.4, 0.6])) == 3 / 4
 
 
+@pytest.mark.statement("def-calibrated")
 def test_the_scale_has_its_ends_and_ignores_the_direction():
     assert on_scale(0.2, 0.2, 0.8) == 0
     assert on_scale(0.8, 0.2, 0.8) == pytest.approx(1)

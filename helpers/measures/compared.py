@@ -144,7 +144,8 @@ class Sampled:
         unit = self.activations / np.where(lengths > 0, lengths, 1)
         cosines = unit.T @ unit
         np.fill_diagonal(cosines, -np.inf)
-        return np.argsort(-cosines, axis=1, kind="stable")[:, : min(NEIGHBOURS, cosines.shape[0] - 1)]
+        count = min(NEIGHBOURS, len(cosines) - 1)
+        return np.argpartition(-cosines, count - 1, axis=1)[:, :count]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput, unknown
+from ...measures import measure
 from ..chapters.pseudocode import Plain, biased, dominoes, hitting_sets
 
 Check = Callable[[Any], None]
@@ -236,3 +237,32 @@ def _steepest_cliff(answer: Callable[..., float]) -> None:
     expect(not np.isclose(found, 2 / 8), edges)
     expect_close(found, 3 / 8, "three of eight neurons join between 0.105 and 0.111: expect 3/8")
     expect_close(answer(np.full(4, np.inf), 0.01), 0, "where no neuron ever matches there is no cliff: expect 0")
+
+
+# ---------------------------------------------------------------- measures, scales, identification
+
+
+@checks("ex-measure-cka")
+def _linear_cka(answer: Callable[..., float]) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 40)) + 2, rng.normal(size=(3, 40)) ** 2
+    y[0] += x[0]
+    found, right = answer(x, y), measure("cka", x, y)
+    expect(not np.isclose(found, measure("cka_raw", x, y)), "take the mean of each neuron away first")
+    expect(not np.isclose(found, np.sqrt(right)), "square the norm of X Yᵀ")
+    expect_close(found, right, "divide ‖X Yᵀ‖² by the product of ‖X Xᵀ‖ and ‖Y Yᵀ‖, all Frobenius norms")
+    expect_close(answer(2 * x, y), right, "the value must not depend on the scale: divide by both norms")
+
+
+@checks("ex-scale-p")
+def _never_zero(answer: Callable[..., float]) -> None:
+    expect_close(answer(1.0, [0.1, 0.2, 0.3]), 1 / 4, "no permutation reaches it, but it counts itself: 1/4")
+    expect_close(answer(0.2, [0.1, 0.2, 0.3]), 3 / 4, "a permutation with the same value reaches it, too: expect 3/4")
+
+
+@checks("ex-identify-accuracy")
+def _hits(answer: Callable[..., float]) -> None:
+    clear = np.array([[0.9, 0.1, 0.2], [0.8, 0.3, 0.1], [0.1, 0.2, 0.4]])
+    expect_close(answer(clear), 2 / 3, "of these rows two have their largest entry on the diagonal: look along rows")
+    tied = np.array([[0.5, 0.5], [0.1, 0.9]])
+    expect_close(answer(tied), 3 / 4, "a row tied between two entries counts as one half")

@@ -1,0 +1,210 @@
+"""Similarity on a scale from chance to an earlier self, shown: values at the ends in; groups, phrases, figures out."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from functools import cache
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import yaml
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..files import ROOT
+from ..measures import INVARIANCES, MEASURES
+from ..studies.identification import confusion
+from ..studies.rivals import agreement, dips
+from .layers import INNER, spoken
+
+SUBSPACE = [name for name in MEASURES if name.startswith("subspace")]
+RIVALS = [name for name in MEASURES if name not in SUBSPACE and name not in ("cka_raw", "cka")]  # one kind of CKA votes
+END_NAMES = {"ceiling": "an earlier self", "observed": "another seed", "untrained": "untrained", "chance": "chance"}
+COLOURS = {"ceiling": "C2", "observed": "C0", "untrained": "C1", "chance": "0.5"}
+MARKS = {"ceiling": "^", "observed": "o", "untrained": "s", "chance": "x"}
+
+
+# ---------------------------------------------------------------- groups of layers
+
+
+@cache
+def _known_groups() -> dict[str, dict[str, list[str]]]:
+    return yaml.safe_load((ROOT / "book" / "evidence.yml").read_text())["groups"]
+
+
+def layer_groups(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
+    """Layers by group, from the input on: as fixed in `book/evidence.yml`, or for other networks in thirds.
+
+    Other networks: the first layer; the other convolutional ones in thirds, early, middle, late; then by kind.
+    """
+    layers = table.drop_duplicates("layer").sort_values("position")
+    names = list(layers["layer"])
+    if network in _known_groups():
+        patterns = _known_groups()[network].items()
+        return {group: [n for n in names if any(fnmatch(n, p) for p in some)] for group, some in patterns}
+    inner = [name for name in layers.loc[layers["kind"].isin(INNER), "layer"] if name != names[0]]
+    parts = zip(("early", "middle", "late"), np.array_split(np.array(inner, dtype=object), 3), strict=True)
+    found = {"first": names[:1]} | {group: list(part) for group, part in parts}
+    for kind in ("pool", "fc", "logits"):
+        found[kind] = list(layers.loc[layers["kind"] == kind, "layer"])
+    return {group: members for group, members in found.items() if members}
+
+
+def group_means(calibrated: Mapping[str, pd.DataFrame], measure: str, column: str = "calibrated") -> pd.DataFrame:
+    """One row per network and one column per group: the mean over the group's layers of one column of the scale."""
+    rows = []
+    for network, table in calibrated.items():
+        values = table[table["measure"] == measure].set_index("layer")[column]
+        groups = layer_groups(network, table).items()
+        rows.append({"network": spoken(network)} | {group: float(values[layers].mean()) for group, layers in groups})
+    return pd.DataFrame(rows)
+
+
+def measure_means(network: str, calibrated: pd.DataFrame, samples: str = "images") -> pd.DataFrame:
+    """One row per measure in the registry's order and one column per group: calibrated values of one network."""
+    table = calibrated[calibrated["samples"] == samples]
+    rows = {}
+    for name in (name for name in MEASURES if name in set(table["measure"])):
+        values = table[table["measure"] == name].set_index("layer")["calibrated"]
+        rows[name] = {group: values[layers].mean() for group, layers in layer_groups(network, table).items()}
+    return pd.DataFrame(rows).T
+
+
+def dipping(means: pd.DataFrame) -> list[str]:
+    """The rivals that are lower in the middle group than in the first and in the late one."""
+    rivals = means.loc[[name for name in RIVALS if name in means.index]]
+    return list(rivals.index[dips(rivals)])
+
+
+# ---------------------------------------------------------------- tables for reading
+
+
+def measures_table() -> pd.DataFrame:
+    """What every measure ignores: one row per measure, one column per change of the neurons."""
+    rows = []
+    for entry in MEASURES.values():
+        ignores = {how.replace("_", "-"): "✓" if how in entry.invariances else "" for how in INVARIANCES}
+        rows.append({"measure": entry.title, **ignores})
+    return pd.DataFrame(rows)
+
+
+def named(means: pd.DataFrame) -> pd.DataFrame:
+    """A table by measure with the measures' titles in a column of their own."""
+    return means.rename_axis("name").reset_index().assign(name=lambda t: [MEASURES[n].title for n in t["name"]])
+
+
+# ---------------------------------------------------------------- figures
+
+
+def plot_ends(calibrated: Mapping[str, pd.DataFrame], measure: str, label: str) -> Figure:
+    """The four ends by layer, one panel per network; the observed line has its interval."""
+    figure, axes = plt.subplots(len(calibrated), 1, figsize=(7.6, 3.5 * len(calibrated)), squeeze=False)
+    for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
+        rows = table[table["measure"] == measure].sort_values("position")
+        for end, name in END_NAMES.items():
+            ax.plot(rows["layer"], rows[end], color=COLOURS[end], marker=MARKS[end], markersize=4, label=name)
+        ax.fill_between(rows["layer"], rows["low"], rows["high"], color=COLOURS["observed"], alpha=0.2, linewidth=0)
+        ax.set(ylabel=label, ylim=(-0.03, 1.03), title=spoken(network))
+        ax.tick_params(axis="x", rotation=90)
+    axes[0, 0].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure
+
+
+def plot_calibrated(calibrated: Mapping[str, pd.DataFrame], measure: str) -> Figure:
+    """Calibrated similarity by layer with its interval, and that of untrained twins; one panel per network."""
+    figure, axes = plt.subplots(len(calibrated), 1, figsize=(7.6, 3.3 * len(calibrated)), squeeze=False)
+    for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
+        rows = table[table["measure"] == measure].sort_values("position")
+        error = [rows["calibrated"] - rows["calibrated_low"], rows["calibrated_high"] - rows["calibrated"]]
+        style: dict[str, Any] = {"fmt": "o-", "markersize": 4, "capsize": 2, "color": COLOURS["observed"]}
+        ax.errorbar(rows["layer"], rows["calibrated"], np.maximum(error, 0), label=END_NAMES["observed"], **style)
+        style = {"color": COLOURS["untrained"], "marker": MARKS["untrained"], "markersize": 4}
+        ax.plot(rows["layer"], rows["calibrated_untrained"], label=END_NAMES["untrained"], **style)
+        for level in (0, 1):
+            ax.axhline(level, color="0.4", linewidth=1)
+        ax.set(ylabel="calibrated similarity", ylim=(-0.15, 1.15), title=spoken(network))
+        ax.tick_params(axis="x", rotation=90)
+    axes[0, 0].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure
+
+
+def plot_heat(calibrated: Mapping[str, pd.DataFrame], samples: str = "images") -> Figure:
+    """Calibrated similarity, measures × layers, every cell with its number in hundredths; one panel per network."""
+    figure, axes = plt.subplots(len(calibrated), 1, figsize=(9.6, 5.6 * len(calibrated)), squeeze=False)
+    for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
+        rows = table[table["samples"] == samples]
+        wide = rows.pivot(index="measure", columns=["position", "layer"], values="calibrated").sort_index(axis=1)
+        wide = wide.reindex([name for name in MEASURES if name in wide.index])
+        wide.columns = wide.columns.get_level_values("layer")
+        _draw_cells(ax, wide.rename(index=lambda name: MEASURES[name].title), spoken(network))
+    return figure
+
+
+def _draw_cells(ax: Axes, table: pd.DataFrame, title: str) -> None:
+    values = table.to_numpy(dtype=float)
+    ax.imshow(np.clip(values, 0, 1), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    for row, column in np.ndindex(values.shape):
+        value = values[row, column]
+        text = "–" if np.isnan(value) else f"{100 * value:.0f}"
+        ax.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if value > 0.6 else "black")
+    ax.set_xticks(range(table.shape[1]), table.columns, rotation=90)
+    ax.set_yticks(range(len(table)), table.index)
+    ax.set_title(title)
+    ax.grid(False)
+
+
+def plot_agreement(calibrated: Mapping[str, pd.DataFrame]) -> Figure:
+    """Rank correlation between the measures over layers, one panel per network."""
+    figure, axes = plt.subplots(len(calibrated), 1, figsize=(8.4, 6.4 * len(calibrated)), squeeze=False)
+    for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
+        found = agreement(table)
+        names = [name for name in MEASURES if name in found]
+        titles = {name: MEASURES[name].title for name in names}
+        _draw_cells(ax, found.loc[names, names].rename(index=titles, columns=titles), spoken(network))
+    return figure
+
+
+def plot_accuracies(tables: Mapping[str, pd.DataFrame], chance: Mapping[str, float]) -> Figure:
+    """Accuracy of identification of every measure with its interval; the dashed line is guessing."""
+    figure, axes = plt.subplots(1, len(tables), figsize=(4.6 * len(tables), 4.6), squeeze=False, sharey=True)
+    order = [name for name in MEASURES if name in set(next(iter(tables.values()))["measure"])][::-1]
+    for ax, (network, table) in zip(axes[0], tables.items(), strict=True):
+        rows = table.set_index("measure").loc[order]
+        colours = ["C3" if name in SUBSPACE else "C0" for name in order]
+        ax.barh([MEASURES[name].title for name in order], rows["accuracy"], color=colours, alpha=0.8)
+        if rows["low"].notna().all():
+            bars = np.abs([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]])
+            ax.errorbar(rows["accuracy"], range(len(order)), xerr=bars, fmt="none", color="0.2", capsize=2)
+        ax.axvline(chance[network], color="0.4", linestyle="--")
+        ax.set(xlim=(0, 1.02), xlabel="layers identified", title=spoken(network))
+    return figure
+
+
+def plot_confusion(values: Mapping[str, pd.DataFrame], measures: tuple[str, ...]) -> Figure:
+    """Which layer is the most similar one to each layer: one panel per measure and network, dark on the diagonal."""
+    size = (4.2 * len(measures), 4.4 * len(values))
+    figure, axes = plt.subplots(len(values), len(measures), figsize=size, squeeze=False)
+    for row, (network, table) in zip(axes, values.items(), strict=True):
+        for ax, name in zip(row, measures, strict=True):
+            found = confusion(table, name)
+            ax.imshow(found, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+            ax.set_xticks(range(len(found)), found.columns, rotation=90, fontsize=7)
+            ax.set_yticks(range(len(found)), found.index, fontsize=7)
+            ax.set_title(f"{spoken(network)}: {MEASURES[name].title}", fontsize=9)
+            ax.grid(False)
+    return figure
+
+
+# ---------------------------------------------------------------- in words
+
+
+def listed(names: list[str]) -> str:
+    """Names of measures as a sentence has them: "SVCCA, PWCCA and RSA"; "none" for no name."""
+    titles = [MEASURES[name].title for name in names]
+    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles) or "none"
+
+
+def kept_or_missed(holds: bool) -> str:
+    """How an expectation written down before looking came out."""
+    return "kept" if holds else "missed"

@@ -1,0 +1,52 @@
+"""Strangers and oneself: the paper's measure of every layer on a scale from chance to an earlier self.
+
+Table "values": one row per layer, measure (area under s(ε), 1 − median critical ε), pair of networks, end of the scale
+and permutation. `helpers.studies.ends.calibrate_values` makes the scale of it.
+"""
+
+from functools import partial
+
+import pandas as pd
+from tqdm import tqdm
+
+from ..measures import MEASURES
+from ..measures.chance import PERMUTATIONS
+from .ends import values_at_ends
+from .kept import IMAGES, keep_activations, part
+from .store import Computed, Kind, behind
+from .study import Study
+from .tables import described
+
+NAMES = ("subspace", "subspace_median")
+
+
+def compute(
+    study: Study,
+    progress: bool = True,
+    images: int = IMAGES,
+    permutations: int = PERMUTATIONS,
+    earlier: int | None = None,
+    untrained: int | None = None,
+) -> Computed:
+    """All layers at up to 16 positions of each image; chance permutes the images, the same in every layer.
+
+    images: of the test set, from the first. earlier: the epoch of the first seed that is the ceiling. untrained: how
+    many untrained twins. None of these means the last epoch but one, and one twin for each seed.
+    """
+    kept = keep_activations(study, images, earlier, untrained, progress)
+    key = [KIND.name, KIND.code, kept.key, permutations]
+    measures = [MEASURES[name] for name in NAMES]
+    tables = [
+        part(key, layer.name, partial(values_at_ends, kept, layer.name, measures, permutations, "positions"))
+        for layer in tqdm(kept.layers, desc="calibrating layers", disable=not progress)
+    ]
+    values = described(study, pd.concat(tables, ignore_index=True))
+    return Computed({"values": values}, behind(kept.data, kept.sidecars, []))
+
+
+KIND = Kind(
+    "calibration",
+    "the paper's measure between chance and an earlier self",
+    compute,
+    defaults={"images": IMAGES, "permutations": PERMUTATIONS, "earlier": None, "untrained": None},
+)

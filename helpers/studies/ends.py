@@ -1,0 +1,85 @@
+"""Both ends of a scale for any measures: observed pairs, untrained twins, an earlier self, and strangers by chance."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..measures import Compared, Measure, Sampled
+from ..measures.chance import image_orders, p_value, permuted_values, with_positions
+from ..measures.scale import on_scale
+from .intervals import interval
+from .kept import Kept, Role
+
+PLACE = ["layer", "position", "depth", "kind"]
+VALUES = [*PLACE, "samples", "measure", "end", "seed_a", "seed_b", "order", "value"]
+
+
+def values_at_ends(
+    kept: Kept, layer: str, measures: Sequence[Measure], permutations: int, samples: str
+) -> pd.DataFrame:
+    """All measures of one layer for all pairs of networks at all ends. One row per measure, pair, end and order.
+
+    samples: "images" (averaged over positions) or "positions" (those of an image kept together when images are
+    permuted). `order` numbers the permutations of chance and is -1 elsewhere.
+    """
+    positions = 1
+
+    def load(role: Role) -> Sampled:
+        nonlocal positions
+        if samples == "images":
+            return kept.over_images(layer, role)
+        found, positions = kept.at_positions(layer, role)
+        return found
+
+    networks = {role: load(role) for role in kept.places}
+    tables = [_end(kept, end, networks, measures) for end in kept.pairs]
+    first, second = kept.pairs["observed"][0]
+    pair = Compared(networks[first], networks[second])
+    orders = image_orders(pair.x.centred.samples // positions, permutations)
+    chance = permuted_values(pair, measures, (with_positions(order, positions) for order in orders))
+    chance = chance.rename_axis("order").reset_index().melt("order", var_name="measure")
+    tables.append(chance.assign(end="chance", seed_a=first.seed, seed_b=second.seed))
+    found = pd.concat(tables, ignore_index=True).assign(samples=samples, **kept.columns(layer))
+    return found.astype({"order": np.int16})[VALUES]
+
+
+def _end(kept: Kept, end: str, networks: dict[Role, Sampled], measures: Sequence[Measure]) -> pd.DataFrame:
+    rows = []
+    for a, b in kept.pairs[end]:
+        pair = Compared(networks[a], networks[b])
+        base = {"end": end, "seed_a": a.seed, "seed_b": b.seed, "order": -1}
+        rows += [base | {"measure": entry.name, "value": entry.function(pair)} for entry in measures]
+    return pd.DataFrame(rows)
+
+
+# ---------------------------------------------------------------- from values to a scale
+
+
+def calibrate_values(values: pd.DataFrame) -> pd.DataFrame:
+    """One row per layer, samples and measure: the four ends, and the observed one between chance and ceiling.
+
+    Columns observed, low, high (t interval over networks), chance (mean over the permutations), untrained, ceiling;
+    calibrated, calibrated_low, calibrated_high, calibrated_untrained; p: of the pair whose images were permuted.
+    """
+    by = [*PLACE, "samples", "measure"]
+    means = values.groupby([*by, "end"], observed=True)["value"].mean().unstack("end")
+    observed = values[values["end"] == "observed"]
+    found = (
+        interval(observed, by, "value")
+        .rename(columns={"mean": "observed"})
+        .merge(means[["chance", "untrained", "ceiling"]].reset_index(), on=by)
+    )
+    for name, column in (("", "observed"), ("_low", "low"), ("_high", "high"), ("_untrained", "untrained")):
+        ends = zip(found[column], found["chance"], found["ceiling"], strict=True)
+        found[f"calibrated{name}"] = np.array([on_scale(*end) for end in ends])
+    p = values.groupby(by, observed=True).apply(_p_value)
+    found = found.merge(p.rename("p").reset_index(), on=by)
+    return found.sort_values(["samples", "measure", "position"], ignore_index=True)
+
+
+def _p_value(rows: pd.DataFrame) -> float:
+    chance = rows[rows["end"] == "chance"]
+    seeds = chance[["seed_a", "seed_b"]].iloc[0]
+    same = (rows["end"] == "observed") & (rows[["seed_a", "seed_b"]] == seeds).all(axis=1)
+    return p_value(float(rows.loc[same, "value"].iloc[0]), chance["value"].to_numpy())

@@ -1,0 +1,113 @@
+"""Does a match find its layer? All layers of one network against all layers of another, by every measure.
+
+Table "values": one row per measure, pair of networks, layer of a and layer of b. Layers are averaged over positions, so
+that layers with maps of different sizes can be compared.
+"""
+
+from functools import partial
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from tqdm import tqdm
+
+from ..measures import MEASURES, Compared, Sampled
+from .intervals import interval
+from .kept import IMAGES, TRAINED, Kept, Role, keep_activations, part
+from .store import Computed, Kind, behind
+from .study import Study
+from .tables import described
+
+NETWORKS = 4  # seeds that are compared with one another
+CLOSE = 1e-6  # similarities closer than this are a tie: ResNet's pooled features are its last block, averaged
+
+
+def compute(
+    study: Study, progress: bool = True, images: int = IMAGES, networks: int = NETWORKS, earlier: int | None = None
+) -> Computed:
+    """All layers × all layers of the first `networks` seeds, by every measure, averaged over positions."""
+    kept = keep_activations(study, images, earlier, 2, progress)
+    key = [KIND.name, KIND.code, kept.key]
+    pairs = list(combinations(study.seeds[:networks], 2))
+    tables = [
+        part(key, f"{a}-{b}", partial(_pair, kept, a, b))
+        for a, b in tqdm(pairs, desc="layers × layers", disable=not progress)
+    ]
+    values = described(study, pd.concat(tables, ignore_index=True))
+    return Computed({"values": values}, behind(kept.data, kept.sidecars, []))
+
+
+def _pair(kept: Kept, a: int, b: int) -> pd.DataFrame:
+    names = [layer.name for layer in kept.layers]
+    x, y = ({name: kept.over_images(name, Role(TRAINED, seed)) for name in names} for seed in (a, b))
+    return similarities(x, y).assign(seed_a=a, seed_b=b)
+
+
+def similarities(x: dict[str, Sampled], y: dict[str, Sampled]) -> pd.DataFrame:
+    """Every measure for every layer of x and every layer of y."""
+    rows = []
+    for (layer_a, one), (layer_b, other) in product(x.items(), y.items()):
+        pair = Compared(one, other)
+        base = {"layer_a": layer_a, "layer_b": layer_b}
+        rows += [base | {"measure": entry.name, "value": entry.function(pair)} for entry in MEASURES.values()]
+    return pd.DataFrame(rows)
+
+
+KIND = Kind(
+    "identification",
+    "all layers of one network against all layers of another",
+    compute,
+    defaults={"images": IMAGES, "networks": NETWORKS, "earlier": None},
+)
+
+
+# ---------------------------------------------------------------- what a page reads off
+
+
+def choices(values: pd.DataFrame) -> pd.DataFrame:
+    """For every layer of a network how often each layer of another is the most similar one; both directions.
+
+    One row per measure, pair, `layer` and `chosen` layer with its `share`: 1, or less where several are tied.
+    """
+    rows = []
+    order = list(dict.fromkeys(values["layer_a"]))
+    for (measure, a, b), table in values.groupby(["measure", "seed_a", "seed_b"], sort=False, observed=True):
+        wide = table.pivot(index="layer_a", columns="layer_b", values="value").loc[order, order].to_numpy()
+        for matrix in (wide, wide.T):
+            shares = nearest_shares(matrix)
+            at = np.argwhere(shares > 0)
+            rows += [(measure, a, b, order[i], order[j], shares[i, j]) for i, j in at]
+    return pd.DataFrame(rows, columns=["measure", "seed_a", "seed_b", "layer", "chosen", "share"])
+
+
+def nearest_shares(similarity: Float[np.ndarray, "layers layers"]) -> Float[np.ndarray, "layers layers"]:
+    """Row by row 1 at the largest similarity, shared equally by those that are tied with it."""
+    best = similarity >= similarity.max(axis=1, keepdims=True) - CLOSE
+    return best / best.sum(axis=1, keepdims=True)
+
+
+def accuracy_table(values: pd.DataFrame) -> pd.DataFrame:
+    """How often the most similar layer is the same layer: mean over layers, directions and pairs, with its interval.
+
+    Columns measure, accuracy, low, high, near (the same or a neighbouring layer). One row per measure, best first.
+    """
+    found = choices(values)
+    order = {layer: i for i, layer in enumerate(dict.fromkeys(values["layer_a"]))}
+    distance = (found["layer"].map(order) - found["chosen"].map(order)).abs()
+    count = 2 * len(order)  # both directions
+    found = found.assign(right=found["share"] * (distance == 0) / count, near=found["share"] * (distance <= 1) / count)
+    by = ["measure", "seed_a", "seed_b"]
+    pairs = found.groupby(by, sort=False, observed=True)[["right", "near"]].sum().reset_index()
+    table = interval(pairs, ["measure"], "right").rename(columns={"mean": "accuracy"})
+    table = table.merge(pairs.groupby("measure", observed=True)["near"].mean().reset_index(), on="measure")
+    return table.sort_values("accuracy", ascending=False, ignore_index=True)
+
+
+def confusion(values: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """How often each layer (row) was taken for each layer (column) by one measure; rows sum to 1."""
+    order = list(dict.fromkeys(values["layer_a"]))
+    found = choices(values[values["measure"] == measure])
+    wide = found.pivot_table(index="layer", columns="chosen", values="share", aggfunc="sum", fill_value=0)
+    wide = wide.reindex(index=order, columns=order, fill_value=0)
+    return wide.div(wide.sum(axis=1), axis=0)

@@ -1,0 +1,186 @@
+"""Activations kept as they are, of a few thousand images: what permutations and measures of single images need.
+
+One forward pass serves several kinds of study. A convolutional layer is kept twice: averaged over all positions, and at
+up to 16 of them on an even grid, for fewer images where these are many samples.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..errors import BadInput
+from ..files import atomic
+from ..measures.compared import Sampled
+from ..networks import datasets
+from ..networks.activations import captured
+from ..networks.architectures import Layer
+from .records import cache_root
+from .study import Study, chosen_layers, network_at, test_images
+from .tables import layer_columns
+
+IMAGES = 2000
+GRID = 4  # positions are taken on a grid of at most 4 × 4
+FEWEST, ENOUGH = 1000, 16_000  # images of a layer with many positions; samples from which on images may be fewer
+BATCH = 125
+TRAINED, EARLIER, UNTRAINED = "trained", "earlier", "untrained"
+ENDS = ("observed", "untrained", "ceiling", "chance")
+
+
+@dataclass(frozen=True)
+class Role:
+    """One network of a study: its seed, and whether it is the trained, an earlier or the untrained one."""
+
+    what: str
+    seed: int
+
+
+# ---------------------------------------------------------------- one forward pass
+
+
+def on_grid(output: Tensor) -> Float[Tensor, "images positions neurons"]:
+    """A layer's output at all positions of a grid of at most 4 × 4, one after the other; (images, units) has one."""
+    if output.ndim == 2:
+        return output[:, None]
+    steps = [-(-side // GRID) for side in output.shape[2:]]
+    return output[:, :, :: steps[0], :: steps[1]].flatten(2).transpose(1, 2)
+
+
+def averaged(output: Tensor) -> Float[Tensor, "images neurons"]:
+    """A layer's output averaged over all its positions."""
+    return output if output.ndim == 2 else output.flatten(2).mean(2)
+
+
+def images_taken(images: int, positions: int) -> int:
+    """How many images a layer with this many kept positions uses: all, or 16 000 samples, but at least 1000 images."""
+    return min(images, max(FEWEST, ENOUGH // positions))
+
+
+def write_activations(network: nn.Module, images: Iterable[Tensor], layers: Sequence[str], place: Path) -> None:
+    """Run the network once and write LAYER.npy (images, positions, neurons) and LAYER.mean.npy (images, neurons)."""
+    grids: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    means: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    batches = list(images)
+    total = sum(map(len, batches))
+    done = 0
+    with captured(network, layers) as outputs:
+        for batch in batches:
+            network(batch)
+            for layer in layers:
+                means[layer].append(averaged(outputs[layer]).float().numpy())
+                part = on_grid(outputs[layer]).float().contiguous().numpy()
+                grids[layer].append(part[: max(0, images_taken(total, part.shape[1]) - done)])
+            done += len(batch)
+    scratch = place.with_name(f".{place.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    for layer in layers:
+        np.save(scratch / f"{layer}.npy", np.concatenate(grids[layer]), allow_pickle=False)
+        np.save(scratch / f"{layer}.mean.npy", np.concatenate(means[layer]), allow_pickle=False)
+    shutil.rmtree(place, ignore_errors=True)
+    scratch.rename(place)
+
+
+# ---------------------------------------------------------------- the networks of a study
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where the activations of a study's networks lie, which layers they have, and what stands behind them."""
+
+    layers: tuple[Layer, ...]
+    places: dict[Role, Path]
+    sidecars: tuple[dict[str, Any], ...]
+    data: datasets.Dataset
+    seeds: tuple[int, ...]
+
+    @cached_property
+    def pairs(self) -> dict[str, list[tuple[Role, Role]]]:
+        """The pairs of networks at each end of the scale; chance permutes the images of the first observed pair."""
+        trained = [Role(TRAINED, seed) for seed in self.seeds]
+        untrained = [role for role in self.places if role.what == UNTRAINED]
+        earlier = [(Role(TRAINED, role.seed), role) for role in self.places if role.what == EARLIER]
+        return {
+            "observed": list(combinations(trained, 2)),
+            "untrained": list(combinations(untrained, 2)),
+            "ceiling": earlier,
+        }
+
+    def at_positions(self, layer: str, role: Role) -> tuple[Sampled, int]:
+        """One network's neurons at the kept positions, those of an image one after the other; and how many they are."""
+        kept = np.load(self.places[role] / f"{layer}.npy", allow_pickle=False)
+        images, positions, neurons = kept.shape
+        return Sampled.of(kept.reshape(images * positions, neurons).T), positions
+
+    def over_images(self, layer: str, role: Role) -> Sampled:
+        """One network's neurons averaged over all positions, one sample per image."""
+        return Sampled.of(np.load(self.places[role] / f"{layer}.mean.npy", allow_pickle=False).T)
+
+    def columns(self, layer: str) -> dict[str, Any]:
+        """What tables say of a layer."""
+        return next(layer_columns(known) for known in self.layers if known.name == layer)
+
+    @property
+    def key(self) -> list[str]:
+        """The folders' names, which hold the hashes of the weights."""
+        return [place.name for place in self.places.values()]
+
+
+def keep_activations(
+    study: Study, images: int, earlier: int | None, untrained: int | None, progress: bool = True
+) -> Kept:
+    """The activations of all networks of a study on the first test images, computed where they are not kept yet.
+
+    earlier: the epoch of the first seed that is the ceiling (None: the last but one). untrained: how many untrained
+    twins (None: one for each seed). Raises BadInput for an epoch that the training does not have.
+    """
+    last = study.runs[0].recipe.epochs
+    earlier = last - 1 if earlier is None else earlier
+    if not 0 < earlier < last:
+        raise BadInput(f"earlier is {earlier}: expected an epoch from 1 to {last - 1}, before the last")
+    data = test_images(replace(study, images=min(images, len(datasets.load(study.dataset, "test").images))))
+    epochs = {Role(TRAINED, seed): last for seed in study.seeds}
+    epochs |= {Role(EARLIER, study.seeds[0]): earlier}
+    epochs |= {Role(UNTRAINED, seed): 0 for seed in study.seeds[:untrained]}
+    runs = dict(zip(study.seeds, study.runs, strict=True))
+    places, sidecars, layers = {}, [], []
+    for role, epoch in tqdm(epochs.items(), desc="keeping activations", disable=not progress):
+        network, sidecar = network_at(runs[role.seed], epoch, data, False)
+        layers = chosen_layers(network, study.layers)
+        place = cache_root() / "kept" / f"{sidecar['sha256'][:16]}-{len(data.images)}-{_names_hash(layers)}"
+        if not place.exists():
+            with torch.inference_mode():
+                write_activations(network, datasets.batches(data, BATCH), [layer.name for layer in layers], place)
+        places[role] = place
+        sidecars.append(sidecar)
+    return Kept(tuple(layers), places, tuple(sidecars), data, study.seeds)
+
+
+def _names_hash(layers: Sequence[Layer]) -> str:
+    return hashlib.sha256(json.dumps([layer.name for layer in layers]).encode()).hexdigest()[:8]
+
+
+# ---------------------------------------------------------------- finished parts
+
+
+def part(key: Sequence[Any], name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """A table that is computed once: an interrupted study goes on where it was. `key` names all that it depends on."""
+    place = cache_root() / "parts" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20] / f"{name}.parquet"
+    if place.exists():
+        return pd.read_parquet(place)
+    table = make()
+    with atomic(place) as temporary:
+        table.to_parquet(temporary)
+    return table

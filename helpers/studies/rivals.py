@@ -1,0 +1,74 @@
+"""Is it the measure? Every measure of the registry on the same activations, each between its own chance and ceiling.
+
+Table "values" as in `helpers.studies.calibration`, for all measures over images (averaged over positions), and for
+the paper's measure and CKA at positions, with half as many permutations.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ..measures import MEASURES
+from .ends import values_at_ends
+from .kept import IMAGES, Kept, keep_activations, part
+from .store import Computed, Kind, behind
+from .study import Study
+from .tables import described
+
+ORDERS = 40  # permutations: many measures cost more than one, and the mean of chance needs few
+POSITIONS = ("subspace", "subspace_median", "cka", "cka_raw")  # measured at positions, too
+
+
+def compute(
+    study: Study,
+    progress: bool = True,
+    images: int = IMAGES,
+    permutations: int = ORDERS,
+    earlier: int | None = None,
+    untrained: int | None = None,
+) -> Computed:
+    """All measures of all layers; settings as for `helpers.studies.calibration.compute`."""
+    kept = keep_activations(study, images, earlier, untrained, progress)
+    key = [KIND.name, KIND.code, kept.key, permutations]
+    tables = [
+        part(key, layer.name, partial(_layer, kept, layer.name, permutations))
+        for layer in tqdm(kept.layers, desc="measuring layers", disable=not progress)
+    ]
+    values = described(study, pd.concat(tables, ignore_index=True))
+    return Computed({"values": values}, behind(kept.data, kept.sidecars, []))
+
+
+def _layer(kept: Kept, layer: str, permutations: int) -> pd.DataFrame:
+    chosen = [MEASURES[name] for name in POSITIONS]
+    return pd.concat(
+        [
+            values_at_ends(kept, layer, list(MEASURES.values()), permutations, "images"),
+            values_at_ends(kept, layer, chosen, permutations // 2, "positions"),
+        ],
+        ignore_index=True,
+    )
+
+
+KIND = Kind(
+    "rivals",
+    "every measure on the same activations, between its own chance and ceiling",
+    compute,
+    defaults={"images": IMAGES, "permutations": ORDERS, "earlier": None, "untrained": None},
+)
+
+
+# ---------------------------------------------------------------- what a page reads off
+
+
+def dips(groups: pd.DataFrame, middle: str = "middle", sides: Sequence[str] = ("first", "late")) -> pd.Series:
+    """Whether a measure is lower in the middle group than in both groups beside it. One entry per row of `groups`."""
+    return groups[list(sides)].gt(groups[middle], axis=0).all(axis=1)
+
+
+def agreement(calibrated: pd.DataFrame, samples: str = "images") -> pd.DataFrame:
+    """Spearman correlation over layers between the measures' calibrated values. One row and column per measure."""
+    wide = calibrated[calibrated["samples"] == samples].pivot(index="layer", columns="measure", values="calibrated")
+    return wide.replace([np.inf, -np.inf], np.nan).corr("spearman")

@@ -1,0 +1,179 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Does a match find its layer?
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** a test that any measure of similarity should pass, and how well subspace match and its rivals do.
+#
+# **You need first** [other measures of similarity](measure.ipynb).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# Two networks of one architecture are trained from different seeds. **Is the layer of the second network that is most similar to
+# layer *k* of the first one again layer *k*?**
+
+# %% tags=["parameters"]
+dataset = "cifar10"
+networks = ["vgg16_bn", "resnet18"]
+width = 1.0
+seeds = [0, 1, 2, 3, 4]
+recipes = ["paper", "short"]  # one for each network
+epochs = [160, 40]
+earlier = [125, 36]
+compared = 2  # networks: every two of them are compared
+recompute = False
+
+# %% tags=["hide-input", "remove-stderr"]
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+
+from helpers.measures import MEASURES
+from helpers.pages import figures, scales
+from helpers.pages.layers import spoken
+from helpers.pages.teaching.exercises import check
+from helpers.studies import Study, answer, identification
+
+figures.style()
+
+# %% tags=["hide-input", "remove-stderr"]
+values = {}
+for network, recipe, last, before in zip(networks, recipes, epochs, earlier, strict=True):
+    study = Study(dataset, network, width, seeds, recipe, epochs=last)
+    settings = {"networks": compared, "earlier": before}
+    values[network] = answer(identification.KIND, study, settings, recompute).tables["values"]
+accuracies = {network: identification.accuracy_table(table) for network, table in values.items()}
+
+# %% tags=["remove-cell"]
+own = {n: table.set_index("measure").loc["subspace"] for n, table in accuracies.items()}
+best = {n: table[table["measure"].isin(scales.RIVALS)].iloc[0] for n, table in accuracies.items()}
+guessing = {n: 1 / table["layer_a"].nunique() for n, table in values.items()}
+words = {n: f"{100 * row['accuracy']:.0f} % in {spoken(n)}" for n, row in own.items()}
+glue("subspace", " and ".join(words.values()), display=False)
+glue("near", " and ".join(f"{100 * row['near']:.0f} %" for row in own.values()), display=False)
+rival = [f"{MEASURES[row['measure']].title} ({100 * row['accuracy']:.0f} % in {spoken(n)})" for n, row in best.items()]
+glue("best", " and ".join(rival), display=False)
+glue("guess", f"{100 * max(guessing.values()):.0f}", display=False)
+rates = [row["accuracy"] for row in own.values()]
+glue("expected", scales.kept_or_missed(all(0.5 <= rate <= 0.9 for rate in rates)), display=False)
+verdicts = ["knows layers" if r >= 0.7 else "does not know layers" if r <= 0.4 else "is in between" for r in rates]
+glue("verdict", "; ".join(f"in {spoken(n)} it {v}" for n, v in zip(networks, verdicts, strict=True)), display=False)
+glue("layers", " and ".join(str(table["layer_a"].nunique()) for table in values.values()), display=False)
+glue("pairs", str(len(next(iter(values.values()))[["seed_a", "seed_b"]].drop_duplicates())), display=False)
+
+# %% [markdown]
+# :::{admonition} Answer
+# :class: important
+# The area under s(ε) finds the right layer in {glue:text}`subspace`; guessing gives at most {glue:text}`guess` %. The right layer or a neighbour:
+# {glue:text}`near`. The best rival is {glue:text}`best`. By the bounds fixed before looking, {glue:text}`verdict`.
+# :::
+#
+# ## How we know
+#
+# All layers of one network ({glue:text}`layers`) are compared with all layers of another one, by every measure, on 2000 test images; convolutional
+# layers are averaged over their positions, so that maps of different sizes can be compared. For each layer the most similar
+# layer of the other network is its guess; ties count in parts. Both directions count. Number of pairs of networks compared: {glue:text}`pairs` (one
+# pair has no interval).
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Bars, one panel per network: for each measure the share of layers that it identifies; a dashed line shows guessing."}, "figure": {"caption": "Layers identified by each measure. Red: subspace match. Dashed: guessing.", "name": "fig-identification"}}
+figure = scales.plot_accuracies(accuracies, guessing)
+
+# %% tags=["hide-input"]
+figures.download(pd.concat([t.assign(network=n) for n, t in accuracies.items()]), "identification")
+
+# %% [markdown]
+# Where a measure errs, it usually errs by a neighbour. In the maps each row is a layer of one network and its dark cell is the layer that
+# was taken for it. A perfect measure fills the diagonal. A vertical stripe is a layer that attracts many others: it looks similar to everything.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Confusion matrices, layers against layers: subspace match, linear CKA and mean R squared, one row of panels per network."}, "figure": {"caption": "Which layer of the other network is the most similar one: subspace match, debiased CKA, mean R\u00b2.", "name": "fig-identification-confusion"}}
+figure = scales.plot_confusion(values, ("subspace", "cka_debiased", "regression"))
+
+# %% [markdown]
+# **What was expected.** Written down before looking: the area under s(ε) identifies 50–90 % of the layers ({glue:text}`expected`). In
+# {cite:t}`kornblith2019similarity` CKA identifies 99 % of the layers of a ten-layer network, regression 45 %, and the CCA family 15–50 %.
+#
+# In a ResNet the pooled features are the last block averaged over its positions. Averaged, the two *are* one layer, so each of them counts as half
+# found at best.
+#
+# ## What would change our mind
+#
+# - *More pairs.* Another pair of networks is another draw; neighbouring layers of a deep network are so similar that the choice between
+#   them may be decided by little.
+# - *Positions.* Averaging over positions is needed to compare maps of different sizes. With maps of one size one could keep them.
+# - *Wider layers win.* The span of a wide layer holds more than that of a narrow one: a measure of what is explained (R², subspace match)
+#   can prefer a wide layer to the right one. Look for vertical stripes among the widest layers.
+#
+# ## Try it
+#
+# The table behind the maps, for one layer: the three layers of the other network that are most similar to it.
+
+# %%
+network, layer, name = networks[0], values[networks[0]]["layer_a"].iloc[0], "subspace"
+table = values[network].query("measure == @name and layer_a == @layer")
+figures.table(
+    table.nlargest(3, "value")[["seed_a", "seed_b", "layer_a", "layer_b", "value"]], label="Most similar layers"
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise} Count the hits
+# :label: ex-identify-accuracy
+# `similarity[i, j]` is the similarity of layer i of one network and layer j of the other. Write `identified(similarity)`: the share of
+# *rows* whose largest entry is on the diagonal. If several entries are tied for the largest, the row counts as 1 divided by their number (if the
+# diagonal is one of them).
+# :::
+#
+# :::{solution-start} ex-identify-accuracy
+# :class: dropdown
+# :::
+
+
+# %% tags=["solution"]
+def identified(similarity):
+    """The share of rows whose largest entry is on the diagonal; ties count in parts."""
+    best = similarity == similarity.max(axis=1, keepdims=True)
+    return float(np.mean(np.diag(best) / best.sum(axis=1)))
+
+
+# %% [markdown]
+# :::{solution-end}
+# :::
+
+# %% tags=["check"]
+check("ex-identify-accuracy", identified)
+
+# %% [markdown]
+# :::{exercise} A measure that ignores everything
+# :label: ex-identify-linear
+# Mean CCA does not change under invertible linear maps. Suppose that each layer of a network were an invertible linear map of the one before. What would mean
+# CCA identify? What does this say about a measure with many invariances?
+# :::
+#
+# :::{solution} ex-identify-linear
+# :class: dropdown
+# All layers of a network would have mean CCA 1 with one another, and the same mean CCA with every layer of the other network: all are tied, and it
+# identifies one layer in as many as there are. An invariance is a difference that the measure agrees not to see. The more it ignores, the less can tell layers apart;
+# what is left are the nonlinear steps between layers.
+# :::
+#
+# :::{exercise} Fewer images
+# :label: ex-identify-images
+# Predict: which measures lose most when 600 images are used in place of 2000 and layers have up to 512 neurons? Then run it on the digits, where layers are
+# narrow: `.venv/bin/python -m helpers run layer_identification -p dataset digits -p networks "['vgg11_bn']" -p width 0.125 -p seeds "[0, 1]" -p recipes "['digits']" -p epochs "[8]" -p earlier "[7]"`.
+# :::
+#
+# :::{solution} ex-identify-images
+# :class: dropdown
+# Those that fit as many numbers as there are neurons: CCA, regression, subspace match. With 512 neurons on 600 images a span holds most of what a
+# stranger does, and everything looks similar to the widest layers. CKA, RSA and nearest neighbours compare images and keep their ranking.
+# :::

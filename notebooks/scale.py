@@ -1,0 +1,200 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Strangers and oneself: a scale with two ends
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** why a similarity needs two ends to be read, and where the layers of two trained networks lie between them.
+#
+# **You need first** [critical ε and the maximum match](maximum.ipynb).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# A median critical ε of 0.5: is that similar? **What would two strangers get, and what would a network get with itself a little earlier?**
+
+# %% tags=["parameters"]
+dataset = "cifar10"
+networks = ["vgg16_bn", "resnet18"]
+width = 1.0
+seeds = [0, 1, 2, 3, 4]
+recipes = ["paper", "short"]  # one for each network
+epochs = [160, 40]
+earlier = [125, 36]  # the epoch of the first seed that is the ceiling
+permutations = 200
+look_at = "subspace_median"  # 1 less the median critical ε; "subspace" is the area under s(ε)
+recompute = False
+
+# %% tags=["hide-input", "remove-stderr"]
+import pandas as pd
+from myst_nb import glue
+
+from helpers.measures import MEASURES
+from helpers.measures.scale import on_scale
+from helpers.pages import figures, scales
+from helpers.pages.teaching.exercises import check
+from helpers.studies import Study, answer, calibration
+from helpers.studies.ends import calibrate_values
+
+figures.style()
+
+# %% tags=["hide-input", "remove-stderr"]
+calibrated = {}
+for network, recipe, last, before in zip(networks, recipes, epochs, earlier, strict=True):
+    study = Study(dataset, network, width, seeds, recipe, epochs=last)
+    settings = {"permutations": permutations, "earlier": before}
+    found = answer(calibration.KIND, study, settings, recompute)
+    calibrated[network] = calibrate_values(found.tables["values"])
+groups = scales.group_means(calibrated, look_at)
+
+# %% tags=["remove-cell"]
+untrained = scales.group_means(calibrated, look_at, "calibrated_untrained")
+rows = {n: table[table["measure"] == look_at] for n, table in calibrated.items()}
+largest = max(float(table["p"].max()) for table in rows.values())
+
+
+def each(table, group):
+    """One group's value of every network that has it, as a page says it."""
+    shown = table.dropna(subset=[group]) if group in table else table.iloc[:0]
+    return " and ".join(f"{row[group]:.2f} ({row['network']})" for _, row in shown.iterrows()) or "nothing"
+
+
+for group in ("first", "early", "middle", "late", "pool", "logits"):
+    glue(group, each(groups, group), display=False)
+glue("untrained-middle", each(untrained, "middle"), display=False)
+most_untrained = max(float(table["calibrated_untrained"].max()) for table in rows.values())
+glue("untrained-most", f"{most_untrained:.2f}", display=False)
+glue("measure", MEASURES[look_at].title, display=False)
+glue("p-largest", f"{largest:.3f}", display=False)
+glue("p-expected", scales.kept_or_missed(abs(largest - 1 / (permutations + 1)) < 1e-9), display=False)
+glue("middle-expected", scales.kept_or_missed(bool(groups["middle"].between(0.3, 0.6).all())), display=False)
+glue("late-expected", scales.kept_or_missed(bool(groups["late"].iloc[0] > 0.85)), display=False)
+glue("pool-expected", scales.kept_or_missed(bool((groups["pool"] > 0.9).all())), display=False)
+glue("untrained-expected", scales.kept_or_missed(most_untrained < 0.25), display=False)
+
+# %% [markdown]
+# :::{admonition} Answer
+# :class: important
+# Calibrated similarity, from 0 (strangers) to 1 (an earlier self). First layer: {glue:text}`first`. Middle:
+# {glue:text}`middle`. Late: {glue:text}`late`. Pooled features: {glue:text}`pool`. Every layer is above chance if p is small everywhere; the largest is
+# {glue:text}`p-largest`. Untrained twins reach at most {glue:text}`untrained-most`.
+# :::
+#
+# ## How we know
+#
+# Four comparisons are made for every layer, on the same test images. **Chance**: one network sees the images in another order, {{permutations}} random orders, the same
+# in all layers. **Untrained**: two networks before training. **Observed**: two seeds. **Ceiling**: the first seed and an earlier checkpoint of the same
+# training. The measure is {glue:text}`measure`: larger is more similar.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: by layer, four lines for chance, untrained, another seed and an earlier self."}, "figure": {"caption": "The four ends by layer. The band around the observed line is its 95 % interval over networks.", "name": "fig-scale-ends"}}
+figure = scales.plot_ends(calibrated, look_at, MEASURES[look_at].title)
+
+# %% tags=["hide-input"]
+everything = pd.concat([table.assign(network=network) for network, table in calibrated.items()])
+figures.download(everything, "calibrated-similarity")
+
+# %% [markdown]
+# Where the chance line is high, a high value means little: there strangers match, too, because the images, or a common mean, are the same for
+# both. Where the ceiling is low, a low value means little: there a network does not even match an earlier self. So each layer gets its own scale:
+#
+# :::{prf:definition} Calibrated similarity
+# :label: def-calibrated
+# Let $c$ be the mean over the permutations, $t$ the ceiling and $s$ the observed value. The calibrated similarity is $(s - c) / (t - c)$; it is not defined
+# where $t \le c$. A distance and its similarity, $d = 1 - s$, give the same value.
+# :::
+#
+# In the middle layers it is {glue:text}`middle`; for untrained twins it is {glue:text}`untrained-middle` there.
+
+# %% tags=["hide-input", "shows-def-calibrated"] mystnb={"image": {"alt": "One panel per network: by layer, the calibrated similarity of two seeds with its interval, and that of untrained twins; lines at 0 and 1."}, "figure": {"caption": "Calibrated similarity by layer, with 95 % intervals; 0 is chance, 1 is an earlier self.", "name": "fig-scale-calibrated"}}
+figure = scales.plot_calibrated(calibrated, look_at)
+
+# %% tags=["hide-input"]
+figures.table(groups, digits=2, label="Calibrated similarity by group of layers")
+
+# %% [markdown]
+# **The interval.** Pairs of networks share networks, so ten pairs of five networks are not ten independent values. The interval comes from the model
+# value = mean + effect of one network + effect of the other + noise: one network at a time is left out, and the t distribution has as many degrees of
+# freedom as networks less one. A test simulates it: nominal 95 % covers at least 90 % with five networks. It speaks of the observed value only; both ends are
+# taken as known, and the ceiling is a single pair.
+#
+# **What was expected.** Written down before looking: middle between 0.3 and 0.6 ({glue:text}`middle-expected`); late layers of VGG-16 above 0.85
+# ({glue:text}`late-expected`); pooled features above 0.9 in both ({glue:text}`pool-expected`); untrained below 0.25
+# ({glue:text}`untrained-expected`); the smallest possible p everywhere ({glue:text}`p-expected`).
+#
+# ## What would change our mind
+#
+# - *The images.* Convolutional layers are sampled at up to 16 positions of each of 1000 images, the others on 2000 images. With fewer samples chance rises. The observed
+#   values on the whole test set are on the pages of the networks.
+# - *The ceiling.* A checkpoint from the very end of a training is nearly the same network. An earlier one is a harder twin, and every layer would look more
+#   similar on its scale.
+# - *The measure.* The area under s(ε) is recorded beside the median: run the page with `-p look_at subspace`. Other measures have [a page of their own](measure.ipynb).
+#
+# ## Try it
+#
+# ```bash
+# .venv/bin/python -m helpers run scale -p look_at subspace
+# ```
+#
+# The scale itself is one function:
+
+# %%
+observed, chance, ceiling = 0.45, 0.2, 0.9
+on_scale(observed, chance, ceiling)
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise} A p that is never zero
+# :label: ex-scale-p
+# Write `p_of(observed, chance)`: the share of values, the observed one and all those of `chance` together, that are at least as large as the observed one.
+# :::
+#
+# :::{solution-start} ex-scale-p
+# :class: dropdown
+# :::
+
+
+# %% tags=["solution"]
+def p_of(observed, chance):
+    """(1 + permutations that reach the observed value) / (1 + permutations)."""
+    return (1 + sum(value >= observed for value in chance)) / (1 + len(chance))
+
+
+# %% [markdown]
+# :::{solution-end}
+# :::
+
+# %% tags=["check"]
+check("ex-scale-p", p_of)
+
+# %% [markdown]
+# :::{exercise} Two layers, one number
+# :label: ex-scale-two
+# Layer A: chance 0.1, observed 0.4, ceiling 0.5. Layer B: chance 0.6, observed 0.7, ceiling 1. Which is more similar raw, which calibrated? Explain the difference in
+# one sentence.
+# :::
+#
+# :::{solution} ex-scale-two
+# :class: dropdown
+# Raw, B (0.7 against 0.4). Calibrated, A: $0.3/0.4 = 0.75$ against $0.1/0.4 = 0.25$. In B strangers already get 0.6, and an earlier self gets 1; in A hardly more could be had
+# than what another seed gets.
+# :::
+#
+# :::{exercise} Permute positions, too
+# :label: ex-scale-positions
+# Chance permutes whole images and keeps the positions of each together. Predict: would chance rise or fall if positions were permuted, too? Which layers would
+# notice?
+# :::
+#
+# :::{solution} ex-scale-positions
+# :class: dropdown
+# It would fall, or stay. What depends on the position alone (a border, an average map) survives a permutation of images and is shared by strangers; it would be lost if
+# positions were mixed. The first layers with large maps would notice; pooled features and fully connected layers have one position and would not.
+# :::
