@@ -11,7 +11,6 @@ from torch import nn
 from helpers.errors import BadInput
 from helpers.measures import MEASURES, Sampled
 from helpers.networks.architectures import Layer
-from helpers.networks.datasets import Dataset
 from helpers.studies import calibration, identification, kept, rivals
 from helpers.studies.ends import calibrate_values, values_at_ends
 from helpers.studies.kept import EARLIER, TRAINED, UNTRAINED, Kept, Role, images_taken, part, write_activations
@@ -33,8 +32,7 @@ def planted(folder: Path) -> Kept:
     places[Role(EARLIER, 0)] = save(folder / "e0", near)
     for seed in range(2):
         places[Role(UNTRAINED, seed)] = save(folder / f"u{seed}", RNG.normal(size=first.shape))
-    data = Dataset("digits", "test", np.zeros((IMAGES, 1, 1, 1), np.uint8), np.zeros(IMAGES), ("a",), "0")
-    return Kept((Layer("conv", None, "conv", 0, 0.0),), places, (), data, (0, 1, 2))
+    return Kept((Layer("conv", None, "conv", 0, 0.0),), places, {}, (0, 1, 2))
 
 
 def save(place: Path, values: np.ndarray) -> Path:
@@ -100,7 +98,7 @@ def test_permuting_images_keeps_positions_together(at_hand):
     values = np.zeros((IMAGES, PLACES, 2))
     values[:, :, 0] = np.arange(PLACES)
     values[:, :, 1] = RNG.normal(size=(IMAGES, 1))
-    both = Kept(at_hand.layers, {}, (), at_hand.data, (0, 1))
+    both = Kept(at_hand.layers, {}, {}, (0, 1))
     for seed in range(2):
         place = at_hand.places[Role(TRAINED, 0)].parent / f"p{seed}"
         both.places[Role(TRAINED, seed)] = save(place, values)

@@ -13,7 +13,7 @@ from ..measures import MEASURES
 from ..measures.chance import PERMUTATIONS
 from .ends import values_at_ends
 from .kept import IMAGES, keep_activations, part
-from .store import Computed, Kind, behind
+from .store import Computed, Kind
 from .study import Study
 from .tables import described
 
@@ -41,7 +41,7 @@ def compute(
         for layer in tqdm(kept.layers, desc="calibrating layers", disable=not progress)
     ]
     values = described(study, pd.concat(tables, ignore_index=True))
-    return Computed({"values": values}, behind(kept.data, kept.sidecars, []))
+    return Computed({"values": values}, kept.behind)
 
 
 KIND = Kind(

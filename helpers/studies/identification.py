@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ..measures import MEASURES, Compared, Sampled
 from .intervals import interval
 from .kept import IMAGES, TRAINED, Kept, Role, keep_activations, part
-from .store import Computed, Kind, behind
+from .store import Computed, Kind
 from .study import Study
 from .tables import described
 
@@ -35,7 +35,7 @@ def compute(
         for a, b in tqdm(pairs, desc="layers × layers", disable=not progress)
     ]
     values = described(study, pd.concat(tables, ignore_index=True))
-    return Computed({"values": values}, behind(kept.data, kept.sidecars, []))
+    return Computed({"values": values}, kept.behind)
 
 
 def _pair(kept: Kept, a: int, b: int) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from ..networks import datasets
 from ..networks.activations import captured
 from ..networks.architectures import Layer
 from .records import cache_root
+from .store import behind
 from .study import Study, chosen_layers, network_at, test_images
 from .tables import layer_columns
 
@@ -102,8 +103,7 @@ class Kept:
 
     layers: tuple[Layer, ...]
     places: dict[Role, Path]
-    sidecars: tuple[dict[str, Any], ...]
-    data: datasets.Dataset
+    behind: dict[str, Any]
     seeds: tuple[int, ...]
 
     @cached_property
@@ -155,7 +155,7 @@ def keep_activations(
     epochs |= {Role(EARLIER, study.seeds[0]): earlier}
     epochs |= {Role(UNTRAINED, seed): 0 for seed in study.seeds[:untrained]}
     runs = dict(zip(study.seeds, study.runs, strict=True))
-    places, sidecars, layers = {}, [], []
+    places, sidecars, layers, networks = {}, [], [], []
     for role, epoch in tqdm(epochs.items(), desc="keeping activations", disable=not progress):
         network, sidecar = network_at(runs[role.seed], epoch, data, False)
         layers = chosen_layers(network, study.layers)
@@ -165,7 +165,8 @@ def keep_activations(
                 write_activations(network, datasets.batches(data, BATCH), [layer.name for layer in layers], place)
         places[role] = place
         sidecars.append(sidecar)
-    return Kept(tuple(layers), places, tuple(sidecars), data, study.seeds)
+        networks = [network]  # one tells the device of all
+    return Kept(tuple(layers), places, behind(data, sidecars, networks), study.seeds)
 
 
 def _names_hash(layers: Sequence[Layer]) -> str:

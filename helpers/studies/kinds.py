@@ -1,6 +1,16 @@
 """Every kind of study by its name: the command `record --what KIND` and the page of provenance know those in here."""
 
-from . import causes, ceiling, seeds, simple_matches, small_matches, two_networks
+from . import (
+    calibration,
+    causes,
+    ceiling,
+    identification,
+    rivals,
+    seeds,
+    simple_matches,
+    small_matches,
+    two_networks,
+)
 from .store import Kind
 
 KINDS: dict[str, Kind] = {
@@ -9,6 +19,9 @@ KINDS: dict[str, Kind] = {
         seeds.KIND,
         causes.KIND,
         ceiling.KIND,
+        calibration.KIND,
+        rivals.KIND,
+        identification.KIND,
         simple_matches.KIND,
         small_matches.KIND,
         two_networks.KIND,

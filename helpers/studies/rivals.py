@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..measures import MEASURES
 from .ends import values_at_ends
 from .kept import IMAGES, Kept, keep_activations, part
-from .store import Computed, Kind, behind
+from .store import Computed, Kind
 from .study import Study
 from .tables import described
 
@@ -38,7 +38,7 @@ def compute(
         for layer in tqdm(kept.layers, desc="measuring layers", disable=not progress)
     ]
     values = described(study, pd.concat(tables, ignore_index=True))
-    return Computed({"values": values}, behind(kept.data, kept.sidecars, []))
+    return Computed({"values": values}, kept.behind)
 
 
 def _layer(kept: Kept, layer: str, permutations: int) -> pd.DataFrame:
