@@ -29,7 +29,7 @@ seeds = [0, 1, 2, 3, 4]
 recipes = ["paper", "short"]  # one for each network
 epochs = [160, 40]
 earlier = [125, 36]  # the epoch of the first seed that is the ceiling
-permutations = 40
+permutations = 20
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]

@@ -130,7 +130,7 @@ figures.table(groups, digits=2, label="Calibrated similarity by group of layers"
 #
 # ## What would change our mind
 #
-# - *The images.* Convolutional layers are sampled at up to 16 positions of each of 1000 images, the others on 2000 images. With fewer samples chance rises. The observed
+# - *The images.* Convolutional layers are sampled at 9 positions of each of 1000 images, or at 4 of each of 2000; the others on 2000 images. With fewer samples chance rises. The observed
 #   values on the whole test set are on the pages of the networks.
 # - *The ceiling.* A checkpoint from the very end of a training is nearly the same network. An earlier one is a harder twin, and every layer would look more
 #   similar on its scale.

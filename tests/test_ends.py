@@ -74,7 +74,7 @@ def test_many_positions_take_fewer_images(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "FEWEST", 5)
     monkeypatch.setattr(kept, "ENOUGH", 9)
     write_activations(Small(), [torch.randn(4, 3, 4, 4), torch.randn(4, 3, 4, 4)], ["conv", "units"], tmp_path / "net")
-    assert np.load(tmp_path / "net" / "conv.npy").shape == (5, 16, 3)
+    assert np.load(tmp_path / "net" / "conv.npy").shape == (5, 4, 3)
     assert np.load(tmp_path / "net" / "units.npy").shape == (8, 1, 3)
 
 

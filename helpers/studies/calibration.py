@@ -28,7 +28,7 @@ def compute(
     earlier: int | None = None,
     untrained: int | None = None,
 ) -> Computed:
-    """All layers at up to 16 positions of each image; chance permutes the images, the same in every layer.
+    """All layers at up to 9 positions of each image; chance permutes the images, the same in every layer.
 
     images: of the test set, from the first. earlier: the epoch of the first seed that is the ceiling. untrained: how
     many untrained twins. None of these means the last epoch but one, and one twin for each seed.

@@ -1,7 +1,7 @@
 """Activations kept as they are, of a few thousand images: what permutations and measures of single images need.
 
 One forward pass serves several kinds of study. A convolutional layer is kept twice: averaged over all positions, and at
-up to 16 of them on an even grid, for fewer images where these are many samples.
+up to 9 of them on an even grid, for fewer images where these are many samples.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ from .study import Study, chosen_layers, network_at, test_images
 from .tables import layer_columns
 
 IMAGES = 2000
-GRID = 4  # positions are taken on a grid of at most 4 × 4
-FEWEST, ENOUGH = 1000, 16_000  # images of a layer with many positions; samples from which on images may be fewer
+GRID = 3  # positions are taken on a grid of at most 3 × 3
+FEWEST, ENOUGH = 1000, 8000  # images of a layer with many positions; samples from which on images may be fewer
 BATCH = 125
 TRAINED, EARLIER, UNTRAINED = "trained", "earlier", "untrained"
 ENDS = ("observed", "untrained", "ceiling", "chance")
@@ -52,7 +52,7 @@ class Role:
 
 
 def on_grid(output: Tensor) -> Float[Tensor, "images positions neurons"]:
-    """A layer's output at all positions of a grid of at most 4 × 4, one after the other; (images, units) has one."""
+    """A layer's output at all positions of a grid of at most 3 × 3, one after the other; (images, units) has one."""
     if output.ndim == 2:
         return output[:, None]
     steps = [-(-side // GRID) for side in output.shape[2:]]
@@ -65,7 +65,7 @@ def averaged(output: Tensor) -> Float[Tensor, "images neurons"]:
 
 
 def images_taken(images: int, positions: int) -> int:
-    """How many images a layer with this many kept positions uses: all, or 16 000 samples, but at least 1000 images."""
+    """How many images a layer with this many kept positions uses: all, or 8000 samples, but at least 1000 images."""
     return min(images, max(FEWEST, ENOUGH // positions))
 
 

@@ -18,7 +18,7 @@ from .store import Computed, Kind
 from .study import Study
 from .tables import described
 
-ORDERS = 40  # permutations: many measures cost more than one, and the mean of chance needs few
+ORDERS = 20  # permutations: many measures cost more than one, and the mean of chance needs few
 POSITIONS = ("subspace", "subspace_median", "cka", "cka_raw")  # measured at positions, too
 
 
