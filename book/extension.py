@@ -4,7 +4,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from helpers.pages import publish
+from helpers.pages import grid
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -16,7 +16,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Executed pages are not in git: their launch and source links go to the template that made them."""
-    templates = {page.document: f"notebooks/{page.notebook}" for page in publish.computed_pages()}
+    templates = {page.document: f"notebooks/{page.notebook}" for page in grid.computed_pages()}
     if pagename in templates:
         relink(context.get("header_buttons", []), pagename, templates[pagename])
     seen: set[str] = set()

@@ -14,7 +14,8 @@ except ModuleNotFoundError as missing:
 
 from .errors import BadInput, unknown
 from .networks import datasets, training
-from .pages import publish
+from .pages import grid, places, running
+from .pages.pairs import write_pairs
 from .pages.teaching import course as teaching
 from .pages.teaching import slides
 from .studies import two_networks as imagenet
@@ -111,13 +112,13 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
     Example: run network -p network resnet18 -p width 0.25 --page my-resnet18
     """
     stem = Path(notebook).stem
-    if stem not in (names := sorted(path.stem for path in publish.NOTEBOOKS.glob("*.py"))):
+    if stem not in (names := sorted(path.stem for path in places.NOTEBOOKS.glob("*.py"))):
         raise unknown("notebook", notebook, names)
     if page is not None:
         check_name("page", page)
     values = {name: literal(value) for name, value in parameters}
     default = f"{stem}-own" if values else stem
-    click.echo(publish.run_page(publish.Page(page or default, stem, page or "Your own run", values)))
+    click.echo(running.run_page(grid.Page(page or default, stem, page or "Your own run", values)))
 
 
 @cli.command()
@@ -133,7 +134,7 @@ def book(tier: str, jobs: int) -> None:
 @cli.command()
 def pairs() -> None:
     """Bring the ipynb half of every notebook, and _toc.yml, in line with their sources."""
-    for path in publish.write_pairs():
+    for path in write_pairs():
         click.echo(path)
 
 

@@ -28,7 +28,7 @@ from myst_nb import glue
 from helpers.pages import figures, provenance
 
 accuracies = provenance.accuracies()
-records, apart = provenance.records(), provenance.apart()
+records, apart = provenance.record_table(), provenance.apart()
 glue("apart", len(apart), display=False)
 glue("networks", int(accuracies["networks"].sum()), display=False)
 glue("best", f"{accuracies['highest'].max():.3f}", display=False)
@@ -86,7 +86,8 @@ figures.table(provenance.settings(), label="The authors' training beside ours")
 # ## Every record
 #
 # Each is a folder in `results/` with tables, often with compressed layers, and with the hashes of all its files; reading checks
-# them. `code` is the hash of the modules that the numbers passed through. All together are {glue:text}`megabytes` MB.
+# them. `code` is the hash of the modules that the numbers passed through, and `made by` says whether these modules are still as they were
+# when the record was made. A test matches the layers that older records kept again and gets the same numbers. All together are {glue:text}`megabytes` MB.
 
 # %%
 figures.table(records, label="Every record")

@@ -14,13 +14,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from joblib import Parallel, delayed
 
-from helpers.pages import publish
+from helpers.pages import grid, places, publish, running
 from helpers.pages.teaching import slides
 
 pytestmark = pytest.mark.slow
 
-PAGES = publish.computed_pages()
-DOCUMENTS = [page.document for part in publish.grid() for page in part.pages]
+PAGES = grid.computed_pages()
+DOCUMENTS = [page.document for part in grid.read_grid() for page in part.pages]
 REPOSITORY = "https://github.com/same-representation/book"
 MATHEMATICS = "[...document.querySelectorAll('.math')].filter(n => !n.querySelector('mjx-container')).length"
 BROKEN_MATHEMATICS = "document.querySelectorAll('mjx-merror, [data-mjx-error]').length"
@@ -74,22 +74,22 @@ def links(html: Path) -> dict[str, Links]:
 def test_smoke_tier_runs_every_notebook(tmp_path):
     """Once for each notebook whose smoke parameters differ from those of its published pages."""
     small = {page.notebook: page for page in PAGES if page.smoke}
-    runs = (delayed(publish.run_page)(page, "smoke", tmp_path / f"{page.name}.ipynb") for page in small.values())
+    runs = (delayed(running.run_page)(page, "smoke", tmp_path / f"{page.name}.ipynb") for page in small.values())
     for path in Parallel(n_jobs=2)(runs):
-        assert publish.unfinished(nbformat.read(path, as_version=4)) is None
+        assert running.unfinished(nbformat.read(path, as_version=4)) is None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_page_has_run_to_its_end_and_is_fresh(html, page):
-    notebook = nbformat.read(publish.PAGES / f"{page.name}.ipynb", as_version=4)
-    assert publish.unfinished(notebook) is None
-    assert publish.is_fresh(page)
+    notebook = nbformat.read(places.PAGES / f"{page.name}.ipynb", as_version=4)
+    assert running.unfinished(notebook) is None
+    assert running.is_fresh(page)
     assert "{{" not in "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
 def test_a_second_build_does_nothing(html):
     before = (html / "index.html").stat().st_mtime_ns
-    assert publish.run_pages(PAGES, "published") == []
+    assert running.run_pages(PAGES, "published") == []
     publish.build_book()
     assert (html / "index.html").stat().st_mtime_ns == before
 
@@ -126,7 +126,7 @@ def test_launch_and_source_links_are_files_of_the_repository(links, page):
     for address in launch:
         found = re.search(r"notebooks(/|%2F)([\w-]+)\.ipynb", address)
         assert found, address
-        assert (publish.NOTEBOOKS / f"{found[2]}.ipynb").exists()
+        assert (places.NOTEBOOKS / f"{found[2]}.ipynb").exists()
     assert not [a for a in outward if "book/pages" in a]
 
 

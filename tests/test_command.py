@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from helpers import __main__ as command
 from helpers.networks import datasets, training
-from helpers.pages import publish
+from helpers.pages import places
 
 COMMANDS = sorted(command.cli.commands)
 COMPARE = ("compare", "--images", ".", "--network", "torchvision:resnet18", "--a", "untrained:0", "--b", "untrained:1")
@@ -60,13 +60,13 @@ def test_every_command_has_help(name):
 )
 def test_a_bad_value_is_one_line_and_exit_code_two(monkeypatch, capsys, words, message):
     monkeypatch.setattr(training, "train", lambda run: pytest.fail(f"{run} was started"))
-    before = sorted(publish.PAGES.glob("*"))
+    before = sorted(places.PAGES.glob("*"))
     code, shown = call(monkeypatch, capsys, *words)
     assert code == 2
     assert shown.startswith("error: ")
     assert message in shown
     assert len(shown.strip().splitlines()) == 1
-    assert sorted(publish.PAGES.glob("*")) == before
+    assert sorted(places.PAGES.glob("*")) == before
 
 
 @pytest.mark.parametrize(

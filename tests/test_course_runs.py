@@ -4,11 +4,11 @@ import jupytext
 import papermill
 import pytest
 
-from helpers.pages import publish
+from helpers.pages import places, publish, running
 from helpers.pages.teaching import course, pages
 
 pytestmark = pytest.mark.slow
-CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load(publish.NOTEBOOKS / f"{name}.py"))]
+CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load(places.NOTEBOOKS / f"{name}.py"))]
 
 
 @pytest.fixture(scope="session")
@@ -21,11 +21,11 @@ def folder(tmp_path_factory):
 
 def printed(path, scratch, monkeypatch) -> str:
     """Run a notebook in its course folder, with the course's own code, and return what its cells print."""
-    for key, value in (publish.KERNEL | {"PYTHONPATH": str(path.parents[1])}).items():
+    for key, value in (running.KERNEL | {"PYTHONPATH": str(path.parents[1])}).items():
         monkeypatch.setenv(key, value)
     options = {"kernel_name": "python3", "cwd": str(path.parents[1]), "progress_bar": False}
     done = papermill.execute_notebook(
-        jupytext.read(path), str(scratch / path.name), kernel_manager_class=publish.LocalKernel, **options
+        jupytext.read(path), str(scratch / path.name), kernel_manager_class=running.LocalKernel, **options
     )
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     return "".join(output.text for output in outputs if output.output_type == "stream")

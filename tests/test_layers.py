@@ -13,7 +13,8 @@ import pytest
 from helpers import studies
 from helpers.__main__ import literal
 from helpers.errors import BadInput
-from helpers.pages import layers, provenance, publish
+from helpers.pages import grid, layers, provenance, running
+from helpers.studies import records
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]
 
@@ -82,19 +83,19 @@ def test_index_links_every_network_to_its_page(result):
 
 
 def test_the_command_on_a_network_page_runs_the_study_of_that_page():
-    for page in (page for page in publish.computed_pages() if page.notebook == "network"):
-        text = next(c.source for c in publish.prepared(page, page.parameters).cells if "helpers run" in c.source)
+    for page in (page for page in grid.computed_pages() if page.notebook == "network"):
+        text = next(c.source for c in running.prepared(page, page.parameters).cells if "helpers run" in c.source)
         command = re.search(r"helpers run (.+?)\n```", text, re.S)[1].replace("\\\n", " ")
         words = shlex.split(command)
         given = {name: literal(value) for name, value in zip(words[2::3], words[3::3], strict=True)}
-        publish.check_parameters(page, given)
-        shown = publish.parameters_of(page) | page.parameters
+        running.check_parameters(page, given)
+        shown = running.parameters_of(page) | page.parameters
         for name in ("network", "dataset", "width", "seeds", "recipe", "epochs"):
             assert given[name] == shown[name]
 
 
 def test_recorded_networks_have_a_page():
-    names = {page.name for page in publish.computed_pages()}
+    names = {page.name for page in grid.computed_pages()}
     assert {layers.page_of(result.study.id) for result in layers.recorded().values()} <= names
 
 
@@ -171,9 +172,17 @@ def test_the_authors_settings_are_those_of_the_paper():
 
 
 def test_every_record_is_listed_with_what_is_known_of_it():
-    table = provenance.records().set_index("record")
-    for place in provenance.places():
+    table = provenance.record_table().set_index("record")
+    for place in records.all_records():
         assert table.loc[place.name, "code"] == studies.read_provenance(place).get("code", "")
+
+
+def test_a_record_by_other_code_is_called_older(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
+    for name, code in {"a": studies.SEEDS.code, "b": "76125c7587644194"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "provenance.json").write_text(json.dumps({"code": code, "files": {}}))
+    assert provenance.record_table()["made_by"].tolist() == ["this code", "older code"]
 
 
 def test_accuracies_are_those_of_the_checkpoints():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers import studies
 from helpers.errors import BadInput
-from helpers.pages import layers, ledger, publish
+from helpers.pages import grid, layers, ledger, running
 from helpers.pages.teaching import pages
 from helpers.studies import records
 from helpers.subspaces import Gram
@@ -151,9 +151,9 @@ def test_cka_of_trained_less_untrained_pairs():
 
 
 def test_the_first_figures_of_a_page_show_the_study_that_links_expect():
-    for page in publish.computed_pages():
+    for page in grid.computed_pages():
         if page.name in ("causes", "simple_matches"):
-            values = publish.parameters_of(page) | page.values("published")
+            values = running.parameters_of(page) | page.values("published")
             study = {key: values[key] for key in ("dataset", "network", "width", "seeds", "recipe", "epochs")}
             assert studies.Study(**study).id == ledger.SHOWN
 
@@ -212,7 +212,7 @@ def test_failures_are_all_shown_with_a_link(found):
 
 
 def test_evidence_lies_on_pages_of_the_grid(found):
-    names = {page.name for page in publish.computed_pages()}
+    names = {page.name for page in grid.computed_pages()}
     checks = {check.id: check for check in found.book.checks}
     for row in found.cells.itertuples():
         page = ledger.evidence(checks[row.check], row.study).partition(".html")[0]

@@ -4,8 +4,9 @@ import nbformat
 import pytest
 
 from helpers.errors import BadInput
-from helpers.pages import publish
-from helpers.pages.publish import Page
+from helpers.pages import box, dependencies, grid, places, publish, running
+from helpers.pages.grid import Page
+from helpers.studies import hashes, records
 
 TINY = """# %% [markdown]
 # # {{{{title}}}}
@@ -20,6 +21,11 @@ if fail:
     raise ValueError("no luck")
 total = sum(seeds)
 total
+
+# %%
+from helpers import studies
+
+studies.find_record(studies.SEEDS, studies.Study(images=100)) is None
 """
 
 
@@ -27,20 +33,18 @@ total
 def tiny(tmp_path, monkeypatch):
     """A book of one notebook in a folder of its own."""
     for name in ("NOTEBOOKS", "PAGES"):
-        monkeypatch.setattr(publish, name, tmp_path / name.lower())
+        monkeypatch.setattr(places, name, tmp_path / name.lower())
         (tmp_path / name.lower()).mkdir()
     (tmp_path / "notebooks" / "tiny.py").write_text(TINY.format())
-    monkeypatch.setattr(publish, "ROOT", tmp_path)
-    monkeypatch.setattr(publish, "KERNEL", publish.KERNEL | {"PYTHONPATH": str(publish.Path(__file__).parents[1])})
+    monkeypatch.setattr(places, "ROOT", tmp_path)
+    monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path / "results"))
     (tmp_path / "requirements.lock").write_text("")
-    publish._watched_hash.cache_clear()
-    yield tmp_path
-    publish._watched_hash.cache_clear()
+    return tmp_path
 
 
 def test_an_executed_page_has_its_words_filled_in_and_its_outputs(tiny):
     page = Page("my-page", "tiny", "My title", {"seeds": [3, 4]})
-    path = publish.run_page(page)
+    path = running.run_page(page)
     notebook = nbformat.read(path, as_version=4)
     first = notebook.cells[0].source
     assert first.startswith("# My title\nPage my-page, seeds 3, 4, ")
@@ -48,59 +52,103 @@ def test_an_executed_page_has_its_words_filled_in_and_its_outputs(tiny):
     figure = next(cell for cell in notebook.cells if "mystnb" in cell.metadata)
     assert figure.metadata["mystnb"]["figure"]["name"] == "fig-my-page"
     assert figure.outputs[0]["data"]["text/plain"] == "7"
-    assert publish.unfinished(notebook) is None
-    assert publish.is_fresh(page)
+    assert running.unfinished(notebook) is None
+    assert running.is_fresh(page)
 
 
 def test_a_page_goes_stale_when_its_notebook_parameters_or_title_change(tiny):
     page = Page("my-page", "tiny", "My title")
-    publish.run_page(page)
-    assert publish.is_fresh(page)
-    assert not publish.is_fresh(Page("my-page", "tiny", "Another title"))
-    assert not publish.is_fresh(Page("my-page", "tiny", "My title", {"seeds": [5]}))
+    running.run_page(page)
+    assert running.is_fresh(page)
+    assert not running.is_fresh(Page("my-page", "tiny", "Another title"))
+    assert not running.is_fresh(Page("my-page", "tiny", "My title", {"seeds": [5]}))
     (tiny / "notebooks" / "tiny.py").write_text(TINY.format() + "\n# more\n")
-    assert not publish.is_fresh(page)
+    assert not running.is_fresh(page)
     with pytest.raises(BadInput, match="my-page cannot be published: it is older than its sources"):
-        publish.check_pages([page], "published")
+        running.check_pages([page], "published")
+
+
+def record(root, name: str, content: str) -> None:
+    (root / "results" / name).mkdir(parents=True, exist_ok=True)
+    (root / "results" / name / "provenance.json").write_text(content)
+
+
+def test_a_page_depends_on_the_records_it_looked_for_and_on_no_others(tiny):
+    page, name = Page("my-page", "tiny"), "digits-vgg11_bn-w0.125-digits8-100images"
+    notebook = nbformat.read(running.run_page(page), as_version=4)
+    assert notebook.metadata["samerep"]["records"] == [name]
+    record(tiny, "another", "{}")
+    assert running.is_fresh(page)
+    record(tiny, name, "{}")
+    assert not running.is_fresh(page)
+
+
+def test_a_page_that_listed_all_records_depends_on_all():
+    before, after = dependencies.Depends("x", {"a": "1"}), dependencies.Depends("x", {"a": "1", "b": "2"})
+    assert before.hash_with(["a"]) == after.hash_with(["a"])
+    assert before.hash_with([records.EVERYTHING]) != after.hash_with([records.EVERYTHING])
+    assert before.hash_with(["b"]) != after.hash_with(["b"])
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "same"),
+    [
+        ("used", '"""Another docstring."""\nNUMBER = 1  # a comment\n', True),
+        ("other", "NUMBER = 5\n", True),
+        ("used", "NUMBER = 2\n", False),
+        ("deep", "NUMBER = 2\n", False),
+    ],
+)
+def test_a_page_depends_on_the_code_it_imports_but_on_no_docstring(module, text, same, tmp_path, monkeypatch):
+    package = tmp_path / "helpers"
+    package.mkdir()
+    for name, content in {"used": "NUMBER = 1\n", "other": "", "deep": "", "__init__": ""}.items():
+        (package / f"{name}.py").write_text(content)
+    (package / "room.py").write_text("from .deep import NUMBER\n")
+    (tmp_path / "notebook.py").write_text("# %%\nfrom helpers import room, used\n")
+    monkeypatch.setattr(hashes, "PACKAGE", package)
+    before = dependencies.code_of(tmp_path / "notebook.py")
+    (package / f"{module}.py").write_text(text)
+    assert (dependencies.code_of(tmp_path / "notebook.py") == before) == same
 
 
 def test_a_failing_cell_names_notebook_cell_and_error_and_leaves_nothing(tiny):
     page = Page("my-page", "tiny", parameters={"fail": True})
     with pytest.raises(BadInput, match=r"notebooks/tiny.py \(page my-page\) failed in cell 3 .*ValueError: no luck"):
-        publish.run_page(page)
+        running.run_page(page)
     assert list((tiny / "pages").iterdir()) == []
     with pytest.raises(BadInput, match="it was never run"):
-        publish.check_pages([page], "published")
+        running.check_pages([page], "published")
 
 
 def test_an_unknown_parameter_is_refused_with_the_nearest_name(tiny):
     with pytest.raises(BadInput, match="unknown parameter of tiny 'seed': did you mean 'seeds'"):
-        publish.run_page(Page("my-page", "tiny", parameters={"seed": [1]}))
+        running.run_page(Page("my-page", "tiny", parameters={"seed": [1]}))
 
 
 @pytest.mark.parametrize(
-    ("grid", "message"),
+    ("text", "message"),
     [
         ("[{caption: A, pages: [{notebook: tiny, pages: x}]}]", "unknown key in grid.yml 'pages'"),
         ("[{caption: A, pages: [{notebook: tiny}, {notebook: tiny}]}]", "page 'tiny' is there twice"),
         ("[{caption: A, pages: [{notebook: tinny}]}]", "needs notebooks/tinny.py, which is not there"),
     ],
 )
-def test_a_wrong_grid_is_refused(tiny, grid, message):
+def test_a_wrong_grid_is_refused(tiny, text, message):
     path = tiny / "grid.yml"
-    path.write_text(grid)
+    path.write_text(text)
     with pytest.raises(BadInput, match=message):
-        publish.grid(path)
+        grid.read_grid(path)
 
 
-@pytest.mark.parametrize("opened", [1, publish.MANY_STUDIES, publish.MANY_STUDIES + 1])
+@pytest.mark.parametrize("opened", [1, box.MANY_STUDIES, box.MANY_STUDIES + 1])
 def test_the_box_names_every_study_and_stays_short(opened, monkeypatch):
     known = {"data_sha256": "ab" * 32, "commit": "c0ffee", "checkpoints": [{"accuracy": 0.8421}]}
-    monkeypatch.setattr(publish.studies, "OPENED", {f"study-{k}": known for k in range(opened)})
-    rows = list(publish._studies_used())
-    assert len(rows) == (opened if opened <= publish.MANY_STUDIES else 1)
+    monkeypatch.setattr(records, "OPENED", {f"study-{k}": known for k in range(opened)})
+    rows = list(box._studies_used())
+    assert len(rows) == (opened if opened <= box.MANY_STUDIES else 1)
     assert all(f"study-{k}" in str(rows) for k in range(opened))
-    assert ("84.21%" in str(rows)) == (opened <= publish.MANY_STUDIES)
+    assert ("84.21%" in str(rows)) == (opened <= box.MANY_STUDIES)
 
 
 def test_an_unknown_tier_is_refused():
@@ -109,17 +157,17 @@ def test_an_unknown_tier_is_refused():
 
 
 def test_the_table_of_contents_in_git_is_that_of_the_grid():
-    assert (publish.ROOT / "_toc.yml").read_text() == publish.table_of_contents()
+    assert (places.ROOT / "_toc.yml").read_text() == grid.table_of_contents()
 
 
 def test_every_parameter_of_the_grid_is_known_to_its_notebook():
-    for page in publish.computed_pages():
-        publish.check_parameters(page, page.parameters | page.smoke)
+    for page in grid.computed_pages():
+        running.check_parameters(page, page.parameters | page.smoke)
 
 
 def test_every_notebook_is_in_the_grid():
-    used = {page.notebook for page in publish.computed_pages()}
-    assert {path.stem for path in publish.NOTEBOOKS.glob("*.py")} == used
+    used = {page.notebook for page in grid.computed_pages()}
+    assert {path.stem for path in places.NOTEBOOKS.glob("*.py")} == used
 
 
 def test_launch_links_lead_to_the_template():

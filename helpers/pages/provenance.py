@@ -8,6 +8,8 @@ import pandas as pd
 
 from .. import studies
 from ..networks import training
+from ..studies.kinds import KINDS
+from ..studies.records import all_records, kind_name
 
 WORDS = {
     "epochs": "epochs",
@@ -24,13 +26,8 @@ WORDS = {
 }
 
 
-def places() -> list[Path]:
-    """Every record, of whatever kind."""
-    return sorted(path.parent for path in studies.results_root().glob("*/provenance.json"))
-
-
 def networks() -> pd.DataFrame:
-    """One row a trained network of a recorded study: recipe, epochs, accuracy, training time, device, precision."""
+    """One row per trained network of a recorded study: recipe, epochs, accuracy, training time, device, precision."""
     parts = []
     for place in studies.records_of("seeds"):
         table = pd.read_parquet(place / "networks.parquet")
@@ -40,7 +37,7 @@ def networks() -> pd.DataFrame:
 
 
 def accuracies() -> pd.DataFrame:
-    """One row a study: seeds, recipe, epochs, test accuracy (lowest, mean, highest), minutes of training a network."""
+    """One row per study: seeds, recipe, epochs, test accuracy (lowest, mean, highest), minutes of training each."""
     by = ["network", "dataset", "width", "recipe", "epochs", "device", "precision"]
     groups = networks().groupby(by, observed=True)
     found = groups.agg(
@@ -54,7 +51,7 @@ def accuracies() -> pd.DataFrame:
 
 
 def apart() -> pd.DataFrame:
-    """One row a trained network that only records of causes or simple matches used, no recorded study."""
+    """One row per trained network that only records of causes or simple matches used, no recorded study."""
     known = {checkpoint["sha256"] for place in studies.records_of("seeds") for checkpoint in _checkpoints(place)}
     rows = [
         {"record": place.name} | checkpoint
@@ -72,9 +69,12 @@ def _checkpoints(place: Path) -> list[dict[str, Any]]:
     return known["checkpoints"][: len(known["study"]["seeds"])]
 
 
-def records() -> pd.DataFrame:
-    """One row a record: what it is, images, when known the seconds it took, code, commit, and its size on disk."""
-    return pd.DataFrame([_row(place) for place in places()])
+def record_table() -> pd.DataFrame:
+    """One row per record: what it is, images, the seconds it took if known, code, commit, and its size on disk.
+
+    `made_by` says whether the code that its kind is computed with is still the same, or was another when it was made.
+    """
+    return pd.DataFrame([_row(place) for place in all_records()])
 
 
 def _row(place: Path) -> dict[str, Any]:
@@ -83,12 +83,13 @@ def _row(place: Path) -> dict[str, Any]:
     seeds = known.get("study", {}).get("seeds")
     return {
         "record": place.name,
-        "kind": known.get("kind", "study"),
+        "kind": kind_name(known),
         "seeds": len(seeds) if seeds else "",
         "images": known.get("images", ""),
         "seconds": known.get("seconds", ""),
         "device": known.get("device", ""),
         "code": known.get("code", ""),
+        "made_by": "this code" if known.get("code") == KINDS[kind_name(known)].code else "older code",
         "commit": known.get("commit", ""),
         "kilobytes": round(size / 1000),
     }
@@ -97,7 +98,7 @@ def _row(place: Path) -> dict[str, Any]:
 def libraries() -> pd.DataFrame:
     """Versions of the libraries by record, one row for each set of versions."""
     rows: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for place in places():
+    for place in all_records():
         known = studies.read_provenance(place)
         if "libraries" in known:
             versions = {"python": str(known.get("python", ""))} | known["libraries"]
@@ -106,7 +107,7 @@ def libraries() -> pd.DataFrame:
 
 
 def settings() -> pd.DataFrame:
-    """The authors' training beside the recipes used here, a row a setting."""
+    """The authors' training beside the recipes used here, one row per setting."""
     found = pd.DataFrame({"setting": list(WORDS.values())})
     for name, recipe in training.RECIPES.items():
         values = asdict(recipe)

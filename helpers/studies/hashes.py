@@ -42,13 +42,23 @@ def syntax_tree(path: Path) -> ast.Module:
     return _tree(path, path.stat().st_mtime_ns)
 
 
+@cache
+def _digest(path: Path, _changed: int) -> str:
+    return hashlib.sha256(json.dumps(_plain(syntax_tree(path))).encode()).hexdigest()
+
+
 def direct_imports(module: str, package: Path = PACKAGE) -> set[str]:
     """The modules of the package that a module names in its import statements."""
     file = module_file(module, package)
     if file is None:
         raise BadInput(f"no module {package.name}.{module}: expected a file below {package.name}/")
     inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    return imported(syntax_tree(file), inside, package)
+    return set(_imported_by(file, file.stat().st_mtime_ns, inside, package))
+
+
+@cache
+def _imported_by(file: Path, _changed: int, inside: str, package: Path) -> frozenset[str]:
+    return frozenset(imported(syntax_tree(file), inside, package))
 
 
 def imported(tree: ast.Module, inside: str | None = None, package: Path = PACKAGE) -> set[str]:
@@ -91,8 +101,8 @@ def all_imports(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
 def syntax_hash(modules: Iterable[str], package: Path = PACKAGE) -> str:
     """Hash of the modules' syntax trees without docstrings; comments and line breaks are in no syntax tree."""
     files = {module: module_file(module, package) for module in sorted(modules)}
-    plain = {module: _plain(syntax_tree(file)) for module, file in files.items() if file}
-    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:16]
+    digests = {module: _digest(file, file.stat().st_mtime_ns) for module, file in files.items() if file}
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

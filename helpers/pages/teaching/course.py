@@ -14,7 +14,8 @@ from nbformat import NotebookNode
 
 from ...errors import BadInput
 from ...files import ROOT
-from ..publish import PAGES, WORDS_A_MINUTE, fill
+from ..places import PAGES
+from ..running import WORDS_A_MINUTE, fill
 from . import pages, plain, slides
 from .cutting import student_version
 

@@ -23,7 +23,10 @@ from nbformat import NotebookNode
 
 from ...errors import BadInput, unknown
 from ...files import ROOT, atomic
-from ..publish import PAGES, build_book, computed_pages, fill, mathjax_root, prepared
+from ..grid import computed_pages
+from ..places import PAGES
+from ..publish import build_book, mathjax_root
+from ..running import fill, prepared
 from . import pages, plain
 from .statements import KINDS
 

@@ -1,0 +1,65 @@
+"""What an executed page depends on: its notebook, what that imports, the records it read, files in the grid.
+
+Code counts by its syntax trees, so that a docstring reruns no page. A page that listed all records depends on all.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files import sha256
+from ..studies import hashes
+from ..studies.records import EVERYTHING, results_root
+from . import places
+from .grid import Page
+
+ALWAYS = ("requirements.lock",)
+BENCHMARKS = hashes.PACKAGE.parent / "benchmarks"
+
+
+@dataclass(frozen=True)
+class Depends:
+    """The hash of what a page is made from, without records; and the hash of each record as it was at that moment."""
+
+    hash: str
+    records: dict[str, str]
+
+    def hash_with(self, asked: Iterable[str]) -> str:
+        """The hash with the records of these names, missing ones too; `EVERYTHING` stands for all."""
+        names = set(asked)
+        read = self.records if EVERYTHING in names else {name: self.records.get(name) for name in names}
+        return hashlib.sha256(json.dumps([self.hash, read], sort_keys=True).encode()).hexdigest()
+
+
+def depends_on(page: Page, tier: str = "published") -> Depends:
+    """What the page depends on now: notebook, parameters, title, code, files, versions, and all records."""
+    files = {name: sha256(places.ROOT / name) for name in _files((*ALWAYS, *page.depends))}
+    own = [page.source.read_text(), page.title, page.name, page.values(tier), tier, code_of(page.source), files]
+    text = json.dumps(own, default=str, sort_keys=True)
+    return Depends(hashlib.sha256(text.encode()).hexdigest(), record_hashes())
+
+
+def _files(patterns: Iterable[str]) -> list[str]:
+    found = {path for pattern in patterns for path in places.ROOT.glob(pattern) if path.is_file()}
+    return sorted(str(path.relative_to(places.ROOT)) for path in found)
+
+
+def record_hashes() -> dict[str, str]:
+    """The hash of each record's provenance, which holds the hashes of its other files."""
+    return {path.parent.name: sha256(path) for path in sorted(results_root().glob("*/provenance.json"))}
+
+
+def code_of(source: Path) -> str:
+    """Hash of the modules of the package and of the benchmarks that a script imports, directly or through others."""
+    package, tree = hashes.PACKAGE, hashes.syntax_tree(source)
+    benchmarks = hashes.all_imports(hashes.imported(tree, package=BENCHMARKS), BENCHMARKS)
+    modules = hashes.imported(tree, package=package)
+    for name in benchmarks:
+        file = hashes.module_file(name, BENCHMARKS)
+        modules |= hashes.imported(hashes.syntax_tree(file), package=package) if file else set()
+    text = hashes.syntax_hash(hashes.all_imports(modules, package), package) + hashes.syntax_hash(
+        benchmarks, BENCHMARKS
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,49 @@
+"""Notebook pairs: the text half that people edit, and the ipynb half without outputs that follows from it."""
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+from ..files import atomic
+from . import places
+from .grid import table_of_contents
+
+
+def write_pairs() -> list[Path]:
+    """Bring every pair in notebooks/ and the table of contents in line with their sources; returns what changed."""
+    changed = [path for source in sorted(places.NOTEBOOKS.glob("*.py")) for path in _pair(source)]
+    return changed + write_if_new(places.ROOT / "_toc.yml", table_of_contents())
+
+
+def _pair(source: Path) -> list[Path]:
+    """The ipynb half without outputs, then the text half as jupytext writes it."""
+    notebook = pair_notebook(source)
+    plain_ids(notebook)
+    halves = {source.with_suffix(".ipynb"): nbformat.writes(notebook).rstrip() + "\n"}
+    halves[source] = jupytext.writes(notebook, fmt="py:percent")
+    return [path for half, text in halves.items() for path in write_if_new(half, text)]
+
+
+def pair_notebook(source: Path) -> NotebookNode:
+    """The notebook a text half describes, with the project's jupytext settings and without outputs."""
+    config = jupytext.config.load_jupytext_config(str(source))
+    notebook = jupytext.read(source, config=config)
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return notebook
+
+
+def plain_ids(notebook: NotebookNode) -> None:
+    """Cell ids by position: random ones would change at every run."""
+    for position, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{position:03d}"
+
+
+def write_if_new(path: Path, text: str) -> list[Path]:
+    """Write the text unless it is there already; the paths that were written."""
+    if path.exists() and path.read_text() == text:
+        return []
+    with atomic(path) as temporary:
+        temporary.write_text(text)
+    return [path]
