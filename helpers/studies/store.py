@@ -51,7 +51,7 @@ def behind(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence
         "data_sha256": data.sha256,
         "images": len(data.images),
         "checkpoints": [{name: sidecar[name] for name in ORIGIN if name in sidecar} for sidecar in sidecars],
-        "train_seconds": round(sum(s["train_seconds"] for s in sidecars), 1),
+        "train_seconds": round(sum(s["train_seconds"] or 0 for s in sidecars), 1),  # None: an epoch on the way
         "device": " and ".join(sorted(devices)),
     }
 
