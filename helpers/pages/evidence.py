@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ..errors import BadInput, unknown
 from ..studies import records, seeds, store
 from ..studies.counts import COUNTS, counted_similarity
+from ..studies.ends import calibrate_values
 from ..studies.store import Result
 from ..studies.study import Study
 from ..subspaces import Pair
@@ -19,6 +20,8 @@ from .answer import SHADES, short
 from .claims import Claim, Plan
 from .layers import curves
 from .verdicts import Measured, Verdict, by_group, by_layer
+
+SCALE_MEASURE = "subspace_median"  # 1 less the median critical ε of a layer
 
 
 @dataclass
@@ -67,7 +70,24 @@ def gather(plan: Plan) -> Gathered:
         if stitched := recorded_tables("stitching", study):
             rows = next(iter(stitched.values())).query("source == 'trained'")
             found.stitched[network] = rows.rename(columns={"lost": "accuracy_lost"})
+        if values := recorded_tables("calibration", study):
+            found.calibrated[network] = scale_of(values["values"])
+        if targets := recorded_tables("targets", study):
+            found.targets[network] = targets["shares"]
     return found
+
+
+def scale_of(values: pd.DataFrame, measure: str = SCALE_MEASURE) -> pd.DataFrame:
+    """The calibrated similarity of every layer: columns layer, position, mean, low, high, untrained."""
+    table = calibrate_values(values)
+    rows = table[table["measure"] == measure].sort_values("position")
+    names = {
+        "calibrated": "mean",
+        "calibrated_low": "low",
+        "calibrated_high": "high",
+        "calibrated_untrained": "untrained",
+    }
+    return rows[["layer", "position", *names]].rename(columns=names)
 
 
 def recorded_tables(kind: str, study: Study) -> dict[str, pd.DataFrame] | None:
