@@ -13,8 +13,7 @@
 # :class: tip
 # **You will learn** how to test an explanation of similarity: take the supposed cause away, match again, and see what is left.
 #
-# **You need first** [the maximum match](maximum.ipynb) and a page of results, such as
-# [layers across architectures](architectures.ipynb).
+# **You need first** [the maximum match](maximum.ipynb).
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
@@ -74,14 +73,14 @@ glue("look_at", f"{look_at:g}", display=False)
 # %% [markdown]
 # ### What is taken away
 #
-# Each row of this table is a way to compare the same layers. Three networks take part, so that for any two there is a
-# third that neither of them knows.
+# Each row of this table is a way to compare the same layers. For any two networks there is a third that neither of them knows.
 
 # %%
 meanings = pd.DataFrame(provenance["conditions"].items(), columns=["comparison", "what is matched"])
 figures.table(meanings, label="The comparisons")
 
 # %% [markdown]
+# :::{dropdown} How things are taken away
 # A label or a logit belongs to an image; a convolutional neuron has a value at every position of it. So everything is taken
 # away *at every position on its own*: the class mean of a neuron is a map, not a number. A third network's logits are the
 # fair test of "aligned with the same outputs". A network's own logits are computed from the layer we look at, so
@@ -89,6 +88,7 @@ figures.table(meanings, label="The comparisons")
 #
 # None of this needs the activations themselves. One pass over the images adds up the products of the neurons with one
 # another and with the features, and taking features away is an operation on these small matrices.
+# :::
 #
 # :::{prf:proposition} What is left, from products alone
 # :label: prp-residual
@@ -140,8 +140,7 @@ figures.download(shown.reset_index(), f"conditions-{name}")
 #
 # ### The same question without choosing ε
 #
-# One ε can flatter, and at a strict one everything is zero. The area under the curve s(ε) is a number that depends on no ε: how far on the
-# way from ε = 1 down to 0 the neurons still match, on average. In hidden layers near the output it is {glue:text}`whole_area` as they are,
+# The area under the curve s(ε) depends on no single ε: it is the mean of 1 less the critical ε. In hidden layers near the output it is {glue:text}`whole_area` as they are,
 # {glue:text}`base_area` when they are centred, and {glue:text}`floor_area` in the row *any image*, where the two networks never see the
 # same image.
 #
@@ -157,12 +156,10 @@ figure = findings.plot_conditions(areas, "area under s(ε), in hundredths")
 figures.download(areas.reset_index(), f"areas-{name}")
 
 # %% [markdown]
-# So *the class* is a part of the cause and not all of it: knowing the class is not enough to match (*same class*), and without the class
-# means there is still something to match. What both networks agree on is finer, image by image: how strongly this image looks like
-# each of the classes. A third network's logits know it, too, and take more away than the class means do. The
-# paper's explanation holds in this wider sense, as far as it goes: a large part of what hidden layers near the output share goes with
-# the outputs. Whether it goes *because* they are outputs is the next question. And what remains is not nothing.
+# So *the class* is a part of the cause and not all of it. What both networks agree on is finer, image by image: how strongly an image looks
+# like each of the classes. A third network's logits know it, too, and take more away than the class means do.
 #
+# :::{dropdown} Why *other logits* is not the better test, and a warning about *untrained*
 # Why is *other logits* not the better test? Let the logits of the two networks be a common part and one of their own, $l_a = s + n_a$
 # and $l_b = s + n_b$. What is left of $l_a$ without $l_b$ is mostly $n_a - n_b$; what is left of $l_b$ without $l_a$ is mostly the negative of it. Those
 # two match well, whatever the networks have learned: an artefact, plain to see in the column of the logits. A third
@@ -170,6 +167,7 @@ figures.download(areas.reset_index(), f"areas-{name}")
 #
 # And beware of *untrained* in pooled features: before training they are nearly one constant direction, which any two networks share. That
 # match is about the mean and not about images; compare the row *centred* and the dimension in the data below.
+# :::
 
 # %% [markdown]
 # ### Are the outputs more than strong directions?
@@ -198,17 +196,18 @@ figures.download(directions, f"directions-{name}")
 # the output a network's own logits explain {glue:text}`own_explained` of what varies in a layer: its strong directions *are* its outputs, for the
 # most part. So taking directions away cannot set one against the other.
 #
+# :::{dropdown} What a flat dashed line does not say
 # Nor does a flat dashed line say that nothing else is shared. A critical ε is relative to all that a neuron does: while the outputs are
 # there, they settle it. Compare the end of the solid line with the star instead. What the whole layer of a third network takes beyond
 # its logits is shared by three networks and is not in their outputs, at least not linearly.
+# :::
 
 # %% [markdown]
 # ### Other networks, other widths
 #
-# Other architectures and other widths guard against reading one network's habits as a law. The table holds the numbers of the text
-# above, for every network that is compared here. First the areas of the hidden layers near the output, as they are and centred; then the
+# The same numbers for every network that is compared: the areas of the hidden layers near the output, as they are and centred; then the
 # share of the centred area that is left without the class means, without the logits of a third network, without directions *as
-# strong* as these, and without that network's whole layer. Read down a column: does the removal do the same to all of them?
+# strong* as these, and without that network's whole layer.
 
 # %% tags=["hide-input", "remove-stderr"]
 compared = {layers.title(study): tables}

@@ -18,6 +18,8 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
+# ## Question
+#
 # Two networks of one architecture are trained from different seeds. **Is the layer of the second network that is most similar to
 # layer *k* of the first one again layer *k*?**
 

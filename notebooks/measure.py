@@ -19,6 +19,8 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
+# ## Question
+#
 # In the middle of a network the subspace match is lowest. **Is that dip a property of the networks, or of this one measure?**
 
 # %% tags=["parameters"]

@@ -18,6 +18,8 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
+# ## Question
+#
 # A median critical ε of 0.5: is that similar? **What would two strangers get, and what would a network get with itself a little earlier?**
 
 # %% tags=["parameters"]

@@ -14,7 +14,7 @@
 # **You will learn** how to read the sizes of simple matches: against their smallest possible value, against the accident of the
 # order in which neurons are tried, and against a null in which no neuron has a partner.
 #
-# **You need first** [simple matches](simple.ipynb) and [critical ε](maximum.ipynb).
+# **You need first** [the maximum match and critical ε](maximum.ipynb). Simple matches have a chapter of their own later.
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
@@ -120,7 +120,7 @@ levels = (
 figures.table(levels.drop(columns="position"), digits=2, label="Where each layer is looked at (means over the pairs)")
 
 # %% [markdown]
-# ## What would the subspaces alone give?
+# ### What would the subspaces alone give?
 #
 # Two subspaces that agree always have matches, whatever their neurons are. Is a size of 40 small or large? It needs something to be
 # compared with: the same two subspaces, populated by neurons that have no partners.
@@ -152,7 +152,7 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # read in the same way, {glue:text}`slack` above the ε where nine tenths of its neurons match, close to the layer's own. Smaller matches than the null's
 # mean that *neurons*, not only subspaces, are shared.
 #
-# ## How large are minimal matches?
+# ### How large are minimal matches?
 #
 # Near the input ({glue:text}`input`) the median minimal match has {glue:text}`input_median_observed` neurons where the subspaces alone would give
 # {glue:text}`input_median_null`, and {glue:text}`input_two_observed` of them are of one neuron on each side (null:
@@ -168,7 +168,7 @@ distribution = sizes.groupby(["layer", "what", "size"], observed=True).size().re
 figures.download(distribution, f"sizes-{name}")
 
 # %% [markdown]
-# ## Which layers share neurons, and which only subspaces?
+# ### Which layers share neurons, and which only subspaces?
 #
 # Where the observed line is below the null, neurons have partners in the other network. Where the two run together, only the subspaces are
 # shared. And where it is close to 1, the whole maximum match is one piece: each neuron needs nearly all the others, so that
@@ -192,7 +192,7 @@ if beside:
     figure = findings.plot_relative(findings.size_summary(findings.relative_sizes(second, share)))
 
 # %% [markdown]
-# ## Does the width matter?
+# ### Does the width matter?
 #
 # A wider layer has more neurons to choose from and more to need. Here is the same network at width {glue:text}`other_width`, as far as its
 # layers were kept ({glue:text}`other_epochs`). Compare the first layer: a share of single pairs at one width is not a property of the
@@ -214,7 +214,7 @@ figures.table(
 )
 
 # %% [markdown]
-# ## Could they be smaller?
+# ### Could they be smaller?
 #
 # A minimal match has nothing superfluous, but another one may be smaller. For every matched neuron we search for small ones, best first, and keep
 # a number that no match of it can be below: the neurons that are in *every* match with it, or the fewest that come within ε of it. Where both
@@ -255,7 +255,7 @@ counted = (
 figures.table(counted, digits=0, label="Simple matches; where not all, the first ones found")
 
 # %% [markdown]
-# ## How much is the order's doing?
+# ### How much is the order's doing?
 #
 # The algorithm tries to do without each neuron once, and which match it ends with depends on the order. The picture shows what every neuron of
 # one hidden layer got in different orders. A single run of the published algorithm is one point on each of these lines.
@@ -271,7 +271,7 @@ figure = findings.plot_spread(spread, layer)
 figures.download(spread, f"orders-{name}")
 
 # %% [markdown]
-# ## Who goes together?
+# ### Who goes together?
 #
 # Row v of the map shows which neurons are in v's minimal matches: orange if in every match that holds v, whatever the order; blue the darker, the
 # more orders led to it. Blocks of two along the diagonal are pairs of partners. A filled square is a group that stands and falls
@@ -292,7 +292,7 @@ figure = findings.plot_together(maps.query("layer == @looked[-1]"), per_side[loo
 figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{name}")
 
 # %% [markdown]
-# ## What this says about the claim
+# ### What smaller networks add
 #
 # C4 has two halves. *Small simple matches are rare near the input and near the output*: here single pairs, one neuron on each side, are
 # {glue:text}`input_two_observed` of the minimal matches near the input, {glue:text}`hidden_two_observed` in the last hidden layer, and
@@ -301,7 +301,11 @@ figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{nam
 # The [ledger](ledger.ipynb) judges both by bounds that were fixed before. (The sizes were first read at the edge itself, where every neuron
 # seemed to need nearly all the others; that distance was added when that was understood.)
 #
-# ## Split a layer yourself
+# ## What would change our mind
+#
+# A hidden layer in which more than one matched neuron in twenty has a partner, at an ε of the paper at which the layer matches in part.
+#
+# ## Try it
 #
 # The compressed layer is in the repository. Choose a neuron and an ε, and see what it needs.
 
@@ -313,7 +317,7 @@ needs = minimal_match(pair, ("x", 0), epsilon)
 "neuron x0 is not in the maximum match" if needs is None else f"neuron x0 goes with x {needs.x} and y {needs.y}"
 
 # %% [markdown]
-# ## Run this page with your own parameters
+# Run the page with your own parameters:
 #
 # ```bash
 # .venv/bin/python -m helpers run simple_matches -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p share 0.75

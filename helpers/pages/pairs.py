@@ -8,12 +8,14 @@ from nbformat import NotebookNode
 
 from ..files import atomic
 from . import places
+from .api import room_files
 from .grid import table_of_contents
 
 
 def write_pairs() -> list[Path]:
-    """Bring every pair in notebooks/ and the table of contents in line with their sources; returns what changed."""
+    """Bring every pair, the pages of the code and the table of contents in line with their sources; what changed."""
     changed = [path for source in sorted(places.NOTEBOOKS.glob("*.py")) for path in _pair(source)]
+    changed += [path for page, text in room_files(places.BOOK).items() for path in write_if_new(page, text)]
     return changed + write_if_new(places.ROOT / "_toc.yml", table_of_contents())
 
 

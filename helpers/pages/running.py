@@ -22,6 +22,7 @@ from ..errors import BadInput, unknown
 from ..files import atomic
 from . import places
 from .dependencies import Depends, code_of, depends_on
+from .filled import fill_values
 from .grid import Page
 from .pairs import pair_notebook, plain_ids
 from .places import LABEL
@@ -147,6 +148,7 @@ def finish(notebook: NotebookNode, page: Page, depends: Depends, seconds: float)
         cell.metadata.pop("execution", None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = ["injected-parameters", "hide-input"]
+    fill_values(notebook)
     plain_ids(notebook)
     notebook.metadata.pop("papermill", None)
     notebook.metadata[LABEL] = {
