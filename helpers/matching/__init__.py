@@ -1,15 +1,6 @@
 """The paper's objects: matches of two layers, critical ε, minimal and simple matches."""
 
 from .match import (
-    Match,
-    Matches,
-    Neuron,
-    Smallest,
-    check_epsilon,
-    check_limit,
-    check_match,
-    check_neuron,
-    check_rng,
     critical_epsilons,
     decompose,
     essential_neurons,
@@ -23,7 +14,6 @@ from .match import (
     minimal_matches,
     minimum_matches,
     named,
-    on_pairs,
     position,
     similarity,
     similarity_curve,
@@ -31,6 +21,18 @@ from .match import (
     smallest_match,
     state_of,
     v_minimum_match,
+)
+from .objects import (
+    Match,
+    Matches,
+    Neuron,
+    Smallest,
+    check_epsilon,
+    check_limit,
+    check_match,
+    check_neuron,
+    check_rng,
+    on_pairs,
 )
 
 __all__ = [

@@ -16,7 +16,8 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import BadInput, optional
 from ..subspaces import UNIT, Pair
-from .match import Match, Neuron, check_epsilon, critical_epsilons, named, on_pairs
+from .match import critical_epsilons, named
+from .objects import Match, Neuron, check_epsilon, on_pairs
 from .peeling import at_ridge, peel_once, slack
 
 if TYPE_CHECKING:

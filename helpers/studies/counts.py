@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import BadInput
-from ..matching.match import check_epsilon
+from ..matching.objects import check_epsilon
 from ..matching.peeling import TIE
 
 COUNTS = {

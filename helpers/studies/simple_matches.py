@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from ..errors import BadInput, unknown
 from ..matching.match import (
-    Match,
     critical_epsilons,
     essential_neurons,
     maximum_match,
@@ -24,6 +23,7 @@ from ..matching.match import (
     simple_matches,
     smallest_match,
 )
+from ..matching.objects import Match
 from ..matching.peeling import reach
 from ..subspaces import Matrix, Pair
 from . import seeds

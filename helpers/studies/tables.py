@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ..matching.match import check_epsilon, critical_epsilons
+from ..matching.match import critical_epsilons
+from ..matching.objects import check_epsilon
 from ..matching.peeling import TIE
 from ..measures.dimension import effective_rank
 from ..networks.architectures import Layer
