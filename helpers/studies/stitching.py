@@ -65,11 +65,11 @@ class Case:
         return "trained", self.b
 
 
-def stitching_cases(seeds: Sequence[int]) -> list[Case]:
-    """Each seed into the next one; the controls for the first pair."""
+def stitching_cases(seeds: Sequence[int], controls: bool = True) -> list[Case]:
+    """Each seed into the next one; and the controls for the first pair."""
     a, b = seeds[:2]
-    controls = [Case("identity", b, b), Case("untrained", a, b), Case("other images", a, b)]
-    return [Case("trained", *pair) for pair in pairwise(seeds)] + controls
+    beside = [Case("identity", b, b), Case("untrained", a, b), Case("other images", a, b)]
+    return [Case("trained", *pair) for pair in pairwise(seeds)] + (beside if controls else [])
 
 
 # ---------------------------------------------------------------- the map
@@ -287,16 +287,17 @@ def compute_stitching(
     """Table "stitching", one row per hidden layer, pair of networks and source.
 
     `fit` training images for the maps, `again` of them for the batch-norm statistics, the study's test `images` for the
-    accuracy; the controls are tested on the first `controls` of them.
+    accuracy; the controls are tested on the first `controls` of them (0: no controls).
     """
     nets, _ = trained_networks(study, progress)
-    nets["untrained", study.seeds[0]] = untrained_network(study)
+    if controls:
+        nets["untrained", study.seeds[0]] = untrained_network(study)
     known = chosen_layers(nets["trained", study.seeds[0]], study.layers)
     hidden = {layer.name: layer for layer in known if layer.kind != "logits"}
     learned = some_images(study, "train", fit)
     few = replace(learned, images=learned.images[:again], labels=learned.labels[:again])
     data = learned, few, some_images(study, "test", study.images)
-    table = stitched_accuracy(nets, stitching_cases(study.seeds), list(hidden), data, controls, progress)
+    table = stitched_accuracy(nets, stitching_cases(study.seeds, controls > 0), list(hidden), data, controls, progress)
     columns = pd.DataFrame([layer_columns(hidden[name]) for name in table["layer"]])
     return {"stitching": described(study, columns.join(table.drop(columns="layer")))}
 

@@ -1,0 +1,171 @@
+"""What does a measure notice, and does a read-out notice the same? Changes made to a layer on purpose.
+
+After Ding et al. 2021 and Davari et al. 2023: principal components are taken out one after the other, from the weak end
+and from the strong end. A measure compares the layer with what is left, and a linear probe is trained anew on what is
+left. A measure is *sensitive* if it falls where the probe falls, and *specific* if it does not fall elsewhere. Beside
+it: the layer of another seed, one image far out, and one neuron much enlarged. Convolutional layers are averaged over
+positions, for the measures and for the probe.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.stats import spearmanr
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from tqdm import tqdm
+
+from ..measures import measure
+from ..networks import datasets
+from ..networks.activations import captured
+from ..networks.tails import quick
+from . import study as studies
+from .stitching import BATCH, some_images, trained_networks
+from .study import Study
+
+CHANGES = {
+    "weak components": "principal components taken out, the weakest first",
+    "strong components": "principal components taken out, the strongest first",
+    "other seed": "the same layer of a network trained from another seed",
+    "one image": "one image moved far out, the same in all neurons",
+    "one neuron": "one neuron a hundred times larger",
+}
+FAR, LARGE = 100.0, 100.0  # how far the image is moved, in times its activations; how much the neuron grows
+STEPS = 8
+SHOWN = ("subspace", "cka", "cca", "svcca", "procrustes", "regression", "soft_match")  # a second or two each
+PROBE_RIDGE = 1.0
+
+Samples = Float[np.ndarray, "neurons images"]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One layer on training and on test images, and the labels a probe learns from them."""
+
+    train: Samples
+    test: Samples
+    train_labels: Int[np.ndarray, " images"]
+    test_labels: Int[np.ndarray, " images"]
+
+    def accuracy(self) -> float:
+        """Share of test images that a linear probe fitted on the training images gets right (ridge, scaled neurons)."""
+        probe = make_pipeline(StandardScaler(), RidgeClassifier(alpha=PROBE_RIDGE))
+        probe.fit(self.train.T, self.train_labels)
+        return float(probe.score(self.test.T, self.test_labels))
+
+    def apply(self, change: Callable[[Samples], Samples]) -> "Probed":
+        """The same map of neurons on both sets of images."""
+        return replace(self, train=change(self.train), test=change(self.test))
+
+    def without_components(self, count: int, strong: bool) -> "Probed":
+        """Less its `count` weakest or strongest principal components, those of the training images; means stay."""
+        mean = self.train.mean(axis=1, keepdims=True)
+        _, vectors = np.linalg.eigh((self.train - mean) @ (self.train - mean).T)  # ascending
+        gone = vectors[:, len(vectors) - count :] if strong else vectors[:, :count]
+        return self.apply(lambda x: x - gone @ (gone.T @ (x - mean)))
+
+
+def component_counts(neurons: int, steps: int = STEPS) -> list[int]:
+    """How many components to take out: from 1 to all but one, closer together near both ends."""
+    rising = np.geomspace(1, neurons / 2, steps // 2)
+    counts = np.concatenate([rising, neurons - rising])
+    return sorted({round(count) for count in counts if 1 <= round(count) < neurons})
+
+
+def changed_layers(layer: Probed, other: Probed, steps: int = STEPS) -> Iterator[tuple[str, float, Probed]]:
+    """(change, amount, the changed layer): the share of components taken out, or the size of the change."""
+    neurons = len(layer.train)
+    for strong, change in ((False, "weak components"), (True, "strong components")):
+        for count in component_counts(neurons, steps):
+            yield change, count / neurons, layer.without_components(count, strong)
+    yield "other seed", 1.0, other
+    far = layer.test.copy()
+    far[:, 0] *= FAR
+    yield "one image", FAR, replace(layer, test=far)
+    scale = np.ones((neurons, 1))
+    scale[layer.train.var(axis=1).argmax()] = LARGE
+    yield "one neuron", LARGE, layer.apply(lambda x: x * scale)
+
+
+def sensitivity_rows(
+    layer: Probed, other: Probed, names: Sequence[str], steps: int = STEPS, progress: bool = False
+) -> pd.DataFrame:
+    """One row per change and measure: change, amount, accuracy (of the probe), lost, measure, value, fallen.
+
+    `value` compares the changed layer with the layer on the test images, `fallen` is how far it lies below the value of
+    the layer beside itself, `lost` the accuracy that the probe has lost.
+    """
+    whole = layer.accuracy()
+    itself = {name: measure(name, layer.test, layer.test) for name in names}
+    rows: list[dict[str, Any]] = []
+    for change, amount, changed in tqdm(list(changed_layers(layer, other, steps)), disable=not progress):
+        accuracy = changed.accuracy()
+        for name in names:
+            value = measure(name, layer.test, changed.test)
+            row = {"change": change, "amount": amount, "accuracy": accuracy, "lost": whole - accuracy}
+            rows.append(row | {"measure": name, "value": value, "fallen": itself[name] - value})
+    return pd.DataFrame(rows)
+
+
+def probe_agreement(table: pd.DataFrame) -> pd.DataFrame:
+    """Spearman's rank correlation of what a measure and what the probe lost, per network, layer and measure.
+
+    Over all numbers of components taken out; columns `weak` and `strong` for one end alone, `both` for all of them.
+    """
+    taken = table[table["change"].isin(["weak components", "strong components"])]
+    by = [column for column in ("network", "layer", "position") if column in table]
+    rows = []
+    for key, part in taken.groupby([*by, "measure"], sort=False, observed=True):
+        row = dict(zip([*by, "measure"], key, strict=True))
+        ends = {"both": part} | {end: part[part["change"] == f"{end} components"] for end in ("weak", "strong")}
+        rows.append(row | {end: float(spearmanr(rows["fallen"], rows["lost"])[0]) for end, rows in ends.items()})
+    return pd.DataFrame(rows)
+
+
+# ---------------------------------------------------------------- the study
+
+
+def averaged(network: nn.Module, data: datasets.Dataset, layers: Sequence[str]) -> dict[str, Samples]:
+    """Each layer's neurons on every image, averaged over positions."""
+    parts: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    for images in datasets.batches(data, BATCH):
+        with quick(), captured(network, layers) as outputs:
+            network(images)
+        for layer in layers:
+            values = outputs[layer].double()
+            parts[layer].append((values.flatten(2).mean(2) if values.ndim == 4 else values).numpy())
+    return {layer: np.concatenate(found).T for layer, found in parts.items()}
+
+
+def compute_sensitivity(
+    study: Study, images: int = 2000, steps: int = STEPS, names: Sequence[str] = SHOWN, progress: bool = True
+) -> dict[str, pd.DataFrame]:
+    """Table "sensitivity" of the study's layers (None: the middle one, the last convolutional one, the pool).
+
+    The first seed's network, with the second's as the other seed; `images` training and as many test images.
+    """
+    nets, _ = trained_networks(study, progress)
+    known = {layer.name: layer for layer in studies.chosen_layers(nets["trained", study.seeds[0]], None)}
+    layers = list(study.layers or three_layers(known))
+    studies.chosen_layers(nets["trained", study.seeds[0]], layers)  # names the valid ones if one is wrong
+    sets = some_images(study, "train", images), some_images(study, "test", images)
+    found = [[averaged(nets["trained", seed], data, layers) for data in sets] for seed in study.seeds[:2]]
+    labels = sets[0].labels, sets[1].labels
+    tables = []
+    for name in layers:
+        layer, other = (Probed(train[name], test[name], *labels) for train, test in found)
+        rows = sensitivity_rows(layer, other, names, steps, progress)
+        tables.append(rows.assign(**studies.layer_columns(known[name])))
+    return {"sensitivity": studies.described(study, pd.concat(tables, ignore_index=True))}
+
+
+def three_layers(known: Mapping[str, studies.Layer]) -> list[str]:
+    """The middle convolutional layer, the last one, and the pool."""
+    convolutional = [name for name, layer in known.items() if layer.kind in ("conv", "block")]
+    return [convolutional[len(convolutional) // 2], convolutional[-1], "pool"]
