@@ -142,7 +142,7 @@ def test_barriers_against_the_straight_line():
 def test_the_study_on_digits(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path))
     study = Study("digits", "vgg8_bn", 0.125, (0, 1), epochs=2, images=200)
-    tables = rebasin.compute_rebasin(study, correlate=300, again=100, progress=False)
+    tables = rebasin.compute_rebasin(study, correlate=300, again=100, progress=False).tables
     assert set(tables) == {"control", "partners", "path"}
     partners = tables["partners"]
     assert (partners["matched"] >= partners["before"]).all()

@@ -92,7 +92,7 @@ def test_the_sensitivity_study_on_digits(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path))
     study = Study("digits", "vgg8_bn", 0.125, (0, 1), epochs=1)
     table = sensitivity.compute_sensitivity(study, images=300, steps=4, names=("subspace", "cka"), progress=False)
-    table = table["sensitivity"]
+    table = table.tables["sensitivity"]
     assert list(table["layer"].unique()) == ["relu3_1", "relu5_1", "pool"]
     assert set(table["measure"]) == {"subspace", "cka"}
     with pytest.raises(BadInput, match="layer"):

@@ -139,7 +139,7 @@ def smoke(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("SAMEREP_RUNS", str(tmp_path_factory.mktemp("runs")))
     study = Study("digits", "vgg8_bn", 0.125, (0, 1), epochs=2)
-    yield stitching.compute_stitching(study, fit=400, again=200, controls=200, progress=False)["stitching"]
+    yield stitching.compute_stitching(study, fit=400, again=200, controls=200, progress=False).tables["stitching"]
     patch.undo()
 
 

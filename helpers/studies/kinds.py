@@ -5,10 +5,13 @@ from . import (
     causes,
     ceiling,
     identification,
+    rebasin,
     rivals,
     seeds,
+    sensitivity,
     simple_matches,
     small_matches,
+    stitching,
     two_networks,
 )
 from .store import Kind
@@ -25,5 +28,8 @@ KINDS: dict[str, Kind] = {
         simple_matches.KIND,
         small_matches.KIND,
         two_networks.KIND,
+        stitching.KIND,
+        rebasin.KIND,
+        sensitivity.KIND,
     )
 }

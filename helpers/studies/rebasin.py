@@ -26,6 +26,7 @@ from ..networks.permutations import Channels, Order, best_orders, interpolated, 
 from ..networks.tails import quick
 from ..subspaces import Gram
 from .stitching import BATCH, Case, fit_products, some_images, trained_networks
+from .store import Computed, Kind, behind
 from .study import Study, chosen_layers, test_images
 from .tables import described, layer_columns
 
@@ -178,15 +179,13 @@ def barriers(path: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------- the study
 
 
-def compute_rebasin(
-    study: Study, correlate: int = 1000, again: int = 300, progress: bool = True
-) -> dict[str, pd.DataFrame]:
+def compute_rebasin(study: Study, correlate: int = 1000, again: int = 200, progress: bool = True) -> Computed:
     """Tables "control" (a network and its permuted copy), "partners" (per layer) and "path" (per α), consecutive seeds.
 
     `correlate` training images for the correlations, `again` of them for batch-norm statistics, the study's test
     `images` for loss and accuracy.
     """
-    nets, _ = trained_networks(study, progress)
+    nets, sidecars = trained_networks(study, progress)
     first = nets["trained", study.seeds[0]]
     groups = permutable(first)
     known = {layer.name: layer for layer in chosen_layers(first, None)}
@@ -194,6 +193,7 @@ def compute_rebasin(
     control = permutation_control(first, next(iter(datasets.batches(test_images(study), CONTROL_IMAGES))), layers)
     partners, paths = [], []
     learned, few = some_images(study, "train", correlate), some_images(study, "train", again)
+    test = some_images(study, "test", study.images)
     for a, b in pairwise(study.seeds):
         cases = [Case("trained", a, b), Case("other images", a, b)]
         with quick():
@@ -206,11 +206,20 @@ def compute_rebasin(
         partners.append(rows.assign(seed_a=a, seed_b=b))
         theirs = nets["trained", b]
         others = {"as trained": theirs, "matched": permuted(theirs, orders).eval()}
-        path = interpolation_path(nets["trained", a], others, few, some_images(study, "test", study.images), progress)
+        path = interpolation_path(nets["trained", a], others, few, test, progress)
         paths.append(path.assign(seed_a=a, seed_b=b))
     tables = {"control": control, "partners": pd.concat(partners, ignore_index=True)}
     tables = {name: _with_layers(table, known) for name, table in tables.items()} | {"path": pd.concat(paths)}
-    return {name: described(study, table.reset_index(drop=True)) for name, table in tables.items()}
+    tables = {name: described(study, table.reset_index(drop=True)) for name, table in tables.items()}
+    return Computed(tables, behind(test, sidecars, list(nets.values())))
+
+
+KIND = Kind(
+    "rebasin",
+    "channels of two networks matched one to one, and their weights interpolated",
+    compute_rebasin,
+    defaults={"correlate": 1000, "again": 200},
+)
 
 
 def _with_layers(table: pd.DataFrame, known: dict[str, Layer]) -> pd.DataFrame:

@@ -24,10 +24,12 @@ from tqdm import tqdm
 from ..measures import measure
 from ..networks import datasets
 from ..networks.activations import captured
+from ..networks.architectures import Layer
 from ..networks.tails import quick
-from . import study as studies
 from .stitching import BATCH, some_images, trained_networks
-from .study import Study
+from .store import Computed, Kind, behind
+from .study import Study, chosen_layers
+from .tables import described, layer_columns
 
 CHANGES = {
     "weak components": "principal components taken out, the weakest first",
@@ -145,27 +147,37 @@ def averaged(network: nn.Module, data: datasets.Dataset, layers: Sequence[str]) 
 
 def compute_sensitivity(
     study: Study, images: int = 2000, steps: int = STEPS, names: Sequence[str] = SHOWN, progress: bool = True
-) -> dict[str, pd.DataFrame]:
+) -> Computed:
     """Table "sensitivity" of the study's layers (None: the middle one, the last convolutional one, the pool).
 
     The first seed's network, with the second's as the other seed; `images` training and as many test images.
     """
-    nets, _ = trained_networks(study, progress)
-    known = {layer.name: layer for layer in studies.chosen_layers(nets["trained", study.seeds[0]], None)}
+    nets, sidecars = trained_networks(study, progress)
+    known = {layer.name: layer for layer in chosen_layers(nets["trained", study.seeds[0]], None)}
     layers = list(study.layers or three_layers(known))
-    studies.chosen_layers(nets["trained", study.seeds[0]], layers)  # names the valid ones if one is wrong
+    chosen_layers(nets["trained", study.seeds[0]], layers)  # names the valid ones if one is wrong
     sets = some_images(study, "train", images), some_images(study, "test", images)
-    found = [[averaged(nets["trained", seed], data, layers) for data in sets] for seed in study.seeds[:2]]
+    parts = [[averaged(nets["trained", seed], data, layers) for data in sets] for seed in study.seeds[:2]]
     labels = sets[0].labels, sets[1].labels
     tables = []
     for name in layers:
-        layer, other = (Probed(train[name], test[name], *labels) for train, test in found)
+        layer, other = (Probed(train[name], test[name], *labels) for train, test in parts)
         rows = sensitivity_rows(layer, other, names, steps, progress)
-        tables.append(rows.assign(**studies.layer_columns(known[name])))
-    return {"sensitivity": studies.described(study, pd.concat(tables, ignore_index=True))}
+        tables.append(rows.assign(**layer_columns(known[name])))
+    found = {"sensitivity": described(study, pd.concat(tables, ignore_index=True))}
+    return Computed(found, behind(sets[1], sidecars, list(nets.values())))
 
 
-def three_layers(known: Mapping[str, studies.Layer]) -> list[str]:
+def three_layers(known: Mapping[str, Layer]) -> list[str]:
     """The middle convolutional layer, the last one, and the pool."""
     convolutional = [name for name, layer in known.items() if layer.kind in ("conv", "block")]
     return [convolutional[len(convolutional) // 2], convolutional[-1], "pool"]
+
+
+KIND = Kind(
+    "sensitivity",
+    "what a measure and a linear probe notice when components are taken out of a layer",
+    compute_sensitivity,
+    defaults={"images": 2000, "steps": STEPS, "names": list(SHOWN)},
+    some_layers=True,
+)

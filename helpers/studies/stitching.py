@@ -29,6 +29,7 @@ from ..networks import datasets, training
 from ..networks.activations import calibrate, captured, neurons
 from ..networks.tails import LinearMap, Stitched, quick, recalibrate, tail
 from ..subspaces import CONSTANT, Gram, Matrix
+from .store import Computed, Kind, behind
 from .study import Study, chosen_layers
 from .tables import described, layer_columns
 
@@ -282,14 +283,14 @@ def untrained_network(study: Study) -> nn.Module:
 
 
 def compute_stitching(
-    study: Study, fit: int = 2000, again: int = 300, controls: int = 500, progress: bool = True
-) -> dict[str, pd.DataFrame]:
+    study: Study, fit: int = 2000, again: int = 200, controls: int = 250, progress: bool = True
+) -> Computed:
     """Table "stitching", one row per hidden layer, pair of networks and source.
 
     `fit` training images for the maps, `again` of them for the batch-norm statistics, the study's test `images` for the
     accuracy; the controls are tested on the first `controls` of them (0: no controls).
     """
-    nets, _ = trained_networks(study, progress)
+    nets, sidecars = trained_networks(study, progress)
     if controls:
         nets["untrained", study.seeds[0]] = untrained_network(study)
     known = chosen_layers(nets["trained", study.seeds[0]], study.layers)
@@ -299,7 +300,16 @@ def compute_stitching(
     data = learned, few, some_images(study, "test", study.images)
     table = stitched_accuracy(nets, stitching_cases(study.seeds, controls > 0), list(hidden), data, controls, progress)
     columns = pd.DataFrame([layer_columns(hidden[name]) for name in table["layer"]])
-    return {"stitching": described(study, columns.join(table.drop(columns="layer")))}
+    tables = {"stitching": described(study, columns.join(table.drop(columns="layer")))}
+    return Computed(tables, behind(data[2], sidecars, list(nets.values())))
+
+
+KIND = Kind(
+    "stitching",
+    "accuracy of a network that goes on from a linear map of another network's layer",
+    compute_stitching,
+    defaults={"fit": 2000, "again": 200, "controls": 250},
+)
 
 
 def stitched_unmatched(table: pd.DataFrame, similar: float = 0.05, lost: float = 0.05) -> dict[str, float]:
