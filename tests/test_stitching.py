@@ -177,3 +177,11 @@ def test_unmatched_layers_that_stitch_are_counted_by_layer():
     found = stitching.stitched_unmatched(table)
     assert found == {"layers": 2, "share": 0.5, "worst": pytest.approx(0.06)}
     assert np.isnan(stitching.stitched_unmatched(table[table["layer"] == "c"])["share"])
+
+
+def test_sources_can_be_left_out_and_are_checked():
+    few = stitching.stitching_cases((3, 5, 8), ["trained", "untrained"])
+    assert few == [Case("trained", 3, 5), Case("trained", 5, 8), Case("untrained", 3, 5)]
+    assert Case("identity", 5, 5) in stitching.stitching_cases((3, 5))
+    with pytest.raises(BadInput, match="untrained"):
+        stitching.stitching_cases((0, 1), ["untraind"])

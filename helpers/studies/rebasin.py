@@ -134,9 +134,14 @@ def labelled_in_order(data: datasets.Dataset) -> Iterable[tuple[Tensor, Tensor]]
 
 
 def interpolation_path(
-    a: nn.Module, others: dict[str, nn.Module], again: datasets.Dataset, test: datasets.Dataset, progress: bool = False
+    a: nn.Module,
+    others: dict[str, nn.Module],
+    again: datasets.Dataset,
+    test: datasets.Dataset,
+    alphas: Sequence[float] = ALPHAS,
+    progress: bool = False,
 ) -> pd.DataFrame:
-    """Loss and accuracy between `a` and each of the others, at `ALPHAS`: columns path, alpha, loss, accuracy.
+    """Loss and accuracy between `a` and each of the others, at `alphas`: columns path, alpha, loss, accuracy.
 
     The two ends of a path are the networks as they were trained, also on the recalibrated paths. Networks without batch
     norm have no recalibrated path.
@@ -146,7 +151,7 @@ def interpolation_path(
     normed = any(isinstance(module, nn.BatchNorm2d) for module in a.modules())
     rows = []
     for (how, renew), path in tqdm(PATHS.items(), desc="interpolating", disable=not progress):
-        for alpha in ALPHAS if normed or not renew else ():
+        for alpha in alphas if normed or not renew else ():
             if alpha not in ends:
                 between = interpolated(a, others[how], alpha)
                 if renew:
@@ -179,7 +184,9 @@ def barriers(path: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------- the study
 
 
-def compute_rebasin(study: Study, correlate: int = 1000, again: int = 200, progress: bool = True) -> Computed:
+def compute_rebasin(
+    study: Study, correlate: int = 1000, again: int = 200, alphas: Sequence[float] = ALPHAS, progress: bool = True
+) -> Computed:
     """Tables "control" (a network and its permuted copy), "partners" (per layer) and "path" (per α), consecutive seeds.
 
     `correlate` training images for the correlations, `again` of them for batch-norm statistics, the study's test
@@ -206,7 +213,7 @@ def compute_rebasin(study: Study, correlate: int = 1000, again: int = 200, progr
         partners.append(rows.assign(seed_a=a, seed_b=b))
         theirs = nets["trained", b]
         others = {"as trained": theirs, "matched": permuted(theirs, orders).eval()}
-        path = interpolation_path(nets["trained", a], others, few, test, progress)
+        path = interpolation_path(nets["trained", a], others, few, test, alphas, progress)
         paths.append(path.assign(seed_a=a, seed_b=b))
     tables = {"control": control, "partners": pd.concat(partners, ignore_index=True)}
     tables = {name: _with_layers(table, known) for name, table in tables.items()} | {"path": pd.concat(paths)}
@@ -218,7 +225,7 @@ KIND = Kind(
     "rebasin",
     "channels of two networks matched one to one, and their weights interpolated",
     compute_rebasin,
-    defaults={"correlate": 1000, "again": 200},
+    defaults={"correlate": 1000, "again": 200, "alphas": list(ALPHAS)},
 )
 
 

@@ -22,7 +22,7 @@ from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..errors import BadInput
+from ..errors import BadInput, unknown
 from ..matching.match import critical_epsilons
 from ..matching.peeling import TIE
 from ..networks import datasets, training
@@ -66,11 +66,17 @@ class Case:
         return "trained", self.b
 
 
-def stitching_cases(seeds: Sequence[int], controls: bool = True) -> list[Case]:
-    """Each seed into the next one; and the controls for the first pair."""
+def stitching_cases(seeds: Sequence[int], sources: Sequence[str] = tuple(SOURCES)) -> list[Case]:
+    """Each seed into the next one; and the other sources, the controls, for the first pair.
+
+    Raises BadInput for a source that is not in `SOURCES`.
+    """
+    for source in sources:
+        if source not in SOURCES:
+            raise unknown("source of activations", source, SOURCES)
     a, b = seeds[:2]
-    beside = [Case("identity", b, b), Case("untrained", a, b), Case("other images", a, b)]
-    return [Case("trained", *pair) for pair in pairwise(seeds)] + (beside if controls else [])
+    beside = [Case(source, b if source == "identity" else a, b) for source in SOURCES if source in sources]
+    return [Case("trained", *pair) for pair in pairwise(seeds)] + [case for case in beside if case.source != "trained"]
 
 
 # ---------------------------------------------------------------- the map
@@ -283,22 +289,28 @@ def untrained_network(study: Study) -> nn.Module:
 
 
 def compute_stitching(
-    study: Study, fit: int = 2000, again: int = 200, controls: int = 250, progress: bool = True
+    study: Study,
+    fit: int = 2000,
+    again: int = 200,
+    controls: int = 250,
+    sources: Sequence[str] = tuple(SOURCES),
+    progress: bool = True,
 ) -> Computed:
     """Table "stitching", one row per hidden layer, pair of networks and source.
 
     `fit` training images for the maps, `again` of them for the batch-norm statistics, the study's test `images` for the
-    accuracy; the controls are tested on the first `controls` of them (0: no controls).
+    accuracy; the controls are tested on the first `controls` of them. `sources` says which controls there are.
     """
     nets, sidecars = trained_networks(study, progress)
-    if controls:
+    cases = stitching_cases(study.seeds, sources)
+    if "untrained" in sources:
         nets["untrained", study.seeds[0]] = untrained_network(study)
     known = chosen_layers(nets["trained", study.seeds[0]], study.layers)
     hidden = {layer.name: layer for layer in known if layer.kind != "logits"}
     learned = some_images(study, "train", fit)
     few = replace(learned, images=learned.images[:again], labels=learned.labels[:again])
     data = learned, few, some_images(study, "test", study.images)
-    table = stitched_accuracy(nets, stitching_cases(study.seeds, controls > 0), list(hidden), data, controls, progress)
+    table = stitched_accuracy(nets, cases, list(hidden), data, controls, progress)
     columns = pd.DataFrame([layer_columns(hidden[name]) for name in table["layer"]])
     tables = {"stitching": described(study, columns.join(table.drop(columns="layer")))}
     return Computed(tables, behind(data[2], sidecars, list(nets.values())))
@@ -308,7 +320,7 @@ KIND = Kind(
     "stitching",
     "accuracy of a network that goes on from a linear map of another network's layer",
     compute_stitching,
-    defaults={"fit": 2000, "again": 200, "controls": 250},
+    defaults={"fit": 2000, "again": 200, "controls": 250, "sources": list(SOURCES)},
 )
 
 

@@ -1,0 +1,166 @@
+"""Figures and words of the page on interchangeable layers: stitching, and channels matched one to one."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..studies.rebasin import PATHS, barriers
+from ..studies.stitching import SOURCES, stitched_unmatched
+
+Tables = Mapping[str, pd.DataFrame]  # one table per network, by the name that readers see
+
+STITCHES = {
+    "trained": ("other network", {"color": "C0", "marker": "o"}),
+    "identity": ("itself", {"color": "C2", "marker": "^"}),
+    "untrained": ("untrained network", {"color": "C1", "marker": "s"}),
+    "other images": ("other images", {"color": "C3", "marker": "x"}),
+}
+LINES = {
+    "before matching": {"color": "C7", "linestyle": "--", "marker": "x"},
+    "before matching, recalibrated": {"color": "C7", "linestyle": "-", "marker": "o"},
+    "matched": {"color": "C0", "linestyle": "--", "marker": "x"},
+    "matched, recalibrated": {"color": "C0", "linestyle": "-", "marker": "o"},
+}
+
+
+def by_source(table: pd.DataFrame) -> pd.DataFrame:
+    """Per layer and source, mean over pairs: accuracy, own, lost, agreement, similarity, area, explained."""
+    values = ["accuracy", "own", "lost", "agreement", "similarity", "area", "explained"]
+    return table.groupby(["position", "layer", "source"], observed=True)[values].mean().reset_index()
+
+
+def stitching_rows(tables: Tables) -> pd.DataFrame:
+    """One row per network and layer: what is lost by each source, and the similarity beside it."""
+    parts = []
+    for name, table in tables.items():
+        means = by_source(table)
+        wide = means.pivot(index=["position", "layer"], columns="source", values="lost")
+        wide = wide.reindex(columns=[source for source in SOURCES if source in wide]).add_prefix("lost, ")
+        ours = means[means["source"] == "trained"].set_index(["position", "layer"])
+        wide = ours[["similarity", "area", "explained"]].join(wide).reset_index().drop(columns="position")
+        parts.append(wide.assign(network=name))
+    found = pd.concat(parts, ignore_index=True)
+    return found[["network", *found.columns.drop("network")]]
+
+
+def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> dict[str, str]:
+    """The numbers that the page's prose holds, ready to read."""
+    found: dict[str, str] = {}
+    dissimilar = [stitched_unmatched(table) for table in stitched.values()]
+    layers = sum(int(each["layers"]) for each in dissimilar)
+    passing = sum(each["layers"] * each["share"] for each in dissimilar if each["layers"])
+    found["unlike"], found["unlike-stitched"] = str(layers), f"{passing:.0f}"
+    found["unlike-share"] = f"{passing / layers:.0%}" if layers else "none"
+    found["verdict"] = "open" if not layers else "holds" if passing / layers >= 0.8 else "fails"
+    means = pd.concat([by_source(table) for table in stitched.values()])
+    lost = means.groupby("source")["lost"]
+    for source in SOURCES:
+        if source in lost.groups:
+            found[f"lost-{source.replace(' ', '-')}"] = f"{100 * lost.mean()[source]:.1f}"
+            found[f"worst-{source.replace(' ', '-')}"] = f"{100 * lost.max()[source]:.1f}"
+    rows = pd.concat(
+        [barriers(table) for table in paths.values()], keys=list(paths), names=["name", None]
+    ).reset_index()
+    for path in PATHS.values():
+        some = rows[rows["path"] == path]
+        if len(some):
+            found[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = spread(100 * some["accuracy_barrier"], 0)
+    both = pd.concat(partners.values())
+    for column in ("before", "matched", "chance", "partner_epsilon", "match_epsilon"):
+        found[column.replace("_", "-")] = spread(pd.Series([table[column].mean() for table in partners.values()]), 2)
+    found["nearer"] = f"{(both['match_epsilon'] < both['partner_epsilon']).mean():.0%}"
+    return found
+
+
+def spread(values: pd.Series, digits: int) -> str:
+    """One number, or the smallest and the largest of several: "0.31 to 0.45"."""
+    low, high = (f"{value:.{digits}f}" for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def barrier_reduced(path: pd.DataFrame) -> float:
+    """The share of the loss barrier before matching that matching and recalibration take away; nan without a barrier."""
+    found = barriers(path).groupby("path")["loss_barrier"].mean()
+    before = found["before matching"]
+    after = found.get("matched, recalibrated", found["matched"])
+    return float(1 - after / before) if before > 0 else np.nan
+
+
+# ---------------------------------------------------------------- figures
+
+
+def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """One panel per network, one below the other."""
+    figure, axes = plt.subplots(count, 1, figsize=(7.2, height * count), squeeze=False)
+    return figure, list(axes[:, 0])
+
+
+def plot_stitching(tables: Tables) -> Figure:
+    """Accuracy after a stitch at every layer, one line per source; grey bars are the similarity of the two layers."""
+    figure, axes = panels(len(tables), 3.8)
+    for ax, (name, table) in zip(axes, tables.items(), strict=True):
+        means = by_source(table)
+        ours = means[means["source"] == "trained"]
+        ax.bar(ours["position"], 100 * ours["similarity"], color="0.85", label="s(0.3) in %", zorder=1)
+        for source, (label, style) in STITCHES.items():
+            rows = means[means["source"] == source]
+            if len(rows):
+                ax.plot(rows["position"], 100 * rows["accuracy"], label=label, markersize=5, zorder=2, **style)
+        ax.axhline(100 * ours["own"].mean(), color="black", linewidth=0.8, linestyle=":", label="without a stitch")
+        ax.set_xticks(ours["position"], ours["layer"], rotation=90, fontsize="small")
+        ax.set(title=name, ylabel="test accuracy in %", ylim=(0, 103))
+    axes[0].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", title="activations from")
+    return figure
+
+
+def plot_lost(tables: Tables, similar: float = 0.05, lost: float = 0.05) -> Figure:
+    """Accuracy lost against similarity, one point per layer; the field of claim C6 is shaded."""
+    figure, ax = plt.subplots(figsize=(6.4, 3.8))
+    ax.axvspan(-0.02, similar, color="0.9", zorder=0, label=f"s(0.3) at most {similar:g}")
+    ax.axhline(100 * lost, color="black", linewidth=0.8, linestyle=":", label=f"{100 * lost:.0f} points")
+    for number, (name, table) in enumerate(tables.items()):
+        rows = by_source(table).query("source == 'trained'")
+        ax.plot(rows["similarity"], 100 * rows["lost"], "os"[number % 2], color=f"C{number}", label=name, alpha=0.8)
+    ax.set(xlabel="similarity s(0.3) of the two layers", ylabel="accuracy lost, in points", xlim=(-0.02, 1.02))
+    ax.legend(fontsize="small")
+    return figure
+
+
+def plot_paths(paths: Tables) -> Figure:
+    """Accuracy of the weights between two networks, before and after matching and recalibration."""
+    figure, axes = plt.subplots(1, len(paths), figsize=(1.2 + 3.4 * len(paths), 3.6), sharey=True, squeeze=False)
+    for ax, (name, table) in zip(axes[0], paths.items(), strict=True):
+        means = table.groupby(["path", "alpha"], observed=True)["accuracy"].mean().reset_index()
+        for path, style in LINES.items():
+            rows = means[means["path"] == path]
+            ax.plot(rows["alpha"], 100 * rows["accuracy"], label=path, **style)
+        ax.set(title=name, xlabel="α, from A to B", ylim=(0, 103))
+    axes[0, 0].set_ylabel("test accuracy in %")
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure
+
+
+def plot_partners(partners: Tables) -> Figure:
+    """Mean correlation of every channel with its one partner, layer by layer; and what ε the partners need."""
+    figure, axes = panels(len(partners), 3.4)
+    lines = {
+        "matched": ("correlation of partners", {"color": "C0", "marker": "o"}),
+        "chance": ("by chance (other images)", {"color": "C3", "marker": "x"}),
+        "partner_epsilon": ("critical ε, one partner", {"color": "C1", "marker": "s", "linestyle": "--"}),
+        "match_epsilon": ("critical ε, whole layer", {"color": "C2", "marker": "^", "linestyle": "--"}),
+    }
+    for ax, (name, table) in zip(axes, partners.items(), strict=True):
+        columns = ["layer", "position"]
+        rows = (
+            table.groupby(columns, observed=True, sort=False)[list(lines)].mean().reset_index().sort_values("position")
+        )
+        for column, (label, style) in lines.items():
+            ax.plot(range(len(rows)), rows[column], label=label, markersize=5, **style)
+        ax.set_xticks(range(len(rows)), rows["layer"], rotation=90, fontsize="small")
+        ax.set(title=name, ylim=(-0.05, 1.05))
+    axes[0].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure

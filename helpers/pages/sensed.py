@@ -1,0 +1,127 @@
+"""Figures and words of the page on what the match sees and what it misses: changed layers, and layers made by hand."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from matplotlib.figure import Figure
+
+from ..matching import similarity_curve
+from ..measures import MEASURES
+from ..studies.constructions import RotatedLayers, rotation_curve
+from ..studies.sensitivity import CHANGES, probe_agreement
+
+ENDS = ("weak components", "strong components")
+EPSILON_GRID = np.linspace(0, 0.999, 200)
+
+
+def measure_title(name: str) -> str:
+    """What readers call a measure."""
+    return MEASURES[name].title if name in MEASURES else name
+
+
+def agreement_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation with the probe per measure, mean over layers: both ends, and each alone; the best first."""
+    means = probe_agreement(table).groupby("measure", sort=False)[["both", "weak", "strong"]].mean()
+    return means.sort_values("both", ascending=False).reset_index()
+
+
+def other_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """How far each measure falls for the changes that take no component out, mean over layers; and the probe."""
+    rows = table[~table["change"].isin(ENDS)]
+    wide = rows.pivot_table(index="measure", columns="change", values="fallen", sort=False)
+    probe = rows.groupby("change")["lost"].mean().rename("linear probe")
+    return pd.concat([wide, probe.to_frame().T])[[c for c in CHANGES if c in wide]]
+
+
+def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
+    """The numbers that the page's prose holds, ready to read."""
+    agreement = agreement_rows(table).set_index("measure")
+    found = {f"both-{name}": f"{row['both']:.2f}" for name, row in agreement.iterrows()}
+    found |= {f"weak-{name}": f"{row['weak']:.2f}" for name, row in agreement.iterrows()}
+    found |= {f"strong-{name}": f"{row['strong']:.2f}" for name, row in agreement.iterrows()}
+    found["rank"] = str(list(agreement.index).index("subspace") + 1)
+    found["measures"] = str(len(agreement))
+    found["below-cka"] = "below" if agreement.loc["subspace", "both"] < agreement.loc["cka", "both"] else "not below"
+    half = table[(table["change"] == "weak components") & table["amount"].between(0.45, 0.55)]
+    strong = table[table["change"] == "strong components"]
+    first = strong[strong["amount"] == strong.groupby("layer", observed=True)["amount"].transform("min")]
+    for place, rows in (("half", half), ("one", first)):
+        values = rows.groupby("measure")["value"].mean()
+        found |= {f"{place}-{name}": f"{values[name]:.2f}" for name in ("subspace", "cka")}
+        found[f"{place}-lost"] = f"{100 * rows['lost'].mean():.1f}"
+    changes = other_changes(table)
+    for change in changes.columns:
+        for name in ("subspace", "cka", "linear probe"):
+            found[f"{change}-{name}".replace(" ", "-")] = f"{changes.loc[name, change]:.2f}"
+    return found
+
+
+# ---------------------------------------------------------------- figures
+
+
+def plot_components(table: pd.DataFrame, names: Sequence[str] = ("subspace", "cka", "svcca")) -> Figure:
+    """What is left of measures and of the probe's accuracy as components are taken out: layers down, ends across."""
+    layers = list(table.sort_values("position")["layer"].unique())
+    figure, axes = plt.subplots(len(layers), 2, figsize=(7.6, 2.5 * len(layers)), sharey=True, squeeze=False)
+    for row, layer in enumerate(layers):
+        for ax, change in zip(axes[row], ENDS, strict=True):
+            part = table[(table["layer"] == layer) & (table["change"] == change)].sort_values("amount")
+            for number, name in enumerate(names):
+                line = part[part["measure"] == name]
+                ax.plot(
+                    line["amount"], line["value"], "os^v"[number % 4] + "-", label=measure_title(name), markersize=4
+                )
+            once = part[part["measure"] == names[0]]
+            ax.plot(once["amount"], once["accuracy"], "kx--", label="probe's accuracy", markersize=5)
+            ax.set(ylim=(-0.05, 1.05), xlim=(-0.02, 1.02), title=f"{layer}: {change} out")
+            ax.set_xlabel("share of components taken out" if row == len(layers) - 1 else "")
+    axes[0, 1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure
+
+
+def plot_agreement(rows: pd.DataFrame) -> Figure:
+    """Rank correlation of each measure with the probe, the best at the top: both ends, and each end alone."""
+    figure, ax = plt.subplots(figsize=(6.8, 1.2 + 0.36 * len(rows)))
+    places = np.arange(len(rows))[::-1]
+    for column, mark, label in (("both", "o", "both ends"), ("weak", "<", "weak end"), ("strong", ">", "strong end")):
+        ax.plot(rows[column], places, mark, label=label, alpha=0.85)
+    ax.set_yticks(places, [measure_title(name) for name in rows["measure"]])
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set(xlim=(-1.05, 1.05), xlabel="rank correlation with the accuracy that a linear probe loses")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure
+
+
+def plot_rotation(n: int, epsilon: float = 0.3) -> Figure:
+    """What three measures see of the rotated layers as θ grows: the picture for print."""
+    curve = rotation_curve(n, list(np.linspace(0, 90, 181)), epsilon)
+    figure, ax = plt.subplots(figsize=(6.6, 3.6))
+    for number, (column, label) in enumerate(
+        {"similarity": f"similarity s({epsilon:g})", "cka": "linear CKA", "mean_cca": "mean CCA"}.items()
+    ):
+        ax.plot(curve["degrees"], curve[column], ("-", ":", "--")[number], color=f"C{number}", label=label)
+    ax.set(xlabel="θ in degrees", ylim=(-0.03, 1.03), title="The read-out is the same at every θ below 90°")
+    ax.legend(fontsize="small")
+    return figure
+
+
+def move_rotation(n: int, steps: int = 19) -> go.Figure:
+    """s(ε) of the rotated layers, with a slider for θ; CKA, mean CCA and the read-out stand in the title."""
+    frames = []
+    for angle in np.linspace(0, 85.5, steps):
+        layers = RotatedLayers(n, float(np.deg2rad(angle)))
+        curve = similarity_curve(layers.x, layers.y, EPSILON_GRID)
+        line = go.Scatter(x=EPSILON_GRID, y=curve, mode="lines", line={"shape": "hv"}, name="s(ε)")
+        title = f"θ = {angle:.0f}°: linear CKA {layers.cka:.2f}, mean CCA {layers.mean_cca:.2f}, read-out equal"
+        frames.append(go.Frame(data=[line], name=f"{angle:.0f}", layout={"title": {"text": title}}))
+    figure = go.Figure(data=frames[4].data, frames=frames, layout=frames[4].layout)
+    go_to = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}}
+    moves = [{"method": "animate", "label": frame.name, "args": [[frame.name], go_to]} for frame in frames]
+    slider = {"active": 4, "steps": moves, "currentvalue": {"prefix": "θ in degrees: "}, "pad": {"t": 40}}
+    figure.update_layout(sliders=[slider], showlegend=False, height=430)
+    figure.update_xaxes(title="ε", range=[0, 1])
+    figure.update_yaxes(title="similarity s(ε)", range=[-0.03, 1.05])
+    return figure
