@@ -1,6 +1,7 @@
 """Figures and words of the page on interchangeable layers: stitching, and channels matched one to one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,13 +14,13 @@ from ..studies.stitching import SOURCES, stitched_unmatched
 
 Tables = Mapping[str, pd.DataFrame]  # one table per network, by the name that readers see
 
-STITCHES = {
+STITCHES: dict[str, tuple[str, dict[str, Any]]] = {
     "trained": ("other network", {"color": "C0", "marker": "o"}),
     "identity": ("itself", {"color": "C2", "marker": "^"}),
     "untrained": ("untrained network", {"color": "C1", "marker": "s"}),
     "other images": ("other images", {"color": "C3", "marker": "x"}),
 }
-LINES = {
+LINES: dict[str, dict[str, Any]] = {
     "before matching": {"color": "C7", "linestyle": "--", "marker": "x"},
     "before matching, recalibrated": {"color": "C7", "linestyle": "-", "marker": "o"},
     "matched": {"color": "C0", "linestyle": "--", "marker": "x"},
@@ -62,9 +63,7 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
         if source in lost.groups:
             found[f"lost-{source.replace(' ', '-')}"] = f"{100 * lost.mean()[source]:.1f}"
             found[f"worst-{source.replace(' ', '-')}"] = f"{100 * lost.max()[source]:.1f}"
-    rows = pd.concat(
-        [barriers(table) for table in paths.values()], keys=list(paths), names=["name", None]
-    ).reset_index()
+    rows = pd.concat([barriers(table) for table in paths.values()])
     for path in PATHS.values():
         some = rows[rows["path"] == path]
         if len(some):
@@ -83,7 +82,7 @@ def spread(values: pd.Series, digits: int) -> str:
 
 
 def barrier_reduced(path: pd.DataFrame) -> float:
-    """The share of the loss barrier before matching that matching and recalibration take away; nan without a barrier."""
+    """The share of the loss barrier that matching and recalibration take away; nan where there was none."""
     found = barriers(path).groupby("path")["loss_barrier"].mean()
     before = found["before matching"]
     after = found.get("matched, recalibrated", found["matched"])
@@ -147,7 +146,7 @@ def plot_paths(paths: Tables) -> Figure:
 def plot_partners(partners: Tables) -> Figure:
     """Mean correlation of every channel with its one partner, layer by layer; and what ε the partners need."""
     figure, axes = panels(len(partners), 3.4)
-    lines = {
+    lines: dict[str, tuple[str, dict[str, Any]]] = {
         "matched": ("correlation of partners", {"color": "C0", "marker": "o"}),
         "chance": ("by chance (other images)", {"color": "C3", "marker": "x"}),
         "partner_epsilon": ("critical ε, one partner", {"color": "C1", "marker": "s", "linestyle": "--"}),

@@ -39,23 +39,23 @@ def other_changes(table: pd.DataFrame) -> pd.DataFrame:
 def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
     """The numbers that the page's prose holds, ready to read."""
     agreement = agreement_rows(table).set_index("measure")
-    found = {f"both-{name}": f"{row['both']:.2f}" for name, row in agreement.iterrows()}
-    found |= {f"weak-{name}": f"{row['weak']:.2f}" for name, row in agreement.iterrows()}
-    found |= {f"strong-{name}": f"{row['strong']:.2f}" for name, row in agreement.iterrows()}
+    ends = ("both", "weak", "strong")
+    found = {f"{end}-{name}": f"{value:.2f}" for end in ends for name, value in agreement[end].to_dict().items()}
     found["rank"] = str(list(agreement.index).index("subspace") + 1)
     found["measures"] = str(len(agreement))
-    found["below-cka"] = "below" if agreement.loc["subspace", "both"] < agreement.loc["cka", "both"] else "not below"
+    both = dict(zip(agreement.index, agreement["both"].to_numpy(dtype=float), strict=True))
+    found["below-cka"] = "below" if both["subspace"] < both["cka"] else "not below"
     half = table[(table["change"] == "weak components") & table["amount"].between(0.45, 0.55)]
     strong = table[table["change"] == "strong components"]
     first = strong[strong["amount"] == strong.groupby("layer", observed=True)["amount"].transform("min")]
     for place, rows in (("half", half), ("one", first)):
         values = rows.groupby("measure")["value"].mean()
         found |= {f"{place}-{name}": f"{values[name]:.2f}" for name in ("subspace", "cka")}
-        found[f"{place}-lost"] = f"{100 * rows['lost'].mean():.1f}"
+        found[f"{place}-lost"] = f"{100 * float(rows['lost'].mean()):.1f}"
     changes = other_changes(table)
     for change in changes.columns:
         for name in ("subspace", "cka", "linear probe"):
-            found[f"{change}-{name}".replace(" ", "-")] = f"{changes.loc[name, change]:.2f}"
+            found[f"{change}-{name}".replace(" ", "-")] = f"{float(changes[change].to_dict()[name]):.2f}"
     return found
 
 

@@ -1,0 +1,231 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Are they interchangeable?
+#
+# :::{admonition} Before you start
+# :class: tip
+# **You will learn** two tests of what layers are worth to a network: stitching one network onto another, and pairing their channels one
+# to one.
+#
+# **You need first** [the maximum match](maximum.ipynb).
+#
+# **Time** {{reading}} to read, {{running}} to run.
+# :::
+#
+# **The question.** Two layers can fail to match and still do the same work. If they do the same work, one can take the other's place.
+# Can it?
+
+# %% tags=["parameters"]
+dataset = "cifar10"
+width = 1.0
+networks = [
+    {"name": "VGG-16-BN", "network": "vgg16_bn", "recipe": "paper", "epochs": 160, "sources": ["trained", "untrained"]},
+    {"name": "ResNet-18", "network": "resnet18", "recipe": "short", "epochs": 40, "sources": ["trained", "untrained"]},
+]
+seeds = [0, 1]
+images = 1000  # test images
+fit = 2000  # training images that the maps are fitted on
+correlate = 1000  # training images that channels are correlated on
+alphas = [0, 0.5, 1]  # steps on the way from one network to the other
+recompute = False
+
+# %% tags=["hide-input", "remove-stderr"]
+import numpy as np
+from myst_nb import glue
+
+from helpers import studies
+from helpers.pages import figures, interchange
+from helpers.pages.teaching.exercises import check
+from helpers.studies import rebasin, stitching
+
+figures.style()
+
+# %% tags=["remove-stderr", "remove-cell"]
+stitched, partners, paths, controls = {}, {}, {}, {}
+for each in networks:
+    name, sources = each["name"], each.get("sources", list(stitching.SOURCES))
+    plan = {key: each[key] for key in ("network", "recipe", "epochs")}
+    study = studies.Study(dataset, width=width, seeds=seeds, images=images, **plan)
+    settings = {"fit": fit, "sources": sources}
+    stitched[name] = studies.answer(stitching.KIND, study, settings, recompute).tables["stitching"]
+    found = studies.answer(rebasin.KIND, study, {"correlate": correlate, "alphas": alphas}, recompute).tables
+    partners[name], paths[name], controls[name] = found["partners"], found["path"], found["control"]
+
+# %% tags=["remove-cell"]
+words = interchange.interchange_in_words(stitched, paths, partners)
+reduced = [interchange.barrier_reduced(path) for path in paths.values()]
+words["reduced"] = interchange.spread(100 * np.array(reduced), 0) if np.isfinite(reduced).all() else "–"
+words["control"] = f"{max(table['largest_critical'].max() for table in controls.values()):.0e}"
+words["logits"] = f"{max(table['logits_differ'].max() for table in controls.values()):.0e}"
+words |= {"fit": str(fit), "images": str(images)}
+for key, value in words.items():
+    glue(f"interchange-{key}", value, display=False)
+
+# %% [markdown]
+# :::{admonition} The answer
+# :class: important
+# Through a linear map, mostly yes. Stitched layers lose {glue:text}`interchange-lost-trained` points of accuracy on average, at most
+# {glue:text}`interchange-worst-trained`. Of {glue:text}`interchange-unlike` layers with similarity at most 0.05,
+# {glue:text}`interchange-unlike-stitched` lose less than 5 points. Channel for channel, no: partners correlate at
+# {glue:text}`interchange-matched` only.
+# :::
+#
+# ## Stitching: one network goes on from the other
+#
+# Take a layer of network A, multiply it by a matrix, add an intercept, and let network B go on from there. The matrix is the
+# least-squares solution: it makes A's layer as equal to B's layer as a linear map can. It is the same at every position of an image
+# (a 1 × 1 convolution), and it is computed from the joint Gram matrix of {glue:text}`interchange-fit` training images. It sees no
+# labels and no loss. Other work trains the map for the task {cite}`lenc2015understanding,bansal2021revisiting`; a trained map
+# can learn something new, this one cannot.
+#
+# Four decisions matter. The map has an intercept, so means are free. Its output may be negative, although B's layer comes out of
+# a ReLU: we ask about spans, as a match does. The batch-norm statistics of B after the stitch are measured again on training
+# images. And inside a residual block both the inner layer and what enters the block come from A; otherwise B's own shortcut would carry
+# the image around the stitch.
+#
+# **What to see:** the blue line stays near the dotted one, also where the grey bars, the similarity, are zero. An untrained network's
+# layers (orange) can be stitched only near the input.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: test accuracy against the layer at which the other network was stitched in, with the similarity of the two layers as grey bars."}, "figure": {"caption": "Test accuracy after a stitch at each layer. Grey: similarity s(0.3) of the two layers.", "name": "fig-stitching"}}
+figure = interchange.plot_stitching(stitched)
+
+# %% tags=["hide-input"]
+rows = interchange.stitching_rows(stitched)
+figures.download(rows, "stitching")
+
+# %% [markdown]
+# The controls show what the test can see. With the activations of an *untrained* network {glue:text}`interchange-lost-untrained` points are
+# lost on average, up to {glue:text}`interchange-worst-untrained`. So the map alone does not make the answer; the other network has to have
+# learned something that B can use. A network stitched onto itself loses nothing, and one that sees *other images* knows nothing:
+# the page's tests hold both on small networks.
+#
+# ## Does a low similarity mean that a layer cannot be used?
+#
+# This decides claim C6 of the paper, that the measure may not capture every kind of similarity of meaning. The bound was fixed before we
+# looked: of the layers with s(0.3) at most 0.05, at least 80 % lose less than 5 points. Found: {glue:text}`interchange-unlike-share`.
+# The claim **{glue:text}`interchange-verdict`**.
+#
+# **What to see:** in the shaded field, where nothing matches, most points lie below the dotted line.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Points, one per layer: accuracy lost by a stitch against similarity at 0.3; the field of similarity below 0.05 is shaded, a line marks 5 points."}, "figure": {"caption": "Accuracy lost by a stitch against the similarity of the two layers, one point per layer.", "name": "fig-lost"}}
+figure = interchange.plot_lost(stitched)
+
+# %% [markdown]
+# How can both be true? A neuron matches at ε = 0.3 when 91 % of its power lies in the other span (1 − 0.3²). A stitch needs less: what
+# the map misses must not matter to the layers that follow. The share of variance that a map explains is often far below 91 %, and B answers
+# as before. So *a low match says that the layers carry different things; it does not say that they carry different things
+# of use.*
+#
+# ## Channel for channel: one partner each
+#
+# The order of hidden channels is a matter of naming. Permute them in the weights, and the network computes the same function. As a
+# control of everything in this book, we did that with one network and matched it with itself: logits differ by
+# {glue:text}`interchange-logits` of the largest, and the largest critical ε of any living neuron is {glue:text}`interchange-control`.
+# Rounding, nothing else.
+#
+# Are two *seeds* the same up to the order? For each layer we take the one-to-one pairing with the largest sum of
+# correlations {cite}`entezari2022role,ainsworth2023git`. Channels that a residual stream adds up share one pairing.
+# Correlations do not change when other layers are permuted, so one assignment per group of layers is the exact optimum.
+#
+# **What to see:** partners correlate (blue) far better than chance (red), and far from perfectly. One partner leaves a larger ε (orange) than the
+# whole layer does (green): what one neuron holds is spread over many neurons of the other network.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network, lines over layers: correlation of partners, the same by chance, and critical epsilon of a partner and of the whole layer."}, "figure": {"caption": "Channels paired one to one: mean correlation, and the median critical ε of a channel with its one partner and with the whole layer.", "name": "fig-partners"}}
+figure = interchange.plot_partners(partners)
+
+# %% [markdown]
+# On average over layers partners correlate at {glue:text}`interchange-matched`; as the networks were trained, {glue:text}`interchange-before`;
+# by chance, {glue:text}`interchange-chance`. Expected before we looked: 0.3 to 0.6.
+#
+# ## Halfway between two networks
+#
+# If two networks were the same up to order, the weights halfway between A and the permuted B would work, too. Averaging shrinks the
+# variance of channels that are not quite the same, so batch-norm statistics are measured anew as well, which is what REPAIR
+# {cite}`jordan2023repair` amounts to here. VGG's fully connected layers have no batch norm; there nothing is repaired.
+#
+# **What to see:** without matching the way leads through a network that knows nothing. Matching and recalibrating lifts it.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: test accuracy along the line between two networks' weights, for four ways: as trained or matched, recalibrated or not."}, "figure": {"caption": "Test accuracy of the weights between A and B.", "name": "fig-paths"}}
+figure = interchange.plot_paths(paths)
+
+# %% tags=["hide-input"]
+barriers = {name: rebasin.barriers(path).assign(network=name) for name, path in paths.items()}
+table = figures.pd.concat(barriers.values())[["network", "path", "loss_barrier", "accuracy_barrier"]]
+figures.table(table, label="Barriers: how far the way lies above the straight line in loss, below it in accuracy")
+
+# %% [markdown]
+# The barrier in accuracy is {glue:text}`interchange-barrier-before-matching` points before matching and
+# {glue:text}`interchange-barrier-matched-recalibrated` after matching and recalibration. Of the barrier in loss
+# {glue:text}`interchange-reduced` % is gone. Expected for ResNet-18: at least 60 %.
+#
+# ## What would change our mind
+#
+# - A stitch that fails at most layers for other pairs, data or wider tasks: here are two networks of each family, ten classes, one recipe.
+# - A measure of spans that weighs directions by their use and agrees with stitching: then the dissimilarity would lie in the
+#   counting, and not in the layers.
+# - A pairing with correlations near 1: then "different representations" would have been a matter of order after all.
+#
+# ## Try it
+#
+# ```bash
+# .venv/bin/python -m helpers run interchangeable -p dataset digits -p width 0.125
+# ```
+#
+# :::{exercise} Cut at zero
+# :label: ex-stitch-clamp
+# B's layer comes out of a ReLU, so it has no negative entry. Show that replacing the negative entries of a stitched layer by 0 never makes
+# its squared distance to B's layer larger. Why did we not do it?
+# :::
+#
+# :::{solution} ex-stitch-clamp
+# :class: dropdown
+# Take one entry: $y \ge 0$ in B, $z$ from the map. If $z \ge 0$ nothing changes. If $z < 0$, then $|y - 0| = y \le y - z = |y - z|$. Sum the squares over all
+# entries. We left it out because the map would no longer be linear: we ask what the *span* of A's layer holds, as a match does. So the
+# losses on this page are, if anything, too large.
+# :::
+#
+# :::{exercise} The map
+# :label: ex-stitch-map
+# Write `stitch(x, y)`: the weights $W$ (neurons of y × neurons of x) and the intercept $b$ that minimise
+# $\sum \|y - Wx - b\|^2$ over the samples. Rows are neurons.
+# :::
+#
+# :::{solution-start} ex-stitch-map
+# :class: dropdown
+# :::
+
+
+# %% tags=["solution"]
+def stitch(x, y):
+    """Weights and intercept of the least-squares map from x to y."""
+    mean_x, mean_y = x.mean(axis=1), y.mean(axis=1)
+    weights = np.linalg.lstsq((x.T - mean_x), (y.T - mean_y), rcond=None)[0].T
+    return weights, mean_y - weights @ mean_x
+
+
+# %% [markdown]
+# :::{solution-end}
+# :::
+
+# %% tags=["check"]
+check("ex-stitch-map", stitch)
+
+# %% [markdown]
+# :::{exercise} Fewer images
+# :label: ex-stitch-images
+# Predict: which layers suffer first when the maps are fitted on 200 images instead of {glue:text}`interchange-fit`? Then run the page with
+# `-p fit 200` on digits.
+# :::
+#
+# :::{solution} ex-stitch-images
+# :class: dropdown
+# The pooled and the fully connected layers: they have one sample per image, so a map from 512 neurons has more unknowns per neuron than there are
+# images, and fits noise. A convolutional layer has a sample at each position: 200 images of 32 × 32 positions are 204 800 samples.
+# :::
