@@ -38,6 +38,7 @@ recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
 import numpy as np
+import pandas as pd
 from myst_nb import glue
 
 from helpers import studies
@@ -137,7 +138,7 @@ figure = interchange.plot_lost(stitched)
 # **What to see:** partners correlate (blue) far better than chance (red), and far from perfectly. One partner leaves a larger ε (orange) than the
 # whole layer does (green): what one neuron holds is spread over many neurons of the other network.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network, lines over layers: correlation of partners, the same by chance, and critical epsilon of a partner and of the whole layer."}, "figure": {"caption": "Channels paired one to one: mean correlation, and the median critical ε of a channel with its one partner and with the whole layer.", "name": "fig-partners"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network, lines over layers: correlation of partners, the same by chance, and critical epsilon of a partner and of the whole layer."}, "figure": {"caption": "Channels paired one to one: mean correlation, and the median critical \u03b5 of a channel with its one partner and with the whole layer.", "name": "fig-partners"}}
 figure = interchange.plot_partners(partners)
 
 # %% [markdown]
@@ -157,7 +158,7 @@ figure = interchange.plot_paths(paths)
 
 # %% tags=["hide-input"]
 barriers = {name: rebasin.barriers(path).assign(network=name) for name, path in paths.items()}
-table = figures.pd.concat(barriers.values())[["network", "path", "loss_barrier", "accuracy_barrier"]]
+table = pd.concat(barriers.values())[["network", "path", "loss_barrier", "accuracy_barrier"]]
 figures.table(table, label="Barriers: how far the way lies above the straight line in loss, below it in accuracy")
 
 # %% [markdown]

@@ -22,6 +22,7 @@ def canonical_correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.linalg.svd(bases[0] @ bases[1].T, compute_uv=False)
 
 
+@pytest.mark.statement("prp-rotated")
 @given(st.integers(2, 12), ANGLES)
 @settings(max_examples=40)
 def test_one_read_out_all_canonical_correlations_but_one_and_an_empty_match(n, theta):

@@ -36,6 +36,16 @@ WRONG: dict[str, list[object]] = {
         lambda z, basis: relative_distance(z, basis) ** 2,
         lambda z, basis: relative_distance(z, basis[:1]),
     ],
+    "ex-stitch-map": [
+        lambda x, y: (np.linalg.lstsq(x.T, y.T, rcond=None)[0].T, np.zeros(len(y))),  # no intercept
+        lambda x, y: (np.linalg.lstsq(x.T - x.mean(1), y.T - y.mean(1), rcond=None)[0], y.mean(1)),  # transposed
+        lambda x, y: (np.linalg.lstsq(x.T - x.mean(1), y.T - y.mean(1), rcond=None)[0].T, y.mean(1)),  # mean of y only
+    ],
+    "ex-blind-angle": [
+        np.arcsin,  # radians
+        lambda epsilon: np.rad2deg(np.arccos(epsilon)),
+        lambda epsilon: 90 * epsilon,
+    ],
     "ex-is-match": [
         lambda x, y, X, Y, e: all(relative_distance(x[i], y[Y]) <= e + 1e-9 for i in X),  # one direction only
         lambda x, y, X, Y, e: whole_layers(x, y, X, Y, e + 1e-9),

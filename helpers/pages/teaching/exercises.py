@@ -198,6 +198,28 @@ def _follow_needs(answer: Callable[..., Any]) -> None:
 # ---------------------------------------------------------------- chapter 6, the algorithms, and the ε explorer
 
 
+@checks("ex-stitch-map")
+def _stitch_map(answer: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    x, true, shift = rng.normal(size=(3, 40)) + 2, rng.normal(size=(2, 3)), np.array([5.0, -1.0])
+    weights, intercept = (np.asarray(part, dtype=float) for part in answer(x, true @ x + shift[:, None]))
+    expect(weights.shape == (2, 3), "the weights have one row per neuron of y and one column per neuron of x")
+    expect(np.shape(intercept) == (2,), "the intercept is one number per neuron of y")
+    expect(
+        np.allclose(intercept, shift, atol=1e-6), "subtract both means before you solve, or add a neuron of ones to x"
+    )
+    expect(np.allclose(weights, true, atol=1e-6), "y is an exact linear mix of x here: its weights must come out")
+
+
+@checks("ex-blind-angle")
+def _blind_angle(answer: Callable[..., float]) -> None:
+    found = answer(0.5)
+    expect(not np.isclose(found, np.pi / 6), "give degrees: this is the angle in radians")
+    expect(not np.isclose(found, 60), "the distance is the sine of the angle, not its cosine")
+    expect_close(found, 30, "every neuron has distance sin θ from the other span: expect 30 degrees at ε = 0.5")
+    expect_close(answer(0.0), 0, "at ε = 0 any angle is too large: expect 0 degrees")
+
+
 @checks("ex-min-match")
 def _min_match(answer: Callable[..., Any]) -> None:
     expect(answer(*dominoes(6), ("x", 2), 0.75, []) is None, "when v is in no match at all, return None")

@@ -1,0 +1,128 @@
+"""Pages on interchangeable layers and on what the match sees: figures and words of planted tables, by hand."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.pages import interchange, sensed
+from helpers.studies.rebasin import PATHS
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def stitched(lost: dict[str, float], similarity: float = 0.0) -> pd.DataFrame:
+    rows = [
+        {"layer": f"l{k}", "position": k, "source": source, "lost": value, "accuracy": 0.9 - value, "own": 0.9}
+        for source, value in lost.items()
+        for k in range(3)
+    ]
+    return pd.DataFrame(rows).assign(similarity=similarity, area=0.4, explained=0.6, agreement=0.9, seed_a=0, seed_b=1)
+
+
+def path(middle: dict[str, float]) -> pd.DataFrame:
+    rows = [
+        {"path": name, "alpha": alpha, "loss": loss, "accuracy": 0.9 - loss / 10}
+        for name in PATHS.values()
+        for alpha, loss in ((0, 1.0), (0.5, 1.0 + middle.get(name, 0)), (1, 1.0))
+    ]
+    return pd.DataFrame(rows).assign(seed_a=0, seed_b=1)
+
+
+def partners() -> pd.DataFrame:
+    table = pd.DataFrame({"layer": ["a", "b"], "position": [0, 1], "matched": [0.5, 0.3], "before": [0.0, 0.1]})
+    return table.assign(chance=0.1, partner_epsilon=[0.9, 0.8], match_epsilon=[0.5, 0.9])
+
+
+def test_words_count_the_layers_that_stitch_although_they_do_not_match():
+    tables = {
+        "one": stitched({"trained": 0.01}),
+        "two": stitched({"trained": 0.2}),
+        "three": stitched({"trained": 0}, 0.5),
+    }
+    both = dict.fromkeys(("one", "two"), path({}))
+    words = interchange.interchange_in_words(tables, both, {"one": partners()})
+    assert (words["unlike"], words["unlike-stitched"], words["unlike-share"]) == ("6", "3", "50%")
+    assert words["verdict"] == "fails"
+    assert words["worst-trained"] == "20.0"
+    assert words["nearer"] == "50%"
+    assert words["matched"] == "0.40"
+
+
+def test_without_a_dissimilar_layer_the_claim_stays_open():
+    words = interchange.interchange_in_words({"n": stitched({"trained": 0}, 0.9)}, {"n": path({})}, {"n": partners()})
+    assert words["verdict"] == "open"
+    assert words["unlike-share"] == "none"
+
+
+def test_the_share_of_a_barrier_that_is_gone():
+    found = path({"before matching": 2.0, "matched": 1.5, "matched, recalibrated": 0.5})
+    assert interchange.barrier_reduced(found) == pytest.approx(0.75)
+    assert np.isnan(interchange.barrier_reduced(path({})))
+    assert interchange.spread(pd.Series([0.311, 0.449]), 2) == "0.31 to 0.45"
+    assert interchange.spread(pd.Series([0.5]), 1) == "0.5"
+
+
+def test_one_row_per_network_and_layer():
+    rows = interchange.stitching_rows({"n": stitched({"trained": 0.01, "untrained": 0.3})})
+    assert list(rows["network"]) == ["n"] * 3
+    assert list(rows["lost, untrained"]) == [0.3] * 3
+    assert "lost, identity" not in rows
+
+
+def test_figures_have_a_panel_per_network_and_a_line_per_source():
+    tables = {name: stitched({"trained": 0.01, "untrained": 0.3}) for name in ("one", "two")}
+    figure = interchange.plot_stitching(tables)
+    assert [ax.get_title() for ax in figure.axes] == ["one", "two"]
+    assert [line.get_label() for line in figure.axes[0].lines][:2] == ["other network", "untrained network"]
+    points = interchange.plot_lost(tables).axes[0].lines[1].get_xydata()
+    assert np.allclose(points, [[0, 1]] * 3)
+    assert len(interchange.plot_paths({"n": path({})}).axes[0].lines) == len(PATHS)
+    assert len(interchange.plot_partners({"n": partners()}).axes[0].lines) == 4
+
+
+def changed() -> pd.DataFrame:
+    rows = []
+    for change, losses in (("weak components", (0.0, 0.01, 0.3)), ("strong components", (0.1, 0.4, 0.6))):
+        for amount, lost in zip((0.05, 0.5, 0.95), losses, strict=True):
+            for measure, fallen in (("subspace", 1 - lost), ("cka", lost)):
+                row = {"change": change, "amount": amount, "accuracy": 0.9 - lost, "lost": lost, "measure": measure}
+                rows.append(row | {"value": 1 - fallen, "fallen": fallen})
+    for change in ("other seed", "one image", "one neuron"):
+        for measure in ("subspace", "cka"):
+            row = {"change": change, "amount": 1.0, "accuracy": 0.9, "lost": 0.0, "measure": measure}
+            rows.append(row | {"value": 0.75, "fallen": 0.25})
+    return pd.DataFrame(rows).assign(layer="l", position=0, network="n")
+
+
+def test_the_measure_that_falls_with_the_probe_comes_first():
+    rows = sensed.agreement_rows(changed())
+    assert list(rows["measure"]) == ["cka", "subspace"]
+    assert list(rows["both"]) == pytest.approx([1, -1])
+
+
+def test_what_the_prose_says_of_a_planted_table():
+    words = sensed.sensitivity_in_words(changed())
+    assert (words["both-cka"], words["rank"], words["measures"], words["below-cka"]) == ("1.00", "2", "2", "below")
+    assert (words["half-cka"], words["half-lost"], words["one-subspace"]) == ("0.99", "1.0", "0.10")
+    assert words["one-neuron-cka"] == "0.25"
+    assert words["other-seed-linear-probe"] == "0.00"
+
+
+def test_figures_of_changed_layers_and_of_layers_made_by_hand():
+    assert len(sensed.plot_components(changed(), ["subspace", "cka"]).axes) == 2
+    labels = [
+        tick.get_text() for tick in sensed.plot_agreement(sensed.agreement_rows(changed())).axes[0].get_yticklabels()
+    ]
+    assert labels == ["linear CKA", "subspace match, area under s(ε)"]
+    moving = sensed.move_rotation(5, steps=7)
+    curve = moving.frames[3].data[0]
+    angle = float(moving.frames[3].name)
+    step = curve.x[np.argmax(np.asarray(curve.y) > 0)]
+    assert step == pytest.approx(np.sin(np.deg2rad(42.75)), abs=0.006)
+    assert angle == pytest.approx(43)
+    assert len(sensed.plot_rotation(5).axes[0].lines) == 3
