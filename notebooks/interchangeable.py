@@ -19,8 +19,9 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# **The question.** Two layers can fail to match and still do the same work. If they do the same work, one can take the other's place.
-# Can it?
+# ## Question
+#
+# Two layers can fail to match and still do the same work. If they do the same work, one can take the other's place. Can it?
 
 # %% tags=["parameters"]
 dataset = "cifar10"
@@ -63,22 +64,24 @@ for each in networks:
 words = interchange.interchange_in_words(stitched, paths, partners)
 reduced = [interchange.barrier_reduced(path) for path in paths.values()]
 words["reduced"] = interchange.spread(100 * np.array(reduced), 0) if np.isfinite(reduced).all() else "–"
-words["control"] = f"{max(table['largest_critical'].max() for table in controls.values()):.0e}"
+words["control"] = f"{max(table['largest_critical'].max() for table in controls.values()):.1g}"
 words["logits"] = f"{max(table['logits_differ'].max() for table in controls.values()):.0e}"
 words |= {"fit": str(fit), "images": str(images)}
 for key, value in words.items():
     glue(f"interchange-{key}", value, display=False)
 
 # %% [markdown]
-# :::{admonition} The answer
+# :::{admonition} Answer
 # :class: important
-# Through a linear map, mostly yes. Stitched layers lose {glue:text}`interchange-lost-trained` points of accuracy on average, at most
+# Through a linear map: {glue:text}`interchange-opening`. Stitched layers lose {glue:text}`interchange-lost-trained` points of accuracy on average, at most
 # {glue:text}`interchange-worst-trained`. Of {glue:text}`interchange-unlike` layers with similarity at most 0.05,
-# {glue:text}`interchange-unlike-stitched` lose less than 5 points. Channel for channel, no: partners correlate at
-# {glue:text}`interchange-matched` only.
+# {glue:text}`interchange-unlike-stitched` lose less than 5 points. Channel for channel they are not interchangeable: partners
+# correlate at {glue:text}`interchange-matched`.
 # :::
 #
-# ## Stitching: one network goes on from the other
+# ## How we know
+#
+# ### Stitching: one network goes on from the other
 #
 # Take a layer of network A, multiply it by a matrix, add an intercept, and let network B go on from there. The matrix is the
 # least-squares solution: it makes A's layer as equal to B's layer as a linear map can. It is the same at every position of an image
@@ -107,7 +110,7 @@ figures.download(rows, "stitching")
 # learned something that B can use. A network stitched onto itself loses nothing, and one that sees *other images* knows nothing:
 # the page's tests hold both on small networks.
 #
-# ## Does a low similarity mean that a layer cannot be used?
+# ### Does a low similarity mean that a layer cannot be used?
 #
 # This decides claim C6 of the paper, that the measure may not capture every kind of similarity of meaning. The bound was fixed before we
 # looked: of the layers with s(0.3) at most 0.05, at least 80 % lose less than 5 points. Found: {glue:text}`interchange-unlike-share`.
@@ -124,7 +127,7 @@ figure = interchange.plot_lost(stitched)
 # as before. So *a low match says that the layers carry different things; it does not say that they carry different things
 # of use.*
 #
-# ## Channel for channel: one partner each
+# ### Channel for channel: one partner each
 #
 # The order of hidden channels is a matter of naming. Permute them in the weights, and the network computes the same function. As a
 # control of everything in this book, we did that with one network and matched it with itself: logits differ by
@@ -145,7 +148,7 @@ figure = interchange.plot_partners(partners)
 # On average over layers partners correlate at {glue:text}`interchange-matched`; as the networks were trained, {glue:text}`interchange-before`;
 # by chance, {glue:text}`interchange-chance`. Expected before we looked: 0.3 to 0.6.
 #
-# ## Halfway between two networks
+# ### Halfway between two networks
 #
 # If two networks were the same up to order, the weights halfway between A and the permuted B would work, too. Averaging shrinks the
 # variance of channels that are not quite the same, so batch-norm statistics are measured anew as well, which is what REPAIR

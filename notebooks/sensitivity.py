@@ -19,8 +19,9 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# **The question.** A thermometer is tested on ice and on boiling water. What happens to the subspace match, and to its rivals, when we
-# know what was done to a layer?
+# ## Question
+#
+# A thermometer is tested on ice and on boiling water. What do the subspace match and its rivals say when we know what was done to a layer?
 
 # %% tags=["parameters"]
 dataset = "cifar10"
@@ -59,14 +60,16 @@ glue("sensed-hand-cka", f"{by_hand.cka:.2f}", display=False)
 glue("sensed-hand-cca", f"{by_hand.mean_cca:.2f}", display=False)
 
 # %% [markdown]
-# :::{admonition} The answer
+# :::{admonition} Answer
 # :class: important
 # As components are taken out, the match follows a linear probe with a rank correlation of {glue:text}`sensed-both-subspace`, linear CKA with
 # {glue:text}`sensed-both-cka`; among {glue:text}`sensed-measures` measures the match is number {glue:text}`sensed-rank`. It
 # cannot be moved by scale, and layers with one read-out can escape it.
 # :::
 #
-# ## Components taken out, one after the other
+# ## How we know
+#
+# ### Components taken out, one after the other
 #
 # After {cite:t}`ding2021grounding` and {cite:t}`davari2023reliability`: take principal components out of a layer, the weakest first or the
 # strongest first, and compare the layer with what is left. Beside it a *probe*: a linear classifier (ridge, one closed form) that is
@@ -90,7 +93,7 @@ figures.download(table, "sensitivity")
 # probe has lost {glue:text}`sensed-half-lost` points. With only the *strongest* component gone the match is at {glue:text}`sensed-one-subspace`,
 # CKA at {glue:text}`sensed-one-cka`, the probe {glue:text}`sensed-one-lost` points lower.
 #
-# ## Which measure goes with the probe?
+# ### Which measure goes with the probe?
 #
 # **What to see:** the farther right a circle, the better the order of a measure's losses is the order of the probe's losses. Triangles are
 # the two ends alone, where every measure only has to fall.
@@ -101,7 +104,7 @@ figure = sensed.plot_agreement(agreement)
 # %% [markdown]
 # Expected before we looked: the match is below CKA. It is {glue:text}`sensed-below-cka` CKA.
 #
-# ## Three more changes
+# ### Three more changes
 #
 # The table says how far each measure falls, and what the probe loses, when the layer is exchanged for that of another seed, when one
 # image is moved far out, and when one neuron is made a hundred times larger.
@@ -117,7 +120,7 @@ figures.table(changes, digits=2, label="How far each measure falls")
 # {glue:text}`sensed-one-image-cka`: least squares hears the loudest sample. Another seed lowers the match by
 # {glue:text}`sensed-other-seed-subspace`, CKA by {glue:text}`sensed-other-seed-cka`, and the probe by {glue:text}`sensed-other-seed-linear-probe`.
 #
-# ## Layers made by hand: one read-out, no match
+# ### Layers made by hand: one read-out, no match
 #
 # {cite:t}`johnson2019subspace` objected that networks may do the same and have layers that do not match. Here is the objection as one exact family.
 #

@@ -50,6 +50,7 @@ def test_words_count_the_layers_that_stitch_although_they_do_not_match():
     assert words["verdict"] == "fails"
     assert words["worst-trained"] == "20.0"
     assert words["nearer"] == "50%"
+    assert words["opening"] == "mostly yes"
     assert words["matched"] == "0.40"
 
 

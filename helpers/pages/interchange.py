@@ -58,6 +58,7 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
     found["unlike-share"] = f"{passing / layers:.0%}" if layers else "none"
     found["verdict"] = "open" if not layers else "holds" if passing / layers >= 0.8 else "fails"
     means = pd.concat([by_source(table) for table in stitched.values()])
+    found["opening"] = opening(means[means["source"] == "trained"])
     lost = means.groupby("source")["lost"]
     for source in SOURCES:
         if source in lost.groups:
@@ -73,6 +74,20 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
         found[column.replace("_", "-")] = spread(pd.Series([table[column].mean() for table in partners.values()]), 2)
     found["nearer"] = f"{(both['match_epsilon'] < both['partner_epsilon']).mean():.0%}"
     return found
+
+
+def opening(means: pd.DataFrame, lost: float = 0.05) -> str:
+    """The answer in a word, by the share of all layers that lose less than `lost`."""
+    share = float((means["lost"] < lost).mean())
+    return (
+        "yes, nearly everywhere"
+        if share >= 0.9
+        else "mostly yes"
+        if share >= 0.6
+        else "partly"
+        if share >= 0.3
+        else "no"
+    )
 
 
 def spread(values: pd.Series, digits: int) -> str:

@@ -22,6 +22,11 @@ def measure_title(name: str) -> str:
     return MEASURES[name].title if name in MEASURES else name
 
 
+def short_title(name: str) -> str:
+    """The same without what stands after a comma."""
+    return measure_title(name).partition(",")[0]
+
+
 def agreement_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation with the probe per measure, mean over layers: both ends, and each alone; the best first."""
     means = probe_agreement(table).groupby("measure", sort=False)[["both", "weak", "strong"]].mean()
@@ -65,7 +70,7 @@ def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
 def plot_components(table: pd.DataFrame, names: Sequence[str] = ("subspace", "cka", "svcca")) -> Figure:
     """What is left of measures and of the probe's accuracy as components are taken out: layers down, ends across."""
     layers = list(table.sort_values("position")["layer"].unique())
-    figure, axes = plt.subplots(len(layers), 2, figsize=(7.6, 2.5 * len(layers)), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(layers), 2, figsize=(9.0, 2.6 * len(layers)), sharey=True, squeeze=False)
     for row, layer in enumerate(layers):
         for ax, change in zip(axes[row], ENDS, strict=True):
             part = table[(table["layer"] == layer) & (table["change"] == change)].sort_values("amount")
@@ -76,9 +81,9 @@ def plot_components(table: pd.DataFrame, names: Sequence[str] = ("subspace", "ck
                 )
             once = part[part["measure"] == names[0]]
             ax.plot(once["amount"], once["accuracy"], "kx--", label="probe's accuracy", markersize=5)
-            ax.set(ylim=(-0.05, 1.05), xlim=(-0.02, 1.02), title=f"{layer}: {change} out")
-            ax.set_xlabel("share of components taken out" if row == len(layers) - 1 else "")
-    axes[0, 1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+            ax.set(ylim=(-0.05, 1.05), xlim=(-0.02, 1.02), title=f"{layer}: {change}")
+            ax.set_xlabel("share taken out" if row == len(layers) - 1 else "")
+    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
     return figure
 
 
