@@ -1,0 +1,93 @@
+"""Pages about scales: groups, means, words, and figures that show what the table holds."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.measures import INVARIANCES, MEASURES
+from helpers.pages import scales
+from helpers.studies.identification import accuracy_table
+
+NAMES = ["subspace", "cka_debiased", "rsa"]
+
+
+def scale_table(network_layers: list[tuple[str, str]], level=lambda position, measure: 0.5) -> pd.DataFrame:
+    rows = []
+    for position, (layer, kind) in enumerate(network_layers):
+        for name in NAMES:
+            value = level(position, name)
+            base = {"layer": layer, "position": position, "kind": kind, "samples": "images", "measure": name}
+            ends = {"observed": value, "low": value - 0.1, "high": value + 0.1, "chance": 0, "ceiling": 1}
+            ends["untrained"] = 0.1
+            scale = {f"calibrated{end}": value for end in ("", "_low", "_high", "_untrained")}
+            rows.append(base | ends | scale)
+    return pd.DataFrame(rows)
+
+
+LAYERS = [(f"conv{i}", "conv") for i in range(7)] + [("pool", "pool"), ("fc", "fc"), ("logits", "logits")]
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def test_groups_are_those_fixed_before_looking_and_thirds_elsewhere():
+    names = ["stem", "stage1.block1.relu1", "stage2.block1.relu1", "stage3.block1.relu2", "stage4.block2.relu2", "pool"]
+    table = pd.DataFrame({"layer": names, "position": range(6), "kind": "conv"})
+    groups = scales.layer_groups("resnet18", table)
+    assert groups["middle"] == ["stage2.block1.relu1", "stage3.block1.relu2"]
+    assert groups["late"] == ["stage4.block2.relu2"]
+    other = scales.layer_groups("own", scale_table(LAYERS))
+    assert list(other) == ["first", "early", "middle", "late", "pool", "fc", "logits"]
+    assert other["first"] == ["conv0"]
+    assert other["middle"] == ["conv3", "conv4"]
+
+
+def test_means_and_dips_of_groups():
+    table = scale_table(LAYERS, lambda position, name: 0.1 if name == "rsa" and position in (3, 4) else 0.5)
+    means = scales.measure_means("own", table)
+    assert means.loc["rsa", "middle"] == pytest.approx(0.1)
+    assert [name for name in means.index if name in scales.dipping(means.reindex(scales.RIVALS))] == ["rsa"]
+    row = scales.group_means({"resnet20": table}, "rsa").iloc[0]
+    assert row["network"] == "ResNet-20"
+    assert row[["early", "middle"]].tolist() == pytest.approx([0.5, 0.1])
+
+
+def test_the_table_of_measures_says_what_the_registry_says():
+    table = scales.measures_table().set_index("measure")
+    assert len(table) == len(MEASURES)
+    for entry in MEASURES.values():
+        ticks = {how for how in INVARIANCES if table.loc[entry.title, how.replace("_", "-")]}
+        assert ticks == entry.invariances
+
+
+def test_figures_show_the_table():
+    both = {"vgg16_bn": scale_table(LAYERS), "own": scale_table(LAYERS, lambda position, name: np.nan)}
+    heat = scales.plot_heat(both)
+    assert [text.get_text() for text in heat.axes[0].texts] == ["50"] * 30
+    assert {text.get_text() for text in heat.axes[1].texts} == {"–"}
+    ends = scales.plot_ends(both, "rsa", "similarity")
+    assert ends.axes[0].lines[1].get_ydata().tolist() == [0.5] * 10
+    assert len(scales.plot_calibrated(both, "rsa").axes) == 2
+    assert len(scales.plot_agreement({"own": both["vgg16_bn"]}).axes) == 1
+
+
+def test_identification_figures():
+    rows = [(m, a, b, m != "rsa" and a == b) for m in NAMES for a in "xy" for b in "xy"]
+    values = pd.DataFrame(rows, columns=["measure", "layer_a", "layer_b", "value"]).assign(seed_a=0, seed_b=1)
+    values["value"] = values["value"].astype(float)
+    bars = scales.plot_accuracies({"own": accuracy_table(values)}, {"own": 0.5}).axes[0].patches
+    assert sorted(bar.get_width() for bar in bars) == [0.5, 1, 1]
+    picture = scales.plot_confusion({"own": values}, ("subspace",)).axes[0].images[0]
+    assert np.asarray(picture.get_array()).tolist() == [[1, 0], [0, 1]]
+
+
+def test_words():
+    assert scales.listed([]) == "none"
+    assert scales.listed(["rsa"]) == "RSA"
+    assert scales.listed(["cca", "svcca", "rsa"]) == "mean CCA, SVCCA and RSA"
+    assert scales.kept_or_missed(True) == "kept"
+    assert scales.kept_or_missed(False) == "missed"
