@@ -86,7 +86,7 @@ glue("pairs", str(len(next(iter(values.values()))[["seed_a", "seed_b"]].drop_dup
 # layer of the other network is its guess; ties count in parts. Both directions count. Number of pairs of networks compared: {glue:text}`pairs` (one
 # pair has no interval).
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Bars, one panel per network: for each measure the share of layers that it identifies; a dashed line shows guessing."}, "figure": {"caption": "Layers identified by each measure. Red: subspace match. Dashed: guessing.", "name": "fig-identification"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Bars, one panel per network: for each measure the share of layers that it identifies; a dashed line shows guessing."}, "figure": {"caption": "Layers identified by each measure. Orange: subspace match. Dashed: guessing.", "name": "fig-identification"}}
 figure = scales.plot_accuracies(accuracies, guessing)
 
 # %% tags=["hide-input"]

@@ -96,7 +96,7 @@ glue("untrained-expected", scales.kept_or_missed(most_untrained < 0.25), display
 # training. The measure is {glue:text}`measure`: larger is more similar.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: by layer, four lines for chance, untrained, another seed and an earlier self."}, "figure": {"caption": "The four ends by layer. The band around the observed line is its 95 % interval over networks.", "name": "fig-scale-ends"}}
-figure = scales.plot_ends(calibrated, look_at, MEASURES[look_at].title)
+figure = scales.plot_ends(calibrated, look_at, MEASURES[look_at].title.rpartition(", ")[2])
 
 # %% tags=["hide-input"]
 everything = pd.concat([table.assign(network=network) for network, table in calibrated.items()])

@@ -8,14 +8,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..files import ROOT
 from ..measures import INVARIANCES, MEASURES
 from ..studies.identification import confusion
 from ..studies.rivals import agreement, dips
+from .claims import Plan, read_evidence
 from .layers import INNER, spoken
 
 SUBSPACE = [name for name in MEASURES if name.startswith("subspace")]
@@ -29,8 +28,8 @@ MARKS = {"ceiling": "^", "observed": "o", "untrained": "s", "chance": "x"}
 
 
 @cache
-def _known_groups() -> dict[str, dict[str, list[str]]]:
-    return yaml.safe_load((ROOT / "book" / "evidence.yml").read_text())["groups"]
+def _plan() -> Plan:
+    return read_evidence()
 
 
 def layer_groups(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
@@ -40,8 +39,8 @@ def layer_groups(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
     """
     layers = table.drop_duplicates("layer").sort_values("position")
     names = list(layers["layer"])
-    if network in _known_groups():
-        patterns = _known_groups()[network].items()
+    if network in _plan().groups:
+        patterns = _plan().groups[network].items()
         return {group: [n for n in names if any(fnmatch(n, p) for p in some)] for group, some in patterns}
     inner = [name for name in layers.loc[layers["kind"].isin(INNER), "layer"] if name != names[0]]
     parts = zip(("early", "middle", "late"), np.array_split(np.array(inner, dtype=object), 3), strict=True)
