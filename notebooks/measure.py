@@ -21,17 +21,19 @@
 #
 # ## Question
 #
+# ## Question
+#
 # In the middle of a network the subspace match is lowest. **Is that dip a property of the networks, or of this one measure?**
 
 # %% tags=["parameters"]
 dataset = "cifar10"
 networks = ["vgg16_bn", "resnet18"]
 width = 1.0
-seeds = [0, 1, 2, 3, 4]
+seeds = [0, 1, 2]
 recipes = ["paper", "short"]  # one for each network
 epochs = [160, 40]
 earlier = [125, 36]  # the epoch of the first seed that is the ceiling
-permutations = 20
+permutations = 10
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
