@@ -16,6 +16,7 @@ from .errors import BadInput, unknown
 from .networks import datasets, training
 from .pages import grid, places, running
 from .pages.pairs import write_pairs
+from .pages.pdf import book_pdf
 from .pages.teaching import course as teaching
 from .pages.teaching import slides
 from .studies import two_networks as imagenet
@@ -129,6 +130,14 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 def book(tier: str, jobs: int) -> None:
     """Run what is stale and build the HTML book. Example: book --tier smoke"""
     click.echo(f"The book: {slides.build_site(tier, jobs)}")
+
+
+@cli.command()
+@click.argument("target", type=click.Path(path_type=Path), default=Path("_build/book.pdf"))
+def pdf(target: Path) -> None:
+    """Print the built book, page by page, into one PDF. Example: pdf _build/book.pdf"""
+    documents = [page.document for part in grid.read_grid() for page in part.pages]
+    click.echo(book_pdf(places.BUILD / "html", documents, target))
 
 
 @cli.command()
