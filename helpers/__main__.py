@@ -82,6 +82,7 @@ def train(seeds: str, order_seed: int | None, **options: Any) -> None:
 @click.option("--recipe", default="short", show_default=True)
 @click.option("--epochs", type=int)
 @click.option("--epoch", type=int, help="Compare the networks after this epoch; 0 is untrained.")
+@click.option("--images", type=int, help="So many images of the test set, from the first; all by default.")
 @click.option("--sampled", is_flag=True, help="The paper's sampling beside the full test set.")
 @click.option("--layers", help="Names with commas; all by default.")
 @click.option("--keep", help="Wide layers to keep compressed, too, with commas.")
