@@ -105,7 +105,7 @@ def shared(members, comparison):
 
 
 def test_conditions_of_forks_share_what_they_say():
-    members, comparisons = forks.cast_forks(Study(seeds=(0, 1, 2)), (5, 6), (1, 2, 5, 8))
+    members, comparisons = forks.cast_forks(Study(seeds=(0, 1, 2)), (5, 6), (5, 6), (1, 2, 5, 8))
     expected = {
         "untrained": {"target"},
         "nothing": {"target"},

@@ -15,10 +15,13 @@ from .store import Computed, Kind
 from .study import Study, test_images
 
 
-def cast_forks(study: Study, others: Sequence[int], after: Sequence[int]) -> tuple[dict[str, Member], list[Comparison]]:
+def cast_forks(
+    study: Study, orders: Sequence[int], starts: Sequence[int], after: Sequence[int]
+) -> tuple[dict[str, Member], list[Comparison]]:
     """The members and comparisons of a study: its seeds, and relatives of its first seed.
 
-    `others` are the seeds of the other orders and initialisations, `after` the epochs of the forks; those that the
+    `orders` are the seeds of other orders with the same initialisation, `starts` those of other initialisations with
+    the same order, and `after` the epochs of the forks, which take the first of the other orders; epochs that the
     training does not reach are left out.
     """
     first, *_ = study.seeds
@@ -30,10 +33,10 @@ def cast_forks(study: Study, others: Sequence[int], after: Sequence[int]) -> tup
 
     seeds = {f"seed {r.seed}": r for r in study.runs}
     whole = {name: Member(r) for name, r in seeds.items()}
-    whole |= {f"seed {first}, order {other}": run(first, other) for other in others}
-    whole |= {f"seed {other}, order {first}": run(other, first) for other in others}
+    whole |= {f"seed {first}, order {other}": run(first, other) for other in orders}
+    whole |= {f"seed {other}, order {first}": run(other, first) for other in starts}
     epochs = {f"past {epoch}": epoch for epoch in after if 0 < epoch < last}
-    forks = {name: run(first, others[0], epoch) for name, epoch in epochs.items()}
+    forks = {name: run(first, orders[0], epoch) for name, epoch in epochs.items()}
     untrained = {f"{name}, untrained": Member(r, 0) for name, r in seeds.items()}
     earlier = {f"{name}, epoch {last - 1}": Member(r, last - 1) for name, r in seeds.items()}
     comparisons = [Comparison(_shared(whole[a].run, whole[b].run), a, b) for a, b in combinations(whole, 2)]
@@ -52,14 +55,15 @@ def _shared(a: training.Run, b: training.Run) -> str:
 
 def compute(
     study: Study,
-    others: Sequence[int] = (5,),
+    orders: Sequence[int] = (5,),
+    starts: Sequence[int] = (5,),
     after: Sequence[int] = (1, 2, 5),
-    permutations: int = 5,
+    permutations: int = 3,
     progress: bool = True,
 ) -> Computed:
     """Train what is not trained and compare; tables as `compare_members` gives them."""
     data = test_images(study)
-    members, comparisons = cast_forks(study, others, after)
+    members, comparisons = cast_forks(study, orders, starts, after)
     found = compare_members(members, comparisons, data, study.layers, permutations, progress)
     tables, sidecars, networks = found
     return Computed(tables, store.behind(data, sidecars, networks))
@@ -69,5 +73,5 @@ KIND = Kind(
     "forks",
     "networks that share their initialisation, their order or their first epochs",
     compute,
-    defaults={"others": (5,), "after": (1, 2, 5), "permutations": 5},
+    defaults={"orders": (5,), "starts": (5,), "after": (1, 2, 5), "permutations": 3},
 )

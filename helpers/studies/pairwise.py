@@ -87,7 +87,7 @@ def compare_members(
     comparisons: Sequence[Comparison],
     data: datasets.Dataset,
     wanted: Sequence[str] | None = None,
-    orders: int = 5,
+    orders: int = 3,
     progress: bool = True,
 ) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]], list[nn.Module]]:
     """The tables of the comparisons, the sidecars and the networks of the members.

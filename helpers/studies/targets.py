@@ -55,7 +55,7 @@ def cast_targets(study: Study, others: Sequence[int]) -> tuple[dict[str, Member]
     return members, comparisons
 
 
-def compute(study: Study, others: Sequence[int] = (3,), permutations: int = 5, progress: bool = True) -> Computed:
+def compute(study: Study, others: Sequence[int] = (3,), permutations: int = 3, progress: bool = True) -> Computed:
     """Train what is not trained and compare; tables as `compare_members` gives them."""
     data = test_images(study)
     members, comparisons = cast_targets(study, others)
@@ -107,5 +107,5 @@ KIND = Kind(
     "targets",
     "networks trained for other targets on the same images",
     compute,
-    defaults={"others": (3,), "permutations": 5},
+    defaults={"others": (3,), "permutations": 3},
 )
