@@ -147,6 +147,8 @@ def test_cifar10_has_vehicles_and_shuffled_labels_are_learnt_by_heart(monkeypatc
         *(("labels", "quarter"), ("rotation", "quarter"), ("vehicles", "quarter"), ("shuffled", "memorise"))
     }
     assert pd.Series([c.condition for c in comparisons]).value_counts()["vehicles"] == 4
+    _, fewer = targets.cast_targets(Study("cifar10", "vgg16_bn", 0.25, (0, 1), "quarter"), (3, 4), ["rotation"])
+    assert {c.condition for c in fewer} == {"labels", "rotation", "rotation alone", "untrained", "ceiling"}
 
 
 def test_a_target_that_was_not_learnt_does_not_decide(monkeypatch):

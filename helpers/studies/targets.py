@@ -29,8 +29,12 @@ def other_targets(dataset: str) -> tuple[str, ...]:
     return tuple(target for target in TARGETS[1:] if target != "vehicles" or has_vehicles)
 
 
-def cast_targets(study: Study, others: Sequence[int]) -> tuple[dict[str, Member], list[Comparison]]:
+def cast_targets(
+    study: Study, others: Sequence[int], aims: Sequence[str] | None = None
+) -> tuple[dict[str, Member], list[Comparison]]:
     """The study's networks, trained for the labels, and one network of each seed in `others` for each other target.
+
+    `aims` are the other targets; None takes all that the dataset has.
 
     Shuffled labels are learnt by heart with a recipe of their own, if there is one of as many steps.
     """
@@ -42,7 +46,9 @@ def cast_targets(study: Study, others: Sequence[int]) -> tuple[dict[str, Member]
         return Member(training.plan(study.network, study.dataset, study.width, seed, recipe, epochs, target=target))
 
     seeds = [f"seed {seed}" for seed in study.seeds]
-    groups = {t: [f"{t}, seed {seed}" for seed in others] for t in other_targets(study.dataset)}
+    groups = {
+        t: [f"{t}, seed {seed}" for seed in others] for t in (other_targets(study.dataset) if aims is None else aims)
+    }
     members = dict(zip(seeds, map(Member, study.runs), strict=True))
     members |= {f"{t}, seed {seed}": run(seed, t) for t in groups for seed in others}
     members |= {f"seed {r.seed}, untrained": Member(r, 0) for r in study.runs}
@@ -55,10 +61,16 @@ def cast_targets(study: Study, others: Sequence[int]) -> tuple[dict[str, Member]
     return members, comparisons
 
 
-def compute(study: Study, others: Sequence[int] = (3,), permutations: int = 3, progress: bool = True) -> Computed:
+def compute(
+    study: Study,
+    others: Sequence[int] = (3,),
+    aims: Sequence[str] | None = None,
+    permutations: int = 3,
+    progress: bool = True,
+) -> Computed:
     """Train what is not trained and compare; tables as `compare_members` gives them."""
     data = test_images(study)
-    members, comparisons = cast_targets(study, others)
+    members, comparisons = cast_targets(study, others, aims)
     tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)
     return Computed(tables, store.behind(data, sidecars, networks))
 
@@ -107,5 +119,5 @@ KIND = Kind(
     "targets",
     "networks trained for other targets on the same images",
     compute,
-    defaults={"others": (3,), "permutations": 3},
+    defaults={"others": (3,), "aims": None, "permutations": 3},
 )
