@@ -36,7 +36,7 @@ def test_groups_are_those_of_the_evidence_whatever_the_depth_of_the_vgg():
         "middle": ["relu4_2"],
         "pool": ["pool"],
     }
-    assert alike.layer_groups(read_evidence(), "resnet18", ["stem"]) == {"first": ["stem"]}
+    assert alike.layer_groups(read_evidence(), "resnet18", ["stem.relu"]) == {"first": ["stem.relu"]}
 
 
 def test_conditions_go_from_nothing_shared_to_the_ceiling():
@@ -74,6 +74,8 @@ def test_the_verdict_on_other_targets_follows_from_the_shares(shares, word):
     assert verdict.word.startswith(word)
     table = alike.target_table(measured(shares), "digits", GROUPS)
     assert table.loc[0, ["early", "late", "pool"]].to_dict() == pytest.approx(shares)
+    assert table.loc[0, "keeps_all_bounds"] == (word == "holds")
+    assert alike.kept_in_words(table, "pool") == f"rotation {100 * shares['pool']:.0f} %"
 
 
 def test_a_target_that_was_not_learnt_leaves_the_claim_open():
@@ -101,6 +103,15 @@ def test_development_is_averaged_over_layers_of_a_group():
     means = alike.development_means(pairs, GROUPS)
     assert set(means["how"]) == {"between"}
     assert means.set_index("group")["calibrated"].to_dict() == pytest.approx(dict.fromkeys(GROUPS, 0.5))
+
+
+def test_words_on_development_take_the_middle_of_the_training():
+    reached = {"between, 5": 0.4, "between, 10": 0.5, "within, 1": 0.1, "within, 5": 0.6, "within, 9": 0.9}
+    pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
+    pairs[["how", "epoch"]] = pairs["condition"].str.split(", ", expand=True)
+    pairs["epoch"] = pairs["epoch"].astype(float)
+    found = alike.development_in_words(pairs)
+    assert found == {"early_epoch": "5", "between_early": "0.40", "between_end": "0.50", "within_early": "0.60"}
 
 
 def test_figures_show_both_ends_of_the_scale_and_every_condition():

@@ -14,6 +14,7 @@ from ..studies.pairwise import CEILING, calibrated_pairs
 from ..studies.seeds import Result
 from ..studies.targets import deciding_shares, learnt, shares_kept
 from .claims import Plan, read_bound, read_evidence
+from .layers import spoken
 from .verdicts import Measured, Verdict, other_targets, verdict
 
 SHARED = {  # conditions of forks, from nothing shared on, and how a legend says them
@@ -127,10 +128,25 @@ def expectation_kept(plan: Plan, study: str, name: str, measured: float) -> str:
 
 
 def target_table(tables: Mapping[str, pd.DataFrame], dataset: str, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """One row per other target: its accuracy, whether it was learnt, and the share it keeps in each group."""
+    """One row per other target: its accuracy, whether it was learnt, and the share it keeps in each group.
+
+    `keeps_all_bounds`: the bounds of claim C2b, asked of this target alone.
+    """
+    claim = read_evidence().claim("C2b")
     shares = shares_kept(tables["pairs"], groups).pivot(index="condition", columns="group", values="share_kept")
     known = learnt(tables["networks"], dataset).query("target != 'labels'").set_index("target")
-    return known.join(shares[[group for group in groups if group in shares]]).reset_index()
+    table = known.join(shares[[group for group in groups if group in shares]]).reset_index()
+    bounded = [group for group in claim.bounds if group in table]
+    return table.assign(
+        keeps_all_bounds=[all(claim.bound(g).keeps(row[g]) for g in bounded) for _, row in table.iterrows()]
+    )
+
+
+def kept_in_words(table: pd.DataFrame, group: str) -> str:
+    """What each other target that was learnt keeps in a group, in whole percent: "rotation 29 %, vehicles 61 %"."""
+    voting = table[table["learnt"]]
+    parts = [f"{target} {100 * share:.0f} %" for target, share in zip(voting["target"], voting[group], strict=True)]
+    return ", ".join(parts) or "no target was learnt"
 
 
 def target_verdict(tables: Mapping[str, pd.DataFrame], dataset: str, groups: Mapping[str, Sequence[str]]) -> Verdict:
@@ -153,6 +169,17 @@ def development_means(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]]) 
     scaled = calibrated_pairs(pairs).assign(group=pairs["layer"].map(group_of))
     scaled = scaled[scaled["how"].isin(["between", "within"])]
     return scaled.groupby(["how", "epoch", "group"], as_index=False)[["similarity", "area", "calibrated"]].mean()
+
+
+def development_in_words(pairs: pd.DataFrame) -> dict[str, str]:
+    """Means over all layers after the epoch nearest to the middle of the training, and at its end."""
+    scaled = calibrated_pairs(pairs)
+    mean = scaled.groupby(["how", "epoch"])["calibrated"].mean()
+    last = scaled["epoch"].max()
+    middle = min(mean["within"].index, key=lambda epoch: abs(epoch - last / 2))
+    found = {"between_early": mean["between", middle], "between_end": mean["between", last]}
+    found["within_early"] = mean["within", middle]
+    return {"early_epoch": f"{middle:.0f}"} | {key: f"{value:.2f}" for key, value in found.items()}
 
 
 def plot_development(means: pd.DataFrame, groups: Sequence[str]) -> Figure:
@@ -207,7 +234,7 @@ def plot_sizes(table: pd.DataFrame) -> Figure:
             rows = rows.sort_values(["width", "epochs"])
             ax.plot(rows["accuracy"], rows["area"], color=colours[network], linewidth=0.8)
             sizes_ = 30 + 120 * rows["width"].clip(upper=1)
-            ax.scatter(rows["accuracy"], rows["area"], s=sizes_, color=colours[network], label=network)
+            ax.scatter(rows["accuracy"], rows["area"], s=sizes_, color=colours[network], label=spoken(str(network)))
             for row in rows.itertuples():
                 text = f"{row.width:g}, {row.epochs}"
                 ax.annotate(text, (row.accuracy, row.area), fontsize=7, xytext=(4, 4), textcoords="offset points")
