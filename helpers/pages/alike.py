@@ -127,14 +127,14 @@ def expectation_kept(plan: Plan, study: str, name: str, measured: float) -> str:
 # ---------------------------------------------------------------- targets (claim C2b)
 
 
-def target_table(tables: Mapping[str, pd.DataFrame], dataset: str, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def target_table(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """One row per other target: its accuracy, whether it was learnt, and the share it keeps in each group.
 
     `keeps_all_bounds`: the bounds of claim C2b, asked of this target alone.
     """
     claim = read_evidence().claim("C2b")
     shares = shares_kept(tables["pairs"], groups).pivot(index="condition", columns="group", values="share_kept")
-    known = learnt(tables["networks"], dataset).query("target != 'labels'").set_index("target")
+    known = learnt(tables["networks"]).query("target != 'labels'").set_index("target")
     table = known.join(shares[[group for group in groups if group in shares]]).reset_index()
     bounded = [group for group in claim.bounds if group in table]
     return table.assign(
@@ -149,14 +149,14 @@ def kept_in_words(table: pd.DataFrame, group: str) -> str:
     return ", ".join(parts) or "no target was learnt"
 
 
-def target_verdict(tables: Mapping[str, pd.DataFrame], dataset: str, groups: Mapping[str, Sequence[str]]) -> Verdict:
+def target_verdict(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequence[str]]) -> Verdict:
     """Claim C2b for the network of the first study of `book/evidence.yml`, at the width and training of these tables.
 
     The other target that keeps most decides for layers near the output, the one that keeps least for early layers.
     """
     plan = read_evidence()
     claim, network = plan.claim("C2b"), next(iter(plan.studies))
-    measured = Measured(targets={network: deciding_shares(tables, dataset, groups)})
+    measured = Measured(targets={network: deciding_shares(tables, groups)})
     return verdict(claim, plan, tuple(other_targets(claim, plan, measured)))
 
 

@@ -15,6 +15,7 @@ from ..studies.counts import COUNTS, counted_similarity
 from ..studies.ends import calibrate_values
 from ..studies.store import Result
 from ..studies.study import Study
+from ..studies.targets import deciding_shares
 from ..subspaces import Pair
 from .answer import SHADES, short
 from .claims import Claim, Plan
@@ -72,8 +73,19 @@ def gather(plan: Plan) -> Gathered:
             found.stitched[network] = rows.rename(columns={"lost": "accuracy_lost"})
         if values := recorded_tables("calibration", study):
             found.calibrated[network] = scale_of(values["values"])
-        if targets := recorded_tables("targets", study):
-            found.targets[network] = targets["shares"]
+    found.targets = recorded_targets(plan)
+    return found
+
+
+def recorded_targets(plan: Plan) -> dict[str, pd.DataFrame]:
+    """For each network of the plan, whatever its width and training: what other targets keep (claim C2b)."""
+    found = {}
+    for place in records.records_of("targets"):
+        study = records.read_provenance(place)["study"]
+        if study["network"] in plan.studies and study["dataset"] == "cifar10":
+            tables = records.read_tables(place)[0]
+            groups = plan.groups[study["network"]]
+            found[study["network"]] = deciding_shares(tables, groups)
     return found
 
 

@@ -72,22 +72,30 @@ def compute(
     data = test_images(study)
     members, comparisons = cast_targets(study, others, aims)
     tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)
+    tables["networks"] = with_largest_class(tables["networks"], study.dataset)
     return Computed(tables, store.behind(data, sidecars, networks))
 
 
-def learnt(networks: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def with_largest_class(networks: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """The table of networks with the share of images in the largest class of each one's target: what guessing gets.
+
+    It is recorded, so that a page can read it without the images.
+    """
+    shares = {}
+    for target in networks["target"].unique():
+        labels = retarget(load(dataset), str(target)).labels
+        shares[target] = float(np.bincount(labels).max() / len(labels))
+    return networks.assign(largest_class=networks["target"].map(shares))
+
+
+def learnt(networks: pd.DataFrame) -> pd.DataFrame:
     """Per target: mean accuracy, the share of its largest class, and whether it was learnt.
 
     Accuracy is on the target's own task (see `helpers.networks.targets.accuracy_set`).
     """
-    trained = networks[networks["epoch"] > 0]
-    rows = []
-    for target, accuracy in trained.groupby("target", sort=False)["accuracy"].mean().items():
-        labels = retarget(load(dataset), str(target)).labels
-        largest = np.bincount(labels).max() / len(labels)
-        row = {"target": target, "accuracy": accuracy, "largest_class": largest}
-        rows.append(row | {"learnt": bool(accuracy >= largest + LEARNT)})
-    return pd.DataFrame(rows)
+    trained = networks[networks["epoch"] > 0].groupby("target", sort=False)
+    table = trained[["accuracy", "largest_class"]].mean().reset_index()
+    return table.assign(learnt=table["accuracy"] >= table["largest_class"] + LEARNT)
 
 
 def shares_kept(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]], value: str = "area") -> pd.DataFrame:
@@ -105,11 +113,9 @@ def shares_kept(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]], value:
     return means.assign(share_kept=means["calibrated"] / base)
 
 
-def deciding_shares(
-    tables: Mapping[str, pd.DataFrame], dataset: str, groups: Mapping[str, Sequence[str]]
-) -> pd.DataFrame:
+def deciding_shares(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """What decides claim C2b: `shares_kept` of the other targets that were learnt. One row per target and group."""
-    known = learnt(tables["networks"], dataset)
+    known = learnt(tables["networks"])
     voting = [target for target in known.loc[known["learnt"], "target"] if target != "labels"]
     shares = shares_kept(tables["pairs"], groups)
     return shares[shares["condition"].isin(voting)].reset_index(drop=True)
