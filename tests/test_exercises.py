@@ -26,6 +26,11 @@ from helpers.pages.teaching.cutting import (
 from helpers.pages.teaching.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
 
 WRONG: dict[str, list[object]] = {
+    "ex-alike-share": [
+        lambda other, labels, chance, ceiling: other / labels,  # chance is not 0
+        lambda other, labels, chance, ceiling: (other - chance) / (ceiling - chance),
+        lambda other, labels, chance, ceiling: (other - chance) / labels,
+    ],
     "ex-conv-rows": [
         lambda output: output.reshape(output.shape[1], -1),  # cut at the wrong places
         lambda output: output.transpose(2, 3, 0, 1).reshape(-1, output.shape[1]).T,  # position before image

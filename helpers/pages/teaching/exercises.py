@@ -288,3 +288,15 @@ def _hits(answer: Callable[..., float]) -> None:
     expect_close(answer(clear), 2 / 3, "of these rows two have their largest entry on the diagonal: look along rows")
     tied = np.array([[0.5, 0.5], [0.1, 0.9]])
     expect_close(answer(tied), 3 / 4, "a row tied between two entries counts as one half")
+
+
+# ---------------------------------------------------------------- what makes two networks alike
+
+
+@checks("ex-alike-share")
+def _alike_share(answer: Callable[[float, float, float, float], float]) -> None:
+    found = answer(0.5, 0.6, 0.2, 1.0)
+    expect(not np.isclose(found, 5 / 6), "these are raw areas: take chance away from both")
+    expect(not np.isclose(found, 0.375), "that is a calibrated similarity: divide it by that of the labels")
+    expect_close(found, 0.75, "for areas 0.5 and 0.6 with chance 0.2 and ceiling 1 expect 0.75")
+    expect_close(answer(0.3, 0.5, 0.3, 0.9), 0, "a network at chance keeps nothing")
