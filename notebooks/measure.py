@@ -33,7 +33,7 @@ seeds = [0, 1, 2]
 recipes = ["paper", "short"]  # one for each network
 epochs = [160, 40]
 earlier = [125, 36]  # the epoch of the first seed that is the ceiling
-permutations = 10
+permutations = 5
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]

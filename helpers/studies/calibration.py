@@ -31,7 +31,7 @@ def compute(
     """All layers at up to 9 positions of each image; chance permutes the images, the same in every layer.
 
     images: of the test set, from the first. earlier: the epoch of the first seed that is the ceiling. untrained: how
-    many untrained twins. None of these means the last epoch but one, and one twin for each seed.
+    many untrained twins, possibly 0. None of these means the last epoch but one, and one twin for each seed.
     """
     kept = keep_activations(study, images, earlier, untrained, progress)
     key = [KIND.name, KIND.code, kept.key, permutations]

@@ -9,7 +9,7 @@ from ..measures import Compared, Measure, Sampled
 from ..measures.chance import image_orders, p_value, permuted_values, with_positions
 from ..measures.scale import on_scale
 from .intervals import interval
-from .kept import Kept, Role
+from .kept import ENDS, Kept, Role
 
 PLACE = ["layer", "position", "depth", "kind"]
 VALUES = [*PLACE, "samples", "measure", "end", "seed_a", "seed_b", "order", "value"]
@@ -33,7 +33,7 @@ def values_at_ends(
         return found
 
     networks = {role: load(role) for role in kept.places}
-    tables = [_end(kept, end, networks, measures) for end in kept.pairs]
+    tables = [_end(kept, end, networks, measures) for end, pairs in kept.pairs.items() if pairs]
     first, second = kept.pairs["observed"][0]
     pair = Compared(networks[first], networks[second])
     orders = image_orders(pair.x.centred.samples // positions, permutations)
@@ -59,11 +59,12 @@ def _end(kept: Kept, end: str, networks: dict[Role, Sampled], measures: Sequence
 def calibrate_values(values: pd.DataFrame) -> pd.DataFrame:
     """One row per layer, samples and measure: the four ends, and the observed one between chance and ceiling.
 
-    Columns observed, low, high (t interval over networks), chance (mean over the permutations), untrained, ceiling;
+    Columns observed, low, high (t interval over networks), chance (mean over the permutations), untrained (NaN without
+    untrained twins), ceiling;
     calibrated, calibrated_low, calibrated_high, calibrated_untrained; p: of the pair whose images were permuted.
     """
     by = [*PLACE, "samples", "measure"]
-    means = values.groupby([*by, "end"], observed=True)["value"].mean().unstack("end")
+    means = values.groupby([*by, "end"], observed=True)["value"].mean().unstack("end").reindex(columns=list(ENDS))
     observed = values[values["end"] == "observed"]
     found = (
         interval(observed, by, "value")

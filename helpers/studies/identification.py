@@ -27,7 +27,7 @@ def compute(
     study: Study, progress: bool = True, images: int = IMAGES, networks: int = NETWORKS, earlier: int | None = None
 ) -> Computed:
     """All layers × all layers of the first `networks` seeds, by every measure, averaged over positions."""
-    kept = keep_activations(study, images, earlier, 2, progress)
+    kept = keep_activations(study, images, earlier, 0, progress)
     key = [KIND.name, KIND.code, kept.key]
     pairs = list(combinations(study.seeds[:networks], 2))
     tables = [

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from ..errors import BadInput
 from ..files import atomic
 from ..measures.compared import Sampled
-from ..networks import datasets
+from ..networks import datasets, training
 from ..networks.activations import captured
 from ..networks.architectures import Layer
 from .records import cache_root
@@ -155,22 +155,30 @@ def keep_activations(
     epochs |= {Role(EARLIER, study.seeds[0]): earlier}
     epochs |= {Role(UNTRAINED, seed): 0 for seed in study.seeds[:untrained]}
     runs = dict(zip(study.seeds, study.runs, strict=True))
-    places, sidecars, layers, networks = {}, [], [], []
+    network, _ = network_at(runs[study.seeds[0]], last, data, False)
+    layers = chosen_layers(network, study.layers)
+    places, sidecars = {}, []
     for role, epoch in tqdm(epochs.items(), desc="keeping activations", disable=not progress):
-        network, sidecar = network_at(runs[role.seed], epoch, data, False)
-        layers = chosen_layers(network, study.layers)
-        place = cache_root() / "kept" / f"{sidecar['sha256'][:16]}-{len(data.images)}-{_names_hash(layers)}"
-        if not place.exists():
-            with torch.inference_mode():
-                write_activations(network, datasets.batches(data, BATCH), [layer.name for layer in layers], place)
-        places[role] = place
+        places[role], sidecar = _kept_network(runs[role.seed], epoch, data, [layer.name for layer in layers])
         sidecars.append(sidecar)
-        networks = [network]  # one tells the device of all
-    return Kept(tuple(layers), places, behind(data, sidecars, networks), study.seeds)
+    return Kept(tuple(layers), places, behind(data, sidecars, [network]), study.seeds)
 
 
-def _names_hash(layers: Sequence[Layer]) -> str:
-    return hashlib.sha256(json.dumps([layer.name for layer in layers]).encode()).hexdigest()[:8]
+def _kept_network(
+    run: training.Run, epoch: int, data: datasets.Dataset, layers: list[str]
+) -> tuple[Path, dict[str, Any]]:
+    """Where the activations of one checkpoint lie, and its sidecar; the network is run only if they are not there."""
+    names = hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:8]
+    path, network = run.checkpoint(epoch), None
+    if not training.is_whole(path):
+        network, _ = network_at(run, epoch, data, False)
+    sidecar = training.read_sidecar(path)
+    place = cache_root() / "kept" / f"{sidecar['sha256'][:16]}-{len(data.images)}-{names}"
+    if not place.exists():
+        network = network or network_at(run, epoch, data, False)[0]
+        with torch.inference_mode():
+            write_activations(network, datasets.batches(data, BATCH), layers, place)
+    return place, sidecar
 
 
 # ---------------------------------------------------------------- finished parts
