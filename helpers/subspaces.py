@@ -276,7 +276,7 @@ class Pair:
 
     @staticmethod
     def from_arrays(x: Any, y: Any, route: str = "auto") -> "Pair":
-        """From two (neurons, samples) arrays.
+        """From two (neurons, samples) arrays, also with fewer samples than neurons (which `matching` refuses).
 
         route "gram" or "qr"; "auto" is the QR for small arrays, and for large ones the Gram matrix unless neurons are
         so nearly dependent, or so nearly in the other span, that its larger ridge would show.
@@ -286,6 +286,13 @@ class Pair:
         blocks = as_block(x, "x"), as_block(y, "y")
         samples = check_samples([blocks[0].shape[1], blocks[1].shape[1]])
         x, y = (_moderate(block, name) for block, name in zip(blocks, "xy", strict=True))
+        pair = Pair._of_blocks(x, y, samples, route)
+        pair.known["peak_shares"] = tuple(map(_peak_shares, (x, y)))
+        return pair
+
+    @staticmethod
+    def _of_blocks(x: Block, y: Block, samples: int, route: str) -> "Pair":
+        """By the route named, or by the one that is exact enough."""
         neurons = len(x) + len(y)
         if route == "gram" or (route == "auto" and neurons**2 * samples > SMALL):
             pair = Pair._from_products(x, y)
@@ -363,6 +370,13 @@ def _check_joint(matrix: Float[np.ndarray, "rows neurons"], rows: int, neurons: 
 
 def _alive(alive: Bool[np.ndarray, " neurons"], n_x: int) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(alive[:n_x]), np.flatnonzero(alive[n_x:])
+
+
+def _peak_shares(block: Block) -> Float[np.ndarray, " neurons"]:
+    """The share of each neuron's power that its largest sample holds; 0 for dead neurons."""
+    squares = np.einsum("ij,ij->i", block, block)
+    largest = np.abs(block).max(axis=1, initial=0) ** 2
+    return np.divide(largest, squares, out=np.zeros(len(block)), where=squares > 0)
 
 
 def _moderate(block: Block, network: str) -> Block:

@@ -239,8 +239,9 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # and `decompose` takes a given match apart.
 
 # %% tags=["shows-thm-decomposition", "shows-thm-simple-minimal", "shows-cor-generators"]
-atoms = simple_matches(x, y, epsilon=0.0)
-parts = decompose(x, y, maximum_match(x, y, 0.0), epsilon=0.0)
+few = {"few_samples": True}  # 4 neurons in 3 dimensions, on purpose; without this the engine refuses them
+atoms = simple_matches(x, y, epsilon=0.0, **few)
+parts = decompose(x, y, maximum_match(x, y, 0.0, **few), epsilon=0.0, **few)
 rebuilt = lattice.unions(frozenset(m.neurons) for m in atoms)
 print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 
@@ -353,7 +354,7 @@ cases = {f"switches, k = {k}": (families.switches(k, 2, 0.2), 0.2, 2**k) for k i
 for k in (1, 2, 3):
     cases[f"wide, n = 6, k = {k}"] = families.general_position(6, k), 0.0, comb(6, k) ** 2
 rows = [
-    [family, len(a) + len(b), len(simple_matches(a, b, e, limit)), count]
+    [family, len(a) + len(b), len(simple_matches(a, b, e, limit, few_samples=True)), count]
     for family, ((a, b), e, count) in cases.items()
 ]
 rows = pd.DataFrame(rows, columns=["family", "neurons", "simple", "by proof"])

@@ -83,7 +83,7 @@ def agree_on_minimal_matches(brute, v):
 @given(seed=SEEDS, epsilon=st.sampled_from(EPSILONS))
 def test_critical_epsilons_say_where_each_neuron_enters(kind, seed, epsilon):
     x, y = layers(kind, seed)
-    critical = dict(zip("xy", matching.critical_epsilons(x, y), strict=True))
+    critical = dict(zip("xy", matching.critical_epsilons(x, y, few_samples=True), strict=True))
     brute = BruteForce.of(compressed(x, y), x, y, [epsilon])[0]
     assert brute.maximum == {v for v in brute.neurons if critical[v[0]][v[1]] <= epsilon}
     just_before = [c - 1e-6 for c in np.concatenate([*critical.values()]) if np.isfinite(c) and c > 1e-3]
@@ -434,6 +434,44 @@ def test_bad_activations_are_refused_in_one_line(x, y, message):
     with pytest.raises(BadInput, match=message) as error:
         matching.maximum_match(x, y, 0.1)
     assert "\n" not in str(error.value)
+
+
+WIDE = np.random.default_rng(0).normal(size=(2, 40, 12))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, np.float16, np.ndarray.tolist, lambda z: tuple(map(tuple, z))])
+def test_samples_as_rows_are_refused_unless_asked_for(kind):
+    x, y = map(kind, WIDE)
+    message = "x has 40 neurons and 12 samples: expected .neurons, samples.*transpose.*few_samples=True"
+    for call in (matching.maximum_match, matching.is_match, matching.simple_matches):
+        with pytest.raises(BadInput, match=message):
+            call(x, y, Match([], []), 0.1) if call is matching.is_match else call(x, y, 0.1)
+    with pytest.raises(BadInput, match="y has 40 neurons and 12 samples"):
+        matching.maximum_match(x[:3], y, 0.1)
+    assert matching.maximum_match(x, y, 0.1, few_samples=True).similarity(40, 40) == 1
+    assert matching.maximum_match(Pair.from_arrays(x, y), 0.1).similarity(40, 40) == 1
+    assert matching.maximum_match(np.transpose(x), np.transpose(y), 0.1).similarity(12, 12) == 0
+    assert diagnose(x, y).refusals
+
+
+def test_complex_activations_are_refused():
+    with pytest.raises(BadInput, match="network y are not an array of real numbers: found complex ones"):
+        matching.maximum_match(ONES, ONES + 1j, 0.1)
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e4, 1e6])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_maximum_match_at_a_critical_epsilon_is_a_match(condition, seed):
+    """Also on the Gram route, where two ways to compute a distance differ by more than 1e-9 at condition 1e6."""
+    rng = np.random.default_rng(seed)
+    blocks = [np.linalg.svd(rng.normal(size=(6, 400)), full_matrices=False) for _ in "xy"]
+    blocks = [(u * np.geomspace(1, 1 / condition, 6)) @ v for u, _, v in blocks]
+    for pair in (GramAccumulator([6, 6]).add(blocks).result().pair(0, 1), Pair.from_arrays(*blocks, route="qr")):
+        critical = np.concatenate(matching.critical_epsilons(pair))
+        for epsilon in critical[(critical > 0) & (critical < 1)]:
+            found = matching.maximum_match(pair, float(epsilon))
+            assert len(found) >= np.sum(critical <= epsilon)
+            assert matching.is_match(pair, found, float(epsilon))
 
 
 @pytest.mark.parametrize("epsilon", [1.0, -0.1, np.nan, "0.1", None])

@@ -293,7 +293,7 @@ def test_the_union_of_all_matches_is_the_largest_and_the_engine_finds_it(seed, k
     matches = all_matches(x, y, epsilon)
     largest = frozenset().union(*matches)
     assert largest in matches
-    assert as_set(maximum_match(x, y, epsilon)) == largest
+    assert as_set(maximum_match(x, y, epsilon, few_samples=True)) == largest
 
 
 @few
@@ -302,8 +302,8 @@ def test_the_union_of_all_matches_is_the_largest_and_the_engine_finds_it(seed, k
 def test_similarity_is_the_share_of_matched_neurons(seed, kind):
     x, y = layers(seed, kind)
     levels = [0.0, 0.2, 0.4, 0.6, 0.8]
-    curve = similarity_curve(x, y, levels)
-    critical = np.concatenate(critical_epsilons(x, y))
+    curve = similarity_curve(x, y, levels, few_samples=True)
+    critical = np.concatenate(critical_epsilons(x, y, few_samples=True))
     assume(min(abs(c - e) for c in critical for e in levels[1:]) > 1e-5)
     np.testing.assert_allclose(curve, [np.mean(critical <= e + 1e-9) for e in levels])
     assert all(0 <= s <= 1 for s in curve)
@@ -380,7 +380,7 @@ def test_the_peel_gives_the_maximum_match_at_every_epsilon(seed, kind):
         if all(abs(c - epsilon) > 1e-5 for c in critical.values()):
             largest = frozenset().union(*all_matches(x, y, epsilon))
             assert {v for v, c in critical.items() if c <= epsilon} == largest
-    engine = dict(zip("xy", critical_epsilons(x, y), strict=True))
+    engine = dict(zip("xy", critical_epsilons(x, y, few_samples=True), strict=True))
     for (side, i), c in critical.items():
         assert engine[side][i] == pytest.approx(c if c < 1 - 1e-9 else np.inf, abs=1e-5)
 
@@ -410,7 +410,7 @@ def test_critical_epsilon_is_the_best_price_of_a_company(seed, kind):
     x, y = layers(seed, kind)
     r = Distances(x, y)
     price = {pair: r.worst(pair) for pair in subsets(neurons(x, y)) if pair}
-    engine = dict(zip("xy", critical_epsilons(x, y), strict=True))
+    engine = dict(zip("xy", critical_epsilons(x, y, few_samples=True), strict=True))
     for v in neurons(x, y):
         best = min(worst for pair, worst in price.items() if v in pair)
         assert engine[v[0]][v[1]] == pytest.approx(best if best < 1 - 1e-9 else np.inf, abs=1e-5)

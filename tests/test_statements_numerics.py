@@ -295,7 +295,7 @@ def test_a_fit_on_few_samples_is_too_close(seed, sizes, signs):
 def test_with_as_many_neurons_as_samples_everything_matches(seed):
     rng = np.random.default_rng(seed)
     x, y = rng.standard_normal((6, 6)), rng.standard_normal((7, 6))
-    assert maximum_match(x, y, 0.05).similarity(6, 7) == 1
+    assert maximum_match(x, y, 0.05, few_samples=True).similarity(6, 7) == 1
 
 
 # ---------------------------------------------------------------- margins

@@ -6,7 +6,7 @@ repaired silently: the route and the ridge λ are part of the answer.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..errors import BadInput, optional
 from ..subspaces import UNIT, Pair
 from .match import critical_epsilons, named
 from .objects import Match, Neuron, check_epsilon, on_pairs
-from .peeling import at_ridge, peel_once, slack
+from .peeling import at_ridge, peel_once, rounding, slack
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FLAGGED, REFUSED = 1e-4, 1e-3  # estimated error of a critical ε
 GREY_RIDGES = (1e-14, 1e-12, 1e-10)
 GREY_FROM, GREY_MOVE = 0.05, 1e-5  # a critical ε above the first that moves by more than the second with λ
+LONE, LONE_FROM = 0.5, 20  # a sample that holds more than this share of a neuron's power, among at least so many
 FEW = 10  # samples per neuron below which the distances are more than 5 % too small
 
 
@@ -35,7 +36,7 @@ class Diagnosis:
 
     neurons: a row for each neuron: side, neuron, dead, critical_epsilon, raw (before the slack of an exact match),
     error (estimated), moves (by how much it changes with λ);  slack: up to where a distance counts as zero;
-    duplicates: groups of neurons of one side equal up to scale and sign.
+    duplicates: groups of neurons of one side equal up to scale and sign;  lone: sides whose power one sample holds.
     """
 
     route: str
@@ -44,6 +45,7 @@ class Diagnosis:
     samples: int
     neurons: "pd.DataFrame"
     duplicates: tuple[tuple[Neuron, ...], ...]
+    lone: tuple[str, ...] = ()
 
     @property
     def dead(self) -> Match:
@@ -100,6 +102,7 @@ class Diagnosis:
             found.append(f"dead, so in no match: {_listed(self.dead.neurons)}")
         if self.duplicates:
             found.append(f"equal up to scale and sign: {_joined('; ', [_listed(group) for group in self.duplicates])}")
+        found += self.lone
         if self.grey:
             found.append(f"critical ε of {_listed(self.grey)} depends on where the rank of a side is cut")
         return found + self._inexact(FLAGGED, REFUSED)
@@ -132,11 +135,6 @@ def _listed(neurons: Sequence[Neuron]) -> str:
 
 
 # ---------------------------------------------------------------- measurements
-
-
-def rounding(pair: Pair) -> float:
-    """max |δG| of the unit neurons' products: the rounding errors of a sum of d products grow like √d."""
-    return 4 * UNIT * np.sqrt(pair.samples)
 
 
 def critical_errors(pair: Pair) -> Float[np.ndarray, " alive"]:
@@ -173,13 +171,33 @@ def duplicate_groups(pair: Pair) -> tuple[tuple[Neuron, ...], ...]:
     return tuple(tuple(named(pair, group).neurons) for group in members if len(group) > 1)
 
 
-@on_pairs
-def diagnose(pair: Pair) -> Diagnosis:
-    """Measure what could be wrong with the critical ε of a pair, neuron by neuron; three more peels."""
+def lone_samples(pair: Pair) -> tuple[str, ...]:
+    """In words: the sides on which one sample holds most of the power of half of the neurons or more.
+
+    All that a match then says is that both networks react to this sample. Known where activations were seen: from
+    arrays, and from `compare`.
+    """
+    found = []
+    for side, shares in zip("xy", pair.known.get("peak_shares", ((), ())), strict=True):
+        shares = np.asarray(shares)
+        alive, many = shares[shares > 0], shares[shares > LONE]
+        if pair.samples >= LONE_FROM and len(alive) and 2 * len(many) >= len(alive):
+            what = f"one sample in {pair.samples} holds {np.median(many):.0%} of the power"
+            found.append(f"{what} of {len(many)} of {len(alive)} neurons of {side}")
+    return tuple(found)
+
+
+@partial(on_pairs, few_samples=True)
+def diagnose(pair: Pair, ridges: bool = True) -> Diagnosis:
+    """Measure what could be wrong with the critical ε of a pair, neuron by neuron.
+
+    `ridges` also peels under three other λ, for `grey`; without it that is not known and the column `moves` is 0.
+    """
     tabular = optional("pandas", "networks")
     alive = {"x": pair.alive_x, "y": pair.alive_y}
     cut = len(pair.alive_x)
-    found = np.column_stack([peel_once(pair).critical, critical_errors(pair), ridge_moves(pair)])
+    moves = ridge_moves(pair) if ridges else np.zeros(len(pair.gram))
+    found = np.column_stack([peel_once(pair).critical, critical_errors(pair), moves])
     tables = []
     for side, values, part in zip("xy", critical_epsilons(pair), (slice(0, cut), slice(cut, None)), strict=True):
         table = tabular.DataFrame(
@@ -190,4 +208,6 @@ def diagnose(pair: Pair) -> Diagnosis:
         table.loc[alive[side], ["raw", "error", "moves"]] = found[part]
         tables.append(table)
     neurons = tabular.concat(tables, ignore_index=True)
-    return Diagnosis(pair.route, pair.ridge, slack(pair), pair.samples, neurons, duplicate_groups(pair))
+    return Diagnosis(
+        pair.route, pair.ridge, slack(pair), pair.samples, neurons, duplicate_groups(pair), lone_samples(pair)
+    )

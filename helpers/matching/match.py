@@ -76,7 +76,8 @@ def maximum_match(pair: Pair, epsilon: float) -> Match:
     """The match that contains every other ε-match (def-maximum, lem-union): all neurons with critical ε ≤ ε."""
     epsilon = check_epsilon(epsilon)
     x, y = peeling.critical(pair)
-    return Match(np.flatnonzero(x <= epsilon + peeling.TIE), np.flatnonzero(y <= epsilon + peeling.TIE))
+    limit = epsilon + peeling.tie(pair)
+    return Match(np.flatnonzero(x <= limit), np.flatnonzero(y <= limit))
 
 
 @on_pairs

@@ -108,8 +108,12 @@ class Smallest:
 # ---------------------------------------------------------------- checks
 
 
-def on_pairs(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function of a `Pair` take two arrays in its place, by position or as x and y."""
+def on_pairs(function: Callable[..., Any], few_samples: bool = False) -> Callable[..., Any]:
+    """Let a function of a `Pair` take two arrays in its place, by position or as x and y.
+
+    Arrays with more neurons than samples are refused (`check_enough` says why), unless the call has
+    `few_samples=True`; here is its default. A `Pair` is taken as it is.
+    """
     whole = signature(function)
     pair, *rest = whole.parameters.values()
     halves = whole.replace(parameters=[pair.replace(name="x"), pair.replace(name="y"), *rest])
@@ -117,6 +121,7 @@ def on_pairs(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def wrapper(*args: Any, **options: Any) -> Any:
         compressed = isinstance(args[0] if args else options.get("pair"), Pair)
+        few = True if compressed else options.pop("few_samples", few_samples)
         try:
             given = (whole if compressed else halves).bind(*args, **options).arguments
         except TypeError as error:
@@ -124,9 +129,25 @@ def on_pairs(function: Callable[..., Any]) -> Callable[..., Any]:
             raise BadInput(f"{function.__name__}: {error}; expected {names}") from None
         if not compressed:
             given["pair"] = Pair.from_arrays(given.pop("x"), given.pop("y"))
+        if not few:
+            check_enough(given["pair"])
         return function(**given)
 
     return wrapper
+
+
+def check_enough(pair: Pair) -> Pair:
+    """The pair, or BadInput where a side has more neurons than samples.
+
+    Such neurons span everything, so that all distances are 0; or the arrays were (samples, neurons), as scikit-learn
+    has them.
+    """
+    for network, count in (("x", pair.n_x), ("y", pair.n_y)):
+        if count > pair.samples:
+            found = f"{network} has {count} neurons and {pair.samples} samples"
+            advice = "transpose arrays that have samples as rows, or allow it with few_samples=True"
+            raise BadInput(f"{found}: expected (neurons, samples), no fewer samples than neurons; {advice}")
+    return pair
 
 
 def check_epsilon(epsilon: float) -> float:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from ..compiling import compiled
 from ..errors import unknown
-from ..subspaces import Pair, Side
+from ..subspaces import UNIT, Pair, Side
 
 Vector = Float[np.ndarray, " neurons"]
 BACKENDS = ("numba", "numpy")
@@ -21,6 +21,8 @@ PENDING = 32  # deletions applied together, by one matrix product
 CANCELLED = 1e-6  # a pivot this much below its last built value has lost ten of sixteen digits: build again
 CEILING = 1 - 1e-13  # a distance of 1 up to rounding: orthogonal to the other span
 TIE = 1e-9  # a distance this little above ε is a tie: far above rounding, far below any margin that means something
+WIDEST_TIE = 1e-4  # even where a Gram matrix is so ill-conditioned that rounding alone moves a distance by more
+ROUNDING_SHARE = 0.2  # of the bound on rounding errors: random ill-conditioned layers show less than 0.05 of it
 
 
 def chosen_backend(backend: str | None = None) -> str:
@@ -290,12 +292,33 @@ def slack(pair: Pair) -> float:
     return pair.known["slack"]
 
 
+def rounding(pair: Pair) -> float:
+    """max |δG| of the unit neurons' products: the rounding errors of a sum of d products grow like √d."""
+    return 4 * UNIT * np.sqrt(pair.samples)
+
+
+def tie(pair: Pair) -> float:
+    """How far above ε a distance may lie and still count as ε.
+
+    On the QR route 1e-9, far above rounding. A Gram matrix is squared: its distances, computed once by deletions and
+    once afresh, differ by up to (1 + ‖c‖²) max |δG| / 2r, c the coefficients of the fit, and that can be more.
+    """
+    if pair.route != "gram":
+        return TIE
+    if "tie" not in pair.known:
+        found = peel_once(pair)
+        counts = (found.critical > slack(pair)) & (found.critical < CEILING)
+        errors = (1 + found.sizes[counts] ** 2) * rounding(pair) / (2 * found.critical[counts])
+        pair.known["tie"] = float(np.clip(ROUNDING_SHARE * errors.max(initial=0), TIE, WIDEST_TIE))
+    return pair.known["tie"]
+
+
 def reach(pair: Pair, epsilon: float) -> float:
     """The one rule of the engine: a distance counts as at most ε when it is at most this.
 
     ε itself but for ties, and never less than the slack of an exact match; never 1, where nothing is explained.
     """
-    return float(min(max(epsilon + TIE, slack(pair)), np.nextafter(CEILING, 0)))
+    return float(min(max(epsilon + tie(pair), slack(pair)), np.nextafter(CEILING, 0)))
 
 
 def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:

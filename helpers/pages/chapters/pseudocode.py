@@ -143,6 +143,7 @@ def dominoes(count: int) -> tuple[Float[np.ndarray, "half count"], Float[np.ndar
 def biased() -> tuple[Array, Array]:
     """Two neurons x and four y in the plane: x1 has three minimal matches, found by 84, 18 and 18 of the 120 orders.
 
-    The example of prp-random-reach: a pair, or x1, x2 and y4 with one of the two copies y2, y3.
+    The example of prp-random-reach: a pair, or x1, x2 and y4 with one of the two copies y2, y3. On two more samples
+    all neurons are 0, so that no side has more neurons than samples.
     """
-    return np.eye(2), np.array([[1.0, 0], [1, 1], [1, 1], [0, 1]])
+    return np.eye(2, 4), np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0]])
