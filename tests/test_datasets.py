@@ -274,3 +274,76 @@ def test_a_damaged_picture_is_named(tmp_path, keep):
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no class folder with images"):
         datasets.image_folder(tmp_path)
+
+
+# ---------------------------------------------------------------- folders as people have them
+
+
+RAMP = np.add.outer(np.arange(40), np.arange(40)) * 800  # 16-bit grey values
+
+
+def in_class(root, array, name, label="a"):
+    place = root / label / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(place)
+    return place
+
+
+def byte_ramp():
+    return (RAMP >> 8).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [("deep.png", RAMP.astype(np.uint16)), ("float.tiff", (RAMP / 65535).astype(np.float32))],
+)
+def test_deep_pictures_look_as_they_do_with_8_bits(tmp_path, name, array):
+    in_class(tmp_path / "deep", array, name)
+    in_class(tmp_path / "byte", byte_ramp(), "8-bit.png")
+    deep, right = (datasets.image_folder(tmp_path / folder, 32, 1.0)[0][0] for folder in ("deep", "byte"))
+    assert (deep - right).abs().max() < 0.05  # of the standard deviation of ImageNet's pixels: three grey levels
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("int32.tiff", RAMP.astype(np.int32), "int32.tiff has whole numbers of 32 bits: white is not certain"),
+        ("hot.tiff", RAMP.astype(np.float32), "hot.tiff has values from 0 to 62400: expected 0 to 1"),
+        ("nan.tiff", np.full((40, 40), np.nan, np.float32), "nan.tiff has values from nan to nan"),
+        ("strip.png", np.zeros((1, 60_000), np.uint8), "strip.png has 60000 × 1 pixels: too long and thin"),
+    ],
+)
+def test_pictures_without_a_certain_look_are_refused_by_name(tmp_path, name, array, message):
+    in_class(tmp_path, array, name)
+    with pytest.raises(BadInput, match=message):
+        datasets.image_folder(tmp_path)[0]
+
+
+def test_hidden_copies_empty_classes_and_circles_are_not_counted(tmp_path):
+    for number in range(3):
+        in_class(tmp_path, np.full((40, 40, 3), 50 * number, np.uint8), f"{number}.png")
+    for empty in ("b", ".ipynb_checkpoints", "a/.ipynb_checkpoints"):
+        (tmp_path / empty).mkdir()
+    copy = tmp_path / "a" / ".ipynb_checkpoints" / "0-checkpoint.png"
+    copy.write_bytes((tmp_path / "a" / "0.png").read_bytes())
+    (tmp_path / "a" / "._0.png").write_bytes(b"what macOS leaves")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "a" / "self").symlink_to(".")
+    found = datasets.image_folder(tmp_path, 32)
+    assert (len(found), found.classes) == (3, ["a"])
+
+
+def test_a_folder_of_images_without_classes_is_one_class(tmp_path):
+    for number in range(2):
+        in_class(tmp_path, byte_ramp(), f"{number}.png", ".")
+    assert len(datasets.image_folder(tmp_path, 32)) == 2
+    in_class(tmp_path, byte_ramp(), "other.png", "a")
+    with pytest.raises(BadInput, match=r"holds '0.png' beside class folders: expected one or the other"):
+        datasets.image_folder(tmp_path)
+
+
+def test_a_linked_folder_is_read_once(tmp_path):
+    in_class(tmp_path / "elsewhere", byte_ramp(), "0.png", "x")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a").symlink_to(tmp_path / "elsewhere" / "x")
+    assert len(datasets.image_folder(tmp_path / "pictures", 32)) == 1

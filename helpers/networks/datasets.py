@@ -15,10 +15,9 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -27,14 +26,14 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
-from torchvision.datasets import CIFAR10, ImageFolder
-from torchvision.datasets.folder import default_loader
+from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import download_url
 from torchvision.transforms import v2
 from tqdm import tqdm
 
 from ..errors import BadInput, unknown
 from ..files import atomic, folder
+from .pictures import Pictures, open_picture
 
 SPLITS = ("train", "test")
 DIGITS_TRAIN = 1297  # the first 1297 digits train, the other 500 test
@@ -285,8 +284,8 @@ def normalise(tensor: Float[Tensor, "n c h w"], name: str) -> Float[Tensor, "n c
     return (tensor - mean) / std
 
 
-def image_folder(path: Path, size: int = 224, crop: float = 0.875, statistics: str = "imagenet") -> ImageFolder:
-    """A folder of class folders (ImageNet's layout) as normalised (channels, size, size) tensors.
+def image_folder(path: Path, size: int = 224, crop: float = 0.875, statistics: str = "imagenet") -> Pictures:
+    """A folder of class folders (ImageNet's layout), or of images, as normalised (channels, size, size) tensors.
 
     Grey images become RGB, or all grey for `statistics` of one channel. The shorter side is resized to size / crop and
     the middle cut out; crop 1 keeps it all. Raises BadInput for other sizes, for unknown `statistics`, for a path that
@@ -300,10 +299,8 @@ def image_folder(path: Path, size: int = 224, crop: float = 0.875, statistics: s
         raise BadInput(f"crop is {crop}: expected a number above 0 and at most 1")
     if not path.is_dir():
         raise BadInput(f"{path} is not a folder: expected one folder a class with the images inside")
-    try:
-        return ImageFolder(str(path), transform=_transform(size, crop, statistics), loader=_open)
-    except FileNotFoundError as error:
-        raise BadInput(f"{path} holds no class folder with images") from error
+    loader = partial(open_picture, shorter=round(size / crop))
+    return Pictures(str(path), transform=_transform(size, crop, statistics), loader=loader)
 
 
 def _transform(size: int, crop: float, statistics: str) -> v2.Compose:
@@ -312,15 +309,6 @@ def _transform(size: int, crop: float, statistics: str) -> v2.Compose:
     shape = [v2.Resize(round(size / crop), antialias=True), v2.CenterCrop(size)]
     values = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
     return v2.Compose([colours, *shape, *values])
-
-
-def _open(path: str) -> Any:
-    """One image; BadInput names a file that is none."""
-    try:
-        return default_loader(path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        kind = type(error).__name__
-        raise BadInput(f"{path} cannot be read as an image ({kind}): repair it or take it out") from error
 
 
 def batches(dataset: Dataset, size: int = 250) -> Iterator[Float[Tensor, "n c h w"]]:
