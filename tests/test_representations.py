@@ -93,7 +93,7 @@ def test_what_a_later_layer_does_in_place_does_not_spoil_a_layer():
 def test_a_module_that_is_called_twice_is_refused():
     net = network(0, nn.ReLU())
     net[2] = net[1]
-    with pytest.raises(BadInput, match="layer 1 is called more than once in a forward pass of network 1: expected"):
+    with pytest.raises(BadInput, match="layer 1 runs more than once in a forward pass: name one, as 1#1 or 1#2"):
         collect([network(0), net], [images()], ["1"])
 
 
@@ -107,9 +107,8 @@ def test_a_gpu_keeps_outputs_and_products(monkeypatch):
     seen = []
     add = Grams.add
     monkeypatch.setattr(Grams, "add", lambda self, batch: (seen.append(batch.joint), add(self, batch)))
-    found = stream(
-        nets, [images(4), images(3, 1)], ["same"], {"gram": Grams.kind(), "draws": Draws.kind(Sampling(9, 2), 7)}
-    )
+    kinds = {"gram": Grams.kind(), "draws": Draws.kind(Sampling(9, 2), 7)}
+    found = stream(nets, [images(4), images(3, 1)], ["same"], kinds, {"same": "nchw"})
     assert all(isinstance(joint, OnAccelerator) and joint.dtype == torch.float64 for joint in seen)
     z = torch.cat([images(4), images(3, 1)]).double().transpose(0, 1).flatten(1).numpy()
     np.testing.assert_allclose(found["same"]["gram"].block(0, 1), z @ z.T, rtol=1e-12)
@@ -207,6 +206,15 @@ def test_calibration_is_the_mean_over_batches_and_leaves_modes():
     assert (net[2].momentum, net[2].training, net[3].training) == (0.1, True, False)
 
 
+def test_calibration_does_not_depend_on_the_batch_size():
+    nets = [network(0, nn.BatchNorm2d(4), nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5)) for _ in range(3)]
+    whole = images(150)
+    for net, size in zip(nets, (1, 40, 150), strict=True):
+        calibrate(net, [(batch, torch.zeros(len(batch))) for batch in whole.split(size)])
+    for name, value in nets[0].state_dict().items():
+        assert all(torch.allclose(value.double(), net.state_dict()[name].double(), rtol=1e-5) for net in nets), name
+
+
 def test_dropout_does_not_disturb_calibration():
     net = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(3)).train()
     calibrate(net, [images()])
@@ -225,5 +233,5 @@ def test_calibration_without_images_is_refused_and_changes_nothing():
 def test_calibration_names_images_that_do_not_fit():
     net = network(0, nn.Flatten(), nn.BatchNorm1d(4 * 36)).train()
     with pytest.raises(BadInput, match="do not fit Sequential: Expected more than 1 value per channel"):
-        calibrate(net, [images(3), images(1)])
+        calibrate(net, [images(1)])
     assert net.training

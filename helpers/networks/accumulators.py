@@ -177,18 +177,17 @@ class Slots:
         self.parts: list[Tensor] = []
         self.shapes: list[tuple[int, ...]] = []
 
-    def put(self, network: int, output: Tensor, rows: Float[Tensor, "neurons images places"]) -> None:
-        """The next network's output on the batch; `rows` is a view of it."""
-        if network < len(self.parts):
-            raise BadInput(
-                f"layer {self.layer} is called more than once in a forward pass of network {network}: "
-                "expected a module that runs once; choose another layer"
-            )
+    def put(
+        self, network: int, output: Tensor, rows: Float[Tensor, "neurons images places"], places: tuple[int, ...]
+    ) -> None:
+        """The next network's output on the batch; `rows` is a view of it, `places` the lengths of its positions."""
         check_kind((rows.shape[0], rows.shape[1] * rows.shape[2]), output.is_complex(), str(network))
         if network == 0:
             self._open(rows)
-        self.parts.append(self._target(network, rows).copy_(rows))
-        self.shapes.append(tuple(output.shape[2:]) if output.ndim == 4 else ())
+        target = self._target(network, rows)
+        target.copy_(rows)
+        self.parts.append(target)
+        self.shapes.append(places if len(places) == 2 else ())
 
     def _open(self, rows: Tensor) -> None:
         """Lay the joint matrix of this batch into the buffer, which grows where it is too small."""
@@ -206,8 +205,9 @@ class Slots:
             place = self.joint[start : start + len(rows)]
             if place.numel() == rows.numel():
                 return place.view(rows.shape)
-        home = rows.device if rows.is_cuda else "cpu"  # other accelerators have no float64
-        return rows.new_empty(rows.shape, dtype=torch.float64, device=home)
+        if rows.is_cuda:
+            return rows.new_empty(rows.shape, dtype=torch.float64)
+        return torch.empty(rows.shape, dtype=torch.float64)  # other accelerators have no float64
 
     def batch(self, first_image: int, tag: Any) -> LayerBatch:
         """All networks' outputs as one matrix. BadInput where samples or neurons do not go together."""

@@ -4,7 +4,7 @@ A neuron is a channel of a convolutional layer (its samples: all images × posit
 one. The collector (`stream`, `collect`) hands every batch to accumulators; memory does not grow with the data.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -15,12 +15,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import BadInput, unknown
-from ..subspaces import Gram
+from ..errors import BadInput
+from ..subspaces import Gram, as_block
 from .accumulators import Accumulator, Draws, Grams, Kind, LayerBatch, Sampling, Slots
+from .calls import found_as, heard, tapped, uncertain, unwrapped
+from .inputs import Inputs, images_of, in_chunks, some, tensors_of
+from .layouts import arranged, check_layout
 
 Batch = Tensor | Sequence[Tensor]  # the same images for all networks, or one tensor of images per network
-
+FEW = 3  # images that are enough to hear which layers there are
+CHUNK = 64  # images over which a batch norm averages at a time
 NO_MEMORY = ("allocate memory", "enough memory", "out of memory", "ALLOC_FAILED")  # PyTorch says it in many ways
 
 
@@ -40,90 +44,85 @@ def captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Te
         yield outputs
 
 
-@contextmanager
-def tapped(network: nn.Module, layers: Sequence[str], take: Callable[[str, Tensor], None]) -> Iterator[None]:
-    """While open, every forward pass hands the named layers' outputs to `take`, which copies what it wants to keep.
+def layouts_of(
+    network: nn.Module, images: Inputs, layers: Sequence[str], given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The layout of each named layer's outputs, from one pass over a few images; `given` ones are taken as they are.
 
-    No gradients; hooks and modes as for `captured`, and the same errors.
+    Raises BadInput for a layer whose axis of neurons is not certain. One that did not run is left to `tapped` to name.
     """
-    modules = dict(network.named_modules())
-    for name in layers:
-        if name not in modules or not name:
-            raise unknown("layer", name, [valid for valid in modules if valid])
-    modes = {module: module.training for module in network.modules()}
-    hooks = [modules[name].register_forward_hook(_hook(name, take)) for name in dict.fromkeys(layers)]
-    try:
-        network.eval()
-        with torch.inference_mode():
-            yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, training in modes.items():
-            module.training = training
+    given = dict(given or {})
+    few = some(images, FEW)
+    found = heard(network, tensors_of(few), lambda: forward(network, few))
+    known: dict[str, str] = {}
+    for layer in layers:
+        one = found_as(layer, found)
+        layout = given.get(layer) or (one.layout if one else None)
+        if one and layout is None:
+            raise BadInput(uncertain(layer, one))
+        if one and layout:
+            known[layer] = check_layout(layout, one.shape, layer)
+    return known
 
 
-def _hook(name: str, take: Callable[[str, Tensor], None]):  # type: ignore[no-untyped-def]
-    def hook(module: nn.Module, inputs: object, output: object) -> None:
-        if not isinstance(output, Tensor):
-            raise BadInput(f"layer {name} returns {type(output).__name__}: expected one tensor; choose another layer")
-        take(name, output.detach())
-
-    return hook
-
-
-def maps(output: Tensor) -> Float[Tensor, "neurons images places"]:
+def maps(output: Tensor, layout: str | None = None, images: int = 0) -> Float[Tensor, "neurons images places"]:
     """A layer's output on a batch with one row per neuron, as a view.
 
-    (images, units) has one place; (images, channels, height, width) the positions; (images, tokens, features), as
-    transformers give it, the tokens.
+    Without a `layout`: (images, units) has one place; (images, channels, height, width) the positions; (images, tokens,
+    features) the tokens. That is right for the networks of this book; for others ask `layouts_of`.
     """
-    if output.ndim == 2:
-        return output.T.unsqueeze(2)
-    if output.ndim == 3:
-        return output.permute(2, 0, 1)
-    if output.ndim == 4:
-        return output.transpose(0, 1).flatten(2)
-    raise BadInput(f"a layer's output has shape {tuple(output.shape)}: expected 2, 3 or 4 dimensions, images first")
+    layout = layout or {2: "nd", 3: "ntd", 4: "nchw"}.get(output.ndim)
+    if layout is None:
+        shape = tuple(output.shape)
+        raise BadInput(f"a layer's output has shape {shape}: expected 2, 3 or 4 dimensions, images first")
+    return arranged(output, layout, images)[0]
 
 
-def neurons(output: Tensor) -> Float[Tensor, "neurons samples"]:
+def neurons(output: Tensor, layout: str | None = None) -> Float[Tensor, "neurons samples"]:
     """A layer's output on a batch with one row per neuron; its samples are all images × places, in that order."""
-    return maps(output).flatten(1)
+    return maps(output, layout).flatten(1)
 
 
-def activations(network: nn.Module, batches: Iterable[Tensor], layer: str) -> Float[np.ndarray, "neurons samples"]:
-    """All activations of one layer in memory, for looking at small cases; `collect` is the way for large ones."""
+def activations(
+    network: nn.Module, batches: Iterable[Any], layer: str, layout: str | None = None
+) -> Float[np.ndarray, "neurons samples"]:
+    """All activations of one layer in memory, for looking at small cases; `collect` is the way for large ones.
+
+    `batches` as for `images_of`. Raises BadInput for a layer that is unknown, not real, or of an uncertain layout.
+    """
+    found: list[np.ndarray] = []
     with captured(network, [layer]) as outputs:
-        found = [_forward(network, batch, outputs)[layer].cpu() for batch in batches]
+        for batch in map(images_of, batches):
+            if layout is None:
+                layout = layouts_of(network, batch, [layer]).get(layer)
+            outputs.clear()
+            forward(network, batch)
+            found.append(as_block(neurons(outputs[layer], layout), layer))
     if not found:
         raise BadInput("no images: expected at least one batch")
-    return torch.cat(found, dim=1).double().numpy()
+    return np.concatenate(found, axis=1)
 
 
-def forward(network: nn.Module, images: Tensor) -> None:
+def forward(network: nn.Module, images: Inputs) -> None:
     """Run a network on images, where it lies, for what hooks and batch norms keep of it.
 
     Raises BadInput for images that it cannot take, MemoryError or torch.OutOfMemoryError where memory is short.
     """
-    weights = chain(network.parameters(), network.buffers())
+    network = unwrapped(network)
+    device = next((tensor.device for tensor in chain(network.parameters(), network.buffers())), None)
     try:
-        network(images.to(next((tensor.device for tensor in weights), images.device)))
+        if isinstance(images, Tensor):
+            network(images.to(device or images.device))
+        else:
+            network(**{name: part.to(device or part.device) for name, part in images.items()})
     except (BadInput, torch.OutOfMemoryError):
         raise
-    except (RuntimeError, ValueError, AssertionError) as error:
+    except (RuntimeError, ValueError, AssertionError, TypeError, IndexError) as error:
         reason = " ".join(str(error).split())
         if any(words in reason for words in NO_MEMORY):
             raise MemoryError(reason) from error
-        shape = tuple(images.shape)
+        shape = tuple(tensors_of(images)[0].shape)
         raise BadInput(f"images of shape {shape} do not fit {type(network).__name__}: {reason}") from error
-
-
-def _forward(network: nn.Module, batch: Tensor, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """One batch through one network: rows of neurons per layer."""
-    outputs.clear()
-    forward(network, batch)
-    return {name: neurons(output) for name, output in outputs.items()}
 
 
 # ---------------------------------------------------------------- the collector
@@ -151,6 +150,7 @@ def collect(
     layers: Sequence[str] | Sequence[Sequence[str]],
     images: int | None = None,
     sampling: Sampling | None = None,
+    layouts: Mapping[str, str] | None = None,
 ) -> dict[str, Compressed]:
     """Compress every named layer of all networks in one pass over the images: `stream` for joint Gram matrices.
 
@@ -161,7 +161,7 @@ def collect(
         if not images:
             raise BadInput("sampling positions needs the number of images in advance")
         kinds["draws"] = Draws.kind(sampling, images)
-    return {layer: Compressed(**found) for layer, found in stream(networks, batches, layers, kinds).items()}
+    return {layer: Compressed(**found) for layer, found in stream(networks, batches, layers, kinds, layouts).items()}
 
 
 def stream(
@@ -169,6 +169,7 @@ def stream(
     batches: Iterable[Batch | Tagged],
     layers: Sequence[str] | Sequence[Sequence[str]],
     kinds: Mapping[str, Kind],
+    layouts: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """One pass over the images: for every layer the result of each of the `kinds` of accumulators, under its name.
 
@@ -176,18 +177,23 @@ def stream(
     together, and the first network's name them). A batch is a tensor of images, or one tensor per network. Outputs go
     into a float64 buffer where the first network lies, the BLAS of the CPU or the GPU does the rest. Raises BadInput
     for a layer that is unknown, named twice or called twice, for wrong shapes, and for values that are not finite.
+    `layouts` says by layer which axis holds the neurons, where the first batch cannot tell (`layouts_of`).
     """
     if not networks or not layers:
         raise BadInput("nothing to compare: expected at least one network and one layer")
     named = _names(networks, layers)
     slots = [Slots(layer) for layer in named[0]]
     running: dict[str, dict[str, Accumulator]] = {}
+    known: list[dict[str, str]] = []
     first = 0
     for batch in batches:
         tagged = batch if isinstance(batch, Tagged) else Tagged(batch, None)
         parts = _parts(tagged.images, len(networks))
+        if not known:
+            heard_from = zip(networks, parts, named, strict=True)
+            known = [layouts_of(network, part, names, layouts) for network, part, names in heard_from]
         for k, network in enumerate(networks):
-            _fill(network, k, named[k], parts[k], slots)
+            _fill(network, k, named[k], parts[k], slots, known[k])
         _hand_over(slots, first, tagged.tag, kinds, running)
         first += len(parts[0])
     if not running:
@@ -195,21 +201,25 @@ def stream(
     return {layer: _results(layer, running.pop(layer)) for layer in list(running)}  # one after another: memory
 
 
-def _fill(network: nn.Module, k: int, names: Sequence[str], images: Tensor, slots: Sequence[Slots]) -> None:
+def _fill(
+    network: nn.Module,
+    k: int,
+    names: Sequence[str],
+    images: Tensor,
+    slots: Sequence[Slots],
+    layouts: Mapping[str, str],
+) -> None:
     """One network's forward pass: each layer's output goes into the slots that are named after it."""
 
     def take(name: str, output: Tensor) -> None:
-        rows = maps(output)
+        rows, places = arranged(output, layouts[name], len(images))
         for slot, wanted in zip(slots, names, strict=True):
             if wanted == name:
                 with _about(slot.layer):
-                    slot.put(k, output, rows)
+                    slot.put(k, output, rows, places)
 
     with tapped(network, names, take):
         forward(network, images)
-    for slot, name in zip(slots, names, strict=True):
-        if len(slot.parts) <= k:
-            raise BadInput(f"layer {name} took no part in the forward pass: expected a module that is called")
 
 
 def _hand_over(
@@ -264,7 +274,7 @@ def _parts(batch: Batch, networks: int) -> list[Tensor]:
     return parts
 
 
-def peeked(batches: Iterable[Tensor]) -> tuple[Tensor, Iterable[Tensor]]:
+def peeked(batches: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
     """The first batch, and all of them with the first: a generator gives each only once."""
     rest = iter(batches)
     first = next(rest, None)
@@ -273,22 +283,28 @@ def peeked(batches: Iterable[Tensor]) -> tuple[Tensor, Iterable[Tensor]]:
     return first, chain([first], rest)
 
 
-def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+def calibrate(network: nn.Module, batches: Iterable[Any]) -> nn.Module:
     """Set the batch-norm statistics of an untrained network from data, in place; its weights stay.
 
     Without it the statistics are 0 and 1 whatever the data, and untrained networks look similar for a wrong reason.
-    Raises BadInput for images that do not fit, and where there are none: the statistics are then as they were.
+    The images are cut anew, so that the size of the batches changes nothing. Raises BadInput for images that do not
+    fit, and where there are none: the statistics are then as they were.
     """
     _, images = peeked(batches)
-    with measuring(network), torch.no_grad():
-        for batch in images:
+    with measuring(network) as norms, torch.no_grad():
+        seen = 0
+        for batch in in_chunks(map(images_of, images), CHUNK):
+            count = len(tensors_of(batch)[0])
+            seen += count
+            for norm in norms:
+                norm.momentum = count / seen  # the average over all images so far, also where the last batch is smaller
             forward(network, batch)
     return network
 
 
 @contextmanager
-def measuring(network: nn.Module) -> Iterator[None]:
-    """While open, batch norms start anew and average over all batches; dropout stays off. Modes are put back."""
+def measuring(network: nn.Module) -> Iterator[list[Any]]:
+    """While open, batch norms, which it yields, start anew and average over all batches. Modes are put back."""
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     modes = {module: module.training for module in network.modules()}
     momenta = {norm: norm.momentum for norm in norms}
@@ -298,7 +314,7 @@ def measuring(network: nn.Module) -> Iterator[None]:
             norm.reset_running_stats()
             norm.train()
             norm.momentum = None  # a plain average over the batches
-        yield
+        yield norms
     finally:
         for norm, momentum in momenta.items():
             norm.momentum = momentum

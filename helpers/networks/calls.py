@@ -1,0 +1,302 @@
+"""Which output of a layer? Modules that run several times in a pass, layers that return several tensors, functions.
+
+A layer is named by its module and, where that is not enough, by the call and the item: "relu#2" is the second time
+that `relu` runs in a forward pass, "attn[0]" the first of the tensors that `attn` returns, "lstm[0]#1" both. Where one
+of them is needed and not given, the layer is refused with the names that there are. Functions without a module of their
+own (`torch.relu(x)`) become layers by `with_nodes`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..errors import BadInput, unknown
+from .layouts import LAYOUTS, Following, layout_of
+
+ADDRESS = re.compile(r"(?P<before>before:)?(?P<module>.+?)(\[(?P<item>\w+)\])?(#(?P<call>[1-9]\d*))?")
+BEFORE = "before:"
+NODES = "nodes"  # functions that became layers are named nodes.relu, nodes.relu_1, …
+FUNCTIONS = ("relu", "relu6", "gelu", "silu", "hardswish", "leaky_relu", "elu", "selu", "mish", "sigmoid", "tanh")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A layer's name, taken apart."""
+
+    name: str
+    module: str
+    item: str | None
+    call: int | None
+    before: bool
+
+    @staticmethod
+    def of(name: str, modules: Mapping[str, nn.Module]) -> "Address":
+        """From a name; BadInput for a module that does not exist, with the nearest name of one that does."""
+        parts = ADDRESS.fullmatch(name)
+        if not parts or parts["module"] not in modules:
+            raise unknown("layer", name, [valid for valid in modules if valid])
+        call = int(parts["call"]) if parts["call"] else None
+        return Address(name, parts["module"], parts["item"], call, bool(parts["before"]))
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network inside DataParallel, DistributedDataParallel or torch.compile, whose modules one can listen to.
+
+    Raises BadInput for TorchScript, which runs without its modules.
+    """
+    while True:
+        if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        elif isinstance(getattr(network, "_orig_mod", None), nn.Module):
+            network = network._orig_mod  # type: ignore[assignment]
+        else:
+            break
+    if isinstance(network, torch.jit.ScriptModule):
+        raise BadInput("a TorchScript network runs without its modules: expected the nn.Module that it was made from")
+    return network
+
+
+# ---------------------------------------------------------------- listening
+
+
+@contextmanager
+def tapped(network: nn.Module, layers: Sequence[str], take: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """While open, every forward pass hands the named layers' outputs to `take`, which copies what it wants to keep.
+
+    No gradients; fused paths that pass modules over are off. On leaving, whatever happened, the hooks are removed and
+    every module's train or evaluation mode is as it was. Raises BadInput for a name that is no layer, and in a forward
+    pass for a layer that does not run, that runs more often than its name says, or that returns several tensors.
+    """
+    network = unwrapped(network)
+    if any(weight.is_meta for weight in network.parameters()):
+        raise BadInput(f"{type(network).__name__} has no weights (they are on the meta device): load them first")
+    modules = dict(network.named_modules())
+    ears: dict[str, _Ear] = {}
+    for address in (Address.of(name, modules) for name in dict.fromkeys(layers)):
+        ears.setdefault(address.module, _Ear(take)).addresses.append(address)
+    hooks = [modules[name].register_forward_hook(ear) for name, ear in ears.items()]
+    hooks += [modules[name].register_forward_pre_hook(ear.before) for name, ear in ears.items()]
+
+    def start(*_: object) -> None:
+        for ear in ears.values():
+            ear.calls = 0
+
+    def end(*_: object) -> None:
+        for ear in ears.values():
+            ear.close()
+
+    hooks += [network.register_forward_pre_hook(start), network.register_forward_hook(end)]
+    try:
+        with _quiet(network):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def _quiet(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients, no fused transformer path. Modes and the fused path are put back.
+
+    `no_grad` and not inference mode: a network that keeps a tensor of the pass could not be trained afterwards.
+    """
+    modes = {module: module.training for module in network.modules()}
+    fused = torch.backends.mha.get_fastpath_enabled()
+    try:
+        network.eval()
+        torch.backends.mha.set_fastpath_enabled(False)
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for module, training in modes.items():
+            module.training = training
+
+
+class _Ear:
+    """The hook of one module: counts its calls in a forward pass and hands over the outputs that are asked for."""
+
+    def __init__(self, take: Callable[[str, Tensor], None]) -> None:
+        self.take, self.calls = take, 0
+        self.addresses: list[Address] = []
+
+    def before(self, module: nn.Module, inputs: object) -> None:
+        """What goes in, before an in-place operation can change it."""
+        self._hear(inputs, self.calls + 1, True)
+
+    def __call__(self, module: nn.Module, inputs: object, output: object) -> None:
+        self.calls += 1
+        self._hear(output, self.calls, False)
+
+    def _hear(self, found: object, call: int, before: bool) -> None:
+        for address in (address for address in self.addresses if address.before == before):
+            if address.call is None and call > 1:
+                name = address.name
+                raise BadInput(f"layer {name} runs more than once in a forward pass: name one call, as {name}#1")
+            if address.call in (None, call):
+                self.take(address.name, one_tensor(found, address))
+
+    def close(self) -> None:
+        for address in self.addresses:
+            if not self.calls:
+                raise BadInput(
+                    f"layer {address.name} took no part in the forward pass: expected a module that is called"
+                )
+            if address.call and address.call > self.calls:
+                raise BadInput(f"layer {address.name}: {address.module} runs {self.calls} times in a forward pass")
+
+
+def items(output: object) -> dict[str, Tensor]:
+    """The tensors of an output by name: "" for a single one, else their position or key."""
+    if isinstance(output, Tensor):
+        return {"": output}
+    if isinstance(output, Mapping):
+        found = {str(key): value for key, value in output.items()}
+    elif isinstance(output, tuple | list):
+        found = {str(k): value for k, value in enumerate(output)}
+    else:
+        return {}
+    tensors = {key: value for key, value in found.items() if isinstance(value, Tensor)}
+    return {"": next(iter(tensors.values()))} if len(tensors) == 1 else tensors
+
+
+def one_tensor(output: object, address: Address) -> Tensor:
+    """The tensor that an address names. BadInput says which there are."""
+    found = items(output)
+    if not found:
+        raise BadInput(f"layer {address.name} returns {type(output).__name__}: expected a tensor; choose another layer")
+    if "" in found:
+        return as_numbers(found[""])
+    if address.item not in found:
+        names = ", ".join(f"{address.module}[{key}]" for key in found)
+        raise BadInput(f"layer {address.name} returns {len(found)} tensors: name one of {names}")
+    return as_numbers(found[address.item])
+
+
+def as_numbers(output: Tensor) -> Tensor:
+    """Without its gradient, and in numbers where it is quantised."""
+    return output.detach().dequantize() if output.is_quantized else output.detach()
+
+
+# ---------------------------------------------------------------- what there is
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One output of one call of a module in a forward pass: its layer name, and what it is.
+
+    Outputs of one `tensor` are the same object: what a block returns is often what its last activation returned.
+    """
+
+    layer: str
+    module: nn.Module
+    shape: tuple[int, ...]
+    layout: str | None
+    tensor: int
+
+    @property
+    def neurons(self) -> int:
+        """How many there are, where the layout is known."""
+        assert self.layout is not None
+        return self.shape[self.layout.replace("d", "c").index("c")]
+
+
+def uncertain(layer: str, one: Heard) -> str:
+    """What to say of a layer whose axis of neurons is not certain."""
+    fit = [layout for layout in LAYOUTS if len(layout) == len(one.shape)]
+    what = f"layer {layer} ({type(one.module).__name__}) has outputs of shape {one.shape}"
+    if not fit:
+        return f"{what}: expected 2, 3 or 4 axes"
+    return f"{what}; the axis of its neurons is not certain: say layouts={{'{layer}': '{fit[-1]}'}} or another of {fit}"
+
+
+def found_as(layer: str, there: Mapping[str, Heard]) -> Heard | None:
+    """A layer among those heard; None where it did not run.
+
+    Raises BadInput, with the names that there are, for one that ran several times or returned several tensors.
+    """
+    bare = layer.removeprefix(BEFORE)
+    for name in (bare, bare.removesuffix("#1"), re.sub(r"\[\w+\]", "", bare)):
+        if name in there:
+            return there[name]
+    inside = [name for name in there if re.fullmatch(re.escape(bare) + r"(\[\w+\])?(#\d+)?", name)]
+    if inside:
+        several = "returns several tensors" if "[" in inside[0] else "runs more than once in a forward pass"
+        raise BadInput(f"layer {layer} {several}: name one, as {' or '.join(inside[:4])}")
+    return None
+
+
+def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) -> dict[str, Heard]:
+    """Every output of every module in one forward pass, by layer name, in the order of the pass.
+
+    `run` does the pass on `images`. A module that runs once and returns one tensor has its own name.
+    """
+    network = unwrapped(network)
+    found: list[tuple[str, str, int, Heard]] = []
+    calls: dict[str, int] = {}
+    kept: list[Tensor] = []
+    count = len(images[0])
+
+    def listen(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            calls[name] = calls.get(name, 0) + 1
+            for key, tensor in items(output).items():
+                layout = layout_of(mode.axes(tensor), tensor.shape, count)
+                place = f"{name}[{key}]" if key else name
+                kept.append(tensor)  # so that no two have the same id
+                found.append((name, place, calls[name], Heard(place, module, tuple(tensor.shape), layout, id(tensor))))
+
+        return hook
+
+    hooks = [module.register_forward_hook(listen(name)) for name, module in network.named_modules() if name]
+    try:
+        with _quiet(network), Following(images) as mode:
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    named = [(place if calls[name] == 1 else f"{place}#{call}", one) for name, place, call, one in found]
+    return {layer: replace(one, layer=layer) for layer, one in named}
+
+
+# ---------------------------------------------------------------- functions as layers
+
+
+def with_nodes(network: nn.Module) -> nn.Module:
+    """The network with a layer after each activation function that it calls (`torch.relu(x)`, `x.tanh()`).
+
+    torch.fx traces it; weights and modules are those of the network itself. The layers are named nodes.relu,
+    nodes.relu_1 and so on, in the order of the pass. Raises BadInput where it cannot be traced.
+    """
+    network = unwrapped(network)
+    modes = {module: module.training for module in network.modules()}
+    try:
+        traced = fx.symbolic_trace(network.eval())
+    except Exception as error:  # a tracer can fail in any way that the traced code can
+        reason = " ".join(str(error).split())[:120]
+        kind = type(network).__name__
+        raise BadInput(f"the functions of {kind} cannot be traced ({reason}): name modules as layers") from error
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    for node in list(traced.graph.nodes):
+        if _is_activation(node):
+            name = f"{NODES}.{node.name}"
+            traced.add_submodule(name, nn.Identity())
+            with traced.graph.inserting_after(node):
+                after = traced.graph.call_module(name, (node,))
+            node.replace_all_uses_with(after, lambda user, after=after: user is not after)
+    traced.recompile()
+    return traced
+
+
+def _is_activation(node: fx.Node) -> bool:
+    if node.op not in ("call_function", "call_method"):
+        return False
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name.strip("_") in FUNCTIONS

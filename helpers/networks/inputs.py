@@ -1,0 +1,172 @@
+"""Inputs as people have them: loaders of images, of (images, labels), of dictionaries; arrays; .npz files.
+
+A batch becomes a tensor, or a dictionary of tensors that the network takes by name (as transformers' models do). Inputs
+are counted as they come, and repeated ones among them are noticed: they add no samples.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import BadInput
+
+Inputs = Tensor | dict[str, Tensor]  # one tensor, or tensors that a network takes by name
+ALONE = ("pixel_values", "image", "images", "img", "x", "inputs", "input", "data")  # keys under which the inputs lie
+NOT_GIVEN = ("labels", "label", "target", "targets", "y", "idx", "index")  # keys that a network is not given
+BATCH = 32
+
+
+def images_of(batch: Any) -> Inputs:
+    """The inputs in what a loader yields: a tensor or array, (images, labels), or a dictionary.
+
+    Of a dictionary with input_ids the tensors go to the network by name, without labels; of any other the images are
+    taken. Raises BadInput for anything else.
+    """
+    if isinstance(batch, Mapping):
+        return _of_mapping(batch)
+    if isinstance(batch, tuple | list) and len(batch) and isinstance(batch[0], Tensor | np.ndarray | Mapping):
+        return images_of(batch[0])
+    if isinstance(batch, np.ndarray) and batch.dtype != object:
+        batch = torch.from_numpy(np.ascontiguousarray(batch))
+        batch = batch.float() if batch.dtype == torch.float64 else batch
+    if not isinstance(batch, Tensor):
+        kind = type(batch).__name__
+        raise BadInput(f"a batch is a {kind}: expected a tensor or array of images, (images, labels), or a dictionary")
+    if batch.ndim == 0 or not len(batch):
+        raise BadInput(f"a batch has shape {tuple(batch.shape)}: expected images along the first axis")
+    return batch
+
+
+def _of_mapping(batch: Mapping[Any, Any]) -> Inputs:
+    tensors = {str(key): value for key, value in batch.items() if isinstance(value, Tensor | np.ndarray)}
+    if "input_ids" in tensors:
+        return {key: images_of(value) for key, value in tensors.items() if key not in NOT_GIVEN}  # type: ignore[misc]
+    found = [key for key in ALONE if key in tensors]
+    if not found:
+        keys = ", ".join(map(str, batch)) or "nothing"
+        raise BadInput(f"a batch is a dictionary with {keys}: expected images under one of {', '.join(ALONE)}")
+    return images_of(tensors[found[0]])
+
+
+def tensors_of(inputs: Inputs) -> list[Tensor]:
+    """All tensors of a batch, the one that is counted first."""
+    return [inputs] if isinstance(inputs, Tensor) else list(inputs.values())
+
+
+def some(inputs: Inputs, count: int) -> Inputs:
+    """The first inputs of a batch; a single one twice, so that the axis of the inputs can be told from others."""
+
+    def cut(tensor: Tensor) -> Tensor:
+        return torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor[:count]
+
+    return cut(inputs) if isinstance(inputs, Tensor) else {name: cut(part) for name, part in inputs.items()}
+
+
+def in_chunks(batches: Iterable[Inputs], size: int) -> Iterator[Inputs]:
+    """The same inputs in batches of `size`, the last one smaller."""
+    waiting: Inputs | None = None
+    for batch in batches:
+        waiting = batch if waiting is None else _joined(waiting, batch)
+        while (count := len(tensors_of(waiting)[0])) > size:
+            yield _part(waiting, 0, size)
+            waiting = _part(waiting, size, count)
+    if waiting is not None:
+        yield waiting
+
+
+def _joined(first: Inputs, second: Inputs) -> Inputs:
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {name: torch.cat([part, second[name]]) for name, part in first.items()}
+    return torch.cat([*tensors_of(first), *tensors_of(second)])
+
+
+def _part(inputs: Inputs, start: int, end: int) -> Inputs:
+    if isinstance(inputs, Tensor):
+        return inputs[start:end]
+    return {name: part[start:end] for name, part in inputs.items()}
+
+
+def mask_of(inputs: Inputs) -> Tensor | None:
+    """Which tokens are no padding, (inputs, tokens), where a tokenizer says so."""
+    return None if isinstance(inputs, Tensor) else inputs.get("attention_mask")
+
+
+def in_batches(data: Any, batch: int = BATCH) -> Iterable[Any]:
+    """Batches of what was given: a loader as it is, one array or tensor of all inputs cut, an .npz file read and cut.
+
+    A list of arrays or tensors is a list of batches. Raises BadInput for what is neither.
+    """
+    if isinstance(data, str | Path):
+        data = read_inputs(Path(data))
+    if isinstance(data, Tensor | np.ndarray):
+        return [data[start : start + batch] for start in range(0, len(data), batch)]
+    if isinstance(data, Mapping):
+        length = len(next(iter(data.values()), ()))
+        parts = range(0, length, batch)
+        return [{key: value[start : start + batch] for key, value in data.items()} for start in parts]
+    if not isinstance(data, Iterable):
+        kind = type(data).__name__
+        raise BadInput(
+            f"the inputs are a {kind}: expected a DataLoader, an array or tensor of inputs, or batches of them"
+        )
+    return data
+
+
+def read_inputs(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """The arrays of an .npz or .npy file: one array alone, several by name. Nothing in it is unpickled."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        arrays = {"": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise BadInput(f"{path} cannot be read as arrays of inputs (.npz): {str(error).splitlines()[0]}") from error
+    alone = [name for name in arrays if name in ("", *ALONE)]
+    if len(arrays) == 1 or (alone and "input_ids" not in arrays):
+        return arrays[alone[0] if alone else next(iter(arrays))]
+    return arrays
+
+
+def expected_count(data: Any) -> int | None:
+    """How many inputs there will be, where the data say so."""
+    if isinstance(data, str | Path):
+        return None
+    if isinstance(data, Tensor | np.ndarray):
+        return len(data)
+    if isinstance(data, Mapping):
+        return len(next(iter(data.values()), ()))
+    if isinstance(data, Sequence):
+        return sum(len(tensors_of(images_of(batch))[0]) for batch in data)
+    dataset = getattr(data, "dataset", getattr(data, "folder", None))
+    return len(dataset) if hasattr(dataset, "__len__") else None
+
+
+class Counted:
+    """Batches as inputs, gone through once, with how many came and how many of them were different."""
+
+    def __init__(self, batches: Iterable[Any]) -> None:
+        self.batches = batches
+        self.images, self.seen = 0, set[bytes]()
+
+    def __iter__(self) -> Iterator[Inputs]:
+        for batch in self.batches:
+            inputs = images_of(batch)
+            parts = [tensor.detach().cpu().contiguous() for tensor in tensors_of(inputs)]
+            self.images += len(parts[0])
+            self.seen.update(map(_digest, zip(*parts, strict=True)))
+            yield inputs
+
+    @property
+    def different(self) -> int:
+        """The number of inputs without repetitions."""
+        return len(self.seen)
+
+
+def _digest(parts: Sequence[Tensor]) -> bytes:
+    found = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        found.update(part.reshape(-1).view(torch.uint8).numpy() if part.numel() else b"")
+    return found.digest()

@@ -1,0 +1,268 @@
+"""Which axis of a layer's output holds the neurons? One layout per layer: known, or refused, never guessed silently.
+
+A layout names the axes of an output in order: n the images, d or c the neurons, any other letter a position (a pixel,
+a token, a time step). So "nchw" is what convolutions give, "nhwc" what Swin and ConvNeXt have inside, "nct" Conv1d,
+"ntd" transformers, "tnd" sequence-first ones.
+
+During one probing pass `Following` follows the axes from operation to operation: a convolution puts the neurons on
+axis 1, a linear layer or an embedding on the last, a permutation moves them, a ReLU leaves them where they are. What an
+operation that it does not know returns has no known axis until the next convolution, norm or linear layer.
+"""
+
+import weakref
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from ..errors import BadInput, unknown
+
+LAYOUTS = ("nd", "ntd", "tnd", "nct", "nchw", "nhwc")
+IMAGES, NEURONS, PLACE = "n", "c", "."
+Axes = tuple[str, ...]  # per axis of a tensor: IMAGES, NEURONS, or PLACE, which also stands for "not known"
+
+
+def check_layout(layout: str, shape: Sequence[int], layer: str) -> str:
+    """One of `LAYOUTS`, with as many axes as a layer's outputs have. BadInput says which would fit."""
+    if layout not in LAYOUTS:
+        raise unknown(f"layout of layer {layer}", layout, LAYOUTS)
+    if len(layout) != len(shape):
+        fit = [name for name in LAYOUTS if len(name) == len(shape)]
+        raise BadInput(f"layer {layer} has outputs of shape {tuple(shape)}: expected a layout of {fit}, not '{layout}'")
+    return layout
+
+
+def arranged(
+    output: Tensor, layout: str, images: int
+) -> tuple[Float[Tensor, "neurons images places"], tuple[int, ...]]:
+    """A view of a layer's output with one row per neuron, and the lengths of the axes that are positions.
+
+    Where windows lie on the axis of the images (Swin), each image's windows are positions of its own.
+    """
+    names = layout.replace("d", NEURONS)
+    rest = [axis for axis, name in enumerate(names) if name not in (IMAGES, NEURONS)]
+    moved = output.permute(names.index(NEURONS), names.index(IMAGES), *rest)
+    places = tuple(moved.shape[2:])
+    if moved.shape[1] != images and images and moved.shape[1] % images == 0:
+        moved, places = moved.unflatten(1, (images, -1)), (moved.shape[1] // images, *places)
+    return moved.flatten(2) if len(places) else moved.unsqueeze(2), places
+
+
+def layout_of(axes: Axes | None, shape: Sequence[int], images: int) -> str | None:
+    """The layout of an output from the axes that were followed to it; None where the neurons' axis is not certain.
+
+    Two axes, images first, need no following: the other one holds the neurons.
+    """
+    axes = axes or (PLACE,) * len(shape)
+    if IMAGES not in axes and shape and shape[0] % images == 0 and axes[0] == PLACE:
+        axes = (IMAGES, *axes[1:])
+    if len(shape) == 2 and axes[0] == IMAGES:
+        axes = (IMAGES, NEURONS)
+    for layout in LAYOUTS:
+        wanted = tuple(name if name in (IMAGES, NEURONS) else PLACE for name in layout.replace("d", NEURONS))
+        if wanted == axes:
+            return layout
+    return None
+
+
+# ---------------------------------------------------------------- following axes through operations
+
+
+class Following(TorchFunctionMode):
+    """While open, knows of every tensor which axis holds the images and which the neurons, where that is certain."""
+
+    def __init__(self, images: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.known: dict[int, Axes] = {}
+        for tensor in images:
+            rest = (NEURONS, PLACE, PLACE) if tensor.ndim == 4 else (PLACE,) * (tensor.ndim - 1)  # images: nchw
+            self._remember(tensor, (IMAGES, *rest))
+
+    def _remember(self, tensor: Tensor, axes: Axes) -> None:
+        self.known[id(tensor)] = axes
+        weakref.finalize(tensor, self.known.pop, id(tensor), None)  # a later tensor may get the same id
+
+    def axes(self, tensor: Tensor) -> Axes | None:
+        """What is known of a tensor's axes."""
+        found = self.known.get(id(tensor))
+        return found if found is not None and len(found) == tensor.ndim else None
+
+    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do the operation, and note what its outputs' axes are."""
+        given = _tensors([*args, *(kwargs or {}).values()])
+        before = [(tensor, self.axes(tensor), tuple(tensor.shape)) for tensor in given]
+        found = func(*args, **(kwargs or {}))
+        outputs = [found] if isinstance(found, Tensor) else list(found) if isinstance(found, tuple | list) else []
+        name = getattr(func, "__name__", "").strip("_")
+        for k, output in enumerate(outputs):
+            if not isinstance(output, Tensor):
+                continue
+            weights = k > 0 and name == "multi_head_attention_forward"  # of attention: no neurons
+            axes = None if weights else _after(name, output, before, args, kwargs or {})
+            self.known.pop(id(output), None)
+            if axes is not None:
+                self._remember(output, axes)
+        return found
+
+
+Before = list[tuple[Tensor, Axes | None, tuple[int, ...]]]
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    """All tensors among the arguments, in lists and tuples too."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += [part for part in value if isinstance(part, Tensor)]
+    return found
+
+
+def _after(name: str, output: Tensor, before: Before, args: Any, options: dict[str, Any]) -> Axes | None:
+    """The axes of an operation's output; None where nothing is known of them."""
+    if not before:
+        return None
+    _, axes, shape = before[0]
+    if name in ON_AXIS_1 and output.ndim > 1:
+        return _with_neurons(output, axes, 1)
+    if name in ON_LAST or (name in NORMS_OF_LAST and _one_axis(args, options)):
+        return _with_neurons(output, axes, output.ndim - 1)
+    if name in LEFT_ALONE or name in ("cat", "concat", "concatenate"):
+        return _kept(output, before)
+    if axes is not None and name in MOVES:
+        return MOVES[name](axes, shape, tuple(output.shape), args[1:], options)
+    return None
+
+
+def _with_neurons(output: Tensor, axes: Axes | None, axis: int) -> Axes:
+    """The images stay where they were; the neurons are on `axis`, and nowhere else."""
+    images = axes.index(IMAGES) if axes and IMAGES in axes and axes.index(IMAGES) < output.ndim else None
+    names = [IMAGES if k == images else PLACE for k in range(output.ndim)]
+    names[axis] = NEURONS
+    return tuple(names)
+
+
+def _one_axis(args: Any, options: dict[str, Any]) -> bool:
+    """Whether a norm is over one axis, the last."""
+    shape = options.get("normalized_shape", args[1] if len(args) > 1 else ())
+    return isinstance(shape, int) or (isinstance(shape, list | tuple) and len(shape) == 1)
+
+
+def _kept(output: Tensor, before: Before) -> Axes | None:
+    """Of the tensors that have the output's number of axes, the first of which the neurons are known."""
+    candidates = [axes for _, axes, shape in before if axes is not None and _alike(shape, output)]
+    sure = [axes for axes in candidates if NEURONS in axes]
+    return (sure or candidates or [None])[0]
+
+
+def _alike(shape: tuple[int, ...], output: Tensor) -> bool:
+    return len(shape) == output.ndim
+
+
+# ---------------------------------------------------------------- operations that move axes
+
+
+def _permuted(axes: Axes, shape: Any, after: Any, args: Any, options: dict[str, Any]) -> Axes | None:
+    order = options.get("dims", args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args)
+    return tuple(axes[k] for k in order) if len(order) == len(axes) else None
+
+
+def _swapped(axes: Axes, shape: Any, after: Any, args: Any, options: dict[str, Any]) -> Axes | None:
+    first, second = args if len(args) == 2 else list(options.values())[:2]
+    names = list(axes)
+    names[first], names[second] = names[second], names[first]
+    return tuple(names)
+
+
+def _reshaped(
+    axes: Axes, shape: tuple[int, ...], after: tuple[int, ...], args: Any, options: dict[str, Any]
+) -> Axes | None:
+    """An axis keeps its name where it goes over whole, alone or with axes of length 1; images also before positions."""
+    names, start, done = [PLACE] * len(after), 0, 0
+    while start < len(shape) and done < len(after):
+        end, stop = start + 1, done + 1
+        while (old := prod(shape[start:end])) != (new := prod(after[done:stop])):
+            end, stop = (end + 1, stop) if old < new else (end, stop + 1)
+            if end > len(shape) or stop > len(after):
+                return None
+        inside = [k for k in range(start, end) if axes[k] != PLACE]
+        longer = [k for k in range(done, stop) if after[k] != 1] or [done]
+        for k in inside:
+            if shape[k] == after[longer[0]] and (len(longer) == 1 or axes[k] == IMAGES):
+                names[longer[0]] = axes[k]
+            if len(after) == 2 and stop == 2 and done == 1:
+                names[1] = NEURONS  # (images, everything else): units
+        start, done = end, stop
+    return tuple(names)
+
+
+def _reduced(
+    axes: Axes, shape: tuple[int, ...], after: tuple[int, ...], args: Any, options: dict[str, Any]
+) -> Axes | None:
+    """Axes that a mean or a maximum was taken over are gone."""
+    over = options.get("dim", args[0] if args else None)
+    if over is None or len(after) == len(axes):
+        return axes if len(after) == len(axes) else None
+    gone = {k % len(axes) for k in (over if isinstance(over, list | tuple) else [over])}
+    return tuple(name for k, name in enumerate(axes) if k not in gone)
+
+
+def _joined(axes: Axes, shape: Any, after: tuple[int, ...], args: Any, options: dict[str, Any]) -> Axes | None:
+    return axes if len(after) == len(axes) else None
+
+
+def _indexed(
+    axes: Axes, shape: tuple[int, ...], after: tuple[int, ...], args: Any, options: dict[str, Any]
+) -> Axes | None:
+    """Basic indexing only: whole numbers take an axis away, slices leave it, None adds one."""
+    key = args[0] if isinstance(args[0], tuple) else (args[0],)
+    if not all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in key):
+        return None
+    left, names = list(axes), []
+    explicit = sum(part is not None and part is not Ellipsis for part in key)
+    for part in key:
+        if part is None:
+            names.append(PLACE)
+        elif part is Ellipsis:
+            names += [left.pop(0) for _ in range(len(axes) - explicit)]
+        else:
+            name = left.pop(0)
+            names += [name] if isinstance(part, slice) else []
+    found = (*names, *left)
+    return found if len(found) == len(after) else None
+
+
+def _selected(axes: Axes, shape: Any, after: tuple[int, ...], args: Any, options: dict[str, Any]) -> Axes | None:
+    axis = options.get("dim", args[0] if args else 0) % len(axes)
+    found = tuple(name for k, name in enumerate(axes) if k != axis)
+    return found if len(found) == len(after) else None
+
+
+ON_AXIS_1 = {
+    *(f"conv{k}d" for k in (1, 2, 3)),
+    *(f"conv_transpose{k}d" for k in (1, 2, 3)),
+    *("batch_norm", "instance_norm", "group_norm", "local_response_norm", "pixel_shuffle", "pixel_unshuffle"),
+}
+ON_LAST = {"linear", "embedding", "multi_head_attention_forward", "bilinear"}
+NORMS_OF_LAST = {"layer_norm", "rms_norm"}
+ELEMENTWISE = """relu relu6 hardtanh gelu silu mish elu selu celu leaky_relu prelu rrelu softplus softsign sigmoid
+logsigmoid tanh tanhshrink hardswish hardsigmoid hardshrink softshrink threshold dropout dropout1d dropout2d dropout3d
+feature_dropout alpha_dropout add radd iadd sub rsub isub mul rmul imul div rdiv idiv truediv rtruediv itruediv neg abs
+pow rpow sqrt rsqrt square exp log log1p clamp clip maximum minimum where softmax log_softmax contiguous clone detach to
+float half double bfloat16 type type_as cuda cpu roll flip pad normalize sin cos erf sign nan_to_num masked_fill lerp
+addcmul addcdiv fill requires_grad as_subclass alias quantize_per_tensor dequantize layer_norm rms_norm"""
+POOLS = [f"{way}{kind}_pool{k}d" for way in ("", "adaptive_") for kind in ("max", "avg") for k in (1, 2, 3)]
+LEFT_ALONE = {*ELEMENTWISE.split(), *POOLS, "lp_pool2d", "interpolate", "upsample"}
+MOVES: dict[str, Callable[..., Axes | None]] = {
+    "permute": _permuted,
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), _swapped),
+    **dict.fromkeys(("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze"), _reshaped),
+    **dict.fromkeys(("mean", "sum", "amax", "amin", "logsumexp"), _reduced),
+    **dict.fromkeys(("chunk", "split", "expand", "repeat", "narrow"), _joined),
+    "getitem": _indexed,
+    **dict.fromkeys(("select", "unbind"), _selected),
+}
