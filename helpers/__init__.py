@@ -2,6 +2,10 @@
 
 One way through: images → network → activations → compressed layer → measure → table → record → figure → page. The rooms
 import one way: `pages` → `studies` → `measures`, `matching`, `networks` → `subspaces` → `errors`, `files`.
+
+For two networks of your own: `compare(a, b, data)`, which returns a `Comparison`. For two arrays of activations
+(neurons, samples): `maximum_match`, `critical_epsilons`, `similarity_curve`, `minimal_match`, `minimal_matches`,
+`simple_matches`, `measure` by the names in `MEASURES`, and `diagnose`, which says what to distrust.
 """
 
 from importlib import import_module
@@ -19,15 +23,24 @@ if TYPE_CHECKING:
         similarity_curve,
         simple_matches,
     )
+    from .matching.diagnostics import diagnose
+    from .measures import MEASURES, measure
+    from .studies.comparison import compare
+    from .studies.results import Comparison
     from .subspaces import Gram, Pair
 
 __all__ = [
+    "MEASURES",
     "BadInput",
+    "Comparison",
     "Gram",
     "Match",
     "Pair",
+    "compare",
     "critical_epsilons",
+    "diagnose",
     "maximum_match",
+    "measure",
     "minimal_match",
     "minimal_matches",
     "similarity",
@@ -35,7 +48,16 @@ __all__ = [
     "simple_matches",
 ]
 
-_HOMES = dict.fromkeys(__all__, "matching") | {"BadInput": "errors", "Gram": "subspaces", "Pair": "subspaces"}
+_HOMES = dict.fromkeys(__all__, "matching") | {
+    "BadInput": "errors",
+    "Comparison": "studies.results",
+    "Gram": "subspaces",
+    "MEASURES": "measures",
+    "Pair": "subspaces",
+    "compare": "studies.comparison",
+    "diagnose": "matching.diagnostics",
+    "measure": "measures",
+}
 
 
 def __getattr__(name: str) -> Any:

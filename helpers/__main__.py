@@ -13,7 +13,7 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: pip install 'samerep[networks]' brings it")
 
 from .errors import BadInput, unknown
-from .networks import datasets, training
+from .networks import datasets, training, weights
 from .pages import grid, places, running
 from .pages.pairs import write_pairs
 from .pages.pdf import book_pdf
@@ -30,7 +30,7 @@ RECORDED = tuple(name for name, kind in KINDS.items() if kind.compute)
 def seed_list(text: str) -> tuple[int, ...]:
     """ "0,1,2" as numbers; at least one, none twice, all of them what a random generator takes."""
     try:
-        seeds = tuple(imagenet.check_seed(part.strip()) for part in text.split(","))
+        seeds = tuple(weights.check_seed(part.strip()) for part in text.split(","))
     except BadInput:
         raise BadInput(f"seeds are '{text}': expected whole numbers from 0 to 2^63 - 1, as in 0,1,2") from None
     if len(set(seeds)) < len(seeds):
@@ -157,36 +157,46 @@ def course(folder: Path) -> None:
 
 
 @cli.command()
-@click.option("--images", required=True, type=click.Path(path_type=Path), help="A folder of class folders with images.")
-@click.option("--network", help="Architecture, such as resnet50; not needed for this book's own checkpoints.")
-@click.option("--a", required=True, help="Weights: a checkpoint file, untrained:SEED, or torchvision's IMAGENET1K_V1.")
-@click.option("--b", required=True, help="The weights to compare with.")
-@click.option("--layers", help="Modules by name, with commas; all comparable ones by default.")
+@click.option("--images", type=click.Path(path_type=Path), help="A folder of images, or of one folder per class.")
+@click.option("--inputs", type=click.Path(path_type=Path), help="An .npz or .npy of inputs, in place of --images.")
+@click.option("--loader", help="MODULE:FUNCTION that returns a DataLoader, in place of --images.")
+@click.option("--network", help="Architecture, timm:NAME, transformers:FOLDER or MODULE:FUNCTION.")
+@click.option("--network-b", help="The architecture of the second network, where it is another one.")
+@click.option("--a", default="", help="Weights: a checkpoint file, untrained:SEED, or torchvision's IMAGENET1K_V1.")
+@click.option("--b", default="", help="The weights to compare with.")
+@click.option("--layers", help="Modules by name, with commas, * and ? allowed; all comparable ones by default.")
+@click.option("--layers-b", help="The layers of the second network to set beside them.")
+@click.option("--grid", is_flag=True, help="Every layer of the one with every layer of the other.")
+@click.option("--measures", help="Other measures too, with commas, such as cka.")
+@click.option("--before-relu", is_flag=True, help="What goes into a layer's activation, not what comes out.")
+@click.option("--tokens", default="all", show_default=True, help="all, class or mean: what of a sequence is a sample.")
+@click.option("--device", help="Where the networks run, such as cuda.")
+@click.option("--statistics", help="What images are normalised by: imagenet, cifar10 or digits.")
 @click.option("--size", default=224, show_default=True, help="Images are resized and cut to SIZE × SIZE.")
 @click.option("--batch", default=16, show_default=True, help="Images at a time: more need more memory.")
+@click.option("--html", type=click.Path(path_type=Path), help="Also write a page to open.")
+@click.option("--save", type=click.Path(path_type=Path), help="Also keep the result as a file.")
 @click.option("--record", "name", help="Also write results/imagenet-NAME.")
-def compare(
-    images: Path, network: str | None, a: str, b: str, layers: str | None, size: int, batch: int, name: str | None
-) -> None:
-    """Match two networks layer by layer on your images, streamed: any number of them in the same memory.
+def compare(html: Path | None, save: Path | None, name: str | None, **options: Any) -> None:
+    """Match two networks layer by layer on your inputs, streamed: any number of them in the same memory.
 
     \b
     Example: compare --images ~/imagenet/val --network resnet50 --a IMAGENET1K_V1 --b IMAGENET1K_V2
              compare --images photos --network torchvision:vgg16 --a first.pt --b second.pt --layers features.29
-             compare --images photos --network torchvision:resnet18 --a untrained:0 --b untrained:1
+             compare --inputs digits.npz --network mine:small --network-b mine:large --grid --html grid.html
     """
     if name is not None:
         check_name("record", name)
-    chosen = layers.split(",") if layers else None
-    found = imagenet.compare_weights(network, a, b, images, chosen, size, batch)
-    table = found.similarity().pivot(index=["position", "layer"], columns="epsilon", values="similarity")
-    click.echo(table.droplevel("position").to_string(float_format="%.3f"))
-    for row in found.left_out.itertuples(index=False):
-        need = f"{row.neurons} neurons, {row.samples} samples; {row.images_needed} images needed"
-        click.echo(f"left out: {row.layer} ({need})")
-    click.echo(f"{found.images} images, {found.seconds:.0f} s, at most {found.peak_memory_gib:.1f} GiB")
+    found = imagenet.compare_named(**options)
+    for line in imagenet.spoken_result(found):
+        click.echo(line)
+    if html is not None:
+        click.echo(found.to_html(html))
+    if save is not None:
+        click.echo(found.save(save))
     if name is not None:
-        click.echo(imagenet.write(found, network, a, b, images, name, size, batch))
+        known = {key: options[key] for key in ("a", "b", "images", "size", "batch")}
+        click.echo(imagenet.write_named(found, name, architecture=options["network"], **known))
 
 
 def main() -> None:

@@ -11,21 +11,37 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to match two networks of your own, layer by layer, on your own images.
+# **You will learn** how to match two networks of your own, layer by layer, in two minutes, and what to distrust.
 #
 # **You need first** [critical ε and the maximum match](maximum.ipynb).
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# Two networks and a folder of images are all that is needed. As it stands, this page trains two small networks on the digits that
-# come with scikit-learn, writes both checkpoints and the images to disk, and then uses them as if they were yours.
+# ## Two minutes
+#
+# ```bash
+# pip install "samerep[networks]"
+# ```
+#
+# ```python
+# from samerep import compare
+#
+# found = compare(model_a, model_b, loader)   # any two nn.Modules; a DataLoader, an array, or a folder's images
+# print(found.wide())                         # similarity: one row per layer, one column per ε
+# found.plot()                                # similarity by layer, one line per ε
+# print(*found.flags, sep="\n")               # what to distrust
+# found.to_html("two-networks.html")          # all of it as one page
+# ```
+#
+# In a clone of this repository the package is called `helpers`. As it stands, this page trains two small networks on the digits that
+# come with scikit-learn; with your checkpoints it shows yours.
 
 # %% tags=["parameters"]
 checkpoint_a = None  # a file, "untrained:0", or torchvision's "IMAGENET1K_V1"; None makes an example
 checkpoint_b = None
-architecture = None  # "resnet50", "torchvision:vgg16", …; not needed for checkpoints of this book
-images = None  # a folder with one folder of images a class
+architecture = None  # "resnet50", "torchvision:vgg16", "module:function", …; not needed for checkpoints of this book
+images = None  # a folder of images, or with one folder per class
 size = 32  # images are resized and cut to size × size
 statistics = "digits"  # what the images are normalised by: "imagenet", "cifar10" or "digits"
 layers = None  # all that can be compared
@@ -36,109 +52,126 @@ from pathlib import Path
 
 from myst_nb import glue
 
+from helpers import compare
+from helpers.networks import small_models as small
+from helpers.networks import weights
 from helpers.pages import figures
-from helpers.pages import layers as by_layer
-from helpers.studies import cache_root
-from helpers.studies import two_networks as imagenet
+from helpers.studies import cache_root, two_networks
 
 figures.style()
-glue("enough", imagenet.ENOUGH, display=False)
-
-# %% [markdown]
-# ## Two networks
-#
-# A checkpoint of this book knows its architecture. For any other give the name of the architecture: this book's, or any of
-# torchvision's classifiers (with `torchvision:` before names that both have).
+glue("enough", two_networks.ENOUGH, display=False)
 
 # %% tags=["remove-stderr"]
 if checkpoint_a is None:
-    checkpoint_a, checkpoint_b, images = imagenet.example(cache_root() / "digits-images")
-a = imagenet.open_network(str(checkpoint_a), architecture)
-b = imagenet.open_network(str(checkpoint_b), architecture)
-
-# %% [markdown]
-# ## One folder of images
-#
-# They are streamed: their number does not change the memory that is needed. A convolutional layer has one sample for each position of
-# each image. The fewer samples a neuron, the shorter distances come out: even an unrelated neuron is then at about
-# √(1 − neurons/samples) from a span, and not at 1. So layers with fewer than {glue:text}`enough` samples a neuron are left out.
-
-# %%
-batches, number = imagenet.image_batches(Path(images), size, crop=1.0 if size < 64 else 0.875, statistics=statistics)
+    checkpoint_a, checkpoint_b, images = two_networks.example(cache_root() / "digits-images")
+a = weights.open_network(str(checkpoint_a), architecture)
+b = weights.open_network(str(checkpoint_b), architecture)
+crop = 1.0 if size < 64 else 0.875
+batches, number = two_networks.image_batches(Path(images), size, crop=crop, statistics=statistics)
 f"{number} images of {size} × {size} pixels"
 
-# %% [markdown]
-# ## Layer by layer
-#
-# The table has the maximum matching similarity at each ε: read down a column to see where the two networks agree.
-
 # %% tags=["remove-stderr"]
-found = imagenet.compare(a, b, batches, number, layers)
-table = found.similarity(epsilons).pivot(index=["position", "layer"], columns="epsilon", values="similarity")
-figures.table(table.reset_index("layer"), label="Similarity by layer and ε")
+found = compare(a, b, batches, layers=layers, progress=False)
+figures.table(found.wide(epsilons), label="Similarity by layer and ε")
 
 # %% [markdown]
-# Layers without enough samples are left out, with the number of images they would need.
+# ## The picture
 
-# %%
-figures.table(found.left_out, label="Layers left out")
-
-# %% [markdown]
-# ## Every ε at once
-#
-# White: no neuron matches; dark: all do. The similarity at one ε can mislead; look at where each layer turns dark.
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity by layer, from the input on, one for each \u03b5; the lines for larger \u03b5 lie higher."}, "figure": {"caption": "The similarity of the two networks, layer by layer.", "name": "fig-own-layers"}}
+found.plot(epsilons=epsilons)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A map with one row for each layer and \u03b5 from 0 to 1 to the right; the shade gives the similarity."}, "figure": {"caption": "The similarity of every layer of the two networks at every \u03b5.", "name": "fig-own-map"}}
-curves = by_layer.curves(found.tables["critical"])
-figure = by_layer.plot_map(curves)
-
-# %% tags=["hide-input"]
-figures.download(curves, "own-networks")
+found.plot("map")
 
 # %% [markdown]
-# ## What do the numbers mean?
+# **How to read it.** A neuron is matched at ε when a combination of matched neurons of the other network comes within ε of its length of
+# it, and the other way around. The similarity is the share of matched neurons. Read along a line to see where the two networks agree,
+# and from line to line to see how exactly. The map shows every ε: look at where each layer turns dark.
 #
-# A similarity means little alone, so set two others beside it. A network and itself: what is the highest possible score (less than 1
-# where neurons are dead)? And the same two architectures before training: what do inputs and architecture bring about alone?
-# Only what lies between the two can be called learned and shared.
+# ## What can mislead
 #
-# Their weights are drawn by the architecture's own rule; a checkpoint of this book says which one it started from. If
-# your networks started otherwise, build them untrained yourself and give those to `imagenet.compare`.
+# - *Too few samples.* With as many neurons as samples everything matches. A layer with fewer than {glue:text}`enough` samples per neuron is
+#   left out, with the number of images it needs (`found.left_out`).
+# - *Dead neurons* are in no match, so a network can match itself with less than 1. *Copies* of a neuron make a match easy. *One sample* that
+#   holds nearly all the power makes any two networks match. All of these are said in `found.flags`.
+# - *The wrong axis.* Which axis of a layer's output holds the neurons is followed through the network; where it is not certain, `compare`
+#   refuses and asks for `layouts={"layer": "nhwc"}`.
+# - *No control.* A similarity means little alone. So set two others beside it: a network and itself (the highest score that there can
+#   be), and the same architectures before training (what inputs and architecture bring about alone). Only what lies between is learned and
+#   shared.
+
+# %% tags=["hide-input"]
+figures.table(found.flagged, label="What to distrust")
+
+# %% tags=["hide-input"]
+figures.table(found.left_out, label="Layers with too few samples")
 
 # %% tags=["remove-stderr"]
-fresh = [imagenet.untrained(str(path), architecture, seed) for seed, path in enumerate((checkpoint_a, checkpoint_b))]
-fresh = [imagenet.calibrated(net, batches) for net in fresh]
-untrained = imagenet.compare(*fresh, batches, number, layers, progress=False)
-itself = imagenet.compare(a, a, batches, number, layers, progress=False)
+fresh = [weights.untrained(str(path), architecture, seed) for seed, path in enumerate((checkpoint_a, checkpoint_b))]
+fresh = [two_networks.calibrated(net, batches) for net in fresh]
+untrained = compare(*fresh, batches, layers=layers, progress=False)
+itself = compare(a, a, batches, layers=layers, progress=False)
 
 # %%
 at = max(epsilons)
-rows = found.similarity([at])[["layer", "similarity"]].rename(columns={"similarity": f"a and b, ε = {at:g}"})
-rows["a and itself"] = itself.similarity([at])["similarity"]
-rows["both untrained"] = untrained.similarity([at])["similarity"]
+rows = found.similarity(at)[["layer", "similarity"]].rename(columns={"similarity": f"a and b, ε = {at:g}"})
+rows["a and itself"] = itself.similarity(at)["similarity"]
+rows["both untrained"] = untrained.similarity(at)["similarity"]
 figures.table(rows, label="The two networks beside their controls")
 
 # %% [markdown]
-# ## With your files
+# ## Transformers
+#
+# A transformer's layer returns one vector per token. `tokens="all"` takes every token that is no padding as a sample, `"class"` the class
+# token alone, `"mean"` the mean over tokens. Here are two small vision transformers, trained from different seeds.
+
+# %% tags=["remove-stderr"]
+train, test = small.digit_images("train"), small.digit_images("test")[0]
+vits = [small.fitted(small.seeded_model(small.SmallViT, seed), *train, epochs=6, seed=seed) for seed in (0, 1)]
+figures.table(compare(*vits, test, progress=False).wide(epsilons), label="Two vision transformers, all tokens")
+
+# %% [markdown]
+# A CNN against a ViT, layer by layer: the layers have other names and sizes, so every layer is set beside every other, both averaged to
+# the resolution that they share.
+
+# %% tags=["remove-stderr"] mystnb={"image": {"alt": "A heat map with the layers of a convolutional network below each other and the blocks of a vision transformer to the right; the shade gives the similarity."}, "figure": {"caption": "Every layer of a CNN beside every block of a vision transformer.", "name": "fig-own-grid"}}
+cnn = small.fitted(small.seeded_model(small.SmallCNN, 0), *train, epochs=6, seed=0)
+stages = ["stages.0", "stages.1", "stages.2"]
+crossed = compare(cnn, vits[0], test, layers=stages, layers_b="blocks.?", grid=True, progress=False)
+crossed.plot("grid", epsilons)
+
+# %% [markdown]
+# Two small text encoders that tell from which description of a dataset a piece of text is. Inputs are dictionaries with `input_ids`, as a
+# tokenizer gives them.
+
+# %% tags=["remove-stderr"]
+pieces = small.text_pieces("train")
+texts = [small.fitted(small.seeded_model(small.SmallTextEncoder, k), *pieces, epochs=2, seed=k) for k in (0, 1)]
+letters = {"input_ids": small.text_pieces("test")[0]}
+figures.table(compare(*texts, letters, progress=False).wide(epsilons), label="Two text encoders, all letters")
+
+# %% [markdown]
+# ## On the command line
 #
 # ```bash
-# .venv/bin/python -m helpers run notebooks/own_networks.py -p checkpoint_a first.pt -p checkpoint_b second.pt \
-#     -p architecture resnet50 -p images ~/photos -p size 224 -p statistics imagenet
+# python -m helpers compare --images photos --network resnet50 --a first.pt --b second.pt --html two-networks.html
+# python -m helpers compare --inputs inputs.npz --network mine:small --network-b mine:large --grid
+# python -m helpers run own_networks -p checkpoint_a first.pt -p checkpoint_b second.pt -p architecture resnet50 \
+#     -p images photos -p size 224 -p statistics imagenet
 # ```
 #
-# or, without a page, `.venv/bin/python -m helpers compare --images ~/photos --network resnet50 --a first.pt --b second.pt`. Relative
-# paths start at the root of the repository, where both run.
-# In Python, `imagenet.compare(a, b, batches, number, layers=[…])` takes any two PyTorch modules.
-#
-# A layer that does not exist is refused with the valid names:
+# Checkpoints may come from a training script, torch.compile, DataParallel or Lightning. A layer that does not exist is refused with the valid
+# names:
 
 # %%
 try:
-    imagenet.compare(a, b, batches, number, layers=["relu5_9"])
+    compare(a, b, batches, layers=["relu5_9"], progress=False)
 except ValueError as error:
     print(str(error)[:200])
 
 # %% [markdown]
+# More ways to ask are in the [cookbook](cookbook.md).
+#
 # :::{exercise} A control of your own
 # :label: ex-own-control
 # Compare network a with a copy of itself to whose last hidden layer a little noise was added. How much noise does it take until the

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 from helpers import __main__ as command
 from helpers.errors import BadInput
 from helpers.networks import architectures as networks
-from helpers.networks import training
+from helpers.networks import training, weights
 from helpers.studies import two_networks as imagenet
 
 RESNET = "torchvision:resnet18"
@@ -82,9 +83,9 @@ def test_a_generator_gives_all_its_images(folder, network):
 
 def test_calibration_sees_all_images_of_a_generator(folder):
     batches, _ = imagenet.image_batches(folder, 64, 3)
-    nets = [imagenet.calibrated(imagenet.build(RESNET, 0), given) for given in (batches, iter(list(batches)))]
+    nets = [imagenet.calibrated(weights.fresh_network(RESNET, 0), given) for given in (batches, iter(list(batches)))]
     assert torch.equal(nets[0].bn1.running_mean, nets[1].bn1.running_mean)
-    assert int(nets[1].bn1.num_batches_tracked) == 4
+    assert int(nets[1].bn1.num_batches_tracked) == 1  # the ten images, cut anew
 
 
 def test_a_layer_named_twice_is_refused(folder, network):
@@ -118,7 +119,7 @@ def test_default_layers_are_activations_of_any_module():
 
 
 def test_seeds_fix_untrained_networks():
-    first, again, other = (imagenet.build(RESNET, seed).conv1.weight for seed in (0, 0, 1))
+    first, again, other = (weights.fresh_network(RESNET, seed).conv1.weight for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -126,18 +127,64 @@ def test_seeds_fix_untrained_networks():
 def test_before_training_weights_are_drawn_by_the_architectures_own_rule(network, tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(network.state_dict(), path)
-    fresh = imagenet.untrained(str(path), RESNET, 5)
-    assert torch.equal(fresh.conv1.weight, imagenet.build(RESNET, 5).conv1.weight)
+    fresh = weights.untrained(str(path), RESNET, 5)
+    assert torch.equal(fresh.conv1.weight, weights.fresh_network(RESNET, 5).conv1.weight)
     assert not torch.equal(fresh.conv1.weight, network.conv1.weight)
     with pytest.raises(BadInput, match="give its architecture"):
-        imagenet.untrained(str(path))
+        weights.untrained(str(path))
 
 
-@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": {f"module.{k}": v for k, v in s.items()}}])
-def test_checkpoints_come_back(wrap, network, tmp_path):
-    path = tmp_path / "weights.pt"
-    torch.save(wrap(network.state_dict()), path)
-    assert torch.equal(imagenet.open_network(str(path), RESNET).fc.weight, network.fc.weight)
+FORMS = {
+    "weights.bin": lambda s: s,
+    "parallel.pt": lambda s: {"state_dict": {f"module.{k}": v for k, v in s.items()}},
+    "compiled.pt": lambda s: {f"_orig_mod.{k}": v for k, v in s.items()},
+    "parallel-compiled.pt": lambda s: {f"module._orig_mod.{k}": v for k, v in s.items()},
+    "tutorial.pt": lambda s: {"epoch": 3, "model_state_dict": s, "optimizer_state_dict": {}, "loss": 0.1},
+    "lightning.ckpt": lambda s: {"epoch": 3, "state_dict": {f"model.{k}": v for k, v in s.items()}},
+    "lightning-more.ckpt": lambda s: {
+        "state_dict": {f"net.{k}": v for k, v in s.items()} | {"loss.weight": torch.ones(2)}
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_checkpoints_come_back(form, network, tmp_path):
+    torch.save(FORMS[form](network.state_dict()), tmp_path / form)
+    assert torch.equal(imagenet.open_network(str(tmp_path / form), RESNET).fc.weight, network.fc.weight)
+
+
+def test_the_number_of_classes_is_that_of_the_file(tmp_path):
+    ten = weights.fresh_network("squeezenet1_1", 3, num_classes=10)
+    torch.save(ten.state_dict(), tmp_path / "ten.pt")
+    found = imagenet.open_network(str(tmp_path / "ten.pt"), "squeezenet1_1")
+    assert torch.equal(found.classifier[1].weight, ten.classifier[1].weight)
+    small = networks.build("vgg8_bn", 0.125, classes=7)
+    torch.save(small.state_dict(), tmp_path / "seven.pt")
+    assert imagenet.open_network(str(tmp_path / "seven.pt"), "vgg8_bn", width=0.125).logits.out_features == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s | {"extra.weight": torch.ones(1)}, "it has 'extra.weight', which"),
+        (
+            lambda s: {k: v for k, v in s.items() if k != "fc.bias"} | {"head.bias": s["fc.bias"]},
+            "'fc.bias', but has",
+        ),
+        (
+            lambda s: s | {"conv1.weight": torch.ones(64, 3, 3, 3)},
+            r"'conv1.weight' has shape \(64, 3, 3, 3\)",
+        ),
+        (
+            lambda s: {f"{p}.{k}": v for p in ("model", "ema") for k, v in s.items()},
+            "holds the weights twice, under 'ema.' and 'model.'",
+        ),
+    ],
+)
+def test_the_key_in_the_way_is_named(change, message, network, tmp_path):
+    torch.save(change(network.state_dict()), tmp_path / "other.pt")
+    with pytest.raises(BadInput, match=message):
+        imagenet.open_network(str(tmp_path / "other.pt"), RESNET)
 
 
 def test_safetensors_come_back(network, tmp_path):
@@ -147,7 +194,7 @@ def test_safetensors_come_back(network, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("weights", "architecture", "message"),
+    ("name", "architecture", "message"),
     [
         ("untrained:0", "resnet51", "did you mean 'resnet5"),
         ("untrained:x", RESNET, "seed 'x': expected a whole number from 0"),
@@ -160,9 +207,9 @@ def test_safetensors_come_back(network, tmp_path):
         ("nowhere.pt", RESNET, "no checkpoint nowhere.pt"),
     ],
 )
-def test_weights_that_cannot_be_had(weights, architecture, message):
+def test_weights_that_cannot_be_had(name, architecture, message):
     with pytest.raises(BadInput, match=message):
-        imagenet.open_network(weights, architecture)
+        imagenet.open_network(name, architecture)
 
 
 def test_a_file_may_be_called_untrained(network, tmp_path):
@@ -271,7 +318,63 @@ def test_what_is_recorded_says_whether_it_was_trained():
     found = imagenet.records()
     assert found
     for name, (tables, known) in found.items():
-        fresh = any(weights.startswith("untrained:") for weights in known["study"]["weights"])
+        fresh = any(name.startswith("untrained:") for name in known["study"]["weights"])
         assert not (fresh and known["trained"])
         assert known["trained"] != name.endswith("-untrained")
         assert set(tables["critical"]["network"]) == {known["study"]["network"]}
+
+
+def test_command_line_says_what_to_distrust(folder, tmp_path):
+    net = weights.fresh_network("squeezenet1_1", 0)
+    net.features[0].bias.data[:32] = -1000
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    both = ["--a", str(tmp_path / "net.pt"), "--b", str(tmp_path / "net.pt"), "--layers", "features.1", "--size", "64"]
+    done = compare_on_the_command_line("--images", str(folder), "--network", "squeezenet1_1", *both)
+    assert "note: features.1: dead, so in no match: x0, x1" in done.output
+
+
+MINE = """
+import torch
+from torch import nn
+
+def small(width=4):
+    torch.manual_seed(width)
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU())
+
+def large():
+    return small(6)
+
+def loader():
+    return [(torch.randn(9, 3, 8, 8), torch.zeros(9))]
+"""
+
+
+def test_command_line_takes_import_paths_and_arrays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_of_test.py").write_text(MINE)
+    np.savez(tmp_path / "inputs.npz", images=np.random.default_rng(0).normal(size=(20, 3, 8, 8)).astype(np.float32))
+    both = ["--network", "mine_of_test:small", "--network-b", "mine_of_test:large", "--layers", "1", "--grid"]
+    done = compare_on_the_command_line("--inputs", "inputs.npz", *both, "--html", "page.html", "--save", "two.zip")
+    assert done.output.splitlines()[-2:] == ["page.html", "two.zip"]
+    assert "<h2>Similarity</h2>" in (tmp_path / "page.html").read_text()
+    done = compare_on_the_command_line("--loader", "mine_of_test:loader", *both, "--measures", "cka")
+    assert "9 images" in done.output
+    assert "cka" in done.output
+    for wrong, message in [("mine_of_test:smal", "did you mean 'small'"), ("nowhere:f", "module nowhere cannot be")]:
+        with pytest.raises(BadInput, match=message):
+            imagenet.compare_named(inputs=Path("inputs.npz"), network=wrong)
+    with pytest.raises(BadInput, match="expected one source of inputs"):
+        imagenet.compare_named(network="mine_of_test:small")
+    with pytest.raises(BadInput, match="no weights for resnet18: expected a checkpoint file, or untrained:SEED"):
+        imagenet.compare_named(inputs=Path("inputs.npz"), network="resnet18")
+
+
+def test_own_checkpoints_bring_their_own_statistics(tmp_path):
+    net = networks.build("vgg8_bn", 0.125, seed=0)
+    for name in ("cifar10", "digits"):
+        known = {"network": "vgg8_bn", "width": 0.125, "classes": 10, "channels": 3, "image_size": 32, "epoch": 1}
+        training.save(net, tmp_path / f"{name}.safetensors", known | {"dataset": name})
+    paths = [str(tmp_path / f"{name}.safetensors") for name in ("cifar10", "digits")]
+    assert [weights.statistics_of(path) for path in (*paths, "untrained:0")] == ["cifar10", "digits", "imagenet"]
+    with pytest.raises(BadInput, match="trained on cifar10 and digits: say which statistics to use"):
+        weights.statistics_of(*paths)

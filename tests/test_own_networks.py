@@ -6,7 +6,7 @@ import torch
 
 from helpers.errors import BadInput
 from helpers.networks import architectures as networks
-from helpers.networks import datasets, training
+from helpers.networks import datasets, training, weights
 from helpers.studies import two_networks as imagenet
 
 
@@ -38,7 +38,7 @@ def test_its_checkpoints_say_what_they_are(made):
 def test_before_training_they_are_what_they_started_from(made):
     for seed, path in enumerate(made[:2]):
         start, _ = training.load(path.with_name("epoch-000.safetensors"))
-        before = imagenet.untrained(str(path), seed=seed)
+        before = weights.untrained(str(path), seed=seed)
         assert all(torch.equal(value, before.state_dict()[name]) for name, value in start.state_dict().items())
 
 

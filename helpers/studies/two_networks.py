@@ -5,189 +5,49 @@ samples is compressed and matched as in a study; the others are named with the r
 """
 
 import hashlib
-import re
-import resource
-import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import pandas as pd
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from torchvision import models
 from torchvision.datasets import ImageFolder
-from tqdm import tqdm
 
 from ..errors import BadInput, unknown
 from ..files import atomic, sha256
 from ..networks import architectures as networks
 from ..networks import datasets, training
-from ..networks.activations import calibrate, captured, collect, forward, neurons, peeked
+from ..networks.activations import calibrate
 from ..networks.architectures import Layer
+from ..networks.inputs import in_batches
+from ..networks.weights import architecture_of, from_import_path, is_untrained, open_network, statistics_of
+from .chosen_layers import Wanted, default_names, kind_of
+from .comparison import ENOUGH, compare
 from .records import read_tables, records_of
+from .results import Comparison
 from .store import Computed, Kind, record_computed
-from .tables import EPSILONS, critical_rows, layer_columns, similarity_table
+from .tables import similarity_table
 
-FILES = (".safetensors", ".pt", ".pth", ".tar")
-ENOUGH = 10  # samples a neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.LeakyReLU, nn.ELU)
+__all__ = ["ENOUGH", "compare", "compare_weights", "example", "image_batches", "layers_of", "open_network"]
 NORMS = (nn.modules.batchnorm._BatchNorm,)
-UNTRAINED = "untrained:"  # and a seed: fresh weights instead of a file
-
-
-# ---------------------------------------------------------------- networks
-
-
-def names() -> list[str]:
-    """Architectures by name: the book's own, then torchvision's classifiers (torchvision:NAME where both have one)."""
-    theirs = models.list_models(module=models)
-    return [*networks.NAMES, *(f"torchvision:{name}" if name in networks.NAMES else name for name in theirs)]
-
-
-def open_network(weights: str, architecture: str | None = None, **options: Any) -> nn.Module:
-    """A network in evaluation mode.
-
-    `weights` is a checkpoint file (this book's own, with its .json beside it, need no `architecture`), "untrained:SEED"
-    or the name of torchvision weights such as "IMAGENET1K_V1". `options` go to the architecture, as width=0.25 or
-    num_classes=10. Raises BadInput for an unknown architecture and for weights that are not there or do not fit.
-    """
-    path = Path(weights)
-    if _is_own(path):
-        return training.load(path)[0]
-    if architecture is None:
-        raise BadInput(f"{weights} does not say what network it is: give its architecture, such as resnet18")
-    if weights.startswith(UNTRAINED):
-        return build(architecture, check_seed(weights.removeprefix(UNTRAINED)), **options).eval()
-    if path.suffix in FILES:
-        return _filled(build(architecture, 0, **options), path, architecture).eval()
-    return _downloaded(architecture, weights).eval()
-
-
-def _is_own(path: Path) -> bool:
-    """Whether it is a checkpoint of this book, which says what it is."""
-    return path.suffix == ".safetensors" and path.with_suffix(".json").exists()
-
-
-def is_untrained(weights: str) -> bool:
-    """Whether nothing was learned yet: "untrained:SEED", or epoch 0 of a checkpoint of this book."""
-    path = Path(weights)
-    return weights.startswith(UNTRAINED) or (_is_own(path) and training.read_sidecar(path)["epoch"] == 0)
-
-
-def architecture_of(weights: str, architecture: str | None) -> str | None:
-    """The architecture that `open_network` opens: a checkpoint of this book says so itself."""
-    path = Path(weights)
-    return training.read_sidecar(path)["network"] if _is_own(path) else architecture
-
-
-def untrained(weights: str, architecture: str | None = None, seed: int = 0, **options: Any) -> nn.Module:
-    """The network that `open_network` would open, before training: weights drawn anew by its own initialisation.
-
-    That is the one a checkpoint of this book started from; for any other, the rule that comes with the architecture,
-    which need not be the one your training used.
-    """
-    path = Path(weights)
-    if not _is_own(path):
-        return open_network(f"{UNTRAINED}{seed}", architecture, **options)
-    known = training.read_sidecar(path)
-    shape = {key: known[key] for key in ("width", "classes", "channels", "image_size")}
-    return networks.build(known["network"], **shape, seed=seed, initialisation=known["recipe"]["initialisation"]).eval()
-
-
-def check_seed(text: str) -> int:
-    """A seed as PyTorch's generators take it: a whole number from 0 to 2⁶³ − 1."""
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 2**63:
-        raise BadInput(f"seed '{text}': expected a whole number from 0 to 2^63 - 1")
-    return int(text)
-
-
-def build(architecture: str, seed: int, **options: Any) -> nn.Module:
-    """A freshly initialised network of this book or of torchvision; `seed` fixes its initialisation."""
-    if architecture not in names():
-        raise unknown("architecture", architecture, names())
-    if architecture in networks.NAMES:
-        return networks.build(architecture, seed=seed, **options)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return models.get_model(architecture.removeprefix("torchvision:"), weights=None, **options)
-
-
-def _filled(network: nn.Module, path: Path, architecture: str) -> nn.Module:
-    if not path.exists():
-        raise BadInput(f"no checkpoint {path}: expected a file with the weights of a {architecture}")
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # an unpickling error has no class of its own to catch
-        raise BadInput(f"{path} holds more than weights, or is damaged: save its state_dict") from error
-    try:
-        network.load_state_dict(_state(state, path))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise BadInput(f"{path} does not fit a {architecture}: {reason}") from error
-    return network
-
-
-def _state(saved: Any, path: Path) -> dict[str, Tensor]:
-    """The weights inside a training checkpoint, without the prefix that parallel training leaves."""
-    for key in ("state_dict", "model"):
-        saved = saved[key] if isinstance(saved, dict) and isinstance(saved.get(key), dict) else saved
-    if not isinstance(saved, dict):
-        raise BadInput(f"{path} holds a {type(saved).__name__}: expected the weights by name, as state_dict() has them")
-    for name, value in saved.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise BadInput(f"{path} has a {type(value).__name__} under {name!r}: expected a tensor under each name")
-    return {name.removeprefix("module."): value for name, value in saved.items()}
-
-
-def _downloaded(architecture: str, weights: str) -> nn.Module:
-    name = architecture.removeprefix("torchvision:")
-    if architecture in networks.NAMES or name not in models.list_models(module=models):
-        hint = f"; torchvision's own network is torchvision:{name}" if architecture in networks.NAMES else ""
-        raise BadInput(f"weights '{weights}' of {architecture}: expected a checkpoint file or untrained:SEED{hint}")
-    known = [entry.name for entry in models.get_model_weights(name)]
-    if weights not in known:
-        raise unknown("weights", weights, [*known, "untrained:0", "FILE.safetensors", "FILE.pt"])
-    try:
-        return models.get_model(name, weights=weights)
-    except (URLError, OSError) as error:
-        raise BadInput(f"{weights} of {name} could not be fetched ({error}): download it and give its file") from error
 
 
 # ---------------------------------------------------------------- layers
 
 
 def layers_of(network: nn.Module) -> list[Layer]:
-    """The layers that are compared by default, from the input on.
-
-    This book's networks: all of `networks.layers`. torchvision's ResNets: stem, block outputs, pooled features, logits;
-    its VGGs: every ReLU, and the logits. Any other: the outputs of its activation modules. BadInput if there are none.
-    """
+    """The layers that are compared by default (`default_names`), from the input on. BadInput if there are none."""
+    found = default_names(network)
+    if not found:
+        some = [name for name, _ in network.named_modules()][1:4]
+        raise BadInput(f"{type(network).__name__} has no activation modules: name layers, such as {some}")
     if isinstance(network, networks.VGG | networks.ResNet):
         return networks.layers(network)
-    modules = dict(network.named_modules())
-    if isinstance(network, models.ResNet):
-        found = [name for name in modules if name in {"relu", "avgpool", "fc"} or _is_block(name)]
-    else:
-        found = [name for name, module in modules.items() if isinstance(module, ACTIVATIONS)]
-        linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
-        found += linear[-1:]
-    if not found:
-        raise BadInput(f"{type(network).__name__} has no activation modules: name layers, such as {list(modules)[1:4]}")
     return as_layers(network, found)
-
-
-def _is_block(name: str) -> bool:
-    return re.fullmatch(r"layer\d+\.\d+", name) is not None
 
 
 def as_layers(network: nn.Module, chosen: Sequence[str]) -> list[Layer]:
@@ -197,15 +57,7 @@ def as_layers(network: nn.Module, chosen: Sequence[str]) -> list[Layer]:
         if name not in modules or not name:
             raise unknown("layer", name, [valid for valid in modules if valid])
     last = max(1, len(chosen) - 1)
-    return [Layer(name, None, _kind(modules[name], name), i, i / last) for i, name in enumerate(chosen)]
-
-
-def _kind(module: nn.Module, name: str) -> str:
-    if isinstance(module, nn.Linear):
-        return "logits"
-    if "pool" in name:
-        return "pool"
-    return "fc" if name.startswith("classifier") else "block" if len(list(module.children())) else "conv"
+    return [Layer(name, None, kind_of(name, network), i, i / last) for i, name in enumerate(chosen)]
 
 
 # ---------------------------------------------------------------- images
@@ -245,102 +97,11 @@ class Batches:
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
-# ---------------------------------------------------------------- comparing
-
-
-@dataclass
-class Comparison:
-    """Two networks layer by layer: tables as in a study, layers left out with the reason, and what it took."""
-
-    tables: dict[str, pd.DataFrame]
-    left_out: pd.DataFrame
-    images: int
-    seconds: float
-    peak_memory_gib: float
-    device: str
-
-    def similarity(self, epsilons: Sequence[float] = EPSILONS) -> pd.DataFrame:
-        """Maximum matching similarity per layer and ε."""
-        return similarity_table(self.tables["critical"], epsilons)
-
-
-def compare(
-    a: nn.Module,
-    b: nn.Module,
-    batches: Iterable[Tensor],
-    images: int,
-    layers: Sequence[str] | None = None,
-    layers_b: Sequence[str] | None = None,
-    progress: bool = True,
-) -> Comparison:
-    """Match every layer of two networks on the same images, in one pass over them.
-
-    `layers` default to `layers_of(a)`; `layers_b` are the layers of `b` to set beside them, by default those of the
-    same names. `batches` are gone through once. Raises BadInput for a wrong layer, no images or ones that do not fit,
-    and when no layer has enough samples.
-    """
-    start = time.perf_counter()
-    chosen = as_layers(a, layers) if layers else layers_of(a)
-    theirs = as_layers(b, layers_b or [layer.name for layer in chosen])
-    if len(theirs) != len(chosen):
-        raise BadInput(f"{len(chosen)} layers of one network and {len(theirs)} of the other: expected as many")
-    first, everything = peeked(batches)
-    kept, left_out = with_enough(a, b, list(zip(chosen, theirs, strict=True)), first, images)
-    named = [[layer.name for layer, _ in kept], [layer.name for _, layer in kept]]
-    total = -(-images // len(first))
-    with tqdm(everything, desc="one pass over the images", total=total, disable=not progress) as bar:
-        found = collect([a, b], bar, named)
-    parts = [
-        critical_rows(found[layer.name].gram, 0, 1).assign(**layer_columns(layer), seed_a=0, seed_b=1)
-        for layer, _ in tqdm(kept, desc="matching layers", disable=not progress)
-    ]
-    tables = {"critical": pd.concat(parts, ignore_index=True)}
-    tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
-    device = next((weights.device.type for weights in a.parameters()), "cpu")
-    return Comparison(tables, left_out, images, time.perf_counter() - start, peak_memory(), device)
-
-
-def with_enough(
-    a: nn.Module, b: nn.Module, pairs: Sequence[tuple[Layer, Layer]], batch: Tensor, images: int
-) -> tuple[list[tuple[Layer, Layer]], pd.DataFrame]:
-    """The pairs of layers with at least `ENOUGH` samples a neuron, and a table of the others with both numbers."""
-    first = batch[:1]
-    sizes = [_shapes(net, [pair[k].name for pair in pairs], first) for k, net in enumerate((a, b))]
-    kept, rows = [], []
-    for (layer, other), mine, its in zip(pairs, *sizes, strict=True):
-        if mine[1] != its[1]:
-            raise BadInput(f"{layer.name} has {mine[1]} positions and {other.name} {its[1]}: expected the same samples")
-        count, samples = max(mine[0], its[0]), mine[1] * images
-        if samples >= ENOUGH * count:
-            kept.append((layer, other))
-        else:
-            rows.append((layer.name, count, samples, -(-ENOUGH * count // mine[1])))
-    if not kept:
-        raise BadInput(f"{images} images are too few for every layer: expected at least {min(row[3] for row in rows)}")
-    return kept, pd.DataFrame(rows, columns=["layer", "neurons", "samples", "images_needed"])
-
-
-def _shapes(network: nn.Module, layers: Sequence[str], image: Tensor) -> list[tuple[int, int]]:
-    """Neurons and samples an image of each layer."""
-    with captured(network, layers) as outputs:
-        forward(network, image)
-        missing = [name for name in layers if name not in outputs]
-        if missing:
-            raise BadInput(f"layer {missing[0]} took no part in the forward pass: expected a module that is called")
-        return [tuple(neurons(outputs[name]).shape) for name in layers]  # type: ignore[misc]
-
-
 def calibrated(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     """An untrained network with batch-norm statistics from the images; unchanged if it has no batch norm."""
     if any(isinstance(module, NORMS) for module in network.modules()):
         return calibrate(network, batches)
     return network
-
-
-def peak_memory() -> float:
-    """The most memory this process has held so far, in GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 # ---------------------------------------------------------------- recording
@@ -351,15 +112,77 @@ def compare_weights(
     a: str,
     b: str,
     path: Path,
-    layers: Sequence[str] | None = None,
+    layers: Wanted = None,
     size: int = 224,
     batch: int = 16,
+    statistics: str | None = None,
+    **options: Any,
 ) -> Comparison:
-    """Two weights, as in `open_network`, on a folder of images; untrained networks are calibrated on it first."""
-    batches, images = image_batches(path, size, batch)
+    """Two weights, as in `open_network`, on a folder of images; untrained networks are calibrated on it first.
+
+    Images are normalised by `statistics`, by default those that this book's own checkpoints were trained with, and
+    ImageNet's for all others. `options` go to `compare`.
+    """
+    batches, images = image_batches(path, size, batch, statistics=statistics or statistics_of(a, b))
     nets = [open_network(weights, architecture) for weights in (a, b)]
     nets = [calibrated(net, batches) if is_untrained(w) else net for net, w in zip(nets, (a, b), strict=True)]
-    return compare(nets[0], nets[1], batches, images, layers)
+    return compare(nets[0], nets[1], batches, images, layers, **options)
+
+
+def compare_named(
+    images: Path | None = None,
+    inputs: Path | None = None,
+    loader: str | None = None,
+    network: str | None = None,
+    network_b: str | None = None,
+    a: str = "",
+    b: str = "",
+    layers: str | None = None,
+    layers_b: str | None = None,
+    measures: str | None = None,
+    statistics: str | None = None,
+    size: int = 224,
+    batch: int = 16,
+    **options: Any,
+) -> Comparison:
+    """Two networks and their inputs by name, as on the command line; names of layers and measures with commas.
+
+    Raises BadInput unless there is one source of inputs: a folder of images, an .npz, or a loader's import path.
+    """
+    if sum(source is not None for source in (images, inputs, loader)) != 1:
+        raise BadInput("expected one source of inputs: --images FOLDER, --inputs FILE.npz or --loader MODULE:FUNCTION")
+    data: Any = inputs if images is None else None
+    if images is not None:
+        data, _ = image_batches(images, size, batch, statistics=statistics or statistics_of(a, b))
+    if loader is not None:
+        data = from_import_path(loader)
+    nets = [open_network(given, name) for given, name in ((a, network), (b, network_b or network))]
+    fresh = [is_untrained(given) for given in (a, b)]
+    nets = [calibrated(net, in_batches(data, batch)) if new else net for net, new in zip(nets, fresh, strict=True)]
+    lists = [names.split(",") if names else None for names in (layers, layers_b)]
+    chosen = measures.split(",") if measures else ()
+    return compare(nets[0], nets[1], data, None, *lists, measures=chosen, batch=batch, **options)
+
+
+def spoken_result(found: Comparison) -> list[str]:
+    """A comparison as lines of text: the table, other measures, what to distrust, what was left out, what it took."""
+    lines = [found.wide().to_string(index=False, float_format="%.3f")]
+    if len(found.tables["measures"]):
+        lines.append(found.tables["measures"].to_string(index=False, float_format="%.3f"))
+    lines += [f"note: {flag}" for flag in found.flags]
+    for row in found.left_out.itertuples(index=False):
+        need = f"{row.neurons} neurons, {row.samples} samples; {row.images_needed} images needed"
+        lines.append(f"left out: {row.layer} ({need})")
+    lines += [f"left out: {layer} ({reason})" for layer, reason in found.omitted.itertuples(index=False, name=None)]
+    took = f"{found.images} images, {found.seconds:.0f} s, at most {found.peak_memory_gib:.1f} GiB"
+    return [*lines, took]
+
+
+def write_named(found: Comparison, name: str, images: Path | None, architecture: str | None, **known: Any) -> Path:
+    """`write` for a comparison on a folder of images; BadInput for one on other inputs, which have no hash."""
+    if images is None:
+        raise BadInput("a record needs --images: other inputs have no names and hashes to keep")
+    return write(found, architecture, known["a"], known["b"], images, name, known["size"], known["batch"])
 
 
 def write(
@@ -379,7 +202,7 @@ def write(
         "threads": torch.get_num_threads(),
         "device": found.device,
     }
-    tables = {key: table.assign(dataset="imagenet", network=network) for key, table in found.tables.items()}
+    tables = {key: found.tables[key].assign(dataset="imagenet", network=network) for key in ("critical", "similarity")}
     computed = Computed(tables | {"left_out": found.left_out}, known)
     return record_computed(KIND, computed, {"name": name}, found.seconds)
 

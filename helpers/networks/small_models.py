@@ -1,0 +1,138 @@
+"""Three networks small enough to train in seconds, on data that scikit-learn carries: a CNN, a ViT, a text encoder.
+
+The digits are those of `datasets`; the text are scikit-learn's own descriptions of its datasets, cut into pieces: which
+description is a piece from?
+"""
+
+import string
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from torch import Tensor, nn
+
+from ..errors import BadInput
+from . import datasets
+
+LETTERS = string.ascii_lowercase + string.digits + " .,:-()"
+TEXTS = (load_iris, load_digits, load_wine, load_breast_cancer, load_diabetes)
+
+
+class SmallCNN(nn.Module):
+    """Three convolutions with batch norm, ReLU and pooling; then the classes. Images of 32 × 32, one channel."""
+
+    def __init__(self, width: int = 16, classes: int = 10) -> None:
+        super().__init__()
+        channels = (1, width, 2 * width, 2 * width)
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2))
+            for a, b in pairwise(channels)
+        )
+        self.head = nn.Linear(channels[-1], classes)
+
+    def forward(self, images: Float[Tensor, "images 1 32 32"]) -> Float[Tensor, "images classes"]:
+        """Scores of the classes."""
+        x = images
+        for stage in self.stages:
+            x = stage(x)
+        return self.head(x.mean((2, 3)))
+
+
+class SmallViT(nn.Module):
+    """A vision transformer: 16 patches of 8 × 8 pixels and a class token, which the head reads after `depth` blocks."""
+
+    def __init__(self, width: int = 32, depth: int = 3, classes: int = 10) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, width, 8, stride=8)
+        self.token = nn.Parameter(torch.zeros(1, 1, width))
+        self.places = nn.Parameter(0.02 * torch.randn(1, 17, width))
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(depth)
+        )
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
+
+    def forward(self, images: Float[Tensor, "images 1 32 32"]) -> Float[Tensor, "images classes"]:
+        """Scores of the classes."""
+        x = self.patches(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1) + self.places
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x)[:, 0])
+
+
+class SmallTextEncoder(nn.Module):
+    """Letters to vectors, `depth` transformer blocks, the mean over letters to the head."""
+
+    def __init__(self, width: int = 32, depth: int = 2, length: int = 48, classes: int = len(TEXTS)) -> None:
+        super().__init__()
+        self.letters = nn.Embedding(len(LETTERS) + 1, width, padding_idx=0)
+        self.places = nn.Parameter(0.02 * torch.randn(1, length, width))
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(depth)
+        )
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, input_ids: Int64[Tensor, "texts letters"]) -> Float[Tensor, "texts classes"]:
+        """Scores of the classes."""
+        x = self.letters(input_ids) + self.places
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.mean(1))
+
+
+def digit_images(split: str) -> tuple[Float[Tensor, "images 1 32 32"], Int64[Tensor, " images"]]:
+    """scikit-learn's digits, normalised, with their labels."""
+    data = datasets.load("digits", split)
+    images = datasets.normalise(datasets.to_tensor(data.images), "digits")
+    return images, torch.from_numpy(data.labels)
+
+
+def text_pieces(split: str, length: int = 48) -> tuple[Int64[Tensor, "texts letters"], Int64[Tensor, " texts"]]:
+    """Pieces of scikit-learn's descriptions as numbers of letters, and which description each is from.
+
+    The last fifth of every description is for "test". Raises BadInput for another split.
+    """
+    if split not in datasets.SPLITS:
+        raise BadInput(f"split is '{split}': expected one of {', '.join(datasets.SPLITS)}")
+    pieces, labels = [], []
+    for label, load in enumerate(TEXTS):
+        text = " ".join(load().DESCR.lower().split())
+        codes = np.array([LETTERS.index(letter) + 1 for letter in text if letter in LETTERS])
+        cut = 4 * len(codes) // 5
+        part = codes[:cut] if split == "train" else codes[cut:]
+        starts = range(0, len(part) - length, 3 if split == "train" else 1)
+        pieces += [part[start : start + length] for start in starts]
+        labels += [label] * len(starts)
+    return torch.from_numpy(np.array(pieces)), torch.tensor(labels)
+
+
+def fitted(
+    network: nn.Module, inputs: Tensor, labels: Int64[Tensor, " inputs"], epochs: int, seed: int, rate: float = 3e-3
+) -> nn.Module:
+    """The network trained in place by AdamW on batches of 64 that `seed` shuffles; in evaluation mode."""
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
+    network.train()
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(inputs), generator=generator).split(64):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(network(inputs[chosen]), labels[chosen]).backward()
+            optimiser.step()
+    return network.eval()
+
+
+def seeded_model(make: type[nn.Module], seed: int, **options: int) -> nn.Module:
+    """A network whose initial weights the seed fixes, without a trace in PyTorch's own generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(**options)
+
+
+def right_share(network: nn.Module, inputs: Tensor, labels: Int64[Tensor, " inputs"]) -> float:
+    """The share of inputs that the network classifies right."""
+    with torch.no_grad():
+        return float((network(inputs).argmax(1) == labels).double().mean())

@@ -1,0 +1,294 @@
+"""Networks by name or file: this book's, torchvision's, checkpoints as people have them.
+
+A checkpoint may come from a training script, torch.compile, DataParallel or Lightning; what stands in the way of its
+weights is found and named, and nothing is loaded in part.
+"""
+
+import importlib
+import os
+import pickle
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision import models
+
+from ..errors import BadInput, unknown
+from . import architectures, training
+from .datasets import STATISTICS
+
+FILES = (".safetensors", ".pt", ".pth", ".tar", ".ckpt", ".bin")
+UNTRAINED = "untrained:"  # and a seed: fresh weights instead of a file
+HOLDERS = ("state_dict", "model_state_dict", "model")  # where training scripts put the weights
+WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile write before each name
+
+
+def architecture_names() -> list[str]:
+    """Architectures by name: the book's own, then torchvision's classifiers (torchvision:NAME where both have one)."""
+    theirs = models.list_models(module=models)
+    return [*architectures.NAMES, *(f"torchvision:{name}" if name in architectures.NAMES else name for name in theirs)]
+
+
+def open_network(weights: str, architecture: str | None = None, **options: Any) -> nn.Module:
+    """A network in evaluation mode.
+
+    `weights` is a checkpoint file (this book's own, with its .json beside it, need no `architecture`), "untrained:SEED"
+    or the name of torchvision weights such as "IMAGENET1K_V1"; "" takes the network as its function returns it, where
+    `architecture` is an import path (`from_import_path`). `options` go to the architecture, as width=0.25 or
+    num_classes=10. Raises BadInput for an unknown architecture and for weights that are not there or do not fit.
+    """
+    path = Path(weights)
+    if _is_own(path):
+        return training.load(path)[0]
+    if architecture is None:
+        raise BadInput(f"{weights} does not say what network it is: give its architecture, such as resnet18")
+    if not weights and ":" not in architecture:
+        raise BadInput(f"no weights for {architecture}: expected a checkpoint file, or untrained:SEED")
+    if not weights:
+        return from_import_path(architecture, **options).eval()
+    if weights.startswith(UNTRAINED):
+        return fresh_network(architecture, check_seed(weights.removeprefix(UNTRAINED)), **options).eval()
+    if path.suffix in FILES:
+        return _filled(path, architecture, **options).eval()
+    return _downloaded(architecture, weights).eval()
+
+
+def _is_own(path: Path) -> bool:
+    """Whether it is a checkpoint of this book, which says what it is."""
+    return path.suffix == ".safetensors" and path.with_suffix(".json").exists()
+
+
+def is_untrained(weights: str) -> bool:
+    """Whether nothing was learned yet: "untrained:SEED", or epoch 0 of a checkpoint of this book."""
+    path = Path(weights)
+    return weights.startswith(UNTRAINED) or (_is_own(path) and training.read_sidecar(path)["epoch"] == 0)
+
+
+def architecture_of(weights: str, architecture: str | None) -> str | None:
+    """The architecture that `open_network` opens: a checkpoint of this book says so itself."""
+    path = Path(weights)
+    return training.read_sidecar(path)["network"] if _is_own(path) else architecture
+
+
+def statistics_of(*weights: str) -> str:
+    """What images are normalised by: as in training for checkpoints of this book, by ImageNet's numbers otherwise.
+
+    Raises BadInput for checkpoints that were trained on different datasets: say which statistics to use.
+    """
+    known = [training.read_sidecar(Path(name)).get("dataset") for name in weights if _is_own(Path(name))]
+    found = {name for name in known if name in STATISTICS}
+    if len(found) > 1:
+        raise BadInput(f"the checkpoints were trained on {' and '.join(sorted(found))}: say which statistics to use")
+    return found.pop() if found else "imagenet"
+
+
+def untrained(weights: str, architecture: str | None = None, seed: int = 0, **options: Any) -> nn.Module:
+    """The network that `open_network` would open, before training: weights drawn anew by its own initialisation.
+
+    That is the one a checkpoint of this book started from; for any other, the rule that comes with the architecture,
+    which need not be the one your training used.
+    """
+    path = Path(weights)
+    if not _is_own(path):
+        return open_network(f"{UNTRAINED}{seed}", architecture, **options)
+    known = training.read_sidecar(path)
+    shape = {key: known[key] for key in ("width", "classes", "channels", "image_size")}
+    rule = known["recipe"]["initialisation"]
+    return architectures.build(known["network"], **shape, seed=seed, initialisation=rule).eval()
+
+
+def check_seed(text: str) -> int:
+    """A seed as PyTorch's generators take it: a whole number from 0 to 2⁶³ − 1."""
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 2**63:
+        raise BadInput(f"seed '{text}': expected a whole number from 0 to 2^63 - 1")
+    return int(text)
+
+
+def fresh_network(architecture: str, seed: int, **options: Any) -> nn.Module:
+    """A freshly initialised network; `seed` fixes its initialisation.
+
+    architecture: a name of this book or of torchvision, "timm:NAME", "transformers:FOLDER" (a folder with config.json),
+    or an import path "module:function" of your own.
+    """
+    source = architecture.partition(":")[0]
+    if architecture in architectures.NAMES:
+        return architectures.build(architecture, seed=seed, **options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if source in ZOOS:
+            return ZOOS[source](architecture.partition(":")[2], **options)
+        if ":" in architecture and source != "torchvision":
+            return from_import_path(architecture, **options)
+        if architecture not in architecture_names():
+            raise unknown("architecture", architecture, architecture_names())
+        return models.get_model(architecture.removeprefix("torchvision:"), weights=None, **options)
+
+
+def from_import_path(path: str, **options: Any) -> Any:
+    """What a function of your own returns, named as "package.module:function"; modules of the working folder too.
+
+    Raises BadInput for a module that cannot be from_import_path and for a name that it does not have.
+    """
+    module, _, name = path.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, ValueError) as error:
+        raise BadInput(f"{path}: module {module} cannot be from_import_path: {error}") from error
+    except AttributeError as error:
+        names = [known for known in vars(sys.modules[module]) if not known.startswith("_")]
+        raise unknown(f"function of {module}", name, names) from error
+    finally:
+        sys.path.remove(os.getcwd())
+    return found(**options) if callable(found) and not isinstance(found, nn.Module) else found
+
+
+def _installed(package: str) -> Any:
+    """A package that this library does not need itself."""
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError:
+        raise BadInput(f"{package} is not installed: pip install {package}") from None
+
+
+def _of_timm(name: str, **options: Any) -> nn.Module:
+    timm = _installed("timm")
+    if not timm.is_model(name):
+        raise unknown("timm model", name, timm.list_models())
+    return timm.create_model(name, pretrained=False, **options)
+
+
+def _of_transformers(folder: str, **options: Any) -> nn.Module:
+    """From a folder with config.json, so that nothing is fetched."""
+    transformers = _installed("transformers")
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"transformers:{folder}: expected a folder with config.json: {reason}") from error
+    return transformers.AutoModel.from_config(config)
+
+
+ZOOS = {"timm": _of_timm, "transformers": _of_transformers}
+
+
+def _filled(path: Path, architecture: str, **options: Any) -> nn.Module:
+    """An architecture with the weights of a file, and with as many classes as the file has."""
+    network = fresh_network(architecture, 0, **options)
+    state = fitting(read_weights(path), network, path)
+    classes = _classes(state, network)
+    if classes is not None:
+        key = "classes" if architecture in architectures.NAMES else "num_classes"
+        network = fresh_network(architecture, 0, **options | {key: classes})
+    _check_fit(state, network, path, architecture)
+    network.load_state_dict(state)
+    return network
+
+
+def _downloaded(architecture: str, weights: str) -> nn.Module:
+    name = architecture.removeprefix("torchvision:")
+    if architecture in architectures.NAMES or name not in models.list_models(module=models):
+        hint = f"; torchvision's own network is torchvision:{name}" if architecture in architectures.NAMES else ""
+        raise BadInput(f"weights '{weights}' of {architecture}: expected a checkpoint file or untrained:SEED{hint}")
+    known = [entry.name for entry in models.get_model_weights(name)]
+    if weights not in known:
+        raise unknown("weights", weights, [*known, "untrained:0", "FILE.safetensors", "FILE.pt"])
+    try:
+        return models.get_model(name, weights=weights)
+    except (URLError, OSError) as error:
+        raise BadInput(f"{weights} of {name} could not be fetched ({error}): download it and give its file") from error
+
+
+# ---------------------------------------------------------------- what is in a file
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights by name, as they stand in a file; pickled objects other than tensors are never made.
+
+    Raises BadInput for a file that is not there, damaged, or holds something else.
+    """
+    if not path.exists():
+        raise BadInput(f"no checkpoint {path}: expected a file with weights")
+    try:
+        saved = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadInput(f"{path} holds more than weights, or is damaged: save its state_dict") from error
+    except (SafetensorError, RuntimeError, OSError, ValueError, KeyError, EOFError) as error:
+        raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+    return _by_name(saved, path)
+
+
+def _by_name(saved: Any, path: Path) -> dict[str, Tensor]:
+    """The weights inside a training checkpoint."""
+    for key in HOLDERS:
+        saved = saved[key] if isinstance(saved, dict) and isinstance(saved.get(key), dict) else saved
+    if not isinstance(saved, dict):
+        raise BadInput(f"{path} holds a {type(saved).__name__}: expected the weights by name, as state_dict() has them")
+    for name, value in saved.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise BadInput(f"{path} has a {type(value).__name__} under {name!r}: expected a tensor under each name")
+    return saved
+
+
+def fitting(state: dict[str, Tensor], network: nn.Module, path: Path) -> dict[str, Tensor]:
+    """The weights under the network's own names: without what wrappers write before them.
+
+    Where every name of the network stands in the file behind one prefix, as "model." in Lightning's, those are the
+    weights, and what is not behind it belongs to something else. BadInput where two prefixes would do.
+    """
+    wanted = set(network.state_dict())
+    if wanted <= set(state):
+        return state
+    state = {_unwrapped(name): value for name, value in state.items()}
+    first = min(wanted, key=len, default="")
+    prefixes = sorted({name.removesuffix(first) for name in state if name.endswith(f".{first}")})
+    whole = [prefix for prefix in prefixes if wanted <= _behind(prefix, state).keys()]
+    if wanted <= set(state) or not whole:
+        return state
+    if len(whole) > 1:
+        raise BadInput(f"{path} holds the weights twice, under '{whole[0]}' and '{whole[1]}': save one of them alone")
+    return _behind(whole[0], state)
+
+
+def _behind(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _unwrapped(name: str) -> str:
+    """A parameter's name without "module." and "_orig_mod.", wherever a wrapped part put them."""
+    for wrapper in WRAPPERS:
+        name = name.removeprefix(wrapper).replace(f".{wrapper}", ".")
+    return name
+
+
+def _classes(state: dict[str, Tensor], network: nn.Module) -> int | None:
+    """The number of classes of a file that differs from the network in nothing else; None where that is not so."""
+    own = network.state_dict()
+    if set(own) != set(state):
+        return None
+    other = [(state[name].shape, own[name].shape) for name in own if state[name].shape != own[name].shape]
+    counts = {theirs[0] for theirs, mine in other if theirs[1:] == mine[1:] and len(theirs)}
+    same_rest = all(theirs[1:] == mine[1:] for theirs, mine in other)
+    return counts.pop() if len(counts) == 1 and same_rest else None
+
+
+def _check_fit(state: dict[str, Tensor], network: nn.Module, path: Path, architecture: str) -> None:
+    """All names and shapes agree; BadInput names the first that does not."""
+    own = network.state_dict()
+    for name in own:
+        if name not in state:
+            other = next((key for key in state if key not in own), None)
+            has = f", but has '{other}'" if other else ""
+            raise BadInput(f"{path} does not fit {architecture}: it lacks '{name}'{has}")
+        found, expected = tuple(state[name].shape), tuple(own[name].shape)
+        if found != expected:
+            raise BadInput(f"{path} does not fit {architecture}: '{name}' has shape {found}, expected {expected}")
+    for name in state:
+        if name not in own:
+            raise BadInput(f"{path} does not fit {architecture}: it has '{name}', which {architecture} does not have")

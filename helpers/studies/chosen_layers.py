@@ -1,0 +1,199 @@
+"""Which layers of a network are compared: the default ones, or those that a name, a pattern or a function picks.
+
+What is not taken is not lost without a word: every choice also returns the layers left out, with the reason.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torchvision import models
+
+from ..errors import BadInput, unknown
+from ..networks import architectures
+from ..networks.calls import NODES, Heard, found_as, uncertain, with_nodes
+from ..networks.inputs import Inputs, tensors_of
+from ..networks.layouts import check_layout
+from .layer_products import LayerSide
+
+Wanted = None | str | Sequence[str] | Callable[[str, nn.Module], bool]
+ACTIVATIONS = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.GELU,
+    nn.SiLU,
+    nn.Hardswish,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.Mish,
+    nn.PReLU,
+)
+LIKE_ACTIVATIONS = re.compile(r"(GELU|ReLU|SiLU|Swish|Mish)(Activation|Tanh|Me)?$")  # classes of other packages
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layers of one network that are compared, in the order of the pass, and those left out with the reason."""
+
+    sides: dict[str, LayerSide]
+    omitted: dict[str, str]
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Whether it is an activation function: one of PyTorch's, or of a class that is named like one."""
+    return isinstance(module, ACTIVATIONS) or bool(LIKE_ACTIVATIONS.search(type(module).__name__))
+
+
+def default_names(network: nn.Module) -> list[str]:
+    """The modules that are compared by default, from the input on; empty where there are no activations.
+
+    This book's networks: all of `architectures.layers`. torchvision's ResNets: stem, block outputs, pooled features,
+    logits. Transformers: what every block returns, and the last linear layer. Any other: the outputs of its activation
+    modules, and of its last linear layer.
+    """
+    if isinstance(network, architectures.VGG | architectures.ResNet):
+        return [layer.name for layer in architectures.layers(network)]
+    modules = dict(network.named_modules())
+    if isinstance(network, models.ResNet):
+        return [name for name in modules if name in {"relu", "avgpool", "fc"} or re.fullmatch(r"layer\d+\.\d+", name)]
+    found = attention_blocks(network) or [name for name, module in modules.items() if is_activation(module)]
+    linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+    return [*found, *(name for name in linear[-1:] if name not in found)] if found else []
+
+
+def attention_blocks(network: nn.Module) -> list[str]:
+    """Modules that repeat within a list or sequence and have attention inside, but no such list of their own."""
+    found = []
+    for name, module in network.named_modules():
+        if isinstance(module, nn.ModuleList | nn.Sequential):
+            inside = [(f"{name}.{key}" if name else key, child) for key, child in module.named_children()]
+            kinds = {type(child) for _, child in inside}
+            if len(inside) > 1 and len(kinds) == 1 and all(_attends(child) for _, child in inside):
+                found += [place for place, child in inside if not _has_blocks(child)]
+    return found
+
+
+def _attends(module: nn.Module) -> bool:
+    return any("Attention" in type(part).__name__ for part in module.modules())
+
+
+def _has_blocks(module: nn.Module) -> bool:
+    return any(isinstance(part, nn.ModuleList) and len(part) > 1 and _attends(part) for part in module.modules())
+
+
+def listening(network: nn.Module, wanted: Wanted) -> nn.Module:
+    """The network, with layers in place of the functions that it calls where those are asked for or all there is."""
+    names = [wanted] if isinstance(wanted, str) else wanted
+    asked = not callable(names) and any(str(name).startswith(f"{NODES}.") for name in names or ())
+    return with_nodes(network) if asked or (wanted is None and not default_names(network)) else network
+
+
+def choose(
+    network: nn.Module,
+    k: int,
+    there: Mapping[str, Heard],
+    inputs: Inputs,
+    wanted: Wanted = None,
+    before_relu: bool = False,
+    layouts: Mapping[str, str] | None = None,
+) -> Choice:
+    """The layers of network `k` that are compared, among those that were heard (`there`) on `inputs`.
+
+    wanted: a name, or a pattern with * or ?, or several; or a function of name and module; None for the default ones.
+    before_relu: of each layer that ends with an activation what goes into it. Raises BadInput for a name that does not
+    exist or did not run, with the nearest one, and for a layer by name whose axis of neurons is not certain.
+    """
+    named, exact = _names(network, there, wanted)
+    omitted: dict[str, str] = {}
+    sides: dict[str, LayerSide] = {}
+    for name in named:
+        one = found_as(name, there)
+        layer = _before(name, one, there) if before_relu and one else name
+        if one is None:
+            omitted[name] = "took no part in the forward pass"
+        elif layer is None:
+            omitted[name] = "does not end with an activation"
+        elif (layout := (layouts or {}).get(name, one.layout)) is None:
+            if exact:
+                raise BadInput(uncertain(name, one))
+            omitted[name] = uncertain(name, one)
+        else:
+            sides[layer] = side_of(k, layer, one, layout, len(tensors_of(inputs)[0]))
+    if not sides:
+        raise BadInput(_nothing(network, there, omitted))
+    return Choice(sides, omitted)
+
+
+def _names(network: nn.Module, there: Mapping[str, Heard], wanted: Wanted) -> tuple[list[str], bool]:
+    """Names of layers, and whether they were named exactly."""
+    if wanted is None:
+        names = default_names(network) or [name for name in there if name.startswith(f"{NODES}.")]
+        return [place for name in names for place in _all_of(name, there)], False
+    if callable(wanted):
+        return [name for name, one in there.items() if wanted(name, one.module)], False
+    given = [wanted] if isinstance(wanted, str) else list(wanted)
+    for k, name in enumerate(given):
+        if name in given[:k]:
+            raise BadInput(f"layer '{name}' is named twice: expected each layer once")
+    found = dict.fromkeys(place for name in given for place in _matching(network, there, name))
+    return list(found), not any("*" in name or "?" in name for name in given)
+
+
+def _all_of(name: str, there: Mapping[str, Heard]) -> list[str]:
+    """The layer itself, or all of its calls and items."""
+    pattern = re.compile(re.escape(name) + r"(\[\w+\])?(#\d+)?")
+    return [place for place in there if pattern.fullmatch(place)] or [name]
+
+
+def _matching(network: nn.Module, there: Mapping[str, Heard], name: str) -> list[str]:
+    """The layers that a name or pattern stands for; BadInput where there are none."""
+    if "*" in name or "?" in name:
+        pattern = re.compile(re.escape(name).replace(r"\*", ".*").replace(r"\?", "."))
+        found = [place for place in there if pattern.fullmatch(place)]
+        if not found:
+            raise unknown("layer", name, there)
+        return found
+    if found_as(name, there) is None:
+        if name in dict(network.named_modules()) and name:
+            raise BadInput(f"layer {name} took no part in the forward pass: expected a module that is called")
+        raise unknown("layer", name, there)
+    return [name]
+
+
+def _before(name: str, one: Heard, there: Mapping[str, Heard]) -> str | None:
+    """The layer that stands for what goes into the activation with which a layer ends."""
+    last = [place for place, other in there.items() if other.tensor == one.tensor and is_activation(other.module)]
+    return f"before:{last[-1]}" if last else None
+
+
+def _nothing(network: nn.Module, there: Mapping[str, Heard], omitted: Mapping[str, str]) -> str:
+    kind, some = type(network).__name__, list(there)[:3]
+    if omitted:
+        name, reason = next(iter(omitted.items()))
+        return f"no layer of {kind} can be compared: {name}: {reason}"
+    return f"{kind} has no activation modules: name layers, such as {some}"
+
+
+def side_of(k: int, layer: str, one: Heard, layout: str, images: int) -> LayerSide:
+    """A layer that was heard, ready to be compared. BadInput for a layout that does not fit its outputs."""
+    names = check_layout(layout, one.shape, layer).replace("d", "c")
+    places = [length for length, name in zip(one.shape, names, strict=True) if name not in "nc"]
+    windows = one.shape[names.index("n")] // images
+    return LayerSide(k, layer, layout, one.shape[names.index("c")], tuple([windows] * (windows > 1) + places))
+
+
+def kind_of(layer: str, network: nn.Module) -> str:
+    """What a layer is, as tables say it: conv, block, pool, fc or logits."""
+    name = re.sub(r"(\[\w+\])?(#\d+)?$", "", layer.removeprefix("before:"))
+    module: Any = dict(network.named_modules()).get(name)
+    if isinstance(module, nn.Linear):
+        return "logits"
+    if "pool" in name:
+        return "pool"
+    if name.startswith("classifier"):
+        return "fc"
+    return "block" if module is not None and len(list(module.children())) else "conv"

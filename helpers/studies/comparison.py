@@ -1,0 +1,323 @@
+"""Any two networks: `compare` matches them layer by layer on the same inputs, in one pass, and says what to distrust.
+
+This is what `from helpers import compare` gives. It stands in the room of the studies: it needs networks, matching and
+measures, and the pages need it. Figures are made by matplotlib only when a result is asked for one.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from ..errors import BadInput, unknown
+from ..matching.diagnostics import diagnose
+from ..measures import MEASURES, Compared
+from ..networks.activations import FEW, forward, peeked
+from ..networks.calls import heard, unwrapped
+from ..networks.inputs import BATCH, Counted, Inputs, expected_count, images_of, in_batches, some, tensors_of
+from ..subspaces import Pair
+from .chosen_layers import Choice, Wanted, choose, kind_of, listening
+from .layer_products import LayerProducts, LayerSide, PairProducts, samples_of, shared_places
+from .results import Comparison
+from .tables import EPSILONS, pair_rows, power_shares, similarity_table
+
+ENOUGH = 10  # samples a neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
+THOROUGH = 600  # neurons of a layer up to which the rank is examined too: three more peels
+LEFT_OUT = ["layer", "neurons", "samples", "images_needed"]
+
+Pairs = list[tuple[LayerSide, LayerSide]]
+Prepare = Callable[[Inputs], Inputs]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `compare` can be told besides the networks, the inputs and the layers.
+
+    grid: every layer of a with every layer of b. pool: average the larger of two maps down; a grid always does.
+    measures: names in `helpers.MEASURES` that need Gram matrices only. before_relu: what goes into a layer's activation
+    instead of what comes out. tokens: "all", "class" (the first alone) or "mean". layouts: by layer, which axis holds
+    its neurons ("nd", "ntd", "tnd", "nct", "nchw", "nhwc"), where that is not certain. prepare: what turns a batch into
+    a network's input, one function for both or two. device: where the networks run, by default where they are; they
+    are put back. batch: how many inputs of one array go through at a time. progress: whether bars are shown.
+    """
+
+    grid: bool = False
+    pool: bool = False
+    measures: Sequence[str] = ()
+    before_relu: bool = False
+    tokens: str = "all"
+    layouts: Mapping[str, str] | None = None
+    prepare: Prepare | tuple[Prepare, Prepare] | None = None
+    device: str | None = None
+    batch: int = BATCH
+    progress: bool = True
+
+    @staticmethod
+    def of(given: Mapping[str, Any]) -> "Options":
+        """From keywords; BadInput names one that does not exist, and a measure that cannot be had."""
+        names = [field.name for field in fields(Options)]
+        for name in given:
+            if name not in names:
+                raise unknown("option of compare", name, names)
+        found = Options(**given)
+        measures = (found.measures,) if isinstance(found.measures, str) else tuple(found.measures)
+        _check_measures(measures)
+        return replace(found, measures=measures)
+
+    @property
+    def prepares(self) -> tuple[Prepare | None, Prepare | None]:
+        """One function per network."""
+        return self.prepare if isinstance(self.prepare, tuple) else (self.prepare, self.prepare)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether layers of unequal positions may be set beside each other."""
+        return self.pool or self.grid or self.tokens != "all"
+
+
+def compare(
+    a: nn.Module,
+    b: nn.Module,
+    data: Any,
+    images: int | None = None,
+    layers: Wanted = None,
+    layers_b: Wanted = None,
+    **options: Any,
+) -> Comparison:
+    """Match two networks layer by layer on the same inputs, in one pass over them.
+
+    data: a DataLoader or other batches (tensors, arrays, (images, labels), dictionaries with input_ids), one array or
+    tensor of all inputs, or the path of an .npz. images: their number, checked if given. layers: names, patterns with *
+    and ?, or a function of name and module; the default ones otherwise. layers_b: those of b to set beside them, by
+    default of the same names. `Options` has all other keywords, such as grid=True or measures=["cka"].
+
+    Raises BadInput for a wrong name, for inputs that do not fit or are not `images`, for layers of unequal positions
+    unless pooled, and where no layer has enough samples.
+    """
+    start, asked = time.perf_counter(), Options.of(options)
+    first, batches = peeked(in_batches(data, asked.batch))
+    counted, expected = Counted(batches), images if images is not None else expected_count(data)
+    nets = [listening(unwrapped(net), names) for net, names in ((a, layers), (b, layers_b or layers))]
+    with _placed(nets, asked.device):
+        chosen = _chosen(nets, first, (layers, layers_b or layers), asked)
+        pairs, omitted = _pairs(chosen, asked.grid, bool(layers_b))
+        pairs, left_out = _with_enough(pairs, expected, asked)
+        products = _passed(nets, pairs, counted, expected, asked)
+    pairs, more = _still_enough(products, pairs, _checked(counted, images))
+    tables, flags = _matched(products, pairs, nets, asked.grid or bool(layers_b), asked)
+    return Comparison(
+        tables=tables,
+        left_out=pd.DataFrame([*left_out, *more], columns=LEFT_OUT),
+        omitted=pd.DataFrame([*omitted.items()], columns=["layer", "reason"]),
+        flagged=pd.DataFrame([*_repeated(counted), *flags], columns=["layer", "flag"]),
+        images=counted.images,
+        seconds=time.perf_counter() - start,
+        peak_memory_gib=peak_memory(),
+        device=asked.device or _device(a),
+    )
+
+
+def _device(network: nn.Module) -> str:
+    return next((weights.device.type for weights in network.parameters()), "cpu")
+
+
+def _passed(
+    nets: Sequence[nn.Module], pairs: Pairs, counted: Counted, expected: int | None, asked: Options
+) -> LayerProducts:
+    """One pass over the inputs."""
+    products = LayerProducts(nets, pairs, asked.tokens)
+    with tqdm(desc="one pass over the inputs", total=expected, disable=not asked.progress) as bar:
+        for inputs in counted:
+            products.add([_prepared(inputs, ready) for ready in asked.prepares])
+            bar.update(len(tensors_of(inputs)[0]))
+    return products
+
+
+def _check_measures(names: Sequence[str]) -> None:
+    able = [name for name, entry in MEASURES.items() if entry.needs == "gram"]
+    for name in names:
+        if name not in MEASURES:
+            raise unknown("measure", name, able)
+        if name not in able:
+            raise BadInput(f"measure {name} compares single samples, which are not kept: expected {', '.join(able)}")
+
+
+def _prepared(inputs: Inputs, ready: Prepare | None) -> Inputs:
+    return inputs if ready is None else images_of(ready(inputs))
+
+
+@contextmanager
+def _placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]:
+    """While open, the networks are on the device; then they are back where they were."""
+    if device is None:
+        yield
+        return
+    homes = [next((weights.device for weights in net.parameters()), torch.device("cpu")) for net in networks]
+    try:
+        for net in networks:
+            net.to(device)
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:
+        if "device" not in str(error).lower() and "cuda" not in str(error).lower():
+            raise
+        raise BadInput(f"device '{device}' cannot be used: {' '.join(str(error).split())[:200]}") from error
+    finally:
+        for net, home in zip(networks, homes, strict=True):
+            net.to(home)
+
+
+# ---------------------------------------------------------------- what is compared
+
+
+def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], asked: Options) -> list[Choice]:
+    """The layers of both networks, from one pass over a few inputs."""
+    found = []
+    for k, (net, ready) in enumerate(zip(nets, asked.prepares, strict=True)):
+        few = _prepared(some(images_of(first), FEW), ready)
+        there = heard(net, tensors_of(few), lambda net=net, few=few: forward(net, few))
+        found.append(choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts))
+    return found
+
+
+def _pairs(chosen: Sequence[Choice], grid: bool, by_order: bool) -> tuple[Pairs, dict[str, str]]:
+    """Which layer of a is set beside which of b, and what is left out."""
+    a, b = (list(choice.sides.values()) for choice in chosen)
+    omitted = chosen[1].omitted | chosen[0].omitted
+    if grid:
+        return [(x, y) for x in a for y in b], omitted
+    if by_order:
+        if len(a) != len(b):
+            raise BadInput(f"{len(a)} layers of one network and {len(b)} of the other: expected as many")
+        return list(zip(a, b, strict=True)), omitted
+    own, other = ({side.layer: side for side in sides} for sides in (a, b))
+    pairs = [(side, other[name]) for name, side in own.items() if name in other]
+    if not pairs:
+        raise BadInput(
+            f"the networks share no layer name ({a[0].layer} … and {b[0].layer} …): "
+            "name the layers of b to set beside those of a as layers_b, or ask for grid=True"
+        )
+    omitted |= {name: "the other network has no layer of this name" for name in own.keys() ^ other.keys()}
+    return pairs, omitted
+
+
+def _with_enough(pairs: Pairs, images: int | None, asked: Options) -> tuple[Pairs, list[tuple]]:
+    """The pairs with at least `ENOUGH` samples a neuron, and rows for the others with the numbers they need."""
+    kept, rows = [], []
+    for a, b in pairs:
+        if a.places != b.places and not asked.pooled:
+            here, there = (int(np.prod(side.places, initial=1)) for side in (a, b))
+            raise BadInput(
+                f"{a.layer} has {here} positions and {b.layer} {there}: expected the same samples, or pool=True to "
+                "average the larger one down"
+            )
+        count = max(a.neurons, b.neurons)
+        each = samples_of(shared_places(a.places, b.places, asked.tokens), 1)
+        if images is None or each * images >= ENOUGH * count:
+            kept.append((a, b))
+        else:
+            rows.append((a.layer, count, each * images, -(-ENOUGH * count // each)))
+    if not kept:
+        raise BadInput(f"{images} images are too few for every layer: expected at least {min(row[3] for row in rows)}")
+    return kept, rows
+
+
+def _still_enough(products: LayerProducts, pairs: Pairs, counted: Counted) -> tuple[Pairs, list[tuple]]:
+    """The same rule with the samples that came: of different inputs, without padding."""
+    kept, rows = [], []
+    for a, b in pairs:
+        count, samples = max(a.neurons, b.neurons), products.of(a, b).gram.samples * counted.different // counted.images
+        if samples >= ENOUGH * count:
+            kept.append((a, b))
+        else:
+            rows.append((a.layer, count, samples, -(-ENOUGH * count * counted.different // max(samples, 1))))
+    if not kept:
+        fewest, count = min(row[3] for row in rows), counted.different
+        raise BadInput(f"{count} images are too few for every layer: expected at least {fewest}")
+    return kept, rows
+
+
+def _checked(counted: Counted, images: int | None) -> Counted:
+    """What came, which must be what was announced."""
+    if images is not None and counted.images != images:
+        raise BadInput(f"{counted.images} images came, not {images}: expected the number that there are, or none given")
+    return counted
+
+
+def _repeated(counted: Counted) -> list[tuple[str, str]]:
+    if counted.different == counted.images:
+        return []
+    return [("all", f"{counted.images} inputs are {counted.different} different ones: repeated ones add no samples")]
+
+
+# ---------------------------------------------------------------- matching
+
+
+def _matched(
+    products: LayerProducts, pairs: Pairs, nets: Sequence[nn.Module], both_names: bool, asked: Options
+) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str]]]:
+    """The tables of all pairs (critical, layers, measures, similarity), and what to distrust, by layer."""
+    parts: dict[str, list[pd.DataFrame]] = {"critical": [], "layers": [], "measures": []}
+    flags: list[tuple[str, str]] = []
+    order = {side: k for k, side in enumerate(dict.fromkeys(a for a, _ in pairs))}
+    for a, b in tqdm(pairs, "matching layers", disable=not asked.progress):
+        names = {"layer": a.layer} | ({"layer_b": b.layer} if both_names else {})
+        place = {"position": order[a], "depth": order[a] / max(1, len(order) - 1), "kind": kind_of(a.layer, nets[0])}
+        found, said = _one_pair(products.of(a, b), a, b, asked.measures)
+        flags += [(" and ".join(names.values()), flag) for flag in said]
+        for key, table in found.items():
+            parts[key].append(pd.DataFrame(names, index=table.index).join(table))
+        parts["critical"][-1] = parts["critical"][-1].assign(**place, seed_a=0, seed_b=1)
+    tables = {key: pd.concat(found, ignore_index=True) for key, found in parts.items()}
+    return tables | {"similarity": similarity_table(tables["critical"], EPSILONS)}, flags
+
+
+def _one_pair(
+    found: PairProducts, a: LayerSide, b: LayerSide, measures: Sequence[str]
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The tables of one pair of layers, and what to distrust."""
+    gram, shares = found.gram, found.peak_shares
+    pair = gram.pair(0, 1)
+    pair.known["peak_shares"] = shares[: a.neurons], shares[a.neurons :]
+    flags = list(diagnose(pair, ridges=max(a.neurons, b.neurons) <= THOROUGH).flags)
+    if a.places != b.places:
+        flags.append(f"positions {a.places or (1,)} and {b.places or (1,)} are averaged to the same")
+    power = np.concatenate([power_shares(gram, 0), power_shares(gram, 1)])
+    compared = Compared.of_gram(gram)
+    values = [(name, MEASURES[name].function(compared)) for name in measures]
+    tables = {
+        "critical": pair_rows(pair).assign(power=power),
+        "layers": pd.DataFrame([_facts(a, b, pair, len(flags))]),
+        "measures": pd.DataFrame(values, columns=["measure", "value"]),
+    }
+    return tables, flags
+
+
+def _facts(a: LayerSide, b: LayerSide, pair: Pair, flags: int) -> dict[str, Any]:
+    return {
+        "neurons_a": a.neurons,
+        "neurons_b": b.neurons,
+        "dead_a": a.neurons - len(pair.alive_x),
+        "dead_b": b.neurons - len(pair.alive_y),
+        "samples": pair.samples,
+        "samples_per_neuron": pair.samples / max(a.neurons, b.neurons),
+        "layout_a": a.layout,
+        "layout_b": b.layout,
+        "flags": flags,
+    }
+
+
+def peak_memory() -> float:
+    """The most memory this process has held so far, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -1,0 +1,130 @@
+"""What a comparison of two networks gives: tidy tables, flags, figures, a page to open, a file to keep."""
+
+import html
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyarrow.lib import ArrowException
+
+from ..errors import BadInput
+from ..files import atomic
+from .comparison_figures import FIGURES, as_png, drawn
+from .tables import EPSILONS, similarity_table
+
+FRAMES = ("left_out", "omitted", "flagged")
+NUMBERS = ("images", "seconds", "peak_memory_gib", "device")
+
+
+@dataclass
+class Comparison:
+    """Two networks, layer by layer.
+
+    tables: "critical" (one row per neuron: its critical ε, inf where it never matches), "layers" (one row per pair of
+    layers: neurons, dead ones, samples), "similarity" (at the paper's ε), "measures" (other measures asked for).
+    left_out: layers with too few samples, and how many images they need. omitted: layers not taken, with the reason.
+    flagged: what a reader of the numbers should know, by layer. images: how many inputs came.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    left_out: pd.DataFrame
+    omitted: pd.DataFrame
+    flagged: pd.DataFrame
+    images: int
+    seconds: float
+    peak_memory_gib: float
+    device: str
+
+    @property
+    def critical(self) -> pd.DataFrame:
+        """One row per neuron of either network: the smallest ε at which it is in the maximum match."""
+        return self.tables["critical"]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What to distrust, one sentence per finding, its layer first; empty when all is well."""
+        return tuple(f"{layer}: {flag}" for layer, flag in self.flagged.itertuples(index=False, name=None))
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether one layer is set beside several."""
+        table = self.tables["layers"]
+        return "layer_b" in table and bool(table["layer"].duplicated().any())
+
+    def similarity(self, epsilons: float | Sequence[float] = EPSILONS) -> pd.DataFrame:
+        """Maximum matching similarity per pair of layers and ε, one row each."""
+        return similarity_table(self.critical, [epsilons] if isinstance(epsilons, int | float) else list(epsilons))
+
+    def plot(self, kind: str | None = None, epsilons: Sequence[float] = EPSILONS) -> Any:
+        """A matplotlib figure: "layers" (similarity by layer, one line per ε), "map" (every ε), "grid" (a heat map).
+
+        By default "grid" for a grid and "layers" otherwise. Raises BadInput for another kind.
+        """
+        return drawn(self, kind, epsilons)
+
+    def to_html(self, path: str | Path, title: str = "Two networks, layer by layer") -> Path:
+        """One page with figures, tables and warnings, which needs no other file and no network."""
+        place = Path(path)
+        with atomic(place) as scratch:
+            scratch.write_text(self._page(title), encoding="utf-8")
+        return place
+
+    def _page(self, title: str) -> str:
+        kinds = ["grid"] if self.is_grid else ["layers", "map"]
+        pictures = [f'<img alt="{FIGURES[kind]}" src="{as_png(self.plot(kind))}">' for kind in kinds]
+        said = (
+            "".join(f"<li>{html.escape(text)}</li>" for text in self.flags) or "<li>Nothing to distrust was found.</li>"
+        )
+        tables = [("Similarity", self.wide()), ("Layers", self.tables["layers"])]
+        tables += [("Other measures", self.tables["measures"])] * bool(len(self.tables["measures"]))
+        tables += [("Layers with too few images", self.left_out)] * bool(len(self.left_out))
+        tables += [("Layers not taken", self.omitted)] * bool(len(self.omitted))
+        shown = "".join(f"<h2>{name}</h2>{table.to_html(index=False, float_format='%.3f')}" for name, table in tables)
+        style = "body{font:16px sans-serif;max-width:60em;margin:2em auto;padding:0 1em}img{max-width:100%}"
+        style += "td,th{padding:.2em .8em;text-align:left}table{border-collapse:collapse}"
+        return (
+            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+            f"<style>{style}</style></head><body><h1>{html.escape(title)}</h1><p>{self.images} inputs, "
+            f"{self.seconds:.0f} s on {html.escape(self.device)}.</p><h2>What to know first</h2><ul>{said}</ul>"
+            f"{''.join(pictures)}{shown}</body></html>"
+        )
+
+    def wide(self, epsilons: Sequence[float] = EPSILONS) -> pd.DataFrame:
+        """Similarity for reading: one row per pair of layers, one column per ε."""
+        found = self.similarity(epsilons)
+        names = [name for name in ("layer", "layer_b") if name in found]
+        found["epsilon"] = [f"ε = {epsilon:g}" for epsilon in found["epsilon"]]
+        order = found[names].drop_duplicates()
+        wide = found.pivot(index=names, columns="epsilon", values="similarity").reset_index()
+        return order.merge(wide, on=names).rename_axis(columns=None)
+
+    def save(self, path: str | Path) -> Path:
+        """All tables and numbers as one file; `load` gives the result back."""
+        place = Path(path)
+        known = {name: getattr(self, name) for name in NUMBERS}
+        frames = self.tables | {f"_{name}": getattr(self, name) for name in FRAMES}
+        with atomic(place) as scratch, zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("comparison.json", json.dumps(known))
+            for name, frame in frames.items():
+                buffer = io.BytesIO()
+                frame.to_parquet(buffer)
+                archive.writestr(f"{name}.parquet", buffer.getvalue())
+        return place
+
+    @staticmethod
+    def load(path: str | Path) -> "Comparison":
+        """What `save` wrote. BadInput for anything else; nothing in the file is executed."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                known = json.loads(archive.read("comparison.json"))
+                names = [name.removesuffix(".parquet") for name in archive.namelist() if name.endswith(".parquet")]
+                frames = {name: pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))) for name in names}
+            rest = {name: frames.pop(f"_{name}") for name in FRAMES}
+            return Comparison(tables=frames, **rest, **{name: known[name] for name in NUMBERS})
+        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, ArrowException) as error:
+            raise BadInput(f"{path} is not a saved comparison: {' '.join(str(error).split())[:150]}") from error
