@@ -10,6 +10,7 @@ from ..files import atomic
 from . import places
 from .api import room_files
 from .grid import table_of_contents
+from .halves import check_replaceable, remember_written
 
 
 def write_pairs() -> list[Path]:
@@ -20,12 +21,18 @@ def write_pairs() -> list[Path]:
 
 
 def _pair(source: Path) -> list[Path]:
-    """The ipynb half without outputs, then the text half as jupytext writes it."""
+    """The ipynb half without outputs, then the text half as jupytext writes it.
+
+    Raises BadInput where something was written into the ipynb half that the text half does not have.
+    """
     notebook = pair_notebook(source)
     plain_ids(notebook)
-    halves = {source.with_suffix(".ipynb"): nbformat.writes(notebook).rstrip() + "\n"}
-    halves[source] = jupytext.writes(notebook, fmt="py:percent")
-    return [path for half, text in halves.items() for path in write_if_new(half, text)]
+    ipynb = source.with_suffix(".ipynb")
+    check_replaceable(ipynb, notebook)
+    changed = write_if_new(ipynb, nbformat.writes(notebook).rstrip() + "\n")
+    if changed:
+        remember_written(ipynb)
+    return changed + write_if_new(source, jupytext.writes(notebook, fmt="py:percent"))
 
 
 def pair_notebook(source: Path) -> NotebookNode:

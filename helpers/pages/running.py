@@ -28,6 +28,7 @@ from .pairs import pair_notebook, plain_ids
 from .places import LABEL
 
 START_SECONDS = 600  # a kernel that imports torch on a busy machine takes its time
+SOCKET_PATH = 60  # characters of a temporary folder that leave room for the names of folder and socket
 WORDS_A_MINUTE = 180  # for text with formulas
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(places.ROOT), "PYTHONHASHSEED": "0"}
 
@@ -36,12 +37,17 @@ class LocalKernel(AsyncKernelManager):
     """A kernel spoken to through files, not ports: nobody else can listen, and no port is taken twice."""
 
     def __init__(self, **options: Any) -> None:
-        self.sockets = tempfile.TemporaryDirectory()  # its own: two kernels in one folder would share their files
+        self.sockets = tempfile.TemporaryDirectory(dir=_short_place())  # its own: kernels in one folder share files
         super().__init__(**options | {"transport": "ipc", "ip": f"{self.sockets.name}/kernel"})
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
         """Without the kernel's log: a cell's error comes as a message; the log only says that it was told to stop."""
         await super()._async_launch_kernel(kernel_cmd, **options | {"stderr": subprocess.DEVNULL})
+
+
+def _short_place() -> str | None:
+    """Where sockets lie: a socket's path has at most 107 characters, and a cluster's TMPDIR can be longer."""
+    return "/tmp" if len(tempfile.gettempdir()) > SOCKET_PATH else None
 
 
 def run_page(page: Page, tier: str = "published", place: Path | None = None) -> Path:
@@ -86,14 +92,22 @@ def parameters_of(page: Page) -> dict[str, Any]:
     for cell in pair_notebook(page.source).cells:
         if "parameters" in cell.metadata.get("tags", []):
             statements = ast.parse(cell.source).body
-            return {
-                target.id: ast.literal_eval(statement.value)
-                for statement in statements
-                if isinstance(statement, ast.Assign)
-                for target in statement.targets
-                if isinstance(target, ast.Name)
-            }
+            return dict(found for statement in statements for found in _assigned(statement))
     return {}
+
+
+def _assigned(statement: ast.stmt) -> list[tuple[str, Any]]:
+    """Names and values of `a = 1`, `a: int = 1` and `a, b = 1, 2`."""
+    if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+        return []
+    value, found = ast.literal_eval(statement.value), []
+    for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+        if isinstance(target, ast.Name):
+            found.append((target.id, value))
+        elif isinstance(target, ast.Tuple | ast.List):
+            parts = zip(target.elts, value, strict=True)
+            found += [(name.id, part) for name, part in parts if isinstance(name, ast.Name)]
+    return found
 
 
 def check_parameters(page: Page, values: dict[str, Any]) -> None:

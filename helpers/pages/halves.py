@@ -1,0 +1,70 @@
+"""The ipynb half of a notebook pair is only written over where nothing is lost: its content is known from elsewhere.
+
+Known is what git keeps, what this module wrote last, and cells that the text half has as well.
+"""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from ..errors import BadInput
+from ..files import atomic, folder
+
+
+def check_replaceable(half: Path, new: NotebookNode) -> None:
+    """BadInput where the ipynb half holds what was written there and stands nowhere else."""
+    if not half.exists() or _same_cells(half, new) or _is_written(half) or _git_keeps(half):
+        return
+    text = half.with_suffix(".py").name
+    raise BadInput(
+        f"{half} was changed and {text} does not have the change: "
+        f"copy it into {text} (jupytext --to py:percent {half.name}), or delete {half.name}"
+    )
+
+
+def remember_written(half: Path) -> None:
+    """Note that the content of this half was made from its text half."""
+    known = _known()
+    known[str(half.resolve())] = _digest(half)
+    with atomic(_notes()) as scratch:
+        scratch.write_text(json.dumps(known, indent=1, sort_keys=True))
+
+
+def _notes() -> Path:
+    return folder("SAMEREP_CACHE", "cache") / "pairs.json"
+
+
+def _known() -> dict[str, str]:
+    try:
+        found = json.loads(_notes().read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _digest(half: Path) -> str:
+    return hashlib.sha256(half.read_bytes()).hexdigest()
+
+
+def _is_written(half: Path) -> bool:
+    return _known().get(str(half.resolve())) == _digest(half)
+
+
+def _same_cells(half: Path, new: NotebookNode) -> bool:
+    """Whether it says what the text half says; outputs and ids do not count."""
+    try:
+        old = nbformat.read(half, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError):
+        return False
+    return [(c.cell_type, c.source) for c in old.cells] == [(c.cell_type, c.source) for c in new.cells]
+
+
+def _git_keeps(half: Path) -> bool:
+    """Whether this very content lies in git's store."""
+    script = 'git cat-file -e "$(git hash-object "$1")"'
+    command = ["sh", "-c", script, "sh", half.name]
+    return subprocess.run(command, cwd=half.parent, capture_output=True, check=False).returncode == 0
