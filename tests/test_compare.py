@@ -11,7 +11,7 @@ import helpers
 from helpers import Comparison, compare
 from helpers.errors import BadInput
 from helpers.networks.activations import activations, collect, layouts_of
-from helpers.networks.calls import tapped
+from helpers.networks.calls import heard, tapped
 
 
 def seeded(seed, make):
@@ -159,7 +159,7 @@ def test_an_uncertain_axis_is_refused_until_it_is_said():
         collect([Mixing()], [images()], ["same"])
     found = collect([Mixing()], [images()], ["same"], layouts={"same": "nhwc"})["same"].gram
     assert (found.sizes, found.samples) == ((8,), 20 * 3 * 8)
-    with pytest.raises(BadInput, match="unknown layout of layer same 'nhcw': did you mean 'nchw'"):
+    with pytest.raises(BadInput, match="unknown layout of layer same 'nhcw': did you mean 'nhwc'"):
         quiet(Mixing(), Mixing(), images(), layers="same", layouts={"same": "nhcw"})
     with pytest.raises(BadInput, match=r"expected a layout of .*'nchw', 'nhwc'.*, not 'nd'"):
         quiet(Mixing(), Mixing(), images(), layers="same", layouts={"same": "nd"})
@@ -221,10 +221,29 @@ def test_functions_become_layers():
     np.testing.assert_allclose(first, expected, atol=1e-6)
 
 
+class Attending(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(64, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x.flatten(2), x.flatten(2), x.flatten(2))[0]
+
+
 def test_several_tensors_are_named_by_item():
-    net = seeded(0, lambda: nn.Sequential(nn.Flatten(2), nn.LSTM(64, 6, batch_first=True)))
-    with pytest.raises(BadInput, match=r"layer 1 returns several tensors: name one|returns 2 tensors"):
-        collect([net], [images()], ["1"])
+    net = seeded(0, Attending)
+    with pytest.raises(BadInput, match=r"layer attention returns several tensors: name one, as attention\[0\]"):
+        collect([net], [images()], ["attention"])
+    assert collect([net], [images()], ["attention[0]"])["attention[0]"].gram.sizes == (64,)
+    with pytest.raises(BadInput, match="axis of its neurons is not certain"):
+        collect([net], [images()], ["attention[1]"])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_recurrent_layers_have_their_neurons_on_the_last_axis(first):
+    net = seeded(0, lambda: nn.LSTM(64, 6, batch_first=first))
+    found = heard(nn.Sequential(net), [images()], lambda: net(images().flatten(2)))
+    assert (found["0"].layout, found["0"].neurons) == ("ntd" if first else "tnd", 6)
 
 
 def test_default_layers_of_a_network_without_activations_are_refused_with_names():

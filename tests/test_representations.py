@@ -1,5 +1,7 @@
 """Layers streamed into a compressed representation: which blocks are set beside which, and what is refused."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -175,7 +177,7 @@ def test_accumulators_see_what_comes_with_the_images_and_all_layers():
     "error", [RuntimeError("sizes\n differ"), AssertionError("sizes differ"), ValueError("sizes differ")]
 )
 def test_what_a_network_cannot_take_is_one_line(error):
-    with pytest.raises(BadInput, match=r"^images of shape \(5, 3, 8, 8\) do not fit Doing: sizes differ$"):
+    with pytest.raises(BadInput, match=r"^images of shape \(3, 3, 8, 8\) do not fit Doing: sizes differ$"):
         collect([failing(error)], [images()], ["same"])
 
 
@@ -207,7 +209,8 @@ def test_calibration_is_the_mean_over_batches_and_leaves_modes():
 
 
 def test_calibration_does_not_depend_on_the_batch_size():
-    nets = [network(0, nn.BatchNorm2d(4), nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5)) for _ in range(3)]
+    one = network(0, nn.BatchNorm2d(4), nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5))
+    nets = [copy.deepcopy(one) for _ in range(3)]
     whole = images(150)
     for net, size in zip(nets, (1, 40, 150), strict=True):
         calibrate(net, [(batch, torch.zeros(len(batch))) for batch in whole.split(size)])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import BadInput, unknown
-from .layouts import LAYOUTS, Following, layout_of
+from .layouts import IMAGES, LAYOUTS, NEURONS, PLACE, Following, layout_of
 
 ADDRESS = re.compile(r"(?P<before>before:)?(?P<module>.+?)(\[(?P<item>\w+)\])?(#(?P<call>[1-9]\d*))?")
 BEFORE = "before:"
@@ -246,6 +246,9 @@ def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) 
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             calls[name] = calls.get(name, 0) + 1
             for key, tensor in items(output).items():
+                if isinstance(module, nn.RNNBase) and tensor.ndim == 3:
+                    first, second = (IMAGES, PLACE) if module.batch_first else (PLACE, IMAGES)
+                    mode.note(tensor, (first, second, NEURONS))
                 layout = layout_of(mode.axes(tensor), tensor.shape, count)
                 place = f"{name}[{key}]" if key else name
                 kept.append(tensor)  # so that no two have the same id

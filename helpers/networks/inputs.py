@@ -140,7 +140,7 @@ def expected_count(data: Any) -> int | None:
         return len(next(iter(data.values()), ()))
     if isinstance(data, Sequence):
         return sum(len(tensors_of(images_of(batch))[0]) for batch in data)
-    dataset = getattr(data, "dataset", getattr(data, "folder", None))
+    dataset: Any = getattr(data, "dataset", getattr(data, "folder", None))
     return len(dataset) if hasattr(dataset, "__len__") else None
 
 
@@ -168,5 +168,5 @@ class Counted:
 def _digest(parts: Sequence[Tensor]) -> bytes:
     found = hashlib.blake2b(digest_size=12)
     for part in parts:
-        found.update(part.reshape(-1).view(torch.uint8).numpy() if part.numel() else b"")
+        found.update(part.reshape(-1).view(torch.uint8).numpy().data if part.numel() else b"")
     return found.digest()

@@ -79,9 +79,10 @@ class Following(TorchFunctionMode):
         self.known: dict[int, Axes] = {}
         for tensor in images:
             rest = (NEURONS, PLACE, PLACE) if tensor.ndim == 4 else (PLACE,) * (tensor.ndim - 1)  # images: nchw
-            self._remember(tensor, (IMAGES, *rest))
+            self.note(tensor, (IMAGES, *rest))
 
-    def _remember(self, tensor: Tensor, axes: Axes) -> None:
+    def note(self, tensor: Tensor, axes: Axes) -> None:
+        """Remember a tensor's axes."""
         self.known[id(tensor)] = axes
         weakref.finalize(tensor, self.known.pop, id(tensor), None)  # a later tensor may get the same id
 
@@ -104,7 +105,7 @@ class Following(TorchFunctionMode):
             axes = None if weights else _after(name, output, before, args, kwargs or {})
             self.known.pop(id(output), None)
             if axes is not None:
-                self._remember(output, axes)
+                self.note(output, axes)
         return found
 
 
@@ -156,7 +157,7 @@ def _kept(output: Tensor, before: Before) -> Axes | None:
     """Of the tensors that have the output's number of axes, the first of which the neurons are known."""
     candidates = [axes for _, axes, shape in before if axes is not None and _alike(shape, output)]
     sure = [axes for axes in candidates if NEURONS in axes]
-    return (sure or candidates or [None])[0]
+    return next(iter(sure or candidates), None)
 
 
 def _alike(shape: tuple[int, ...], output: Tensor) -> bool:

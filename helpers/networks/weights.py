@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -175,7 +176,7 @@ def _of_transformers(folder: str, **options: Any) -> nn.Module:
     return transformers.AutoModel.from_config(config)
 
 
-ZOOS = {"timm": _of_timm, "transformers": _of_transformers}
+ZOOS: dict[str, Callable[..., nn.Module]] = {"timm": _of_timm, "transformers": _of_transformers}
 
 
 def _filled(path: Path, architecture: str, **options: Any) -> nn.Module:

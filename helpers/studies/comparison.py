@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,7 @@ def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], ask
     found = []
     for k, (net, ready) in enumerate(zip(nets, asked.prepares, strict=True)):
         few = _prepared(some(images_of(first), FEW), ready)
-        there = heard(net, tensors_of(few), lambda net=net, few=few: forward(net, few))
+        there = heard(net, tensors_of(few), partial(forward, net, few))
         found.append(choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts))
     return found
 
@@ -272,7 +273,11 @@ def _matched(
     order = {side: k for k, side in enumerate(dict.fromkeys(a for a, _ in pairs))}
     for a, b in tqdm(pairs, "matching layers", disable=not asked.progress):
         names = {"layer": a.layer} | ({"layer_b": b.layer} if both_names else {})
-        place = {"position": order[a], "depth": order[a] / max(1, len(order) - 1), "kind": kind_of(a.layer, nets[0])}
+        place: dict[str, Any] = {
+            "position": order[a],
+            "depth": order[a] / max(1, len(order) - 1),
+            "kind": kind_of(a.layer, nets[0]),
+        }
         found, said = _one_pair(products.of(a, b), a, b, asked.measures)
         flags += [(" and ".join(names.values()), flag) for flag in said]
         for key, table in found.items():

@@ -84,7 +84,7 @@ class _Group:
         rows = [part.flatten(1) if keep is None else part[:, keep.bool()] for part in parts]
         joint = torch.empty((sum(map(len, rows)), rows[0].shape[1]), dtype=torch.float64, device=home)
         torch.cat([row.to(home, torch.float64) for row in rows], out=joint)
-        if self.sums is None:
+        if self.sums is None or self.largest is None:
             self.sums = BlockAccumulator([len(row) for row in rows], self.pairs)
             self.largest = np.zeros(len(joint))
         self.sums.add_joint(joint)

@@ -84,7 +84,9 @@ class Comparison:
         tables += [("Other measures", self.tables["measures"])] * bool(len(self.tables["measures"]))
         tables += [("Layers with too few images", self.left_out)] * bool(len(self.left_out))
         tables += [("Layers not taken", self.omitted)] * bool(len(self.omitted))
-        shown = "".join(f"<h2>{name}</h2>{table.to_html(index=False, float_format='%.3f')}" for name, table in tables)
+        shown = "".join(
+            f"<h2>{name}</h2>{table.to_html(index=False, float_format='{:.3f}'.format)}" for name, table in tables
+        )
         style = "body{font:16px sans-serif;max-width:60em;margin:2em auto;padding:0 1em}img{max-width:100%}"
         style += "td,th{padding:.2em .8em;text-align:left}table{border-collapse:collapse}"
         return (
@@ -125,6 +127,7 @@ class Comparison:
                 names = [name.removesuffix(".parquet") for name in archive.namelist() if name.endswith(".parquet")]
                 frames = {name: pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))) for name in names}
             rest = {name: frames.pop(f"_{name}") for name in FRAMES}
-            return Comparison(tables=frames, **rest, **{name: known[name] for name in NUMBERS})
+            fields: dict[str, Any] = {"tables": frames, **rest, **{name: known[name] for name in NUMBERS}}
+            return Comparison(**fields)
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, ArrowException) as error:
             raise BadInput(f"{path} is not a saved comparison: {' '.join(str(error).split())[:150]}") from error
