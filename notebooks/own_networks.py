@@ -50,6 +50,7 @@ epsilons = [0.15, 0.2, 0.25, 0.3, 0.5]
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
 
+from IPython.display import display
 from myst_nb import glue
 
 from helpers import compare
@@ -78,10 +79,10 @@ figures.table(found.wide(epsilons), label="Similarity by layer and ε")
 # ## The picture
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity by layer, from the input on, one for each \u03b5; the lines for larger \u03b5 lie higher."}, "figure": {"caption": "The similarity of the two networks, layer by layer.", "name": "fig-own-layers"}}
-found.plot(epsilons=epsilons)
+display(found.plot(epsilons=epsilons))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A map with one row for each layer and \u03b5 from 0 to 1 to the right; the shade gives the similarity."}, "figure": {"caption": "The similarity of every layer of the two networks at every \u03b5.", "name": "fig-own-map"}}
-found.plot("map")
+display(found.plot("map"))
 
 # %% [markdown]
 # **How to read it.** A neuron is matched at ε when a combination of matched neurons of the other network comes within ε of its length of
@@ -138,7 +139,7 @@ figures.table(compare(*vits, test, progress=False).wide(epsilons), label="Two vi
 cnn = small.fitted(small.seeded_model(small.SmallCNN, 0), *train, epochs=6, seed=0)
 stages = ["stages.0", "stages.1", "stages.2"]
 crossed = compare(cnn, vits[0], test, layers=stages, layers_b="blocks.?", grid=True, progress=False)
-crossed.plot("grid", epsilons)
+display(crossed.plot("grid", epsilons))
 
 # %% [markdown]
 # Two small text encoders that tell from which description of a dataset a piece of text is. Inputs are dictionaries with `input_ids`, as a

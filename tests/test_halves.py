@@ -39,6 +39,8 @@ def test_what_was_written_into_the_ipynb_half_is_kept(pair):
 
 def test_the_text_half_may_change_again_and_again(pair):
     half = pair.with_suffix(".ipynb")
+    half.unlink()
+    assert pairs._pair(pair) == [half]
     for number in range(3):
         pair.write_text(pair.read_text() + f"\n# %%\nprint({number})\n")
         assert half in pairs._pair(pair)
