@@ -33,7 +33,7 @@ def functions(returning):
 
 
 DRAWS = sorted(functions(r"\b(?<!go\.)(Figure|Axes)\b"))
-SILENT = {name.split(".")[1] for name in functions("^None$")} | {"show", "grid", "set_axis_off", "margins"}
+SILENT = {name.split(".")[1] for name in functions("^None$")} | {"show", "display", "grid", "set_axis_off", "margins"}
 
 
 def lines(cell):
