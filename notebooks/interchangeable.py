@@ -123,8 +123,8 @@ figure = interchange.plot_lost(stitched)
 
 # %% [markdown]
 # How can both be true? A neuron matches at ε = 0.3 when 91 % of its power lies in the other span (1 − 0.3²). A stitch needs less: what
-# the map misses must not matter to the layers that follow. The share of variance that a map explains is often far below 91 %, and B answers
-# as before. So *a low match says that the layers carry different things; it does not say that they carry different things
+# the map misses must not matter to the layers that follow. The worst map explains {glue:text}`interchange-least-explained` of its layer's
+# variance, and B loses {glue:text}`interchange-lost-there` points there. So *a low match says that the layers carry different things; it does not say that they carry different things
 # of use.*
 #
 # ### Channel for channel: one partner each

@@ -69,6 +69,9 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
         some = rows[rows["path"] == path]
         if len(some):
             found[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = spread(100 * some["accuracy_barrier"], 0)
+    ours = means[means["source"] == "trained"]
+    found["least-explained"] = f"{ours['explained'].min():.0%}"
+    found["lost-there"] = f"{100 * ours.loc[ours['explained'].eq(ours['explained'].min()), 'lost'].iloc[0]:.1f}"
     both = pd.concat(partners.values())
     for column in ("before", "matched", "chance", "partner_epsilon", "match_epsilon"):
         found[column.replace("_", "-")] = spread(pd.Series([table[column].mean() for table in partners.values()]), 2)
