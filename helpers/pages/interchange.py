@@ -149,7 +149,7 @@ def plot_lost(tables: Tables, similar: float = 0.05, lost: float = 0.05) -> Figu
 
 def plot_paths(paths: Tables) -> Figure:
     """Accuracy of the weights between two networks, before and after matching and recalibration."""
-    figure, axes = plt.subplots(1, len(paths), figsize=(1.2 + 3.4 * len(paths), 3.6), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(paths), figsize=(3.2 + 3.0 * len(paths), 3.6), sharey=True, squeeze=False)
     for ax, (name, table) in zip(axes[0], paths.items(), strict=True):
         means = table.groupby(["path", "alpha"], observed=True)["accuracy"].mean().reset_index()
         for path, style in LINES.items():
