@@ -30,7 +30,7 @@ width = 0.25
 seeds = [0, 1]
 recipe = "quarter"
 epochs = None  # the recipe's own
-images = 1000  # of the test set
+images = 500  # of the test set
 orders = [5]  # seeds of other orders with the first seed's initialisation
 starts = []  # seeds of other initialisations with the first seed's order
 aims = ["rotation", "vehicles"]  # the other targets; None takes all
@@ -190,7 +190,7 @@ figures.download(table, "alike-sizes")
 #
 # - **Longer trainings.** These networks are small and trained for few steps. If the start matters after a full training, or a fork does
 #   not, the answer above is about short trainings only.
-# - **More pairs.** Most conditions have one to four pairs of networks, and each other target has one network. A second one on the other
+# - **More pairs.** Every condition has one or two pairs of networks, and each other target has one network. A second one on the other
 #   side of a bound would make C2b open.
 # - **A target with nothing to see.** Labels that were shuffled once and are learnt by heart (`aims = None` trains such a network).
 # - **Another ceiling.** With the learning rate near 0 in the last epoch, a network and itself one epoch earlier are nearly the same. A
@@ -203,7 +203,7 @@ figures.download(table, "alike-sizes")
 #     python -m helpers train --network vgg11_bn --dataset digits --width 0.125 --recipe digits --seeds 0
 #     python -m helpers train --network vgg11_bn --dataset digits --width 0.125 --recipe digits --seeds 0 --order-seed 5 --fork-after 3
 #
-# or let this page do all of it: `python -m helpers run alike -p dataset digits -p network vgg11_bn -p width 0.125 -p recipe digits -p images 500`.
+# or let this page do all of it: `python -m helpers run alike -p dataset digits -p network vgg11_bn -p width 0.125 -p recipe digits -p aims None -p images 500`.
 #
 # ## Exercises
 #
