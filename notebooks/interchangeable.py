@@ -141,7 +141,7 @@ figure = interchange.plot_lost(stitched)
 # The order of hidden channels is a matter of naming. Permute them in the weights, and the network computes the same function. As a
 # control of everything in this book, we did that with one network and matched it with itself: logits differ by
 # {glue:text}`interchange-logits` of the largest, and the largest critical ε of any living neuron is {glue:text}`interchange-control`.
-# Rounding, nothing else.
+# That is rounding.
 #
 # Are two *seeds* the same up to the order? For each layer we take the one-to-one pairing with the largest sum of
 # correlations {cite}`entezari2022role,ainsworth2023git`. Channels that a residual stream adds up share one pairing.
@@ -163,7 +163,7 @@ figure = interchange.plot_partners(partners)
 # variance of channels that are not quite the same, so batch-norm statistics are measured anew as well, which is what REPAIR
 # {cite}`jordan2023repair` amounts to here. VGG's fully connected layers have no batch norm; there nothing is repaired.
 #
-# **What to see:** without matching the way leads through a network that knows nothing. Matching and recalibrating lifts it.
+# **What to see:** without matching the way leads through a network that knows nothing. With matching and recalibration most of the accuracy comes back.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: test accuracy along the line between two networks' weights, for four ways: as trained or matched, recalibrated or not."}, "figure": {"caption": "Test accuracy of the weights between A and B.", "name": "fig-paths"}}
 figure = interchange.plot_paths(paths)

@@ -63,8 +63,8 @@ glue("sensed-hand-cca", f"{by_hand.mean_cca:.2f}", display=False)
 # :::{admonition} Answer
 # :class: important
 # As components are taken out, the match follows a linear probe with a rank correlation of {glue:text}`sensed-both-subspace`, linear CKA with
-# {glue:text}`sensed-both-cka`; among {glue:text}`sensed-measures` measures the match is number {glue:text}`sensed-rank`. It
-# cannot be moved by scale, and layers with one read-out can escape it.
+# {glue:text}`sensed-both-cka`; among {glue:text}`sensed-measures` measures the match is number {glue:text}`sensed-rank`.
+# Scaling a neuron does not change it, one extreme image does. Layers with the same linear read-out can have an empty match.
 # :::
 #
 # ## How we know
@@ -79,8 +79,9 @@ glue("sensed-hand-cca", f"{by_hand.mean_cca:.2f}", display=False)
 # Convolutional layers are averaged over positions, for the measures and for the probe. The components are those of the training images, and the
 # same directions are taken out of the test images. Means stay.
 #
-# **What to see:** from the weak end (left) the probe barely moves until few components are left. CKA does not move either. The match falls at once,
-# because a neuron that loses a weak direction is no longer quite itself. From the strong end (right) it is the other way round.
+# **What to see:** from the weak end (left) the probe and CKA barely move until few components are left. In the middle layer the match falls
+# earlier: a neuron that loses weak directions is no longer quite the same neuron. From the strong end (right) probe, match and CKA fall with the
+# first few components.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Panels of lines, a row per layer: value of three measures and the probe's accuracy against the share of principal components taken out, weakest first on the left, strongest first on the right."}, "figure": {"caption": "What is left of each measure and of the probe's accuracy as components are taken out.", "name": "fig-components"}}
 figure = sensed.plot_components(table)
@@ -102,7 +103,8 @@ figures.download(table, "sensitivity")
 figure = sensed.plot_agreement(agreement)
 
 # %% [markdown]
-# Expected before we looked: the match is below CKA. It is {glue:text}`sensed-below-cka` CKA.
+# Expected before we looked: the match is below CKA. It is {glue:text}`sensed-below-cka` CKA: {glue:text}`sensed-both-subspace`
+# against {glue:text}`sensed-both-cka`. Differences of this size between neighbours in the figure mean little.
 #
 # ### Three more changes
 #
@@ -117,7 +119,7 @@ figures.table(changes, digits=2, label="How far each measure falls")
 # %% [markdown]
 # One large neuron says nothing new, and the match does not notice it ({glue:text}`sensed-one-neuron-subspace`): every neuron is scaled to unit length. CKA
 # falls by {glue:text}`sensed-one-neuron-cka`. One image far out moves the match by {glue:text}`sensed-one-image-subspace` and CKA by
-# {glue:text}`sensed-one-image-cka`: least squares hears the loudest sample. Another seed lowers the match by
+# {glue:text}`sensed-one-image-cka`: one sample with large values dominates sums of squares. Another seed lowers the match by
 # {glue:text}`sensed-other-seed-subspace`, CKA by {glue:text}`sensed-other-seed-cka`, and the probe by {glue:text}`sensed-other-seed-linear-probe`.
 #
 # ### Layers made by hand: one read-out, no match
@@ -142,7 +144,7 @@ figures.table(changes, digits=2, label="How far each measure falls")
 # With 50 neurons and θ = 20° every neuron has critical ε {glue:text}`sensed-hand-critical`: nothing matches at 0.3. The mean canonical correlation is
 # {glue:text}`sensed-hand-cca`, linear CKA {glue:text}`sensed-hand-cka`. All that separates the layers is one direction, the same in all neurons of a layer.
 #
-# **What to see:** move θ. The similarity is a step that wanders to the right; the read-out is the same at every θ.
+# **What to see:** move θ. The similarity is a step that moves to the right; the read-out is the same at every θ.
 
 # %% tags=["hide-input", "shows-prp-rotated"]
 moving, still = sensed.move_rotation(50), sensed.plot_rotation(50)
@@ -150,7 +152,7 @@ alt = "A step function: similarity against epsilon for rotated layers, with a sl
 figures.interactive(moving, "fig-rotation", alt, still)
 
 # %% [markdown]
-# Nobody has trained such layers. They say what a low similarity *cannot* exclude, and [stitching](interchangeable.ipynb) says what is the case.
+# Nobody has trained such layers. They show what a low similarity does not exclude. [Stitching](interchangeable.ipynb) tests what is true of trained networks.
 # A family with more private company, made of recorded layers, stands on [the page of causes](causes.ipynb).
 #
 # ## What would change our mind
