@@ -27,12 +27,12 @@
 
 # %% tags=["parameters"]
 dataset = "cifar10"
-networks = ["vgg16_bn", "resnet18"]
+networks = ["resnet18"]
 width = 1.0
 seeds = [0, 1, 2]
-recipes = ["paper", "short"]  # one for each network
-epochs = [160, 40]
-earlier = [125, 36]  # the epoch of the first seed that is the ceiling
+recipes = ["short"]  # one for each network
+epochs = [40]
+earlier = [36]  # the epoch of the first seed that is the ceiling
 permutations = 5
 recompute = False
 
