@@ -64,9 +64,8 @@ for each in networks:
     study = studies.Study(dataset, width=width, seeds=seeds, images=images, **plan)
     settings = {"fit": fit, "sources": sources}
     stitched[name] = studies.answer(stitching.KIND, study, settings, recompute).tables["stitching"]
-    if each.get("paired", True):
-        found = studies.answer(rebasin.KIND, study, {"correlate": correlate, "alphas": alphas}, recompute).tables
-        partners[name], paths[name], controls[name] = found["partners"], found["path"], found["control"]
+    found = studies.answer(rebasin.KIND, study, {"correlate": correlate, "alphas": alphas}, recompute).tables
+    partners[name], paths[name], controls[name] = found["partners"], found["path"], found["control"]
 
 # %% tags=["remove-cell"]
 words = interchange.interchange_in_words(stitched, paths, partners)
