@@ -76,8 +76,8 @@ for key, value in alike.development_in_words(grown["pairs"]).items():
     glue(key, value, display=False)
 
 # %% tags=["remove-cell"]
-kept = alike.target_table(aimed, dataset, groups)
-judged = alike.target_verdict(aimed, dataset, groups)
+kept = alike.target_table(aimed, groups)
+judged = alike.target_verdict(aimed, groups)
 glue("verdict", judged.word, display=False)
 glue("deciding", judged.sentence, display=False)
 for group in ("early", "late", "pool"):
