@@ -27,7 +27,6 @@ numbers = {network: answer.group_numbers(plan, network, table) for network, tabl
 for network, groups in numbers.items():
     glue(f"{network}-low", float(100 * found.accuracy[network].min()), display=False)
     glue(f"{network}-high", float(100 * found.accuracy[network].max()), display=False)
-    glue(f"{network}-untrained", answer.group_numbers(plan, network, found.untrained[network])["first"], display=False)
     for group, value in groups.items():
         glue(f"{network}-{group}", value, display=False)
 for group in ("middle", "late"):

@@ -43,9 +43,7 @@ for network, groups in numbers.items():
         glue(f"{network}-{group}", value, display=False)
 power = {network: answer.group_numbers(plan, network, t, "power") for network, t in found.critical.items()}
 glue("fc-power", power["vgg16_bn"]["fc"], display=False)
-untrained = {network: answer.group_numbers(plan, network, t) for network, t in found.untrained.items()}
-for network in plan.studies:
-    glue(f"{network}-first-untrained", untrained[network]["first"], display=False)
+glue("untrained", recorded.untrained_words(plan, found), display=False)
 
 # %% [markdown]
 # :::{admonition} Answer
@@ -71,8 +69,7 @@ figure = answer.plot_by_layer(plan, found.critical, found.untrained)
 figures.download(recorded.layer_table(plan, found), "paper-experiment")
 
 # %% [markdown]
-# Before training, the first layer of VGG-16-BN matches to {glue:text}`vgg16_bn-first-untrained:.2f` and that of ResNet-18 to
-# {glue:text}`resnet18-first-untrained:.2f` at the same ε. So a part of what is shared near the input needs no learning.
+# {glue:text}`untrained` A part of what is shared near the input needs no learning.
 #
 # **Counting matters near the output.** The paper counts neurons. In fully connected layers many neurons are zero on nearly all
 # images, and they decide the count. Weighted by power, which is the share of the squared activations that the matched neurons hold, the

@@ -20,7 +20,7 @@ from ..subspaces import Pair
 from .answer import SHADES, short
 from .claims import Claim, Plan
 from .layers import curves
-from .verdicts import Measured, Verdict, by_group, by_layer
+from .verdicts import Measured, Verdict, by_group, by_layer, level
 
 SCALE_MEASURE = "subspace_median"  # 1 less the median critical ε of a layer
 
@@ -64,8 +64,8 @@ def gather(plan: Plan) -> Gathered:
             found.critical[network] = result.tables["critical"]
             found.sampled[network] = result.tables["sampled"]
             found.accuracy[network] = result.tables["networks"]["accuracy"]
-        if twin := store.find_record(seeds.KIND, plan.study(network, 0)):
-            found.untrained[network] = twin.tables["critical"]
+        if twins := recorded_tables("seeds", study, epoch=0):
+            found.untrained[network] = twins["critical"]
         if small := recorded_tables("small_matches", study):
             found.small[network] = with_groups(plan, network, small["levels"])
         if stitched := recorded_tables("stitching", study):
@@ -102,12 +102,13 @@ def scale_of(values: pd.DataFrame, measure: str = SCALE_MEASURE) -> pd.DataFrame
     return rows[["layer", "position", *names]].rename(columns=names)
 
 
-def recorded_tables(kind: str, study: Study) -> dict[str, pd.DataFrame] | None:
-    """The tables of what is recorded of a kind for these networks, whatever images and seeds it used; else None."""
+def recorded_tables(kind: str, study: Study, epoch: int | None = None) -> dict[str, pd.DataFrame] | None:
+    """The tables of what is recorded of a kind for these networks at an epoch, whatever images and seeds it used."""
+    wanted = {name: getattr(study, name) for name in ("dataset", "network", "width", "recipe")}
+    wanted |= {"epochs": study.runs[0].recipe.epochs, "epoch": epoch}
     for place in records.records_of(kind):
         known = records.read_provenance(place)["study"]
-        wanted = (study.dataset, study.network, study.width, study.runs[0].recipe.epochs, study.recipe)
-        if (known["dataset"], known["network"], known["width"], known["epochs"], known["recipe"]) == wanted:
+        if all(known[name] == value for name, value in wanted.items()):
             return records.read_tables(place)[0]
     return None
 
@@ -183,6 +184,18 @@ def expectations(plan: Plan, judged: dict[str, Verdict]) -> pd.DataFrame:
 def expectation_text(plan: Plan, claim: str) -> str:
     """What was expected of a claim, word for word as it was committed."""
     return plan.claim(claim).expected
+
+
+def untrained_words(plan: Plan, found: Measured) -> str:
+    """How similar the first layers are before training, at the deciding ε, in one sentence."""
+    parts = [
+        f"{level(found.untrained[network], network, 'first', plan):.2f} in {plan.name(network)}"
+        for network in plan.studies
+        if network in found.untrained
+    ]
+    if not parts:
+        return "Untrained networks of this size are not recorded."
+    return f"Before training, the first layer matches to {' and '.join(parts)} at ε = {plan.epsilon:g}."
 
 
 def with_bounds(claim: Claim, **bound: float) -> Claim:
