@@ -173,10 +173,8 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # ### Are the outputs more than strong directions?
 #
 # Ten logits take most of these layers' power with them: {glue:text}`power` is left. Perhaps *any* ten directions as strong as these would take
-# as much of the match. So here is the control. The third network's own layer has directions, too: the principal components of its
-# neurons over the images, which know nothing of labels or of outputs. Take them from both networks, the strongest first, and
-# watch how variance and match go down together (the products needed are those of {prf:ref}`prp-residual`, with the directions as
-# features).
+# as much of the match. So here is the control: the principal components of the third network's own layer, which know nothing of labels or
+# of outputs. Take them from both networks, the strongest first ({prf:ref}`prp-residual` with these directions as features).
 #
 # Without the third network's logits {glue:text}`third_logits_area` of the centred area is left. At the point where the strongest directions leave
 # just as much variance, {glue:text}`strongest_left` is left, and without all of them {glue:text}`all_left`. The second line takes only what is
