@@ -40,7 +40,7 @@ def result():
 def test_layer_table_has_mean_and_interval_only_where_there_is_spread(result):
     table = layers.layer_table(result, [0.1, 0.2]).set_index("layer")
     assert table["ε = 0.1"].tolist() == ["0.000"] * 3
-    assert table.loc["relu1", "ε = 0.2"].startswith("0.400 [0.2")
+    assert table.loc["relu1", "ε = 0.2"].startswith("0.400 [-0.594, 1.394]")
     assert table.loc["logits", "ε = 0.2"] == "1.000"
 
 

@@ -36,6 +36,8 @@ STILL_TWICE = {
     "is_match", "layer_table", "layers", "load", "minutes", "named", "neurons", "page_of", "pair_rows", "positions",
     "recorded", "records", "records_of", "sampling_error", "similarity", "similarity_curve", "smallest", "sources",
     "start", "title", "untrained", "verify", "write",
+    # and since then, from work that went on side by side:
+    "@@",
 }
 # fmt: on
 STILL_LONG = {
