@@ -26,14 +26,14 @@
 # layer *k* of the first one again layer *k*?**
 
 # %% tags=["parameters"]
-dataset = "digits"
-networks = ["vgg11_bn"]
-width = 0.125
+dataset = "cifar10"
+networks = ["vgg16_bn", "resnet18"]
+width = 1.0
 seeds = [0, 1, 2]
-recipes = ["digits"]  # one for each network
-epochs = [None]
-earlier = [None]
-compared = 3  # networks: every two of them are compared
+recipes = ["paper", "short"]  # one for each network
+epochs = [160, 40]
+earlier = [125, 36]
+compared = 2  # networks: every two of them are compared
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]

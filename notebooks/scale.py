@@ -75,6 +75,8 @@ for group in ("first", "early", "middle", "late", "pool", "logits"):
 glue("untrained-middle", each(untrained, "middle"), display=False)
 most_untrained = max(float(table["calibrated_untrained"].max()) for table in rows.values())
 glue("untrained-most", f"{most_untrained:.2f}", display=False)
+above = [t.loc[t["untrained"] >= t["observed"], "layer"] for t in rows.values()]
+glue("untrained-above", ", ".join(pd.concat(above)) or "none", display=False)
 glue("measure", MEASURES[look_at].title, display=False)
 glue("p-largest", f"{largest:.3f}", display=False)
 glue("p-expected", scales.kept_or_missed(abs(largest - 1 / (permutations + 1)) < 1e-9), display=False)
@@ -114,7 +116,8 @@ figures.download(everything, "calibrated-similarity")
 # where $t \le c$. A distance and its similarity, $d = 1 - s$, give the same value.
 # :::
 #
-# In the middle layers it is {glue:text}`middle`; for untrained twins it is {glue:text}`untrained-middle` there.
+# In the middle layers it is {glue:text}`middle`; for untrained twins it is {glue:text}`untrained-middle` there. Layers in which untrained twins are
+# at least as similar as trained networks: {glue:text}`untrained-above`.
 
 # %% tags=["hide-input", "shows-def-calibrated"] mystnb={"image": {"alt": "One panel per network: by layer, the calibrated similarity of two seeds with its interval, and that of untrained twins; lines at 0 and 1."}, "figure": {"caption": "Calibrated similarity by layer, with 95 % intervals; 0 is chance, 1 is an earlier self.", "name": "fig-scale-calibrated"}}
 figure = scales.plot_calibrated(calibrated, look_at)
