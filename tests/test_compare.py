@@ -420,6 +420,7 @@ def test_a_result_is_saved_loaded_drawn_and_put_on_a_page(tmp_path):
     assert (again.images, again.flags) == (found.images, found.flags)
     for kind in ("layers", "map"):
         assert found.plot(kind).axes
+        assert found.plot(kind)._repr_png_().startswith(b"\x89PNG")  # what a notebook shows
     page = found.to_html(tmp_path / "page.html", "A < B").read_text()
     assert "A &lt; B" in page
     assert page.count("data:image/png") == 2

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,10 +37,20 @@ def drawn(found: "Comparison", kind: str | None, epsilons: Sequence[float]) -> "
 
 
 def _figure(width: float, height: float) -> tuple["Figure", Any]:
+    figure = _shown()(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+@cache
+def _shown() -> "type[Figure]":
+    """Figures that a notebook shows, also where it has not loaded pyplot."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            return _png(self)
+
+    return ShownFigure
 
 
 def _names(table: pd.DataFrame) -> list[str]:
@@ -112,8 +123,13 @@ def _heat(found: "Comparison", epsilons: list[float]) -> "Figure":
     return figure
 
 
-def as_png(figure: "Figure") -> str:
-    """The figure as a data address that an <img> can show."""
+def _png(figure: "Figure") -> bytes:
+    """The figure as the content of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def as_png(figure: "Figure") -> str:
+    """The figure as a data address that an <img> can show."""
+    return "data:image/png;base64," + base64.b64encode(_png(figure)).decode()
