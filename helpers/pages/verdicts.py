@@ -151,19 +151,19 @@ def more_near_input(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
 
 
 def small_are_rare(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
-    """C4: the largest share, over hidden layers and ε, of matched neurons with a minimal match of 2, and of at most 5.
+    """C4: by group, the largest share over layers and ε of matched neurons with a minimal match of 2, and of at most 5.
 
     Logits are shown beside.
     """
     for network in plan.studies:
-        table = found.small.get(network)
-        for place, hidden in (("the hidden layers", True), ("the logits", False)):
-            rows = table[(table["group"] != "logits") == hidden] if table is not None else None
+        table = found.small.get(network, pd.DataFrame({"group": [], "of_two": [], "of_five": []}))
+        there = [group for group in (*HIDDEN, "logits") if group in set(table["group"])] or ["first"]
+        for group in there:
+            rows = table[table["group"] == group]
             for quantity, size in (("of_two", "2"), ("of_five", "at most 5")):
-                value = float(rows[quantity].max()) if rows is not None and len(rows) else np.nan
-                what = f"largest share of matched neurons with a minimal match of {size} neurons in {place}"
-                if hidden or not np.isnan(value):
-                    yield Row(network, what, value, claim.bound(quantity), place, votes=hidden)
+                what = f"largest share of matched neurons with a minimal match of {size} neurons in {PLACES[group]}"
+                value = float(rows[quantity].max()) if len(rows) else np.nan
+                yield Row(network, what, value, claim.bound(quantity), PLACES[group], votes=group != "logits")
 
 
 def accurate_and_different(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
