@@ -126,7 +126,7 @@ def layer_table(plan: Plan, found: Measured) -> pd.DataFrame:
     tables = []
     for network, critical in found.critical.items():
         table = counted_similarity(critical, plan.epsilons)
-        groups = table.groupby(["position", "layer", "epsilon"], observed=True)[list(COUNTS)]
+        groups = table.groupby(["position", "layer", "epsilon"], observed=True)
         means = pd.concat({f"{c} {how}": groups[c].agg(how) for c in COUNTS for how in ("mean", "min", "max")}, axis=1)
         tables.append(means.reset_index().assign(network=plan.name(network)))
     return pd.concat(tables, ignore_index=True)
