@@ -247,7 +247,8 @@ def answers(kind: Kind, known: dict[str, Any], study: Study, settings: Mapping[s
     layers = study.layers or (() if kind.some_layers else (None,))
     return (
         set(study.seeds) <= set(recorded["seeds"])
-        and recorded["epochs"] == study.runs[0].recipe.epochs
+        and recorded["epochs"]
+        in (study.runs[0].recipe.epochs, study.epochs)  # None, in older records: the recipe's own
         and (recorded["layers"] is None or set(layers) <= set(recorded["layers"]))
         and recorded["sampled"] >= study.sampled
         and set(study.keep) <= set(known.get("grams", ()))
