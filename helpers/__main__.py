@@ -1,24 +1,44 @@
 """The command line: `python -m helpers COMMAND --help`."""
 
-import ast
-import re
+from .signals import Stopped, leave_at_once
+
+if __name__ == "__main__":
+    leave_at_once()  # what follows imports for seconds
+
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 try:
     import click
     import torch
+    from safetensors import SafetensorError
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: pip install 'samerep[networks]' brings it")
 
-from .errors import BadInput, unknown
+from .errors import BadInput, shown
 from .networks import datasets, training
 from .pages import grid, places, running
 from .pages.pairs import write_pairs
 from .pages.pdf import book_pdf
 from .pages.teaching import course as teaching
 from .pages.teaching import slides
+from .parameters import (
+    LARGEST_SEED,
+    MOST_EPOCHS,
+    Check,
+    check_choice,
+    check_epochs,
+    check_file_name,
+    check_names,
+    check_seeds,
+    check_width,
+    is_integer,
+    literal,
+    whole,
+)
+from .processes import stopping_in_order
 from .studies import two_networks as imagenet
 from .studies.kinds import KINDS
 from .studies.store import record as record_study
@@ -27,24 +47,58 @@ from .studies.study import Study
 RECORDED = tuple(name for name, kind in KINDS.items() if kind.compute)
 
 
-def seed_list(text: str) -> tuple[int, ...]:
-    """ "0,1,2" as numbers; at least one, none twice, all of them what a random generator takes."""
-    try:
-        seeds = tuple(imagenet.check_seed(part.strip()) for part in text.split(","))
-    except BadInput:
-        raise BadInput(f"seeds are '{text}': expected whole numbers from 0 to 2^63 - 1, as in 0,1,2") from None
-    if len(set(seeds)) < len(seeds):
-        raise BadInput(f"seeds {text} repeat: give each seed once")
-    return seeds
+class Strict(click.Command):
+    """A command that takes each option once: of two values click would use the last in silence."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        for option in order:
+            if isinstance(option, click.Option) and not option.multiple and order.count(option) > 1:
+                raise BadInput(f"option {option.opts[0]} is given twice: expected one value")
+        return super().parse_args(ctx, args)
 
 
-def check_name(kind: str, name: str) -> None:
-    """The name of a file or folder that lies where it should."""
-    if not re.fullmatch(r"[\w-]+", name):
-        raise BadInput(f"{kind} name '{name}': expected letters, digits, - and _ only")
+class Group(click.Group):
+    """A group of strict commands."""
+
+    command_class = Strict
 
 
-@click.group()
+class Value(click.ParamType):
+    """An option's text as the value that Python reads in it, checked as a parameter of that name."""
+
+    name = "value"
+
+    def __init__(self, check: Check, read: Callable[[str], Any] = literal) -> None:
+        self.check, self.read = check, read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What the command gets; BadInput names the option."""
+        name = (param and param.name) or self.name
+        return self.check(name, self.read(value) if isinstance(value, str) else value)
+
+
+def seeds_in(text: str) -> Any:
+    """One seed or several with commas, as Python reads them."""
+    found = literal(text)
+    return (found,) if is_integer(found) else found
+
+
+WIDTH = Value(lambda name, value: check_width(value))
+EPOCHS = Value(lambda name, value: check_epochs(value))
+SEEDS = Value(lambda name, value: check_seeds(value, 1), seeds_in)
+NAMES = Value(check_names, lambda text: text.split(","))
+
+
+def number(least: int, most: int) -> Value:
+    """The type of an option that takes whole numbers in a range."""
+    return Value(whole(least, most))
+
+
+SIZE, SEED, EPOCH = number(1, datasets.LARGEST_SIZE), number(0, LARGEST_SEED), number(0, MOST_EPOCHS)
+
+
+@click.group(cls=Group)
 def cli() -> None:
     """Fetch data, train networks, record studies, run notebooks, build the book."""
 
@@ -60,47 +114,36 @@ def data(action: str, name: str) -> None:
 @cli.command()
 @click.option("--network", required=True)
 @click.option("--dataset", default="cifar10", show_default=True)
-@click.option("--width", default=1.0, show_default=True)
-@click.option("--seeds", default="0,1", show_default=True)
+@click.option("--width", type=WIDTH, default=1.0, show_default=True)
+@click.option("--seeds", type=SEEDS, default="0,1", show_default=True)
 @click.option("--recipe", default="short", show_default=True)
-@click.option("--epochs", type=int)
-@click.option("--order-seed", type=int, help="Of order and augmentation, if not that of the initialisation.")
+@click.option("--epochs", type=EPOCHS)
+@click.option("--order-seed", type=SEED, help="Of order and augmentation, if not that of the initialisation.")
 @click.option("--target", default="labels", show_default=True, help="labels, rotation, vehicles or shuffled")
-@click.option("--fork-after", default=0, help="Start from the run in its own order, after this epoch.")
-def train(seeds: str, order_seed: int | None, **options: Any) -> None:
+@click.option("--fork-after", type=EPOCH, default=0, help="Start from the run in its own order, after this epoch.")
+def train(seeds: tuple[int, ...], order_seed: int | None, **options: Any) -> None:
     """Train one network per seed, resumably. Example: train --network vgg16_bn --width 0.25 --seeds 0,1,2"""
-    for seed in seed_list(seeds):
-        run = training.plan(seed=seed, order_seed=order_seed, augment_seed=order_seed, **options)
+    options |= {"order_seed": order_seed, "augment_seed": order_seed}
+    for run in [training.plan(seed=seed, **options) for seed in seeds]:
         click.echo(training.train(run))
 
 
 @cli.command()
 @click.option("--network", required=True)
 @click.option("--dataset", default="cifar10", show_default=True)
-@click.option("--width", default=1.0, show_default=True)
-@click.option("--seeds", default="0,1", show_default=True)
+@click.option("--width", type=WIDTH, default=1.0, show_default=True)
+@click.option("--seeds", type=SEEDS, default="0,1", show_default=True)
 @click.option("--recipe", default="short", show_default=True)
-@click.option("--epochs", type=int)
-@click.option("--epoch", type=int, help="Compare the networks after this epoch; 0 is untrained.")
+@click.option("--epochs", type=EPOCHS)
+@click.option("--epoch", type=EPOCH, help="Compare the networks after this epoch; 0 is untrained.")
 @click.option("--sampled", is_flag=True, help="The paper's sampling beside the full test set.")
-@click.option("--layers", help="Names with commas; all by default.")
-@click.option("--keep", help="Wide layers to keep compressed, too, with commas.")
+@click.option("--layers", type=NAMES, help="Names with commas; all by default.")
+@click.option("--keep", type=NAMES, help="Wide layers to keep compressed, too, with commas.")
 @click.option("--what", default="seeds", show_default=True, help=f"The kind of study: {', '.join(RECORDED)}.")
-def record(what: str, seeds: str, layers: str | None, keep: str | None, **options: Any) -> None:
+def record(what: str, keep: tuple[str, ...] | None, **options: Any) -> None:
     """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
-    if what not in RECORDED:
-        raise unknown("kind of record", what, RECORDED)
-    names = {"layers": layers and layers.split(","), "keep": keep.split(",") if keep else ()}
-    study = Study(**options | names | {"seeds": seed_list(seeds)})
-    click.echo(record_study(KINDS[what], study))
-
-
-def literal(text: str) -> Any:
-    """A parameter's value as Python reads it, or the text itself: 0.25, [0, 1], resnet18."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that literal_eval is known to raise
-        return text
+    kind = KINDS[check_choice("kind of record", what, RECORDED)]
+    click.echo(record_study(kind, Study(**options, keep=keep or ())))
 
 
 @cli.command()
@@ -112,21 +155,21 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 
     Example: run network -p network resnet18 -p width 0.25 --page my-resnet18
     """
-    stem = Path(notebook).stem
-    if stem not in (names := sorted(path.stem for path in places.NOTEBOOKS.glob("*.py"))):
-        raise unknown("notebook", notebook, names)
-    if page is not None:
-        check_name("page", page)
-    values = {name: literal(value) for name, value in parameters}
-    default = f"{stem}-own" if values else stem
-    click.echo(running.run_page(grid.Page(page or default, stem, page or "Your own run", values)))
+    click.echo(running.run_page(grid.own_page(notebook, given(parameters), page)))
+
+
+def given(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Names and values of `-p NAME VALUE`; BadInput for a name that comes twice."""
+    names = [name for name, _ in parameters]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"parameter {shown(name)} is given twice: expected one value")
+    return {name: literal(text) for name, text in parameters}
 
 
 @cli.command()
 @click.option("--tier", default="published", show_default=True, help="published or smoke")
-@click.option(
-    "--jobs", default=2, type=click.IntRange(1), show_default=True, help="Notebooks that run at the same time."
-)
+@click.option("--jobs", default=2, type=number(1, 256), show_default=True, help="Notebooks that run at the same time.")
 def book(tier: str, jobs: int) -> None:
     """Run what is stale and build the HTML book. Example: book --tier smoke"""
     click.echo(f"The book: {slides.build_site(tier, jobs)}")
@@ -160,12 +203,19 @@ def course(folder: Path) -> None:
 @click.option("--network", help="Architecture, such as resnet50; not needed for this book's own checkpoints.")
 @click.option("--a", required=True, help="Weights: a checkpoint file, untrained:SEED, or torchvision's IMAGENET1K_V1.")
 @click.option("--b", required=True, help="The weights to compare with.")
-@click.option("--layers", help="Modules by name, with commas; all comparable ones by default.")
-@click.option("--size", default=224, show_default=True, help="Images are resized and cut to SIZE × SIZE.")
-@click.option("--batch", default=16, show_default=True, help="Images at a time: more need more memory.")
+@click.option("--layers", type=NAMES, help="Modules by name, with commas; all comparable ones by default.")
+@click.option("--size", type=SIZE, default=224, show_default=True, help="Images are resized and cut to SIZE × SIZE.")
+@click.option("--batch", type=number(1, 65_536), default=16, show_default=True, help="Images at a time.")
 @click.option("--record", "name", help="Also write results/imagenet-NAME.")
 def compare(
-    images: Path, network: str | None, a: str, b: str, layers: str | None, size: int, batch: int, name: str | None
+    images: Path,
+    network: str | None,
+    a: str,
+    b: str,
+    layers: tuple[str, ...] | None,
+    size: int,
+    batch: int,
+    name: str | None,
 ) -> None:
     """Match two networks layer by layer on your images, streamed: any number of them in the same memory.
 
@@ -175,9 +225,8 @@ def compare(
              compare --images photos --network torchvision:resnet18 --a untrained:0 --b untrained:1
     """
     if name is not None:
-        check_name("record", name)
-    chosen = layers.split(",") if layers else None
-    found = imagenet.compare_weights(network, a, b, images, chosen, size, batch)
+        check_file_name("record", name)
+    found = imagenet.compare_weights(network, a, b, images, layers, size, batch)
     table = found.similarity().pivot(index=["position", "layer"], columns="epsilon", values="similarity")
     click.echo(table.droplevel("position").to_string(float_format="%.3f"))
     for row in found.left_out.itertuples(index=False):
@@ -189,23 +238,44 @@ def compare(
 
 
 def main() -> None:
-    """One clear line: exit code 2 on bad input, 1 where the user or a lack of memory stops the work."""
+    """One clear line: exit code 2 on bad input, 130 and 143 on signals, 1 where memory, disk or rights do not suffice.
+
+    However it ends, the processes that it started end with it.
+    """
     try:
-        sys.exit(cli(standalone_mode=False))
+        with stopping_in_order():
+            sys.exit(cli(standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        stop(f"error: {error.format_message()}", error.exit_code)
+        stop(BadInput(f"error: {error.format_message()}"), error.exit_code)
     except BadInput as error:
         stop(f"error: {error}", 2)
+    except Stopped as stopped:
+        stop(stopped, stopped.code)
     except click.Abort:
-        stop("aborted", 1)
+        stop("stopped", 130)
     except (MemoryError, torch.OutOfMemoryError) as error:
-        stop(f"error: not enough memory: {str(error).splitlines()[0]}", 1)
+        stop(f"error: not enough memory{first_line(error)}; take fewer images, a smaller batch or a smaller size", 1)
+    except (OSError, SafetensorError) as error:
+        stop(f"error: {in_words(error)}", 1)
 
 
-def stop(text: str, code: int) -> None:
+def first_line(error: BaseException) -> str:
+    """What an error says, up to its first line break, after a colon; nothing if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return f": {lines[0]}" if lines else ""
+
+
+def in_words(error: Exception) -> str:
+    """What the system refused, and for which file."""
+    name = getattr(error, "filename", None)
+    reason = getattr(error, "strerror", None) or first_line(error).removeprefix(": ") or type(error).__name__
+    return f"{reason}: {name}" if name else str(reason)
+
+
+def stop(text: object, code: int) -> None:
     """Say so on standard error and leave."""
     click.echo(text, err=True)
     sys.exit(code)

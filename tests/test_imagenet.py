@@ -150,9 +150,9 @@ def test_safetensors_come_back(network, tmp_path):
     ("weights", "architecture", "message"),
     [
         ("untrained:0", "resnet51", "did you mean 'resnet5"),
-        ("untrained:x", RESNET, "seed 'x': expected a whole number from 0"),
-        ("untrained:²", RESNET, "seed '²': expected a whole number from 0"),
-        (f"untrained:{2**63}", RESNET, f"seed '{2**63}': expected a whole number from 0"),
+        ("untrained:x", RESNET, "seed is 'x': expected a whole number from 0"),
+        ("untrained:²", RESNET, "seed is '²': expected a whole number from 0"),
+        (f"untrained:{2**63}", RESNET, f"seed is {2**63}: expected a whole number from 0"),
         ("untrained", RESNET, "unknown weights 'untrained': did you mean 'untrained:0'"),
         ("untrained:0", None, "give its architecture"),
         ("IMAGENET1K_V9", RESNET, "did you mean 'IMAGENET1K_V1'"),
@@ -200,7 +200,7 @@ def test_damaged_and_unfitting_files_are_named(network, tmp_path):
 def test_images_that_are_not_there_or_do_not_fit(folder, network, tmp_path):
     with pytest.raises(BadInput, match="not a folder"):
         imagenet.image_batches(tmp_path / "none")
-    with pytest.raises(BadInput, match="batch is 0: expected a whole number of images, at least 1"):
+    with pytest.raises(BadInput, match="batch is 0: expected a whole number from 1"):
         imagenet.image_batches(folder, batch=0)
     grey, number = imagenet.image_batches(folder, 64, statistics="digits")
     with pytest.raises(BadInput, match="do not fit ResNet"):

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from helpers import studies
-from helpers.__main__ import literal
 from helpers.errors import BadInput
 from helpers.pages import grid, layers, provenance, running
+from helpers.parameters import literal
 from helpers.studies import records
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]

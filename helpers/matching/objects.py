@@ -129,13 +129,6 @@ def on_pairs(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def check_epsilon(epsilon: float) -> float:
-    """ε as a float in [0, 1)."""
-    if not isinstance(epsilon, int | float | np.floating | np.integer) or not 0 <= epsilon < 1:
-        raise BadInput(f"epsilon is {epsilon!r}: expected a number in [0, 1)")
-    return float(epsilon)
-
-
 def check_neuron(pair: Pair, neuron: Neuron) -> Neuron:
     """A neuron is ("x", i) or ("y", j)."""
     if not isinstance(neuron, tuple | list) or len(neuron) != 2:

@@ -32,6 +32,7 @@ from ..networks import architectures as networks
 from ..networks import datasets, training
 from ..networks.activations import calibrate, captured, collect, forward, neurons, peeked
 from ..networks.architectures import Layer
+from ..parameters import check_seed, check_whole, literal
 from .records import read_tables, records_of
 from .store import Computed, Kind, record_computed
 from .tables import EPSILONS, critical_rows, layer_columns, similarity_table
@@ -65,7 +66,7 @@ def open_network(weights: str, architecture: str | None = None, **options: Any) 
     if architecture is None:
         raise BadInput(f"{weights} does not say what network it is: give its architecture, such as resnet18")
     if weights.startswith(UNTRAINED):
-        return build(architecture, check_seed(weights.removeprefix(UNTRAINED)), **options).eval()
+        return build(architecture, check_seed(literal(weights.removeprefix(UNTRAINED))), **options).eval()
     if path.suffix in FILES:
         return _filled(build(architecture, 0, **options), path, architecture).eval()
     return _downloaded(architecture, weights).eval()
@@ -100,13 +101,6 @@ def untrained(weights: str, architecture: str | None = None, seed: int = 0, **op
     known = training.read_sidecar(path)
     shape = {key: known[key] for key in ("width", "classes", "channels", "image_size")}
     return networks.build(known["network"], **shape, seed=seed, initialisation=known["recipe"]["initialisation"]).eval()
-
-
-def check_seed(text: str) -> int:
-    """A seed as PyTorch's generators take it: a whole number from 0 to 2⁶³ − 1."""
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 2**63:
-        raise BadInput(f"seed '{text}': expected a whole number from 0 to 2^63 - 1")
-    return int(text)
 
 
 def build(architecture: str, seed: int, **options: Any) -> nn.Module:
@@ -218,8 +212,7 @@ def image_batches(
 
     How they are cut and normalised, and what is refused: `datasets.image_folder`.
     """
-    if not isinstance(batch, int) or batch < 1:
-        raise BadInput(f"batch is {batch}: expected a whole number of images, at least 1")
+    batch = check_whole("batch", batch, 1)
     folder = datasets.image_folder(path, size, crop, statistics)
     return Batches(folder, batch), len(folder)
 
