@@ -20,6 +20,7 @@ from ..networks import datasets
 from ..networks.accumulators import Sampling
 from ..networks.activations import Compressed, collect
 from ..networks.architectures import Layer
+from ..networks.checkpoints import check_different
 from ..subspaces import Pair
 from . import store
 from .store import Computed, Kind, Result
@@ -43,6 +44,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
     data = test_images(study)
     loaded = [network_at(run, study.epoch, data, progress) for run in study.runs]
     nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
+    check_different({f"seed {sidecar['seed']}": network for network, sidecar in loaded})
     layers, keep = chosen_layers(nets[0], study.layers), chosen_layers(nets[0], study.keep)
     names = [layer.before or layer.name if study.before_relu else layer.name for layer in layers]
     sampling = Sampling() if study.sampled else None
