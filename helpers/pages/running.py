@@ -3,45 +3,72 @@
 import ast
 import json
 import os
+import re
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
-from joblib import Parallel, delayed
 from jupyter_client import AsyncKernelManager
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from ..errors import BadInput, unknown
-from ..files import atomic
+from ..errors import BadInput
+from ..files import atomic, scratch_name, sweep
+from ..networks import datasets, training
+from ..parameters import check_choice, check_parameter
+from ..processes import end_children, ending_with_us, held
+from ..studies import two_networks
+from ..studies.records import results_root
 from . import places
 from .dependencies import Depends, code_of, depends_on
 from .filled import fill_values
-from .grid import Page
+from .grid import Page, notebook_names
 from .pairs import pair_notebook, plain_ids
 from .places import LABEL
 
+HARMLESS = re.compile(r"(?!_)[\w .,:;/()+=@%~-]*(?<!_)")  # nothing in it means anything to Markdown or HTML
+LONGEST_SOCKET = 90  # characters of a folder; a socket's whole path has at most 107
 START_SECONDS = 600  # a kernel that imports torch on a busy machine takes its time
 WORDS_A_MINUTE = 180  # for text with formulas
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(places.ROOT), "PYTHONHASHSEED": "0"}
 
 
 class LocalKernel(AsyncKernelManager):
-    """A kernel spoken to through files, not ports: nobody else can listen, and no port is taken twice."""
+    """A kernel spoken to through files, not ports: nobody else can listen, and no port is taken twice.
+
+    Through ports all the same on Windows, which has no such files, and where the temporary folder has a path too long
+    for them. The kernel ends with this process.
+    """
+
+    page = ""
 
     def __init__(self, **options: Any) -> None:
-        self.sockets = tempfile.TemporaryDirectory()  # its own: two kernels in one folder would share their files
-        super().__init__(**options | {"transport": "ipc", "ip": f"{self.sockets.name}/kernel"})
+        self.sockets = own_temporary()  # its own: two kernels in one folder would share their files
+        if sys.platform != "win32" and len(self.sockets.name) < LONGEST_SOCKET:
+            options |= {"transport": "ipc", "ip": f"{self.sockets.name}/kernel"}
+        super().__init__(**options)
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-        """Without the kernel's log: a cell's error comes as a message; the log only says that it was told to stop."""
-        await super()._async_launch_kernel(kernel_cmd, **options | {"stderr": subprocess.DEVNULL})
+        """In the repository's root, with an environment of its own: kernels of several pages start from one process.
+
+        Without the kernel's log: a cell's error comes as a message; the log only says that it was told to stop.
+        """
+        environment = os.environ | options.get("env", {}) | KERNEL | {"SAMEREP_PAGE": self.page}
+        own = {"stderr": subprocess.DEVNULL, "cwd": str(places.ROOT), "env": environment}
+        await super()._async_launch_kernel(kernel_cmd, **options | own | ending_with_us())
+
+
+def own_temporary() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder whose name says which process made it, so that it can be swept if that is killed."""
+    return tempfile.TemporaryDirectory(prefix=scratch_name(Path("page"), "new").name)
 
 
 def run_page(page: Page, tier: str = "published", place: Path | None = None) -> Path:
@@ -51,11 +78,18 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
     """
     target = place or places.PAGES / f"{page.name}.ipynb"
     values = page.values(tier)
+    check_choice("notebook", page.notebook, notebook_names())
     check_parameters(page, values)
+    with held(target, "running the page"):
+        sweep(target.parent, Path(tempfile.gettempdir()))
+        return _run_page(page, tier, values, target)
+
+
+def _run_page(page: Page, tier: str, values: dict[str, Any], target: Path) -> Path:
     notebook = prepared(page, values)
     depends = depends_on(page, tier)  # before it runs: what is edited meanwhile makes the page stale
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:  # papermill writes while it runs: not where Sphinx looks
+    with own_temporary() as scratch:  # papermill writes while it runs: not where Sphinx looks
         executed = _execute(notebook, Path(scratch) / "page.ipynb", page, values)
     finish(executed, page, depends, time.perf_counter() - start)
     with atomic(target) as temporary:
@@ -64,9 +98,8 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
 
 
 def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str, Any]) -> NotebookNode:
-    environment = dict(os.environ)
-    os.environ.update(KERNEL, SAMEREP_PAGE=page.name)
-    options = {"kernel_name": "python3", "cwd": str(places.ROOT), "kernel_manager_class": LocalKernel}
+    kernel = type("PageKernel", (LocalKernel,), {"page": page.name})
+    options = {"kernel_name": "python3", "kernel_manager_class": kernel}
     quiet_and_patient = {"progress_bar": False, "start_timeout": START_SECONDS}
     try:
         return papermill.execute_notebook(notebook, str(scratch), parameters=values, **options, **quiet_and_patient)
@@ -76,9 +109,6 @@ def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str
             f"{page.source.relative_to(places.ROOT)} (page {page.name}) failed in cell {error.cell_index} "
             f"(`{line}`) with {error.ename}: {error.evalue}"
         ) from None
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
 
 
 def parameters_of(page: Page) -> dict[str, Any]:
@@ -97,11 +127,25 @@ def parameters_of(page: Page) -> dict[str, Any]:
 
 
 def check_parameters(page: Page, values: dict[str, Any]) -> None:
-    """papermill only logs a parameter it does not know; here it is refused, with the nearest valid name."""
+    """Refuse, before any cell runs, a parameter that the notebook does not know and a value that it cannot take."""
     known = parameters_of(page)
-    for name in values:
-        if name not in known:
-            raise unknown(f"parameter of {page.notebook}", name, known)
+    for name, value in values.items():
+        check_choice(f"parameter of {page.notebook}", name, known)
+        check_parameter(name, value, known[name])
+        if name in (valid := valid_names()) and value is not None:
+            check_choice(name, value, valid[name])
+
+
+def valid_names() -> dict[str, list[str]]:
+    """The names that a notebook's parameter of this name can take."""
+    models = two_networks.names()
+    return {
+        **dict.fromkeys(("network", "beside", "architecture"), models),
+        "dataset": list(datasets.NAMES),
+        "recipe": list(training.RECIPES),
+        "statistics": list(datasets.STATISTICS),
+        "study": [path.parent.name for path in results_root().glob("[!.]*/provenance.json")],
+    }
 
 
 def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
@@ -113,7 +157,7 @@ def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
         if cell.cell_type == "markdown":
             cell.source = fill(cell.source, words)
         else:
-            cell.metadata = nbformat.from_dict(json.loads(fill(json.dumps(cell.metadata), words)))
+            cell.metadata = nbformat.from_dict(filled(cell.metadata, words))
         if "parameters" in tags:
             cell.metadata["tags"] = [*tags, "remove-cell" if values else "hide-input"]
     notebook.cells += _provenance_cells(page, values)
@@ -121,11 +165,27 @@ def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
 
 
 def fill(text: str, words: dict[str, Any]) -> str:
-    """`text` with {{name}} replaced by the value; lists as "0, 1, 2"."""
+    """Markdown with {{name}} replaced by the value; lists as "0, 1, 2". A value is text, whatever signs it holds."""
     for name, value in words.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        text = text.replace("{{" + name + "}}", shown)
+        listed = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        text = text.replace("{{" + name + "}}", as_text(listed))
     return text
+
+
+def as_text(value: str) -> str:
+    """A value that Markdown and HTML show as it stands: signs that mean something to them become references."""
+    if HARMLESS.fullmatch(value):
+        return value
+    return "".join(sign if sign.isalnum() or sign in " .,-" else f"&#{ord(sign)};" for sign in value)
+
+
+def filled(value: Any, words: dict[str, Any]) -> Any:
+    """The same for all texts inside lists and dictionaries."""
+    if isinstance(value, dict):
+        return {key: filled(entry, words) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [filled(entry, words) for entry in value]
+    return fill(value, words) if isinstance(value, str) else value
 
 
 def _provenance_cells(page: Page, values: dict[str, Any]) -> list[NotebookNode]:
@@ -188,10 +248,17 @@ def is_fresh(page: Page, tier: str = "published") -> bool:
 def run_pages(pages: Iterable[Page], tier: str, jobs: int = 2) -> list[Page]:
     """Run every page that is not fresh, some at a time, with a bar; returns those that ran."""
     stale = [page for page in pages if not is_fresh(page, tier)]
-    work = (delayed(run_page)(page, tier) for page in stale)
-    runs = Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
-    for _ in tqdm(runs, total=len(stale), desc="running notebooks", unit="page", disable=not stale):
-        pass
+    pool = ThreadPoolExecutor(jobs)  # the work is done in kernels; these threads wait for them
+    runs = [pool.submit(run_page, page, tier) for page in stale]
+    try:
+        bar = tqdm(as_completed(runs), total=len(stale), desc="running notebooks", unit="page", disable=not stale)
+        for run in bar:
+            run.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_children()  # the other kernels; without them their threads end, too
+        raise
+    pool.shutdown()
     return stale
 
 
