@@ -8,10 +8,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from ..matching.match import critical_epsilons
-from ..matching.objects import check_epsilon
 from ..matching.peeling import TIE
 from ..measures.dimension import effective_rank
 from ..networks.architectures import Layer
+from ..parameters import check_epsilon
 from ..subspaces import Gram, Pair
 from .study import Study
 
