@@ -96,6 +96,7 @@ def number(least: int, most: int) -> Value:
 
 
 SIZE, SEED, EPOCH = number(1, datasets.LARGEST_SIZE), number(0, LARGEST_SEED), number(0, MOST_EPOCHS)
+IMAGES = number(1, 10**9)
 
 
 @click.group(cls=Group)
@@ -136,6 +137,7 @@ def train(seeds: tuple[int, ...], order_seed: int | None, **options: Any) -> Non
 @click.option("--recipe", default="short", show_default=True)
 @click.option("--epochs", type=EPOCHS)
 @click.option("--epoch", type=EPOCH, help="Compare the networks after this epoch; 0 is untrained.")
+@click.option("--images", type=IMAGES, help="So many images of the test set, from the first; all by default.")
 @click.option("--sampled", is_flag=True, help="The paper's sampling beside the full test set.")
 @click.option("--layers", type=NAMES, help="Names with commas; all by default.")
 @click.option("--keep", type=NAMES, help="Wide layers to keep compressed, too, with commas.")

@@ -4,6 +4,8 @@ from . import (
     calibration,
     causes,
     ceiling,
+    development,
+    forks,
     identification,
     rebasin,
     rivals,
@@ -12,6 +14,7 @@ from . import (
     simple_matches,
     small_matches,
     stitching,
+    targets,
     two_networks,
 )
 from .store import Kind
@@ -31,5 +34,8 @@ KINDS: dict[str, Kind] = {
         stitching.KIND,
         rebasin.KIND,
         sensitivity.KIND,
+        forks.KIND,
+        targets.KIND,
+        development.KIND,
     )
 }

@@ -1,0 +1,256 @@
+"""What makes two networks alike: tables of forks, targets and development in, figures and words out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..studies.pairwise import CEILING, calibrated_pairs
+from ..studies.seeds import Result
+from ..studies.targets import deciding_shares, learnt, shares_kept
+from .claims import Plan, read_bound, read_evidence
+from .layers import spoken
+from .verdicts import Measured, Verdict, other_targets, verdict
+
+SHARED = {  # conditions of forks, from nothing shared on, and how a legend says them
+    "untrained": "untrained, two starts",
+    "nothing": "two starts, two orders",
+    "order": "two starts, same order",
+    "initialisation": "same start, two orders",
+}
+AGAINST = {  # conditions of targets, and how a legend says them
+    "labels": "labels (the same target)",
+    "rotation": "rotation",
+    "vehicles": "vehicles or animals",
+    "shuffled": "shuffled labels",
+    "untrained": "no training",
+}
+GROUPS = ("first", "early", "middle", "late", "pool", "fc", "logits")
+
+
+def layer_groups(plan: Plan, network: str, layers: Sequence[str]) -> dict[str, list[str]]:
+    """The layers of each group of `book/evidence.yml`, from the input on; any VGG is grouped as VGG-16 is."""
+    like = "vgg16_bn" if network.startswith("vgg") else "resnet18"
+    group_of = {layer: plan.group(like, layer) for layer in layers}
+    found = {group: [layer for layer in layers if group_of[layer] == group] for group in GROUPS}
+    return {group: names for group, names in found.items() if names}
+
+
+def shared_names(pairs: pd.DataFrame) -> dict[str, str]:
+    """The conditions of a study of forks in order, from nothing shared to the ceiling, with words for a legend."""
+    known = pairs["condition"].unique()
+    past = sorted((name for name in known if name.startswith("past ")), key=lambda name: int(name.split()[1]))
+    forks = {name: f"fork after epoch {name.split()[1]}" for name in past}
+    return {**SHARED, **forks, CEILING: "itself, one epoch earlier"}
+
+
+def condition_means(pairs: pd.DataFrame, names: Mapping[str, str], value: str = "area") -> pd.DataFrame:
+    """Per condition and layer: the mean over pairs of s(0.3), of the value and of its calibrated form, and its range.
+
+    Columns condition (in words), position, layer, similarity, observed, calibrated, low, high, pairs.
+    """
+    scaled = calibrated_pairs(pairs, value).assign(observed=pairs[value])
+    scaled = scaled[scaled["condition"].isin(list(names))]
+    by = ["condition", "position", "layer"]
+    found = scaled.groupby(by, sort=False, as_index=False).agg(
+        similarity=("similarity", "mean"),
+        observed=("observed", "mean"),
+        calibrated=("calibrated", "mean"),
+        low=("calibrated", "min"),
+        high=("calibrated", "max"),
+        pairs=("calibrated", "size"),
+    )
+    order = {name: place for place, name in enumerate(names)}
+    found = found.sort_values(["condition", "position"], key=lambda c: c.map(order) if c.name == "condition" else c)
+    return found.assign(condition=found["condition"].map(dict(names))).reset_index(drop=True)
+
+
+def in_layer_groups(means: pd.DataFrame, groups: Mapping[str, Sequence[str]], column: str) -> pd.DataFrame:
+    """One row per condition, one column per group of layers, and the mean over all layers."""
+    group_of = {layer: group for group, layers in groups.items() for layer in layers}
+    table = means.assign(group=means["layer"].map(group_of))
+    wide = table.pivot_table(index="condition", columns="group", values=column, sort=False)[list(groups)]
+    wide["all layers"] = table.groupby("condition", sort=False)[column].mean()
+    return wide.reset_index().rename_axis(columns=None)
+
+
+def plot_conditions_by_layer(means: pd.DataFrame, ordered: bool) -> Figure:
+    """Calibrated similarity along the layers, one line per condition; ordered conditions get ordered colours.
+
+    The band is the range over pairs of networks.
+    """
+    names = list(means["condition"].unique())
+    colours = sns.color_palette("viridis_r", len(names)) if ordered else sns.color_palette("colorblind", len(names))
+    figure, ax = plt.subplots(figsize=(7.6, 4.8))
+    for name, colour, marker in zip(names, colours, "osD^vPX*h" * 2, strict=False):
+        rows = means[means["condition"] == name].sort_values("position")
+        ax.plot(rows["position"], rows["calibrated"], marker=marker, markersize=4, color=colour, label=name)
+        ax.fill_between(rows["position"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
+    places = means.drop_duplicates("layer").sort_values("position")
+    ax.set_xticks(places["position"], places["layer"], rotation=90)
+    for end in (0, 1):
+        ax.axhline(end, color="0.5", linewidth=0.8, linestyle=":")
+    ax.set(ylabel="calibrated similarity\n(0 chance, 1 itself one epoch earlier)", ylim=_limits(means["calibrated"]))
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=2)
+    return figure
+
+
+def _limits(values: pd.Series) -> tuple[float, float]:
+    """Limits of an axis that show both ends of the scale and all means, up to twice the scale."""
+    return max(-1.0, min(-0.05, values.min() - 0.05)), min(2.0, max(1.1, values.max() + 0.05))
+
+
+# ---------------------------------------------------------------- forks
+
+
+def forks_in_words(pairs: pd.DataFrame, layers: Sequence[str] | None = None) -> dict[str, float]:
+    """Mean calibrated similarity over layers, by condition, and what the same start and the same order add."""
+    scaled = calibrated_pairs(pairs)
+    inside = scaled if layers is None else scaled[scaled["layer"].isin(layers)]
+    per_layer = inside.groupby(["condition", "layer"])["calibrated"].mean()
+    found = {str(name).replace(" ", "_"): float(value) for name, value in per_layer.groupby("condition").mean().items()}
+    nothing = found["nothing"]
+    adds = {"start_adds": "initialisation", "order_adds": "order"}
+    return found | {key: found.get(condition, np.nan) - nothing for key, condition in adds.items()}
+
+
+def expectation_kept(plan: Plan, study: str, name: str, measured: float) -> str:
+    """ "kept" or "missed": an expectation of `book/evidence.yml` that does not decide a claim."""
+    return "kept" if read_bound(plan.expected[study][name], f"{study}, {name}").keeps(measured) else "missed"
+
+
+# ---------------------------------------------------------------- targets (claim C2b)
+
+
+def target_table(tables: Mapping[str, pd.DataFrame], dataset: str, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """One row per other target: its accuracy, whether it was learnt, and the share it keeps in each group.
+
+    `keeps_all_bounds`: the bounds of claim C2b, asked of this target alone.
+    """
+    claim = read_evidence().claim("C2b")
+    shares = shares_kept(tables["pairs"], groups).pivot(index="condition", columns="group", values="share_kept")
+    known = learnt(tables["networks"], dataset).query("target != 'labels'").set_index("target")
+    table = known.join(shares[[group for group in groups if group in shares]]).reset_index()
+    bounded = [group for group in claim.bounds if group in table]
+    return table.assign(
+        keeps_all_bounds=[all(claim.bound(g).keeps(row[g]) for g in bounded) for _, row in table.iterrows()]
+    )
+
+
+def kept_in_words(table: pd.DataFrame, group: str) -> str:
+    """What each other target that was learnt keeps in a group, in whole percent: "rotation 29 %, vehicles 61 %"."""
+    voting = table[table["learnt"]]
+    parts = [f"{target} {100 * share:.0f} %" for target, share in zip(voting["target"], voting[group], strict=True)]
+    return ", ".join(parts) or "no target was learnt"
+
+
+def target_verdict(tables: Mapping[str, pd.DataFrame], dataset: str, groups: Mapping[str, Sequence[str]]) -> Verdict:
+    """Claim C2b for the network of the first study of `book/evidence.yml`, at the width and training of these tables.
+
+    The other target that keeps most decides for layers near the output, the one that keeps least for early layers.
+    """
+    plan = read_evidence()
+    claim, network = plan.claim("C2b"), next(iter(plan.studies))
+    measured = Measured(targets={network: deciding_shares(tables, dataset, groups)})
+    return verdict(claim, plan, tuple(other_targets(claim, plan, measured)))
+
+
+# ---------------------------------------------------------------- development
+
+
+def development_means(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Mean over pairs and layers, by how ("between", "within"), epoch and group, of the similarity and its scale."""
+    group_of = {layer: group for group, layers in groups.items() for layer in layers}
+    scaled = calibrated_pairs(pairs).assign(group=pairs["layer"].map(group_of))
+    scaled = scaled[scaled["how"].isin(["between", "within"])]
+    return scaled.groupby(["how", "epoch", "group"], as_index=False)[["similarity", "area", "calibrated"]].mean()
+
+
+def development_in_words(pairs: pd.DataFrame) -> dict[str, str]:
+    """Means over all layers after the epoch nearest to the middle of the training, and at its end."""
+    scaled = calibrated_pairs(pairs)
+    mean = scaled.groupby(["how", "epoch"])["calibrated"].mean()
+    last = scaled["epoch"].max()
+    middle = min(mean["within"].index, key=lambda epoch: abs(epoch - last / 2))
+    found = {"between_early": mean["between", middle], "between_end": mean["between", last]}
+    found["within_early"] = mean["within", middle]
+    return {"early_epoch": f"{middle:.0f}"} | {key: f"{value:.2f}" for key, value in found.items()}
+
+
+def plot_development(means: pd.DataFrame, groups: Sequence[str]) -> Figure:
+    """Two panels, two trainings at one epoch and one training against its end: a line per group of layers."""
+    panels = {"between": "two trainings after the same epoch", "within": "one training and its own end"}
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.8), sharey=True)
+    colours = sns.color_palette("viridis_r", len(groups))
+    for ax, (how, title) in zip(axes, panels.items(), strict=True):
+        for group, colour, marker in zip(groups, colours, "osD^vPX", strict=False):
+            rows = means[(means["how"] == how) & (means["group"] == group)].sort_values("epoch")
+            ax.plot(rows["epoch"], rows["calibrated"], color=colour, marker=marker, markersize=4, label=group)
+        ax.set(title=title, xlabel="epoch", ylim=_limits(means["calibrated"]))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for end in (0, 1):
+            ax.axhline(end, color="0.5", linewidth=0.8, linestyle=":")
+    axes[0].set_ylabel("calibrated similarity")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(groups), fontsize="small")
+    return figure
+
+
+# ---------------------------------------------------------------- width, depth, length of the training
+
+
+def sizes(found: Mapping[str, Result]) -> pd.DataFrame:
+    """One row per recorded study and part of the network: accuracy and the area under s(ε), mean over layers and pairs.
+
+    `part` is "middle" (the convolutional layers between relative depths 1/4 and 3/4) or "pool". The area is 1 less the
+    mean critical ε, a neuron that never matches counting as 1.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, result in found.items():
+        critical = result.tables["critical"]
+        inside = critical["kind"].isin(["conv", "block"]) & critical["depth"].between(0.25, 0.75)
+        study = result.study
+        base = {"study": name, "network": study.network, "width": study.width, "epochs": study.runs[0].recipe.epochs}
+        base["accuracy"] = result.tables["networks"]["accuracy"].mean()
+        for part, chosen in {"middle": inside, "pool": critical["kind"] == "pool"}.items():
+            distance = critical.loc[chosen, "critical_epsilon"].clip(upper=1)
+            layers = distance.groupby(critical.loc[chosen, "layer"]).mean()
+            rows.append(base | {"part": part, "area": float(1 - layers.mean())})
+    return pd.DataFrame(rows)
+
+
+def plot_sizes(table: pd.DataFrame) -> Figure:
+    """Area under s(ε) against accuracy, one mark per study; the networks of one architecture are joined by width."""
+    titles = {"middle": "middle half of the convolutional layers", "pool": "pooled features"}
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 4.2), sharey=True)
+    networks = sorted(table["network"].unique())
+    colours = dict(zip(networks, sns.color_palette("colorblind", len(networks)), strict=True))
+    for ax, (part, title) in zip(axes, titles.items(), strict=True):
+        for network, rows in table[table["part"] == part].groupby("network"):
+            rows = rows.sort_values(["width", "epochs"])
+            ax.plot(rows["accuracy"], rows["area"], color=colours[network], linewidth=0.8)
+            sizes_ = 30 + 120 * rows["width"].clip(upper=1)
+            ax.scatter(rows["accuracy"], rows["area"], s=sizes_, color=colours[network], label=spoken(str(network)))
+            for row in rows.itertuples():
+                text = f"{row.width:g}, {row.epochs}"
+                ax.annotate(text, (row.accuracy, row.area), fontsize=7, xytext=(4, 4), textcoords="offset points")
+        ax.set(title=title, xlabel="mean test accuracy", ylim=(0, 1))
+    axes[0].set_ylabel("area under s(ε)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    return figure
+
+
+def range_in_words(values: pd.Series) -> str:
+    """Smallest and largest share in whole percent: "12–34 %", or one number if they are the same."""
+    low, high = (f"{100 * value:.0f}" for value in (values.min(), values.max()))
+    return f"{low} %" if low == high else f"{low}–{high} %"
+
+
+def trainings(*studies: Mapping[str, pd.DataFrame]) -> set[tuple[Any, ...]]:
+    """The different trainings behind the members of several studies; untrained and earlier epochs are no others."""
+    which = ["initialisation", "order", "target", "fork_after", "recipe"]
+    return {row for tables in studies for row in tables["networks"][which].itertuples(index=False, name=None)}

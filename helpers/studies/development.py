@@ -1,0 +1,58 @@
+"""When do networks become alike, and when do they become themselves? Similarity at several epochs of the training.
+
+"between" compares two seeds after the same epoch, "within" one training's epoch with its own end. The condition
+"ceiling" is a network and itself one epoch before the end.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from . import store
+from .pairwise import CEILING, Comparison, Member, compare_members
+from .store import Computed, Kind
+from .study import Study, test_images
+
+
+def cast_epochs(study: Study, epochs: Sequence[int]) -> tuple[dict[str, Member], list[Comparison]]:
+    """Every seed after every epoch, the last one and the one before it included."""
+    last = study.runs[0].recipe.epochs
+    chosen = sorted({epoch for epoch in epochs if epoch < last - 1} | {last - 1, last})
+
+    def name(seed: int, epoch: int) -> str:
+        return f"seed {seed}, epoch {epoch}"
+
+    members = {name(run.seed, epoch): Member(run, epoch) for run in study.runs for epoch in chosen}
+    comparisons = [
+        Comparison(f"between, epoch {epoch}", name(a, epoch), name(b, epoch))
+        for epoch in chosen
+        for a, b in combinations(study.seeds, 2)
+    ]
+    comparisons += [
+        Comparison(f"within, epoch {epoch}", name(seed, epoch), name(seed, last))
+        for epoch in chosen[:-1]
+        for seed in study.seeds
+    ]
+    comparisons += [Comparison(CEILING, name(seed, last - 1), name(seed, last)) for seed in study.seeds]
+    return members, comparisons
+
+
+def compute(
+    study: Study, at: Sequence[int] = (0, 1, 2, 3, 5), permutations: int = 3, progress: bool = True
+) -> Computed:
+    """Train what is not trained and compare; "pairs" has the columns "how" ("between", "within") and "epoch" added."""
+    data = test_images(study)
+    members, comparisons = cast_epochs(study, at)
+    tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)
+    for name in ("pairs", "similarity"):
+        parts = tables[name]["condition"].str.extract(r"^(?P<how>\w+)(?:, epoch (?P<epoch>\d+))?$")
+        tables[name]["how"] = parts["how"]
+        tables[name]["epoch"] = parts["epoch"].astype("float")
+    return Computed(tables, store.behind(data, sidecars, networks))
+
+
+KIND = Kind(
+    "development",
+    "similarity at several epochs of the training",
+    compute,
+    defaults={"at": (0, 1, 2, 3, 5), "permutations": 3},
+)

@@ -1,0 +1,204 @@
+"""Networks that differ in one thing, compared in pairs: similarity, its chance, and its place between two ends.
+
+A member is one checkpoint of one training; a comparison is a condition and two members. All comparisons of a study
+share one pass over the images. Chance is what the same two networks get when one of them sees the images in another
+order: images are permuted within every batch, and the positions of an image stay together.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..errors import BadInput
+from ..matching.match import critical_epsilons
+from ..matching.peeling import TIE
+from ..measures.chance import image_orders, with_positions
+from ..measures.scale import on_scale
+from ..networks import datasets, training
+from ..networks.activations import captured, forward, neurons
+from ..networks.architectures import Layer
+from ..subspaces import Pair
+from .study import chosen_layers, network_at
+from .tables import EPSILONS, layer_columns
+
+CEILING = "ceiling"  # the condition whose mean is 1 on the scale
+EPSILON = 0.3  # of the column "similarity"
+BATCH = 100  # images; the activations of all networks on a batch lie in memory
+
+
+@dataclass(frozen=True)
+class Member:
+    """One checkpoint: a run's weights after `epoch` epochs (None: the last; 0: untrained, calibrated)."""
+
+    run: training.Run
+    epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two members, by name, compared under a condition."""
+
+    condition: str
+    a: str
+    b: str
+
+
+@dataclass
+class _Products:
+    """One layer's sums over batches: each network's Gram matrix, and each pair's cross products in every order."""
+
+    own: dict[str, Tensor] = field(default_factory=dict)
+    cross: dict[tuple[str, str], list[Tensor]] = field(default_factory=dict)
+    samples: int = 0
+
+    def add(self, blocks: Mapping[str, Tensor], pairs: Sequence[tuple[str, str]], orders: Sequence[np.ndarray]) -> None:
+        """One batch: a (neurons, images × positions) block per network, and orders of its images, the first as seen."""
+        blocks = {name: block.double() for name, block in blocks.items()}
+        samples = next(iter(blocks.values())).shape[1]
+        self.samples += samples
+        positions = samples // len(orders[0])
+        for name, block in blocks.items():
+            self.own[name] = self.own.get(name, 0) + block @ block.T
+        for b in dict.fromkeys(b for _, b in pairs):
+            partners = [a for a, other in pairs if other == b]
+            for k, order in enumerate(orders):
+                index = torch.from_numpy(with_positions(order, positions))
+                strange = blocks[b][:, index] if k else blocks[b]
+                for a in partners:
+                    sums = self.cross.setdefault((a, b), [torch.zeros(())] * len(orders))
+                    sums[k] = sums[k] + blocks[a] @ strange.T
+
+    def pair(self, a: str, b: str, order: int) -> tuple[Pair, Float[np.ndarray, " neurons"]]:
+        """Two networks' neurons with the images of b in an order (0: as they are), and the power of every neuron."""
+        cross, own = self.cross[a, b][order].numpy(), (self.own[a].numpy(), self.own[b].numpy())
+        joint = np.block([[own[0], cross], [cross.T, own[1]]])
+        return Pair.from_gram(joint, len(own[0]), len(own[1]), self.samples), np.diag(joint)
+
+
+def compare_members(
+    members: Mapping[str, Member],
+    comparisons: Sequence[Comparison],
+    data: datasets.Dataset,
+    wanted: Sequence[str] | None = None,
+    orders: int = 3,
+    progress: bool = True,
+) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]], list[nn.Module]]:
+    """The tables of the comparisons, the sidecars and the networks of the members.
+
+    "pairs" has one row per comparison and layer (columns: see `pair_values`), "similarity" one for each ε of the paper,
+    "networks" one row per member. Raises BadInput for a comparison that names no member.
+    """
+    for comparison in comparisons:
+        for name in (comparison.a, comparison.b):
+            if name not in members:
+                raise BadInput(f"{comparison.condition} compares {name}: expected one of {', '.join(members)}")
+    loaded = {name: network_at(member.run, member.epoch, data, progress) for name, member in members.items()}
+    nets = {name: network for name, (network, _) in loaded.items()}
+    layers = chosen_layers(next(iter(nets.values())), wanted)
+    pairs = list(dict.fromkeys((comparison.a, comparison.b) for comparison in comparisons))
+    products = _one_pass(nets, layers, pairs, data, orders, progress)
+    rows, curves = [], []
+    for layer in layers:
+        values = {pair: _with_chance(products[layer.name], *pair) for pair in pairs}
+        for comparison in comparisons:
+            base = vars(comparison) | layer_columns(layer)
+            numbers, curve = values[comparison.a, comparison.b]
+            rows.append(base | numbers)
+            curves += [base | {"epsilon": epsilon, "similarity": s} for epsilon, s in curve.items()]
+    networks = [member_row(name, sidecar) for name, (_, sidecar) in loaded.items()]
+    tables = {"pairs": rows, "similarity": curves, "networks": networks}
+    frames = {name: pd.DataFrame(table) for name, table in tables.items()}
+    return frames, [sidecar for _, sidecar in loaded.values()], list(nets.values())
+
+
+def _one_pass(
+    nets: Mapping[str, nn.Module],
+    layers: Sequence[Layer],
+    pairs: Sequence[tuple[str, str]],
+    data: datasets.Dataset,
+    orders: int,
+    progress: bool,
+) -> dict[str, _Products]:
+    products = {layer.name: _Products() for layer in layers}
+    total = -(-len(data.images) // BATCH)
+    batches: Iterable[Tensor] = datasets.batches(data, BATCH)
+    for number, batch in enumerate(tqdm(batches, total=total, desc="one pass over the images", disable=not progress)):
+        seen = [np.arange(len(batch)), *(image_orders(len(batch), orders, number) if orders else [])]
+        outputs = {name: dict(_blocks(network, batch, list(products))) for name, network in nets.items()}
+        for layer, sums in products.items():
+            sums.add({name: outputs[name].pop(layer) for name in nets}, pairs, seen)
+    return products
+
+
+def _blocks(network: nn.Module, batch: Tensor, layers: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    with captured(network, layers) as outputs:
+        forward(network, batch)
+    for layer in layers:
+        yield layer, neurons(outputs[layer])
+
+
+def _with_chance(products: _Products, a: str, b: str) -> tuple[dict[str, float], dict[float, float]]:
+    """Every value of a pair, its mean over the permutations beside it, and s(ε) at each ε of the paper."""
+    observed = products.pair(a, b, 0)
+    count = len(products.cross[a, b])
+    strange = [pair_values(*products.pair(a, b, k)) for k in range(1, count)]
+    values = pair_values(*observed)
+    chance = {f"chance_{name}": float(np.mean([row[name] for row in strange])) for name in SCALED} if strange else {}
+    found = np.concatenate(critical_epsilons(observed[0]))
+    curve = {epsilon: float(np.mean(found <= epsilon + TIE)) for epsilon in EPSILONS}
+    return values | chance, curve
+
+
+SCALED = ("area", "median", "similarity")
+
+
+def pair_values(pair: Pair, power: Float[np.ndarray, " neurons"]) -> dict[str, float]:
+    """How similar two networks are in a layer, in numbers between 0 and 1.
+
+    `area` is the area under s(ε) over ε from 0 to 1, which is 1 less the mean critical ε; `median` is 1 less the median
+    critical ε; `similarity` is s(0.3), over all neurons. A dead neuron counts as never matched. `alive` is s(0.3) over
+    alive neurons, `by_power` the matched share of the squared activations, the mean over the two networks.
+    """
+    found = np.concatenate(critical_epsilons(pair))
+    inside, alive = found <= EPSILON + TIE, power > 0
+    distance = np.minimum(found, 1.0)
+    sides = slice(None, pair.n_x), slice(pair.n_x, None)
+    shares = [power[side][inside[side]].sum() / power[side].sum() for side in sides if power[side].sum() > 0]
+    return {
+        "area": float(1 - distance.mean()),
+        "median": float(1 - np.median(distance)),
+        "similarity": float(inside.mean()),
+        "alive": float(inside[alive].mean()) if alive.any() else np.nan,
+        "by_power": float(np.mean(shares)) if shares else np.nan,
+        "neurons": len(found),
+        "dead": int((~alive).sum()),
+    }
+
+
+def member_row(name: str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    """What the table of networks says of a member; accuracy is that on its own target."""
+    row = {column: sidecar[column] for column in ("network", "dataset", "width", "epoch", "accuracy")}
+    row |= {"initialisation": sidecar["seed"], "order": sidecar["order_seed"]}
+    row |= {"target": sidecar.get("target", "labels"), "fork_after": sidecar.get("fork_after", 0)}  # older: neither
+    return {"member": name} | row | {"recipe": sidecar["recipe"]["name"], "train_seconds": sidecar["train_seconds"]}
+
+
+def calibrated_pairs(pairs: pd.DataFrame, value: str = "area") -> pd.DataFrame:
+    """The table of pairs with the column "calibrated": (observed − chance) / (ceiling − chance) of a value.
+
+    The ceiling of a layer is the mean over the comparisons of the condition "ceiling" (a network and its slightly
+    earlier self). Chance is the pair's own.
+    """
+    ceiling = pairs[pairs["condition"] == CEILING].groupby("layer")[value].mean()
+    scaled = [
+        on_scale(observed, chance, ceiling[layer])
+        for observed, chance, layer in zip(pairs[value], pairs[f"chance_{value}"], pairs["layer"], strict=True)
+    ]
+    return pairs.assign(calibrated=np.asarray(scaled, dtype=float))

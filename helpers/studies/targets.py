@@ -1,0 +1,123 @@
+"""Does similarity come from the images or from the target? Networks trained for other targets on the same images.
+
+Networks trained for the labels are compared with each other ("labels"), with networks of other seeds that were trained
+for another target ("rotation", "vehicles", "shuffled"), and with untrained ones. What is left of the similarity between
+two networks trained for the labels does not come from their common target.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+
+from ..networks import training
+from ..networks.datasets import load
+from ..networks.targets import TARGETS, VEHICLES, retarget
+from . import store
+from .pairwise import CEILING, Comparison, Member, calibrated_pairs, compare_members
+from .store import Computed, Kind
+from .study import Study, test_images
+
+BY_HEART = {"quarter": "memorise"}  # the recipe that learns shuffled labels in as many steps
+LEARNT = 0.15  # a target is learnt if accuracy is this far above the share of its largest class
+
+
+def other_targets(dataset: str) -> tuple[str, ...]:
+    """The targets, beside its labels, that networks can be trained for on a dataset."""
+    has_vehicles = set(VEHICLES) <= set(load(dataset).classes)
+    return tuple(target for target in TARGETS[1:] if target != "vehicles" or has_vehicles)
+
+
+def cast_targets(
+    study: Study, others: Sequence[int], aims: Sequence[str] | None = None
+) -> tuple[dict[str, Member], list[Comparison]]:
+    """The study's networks, trained for the labels, and one network of each seed in `others` for each other target.
+
+    `aims` are the other targets; None takes all that the dataset has.
+
+    Shuffled labels are learnt by heart with a recipe of their own, if there is one of as many steps.
+    """
+    last = study.runs[0].recipe.epochs
+
+    def run(seed: int, target: str) -> Member:
+        recipe = BY_HEART.get(study.recipe, study.recipe) if target == "shuffled" else study.recipe
+        epochs = study.epochs if recipe == study.recipe else None
+        return Member(training.plan(study.network, study.dataset, study.width, seed, recipe, epochs, target=target))
+
+    seeds = [f"seed {seed}" for seed in study.seeds]
+    groups = {
+        t: [f"{t}, seed {seed}" for seed in others] for t in (other_targets(study.dataset) if aims is None else aims)
+    }
+    members = dict(zip(seeds, map(Member, study.runs), strict=True))
+    members |= {f"{t}, seed {seed}": run(seed, t) for t in groups for seed in others}
+    members |= {f"seed {r.seed}, untrained": Member(r, 0) for r in study.runs}
+    members |= {f"seed {r.seed}, epoch {last - 1}": Member(r, last - 1) for r in study.runs}
+    comparisons = [Comparison("labels", a, b) for a, b in combinations(seeds, 2)]
+    comparisons += [Comparison(t, a, b) for t, names in groups.items() for a, b in product(seeds, names)]
+    comparisons += [Comparison(f"{t} alone", a, b) for t, names in groups.items() for a, b in combinations(names, 2)]
+    comparisons += [Comparison("untrained", a, f"{b}, untrained") for a, b in product(seeds, seeds) if a != b]
+    comparisons += [Comparison(CEILING, name, f"{name}, epoch {last - 1}") for name in seeds]
+    return members, comparisons
+
+
+def compute(
+    study: Study,
+    others: Sequence[int] = (3,),
+    aims: Sequence[str] | None = None,
+    permutations: int = 3,
+    progress: bool = True,
+) -> Computed:
+    """Train what is not trained and compare; tables as `compare_members` gives them."""
+    data = test_images(study)
+    members, comparisons = cast_targets(study, others, aims)
+    tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)
+    return Computed(tables, store.behind(data, sidecars, networks))
+
+
+def learnt(networks: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Per target: mean accuracy, the share of its largest class, and whether it was learnt.
+
+    Accuracy is on the target's own task (see `helpers.networks.targets.accuracy_set`).
+    """
+    trained = networks[networks["epoch"] > 0]
+    rows = []
+    for target, accuracy in trained.groupby("target", sort=False)["accuracy"].mean().items():
+        labels = retarget(load(dataset), str(target)).labels
+        largest = np.bincount(labels).max() / len(labels)
+        row = {"target": target, "accuracy": accuracy, "largest_class": largest}
+        rows.append(row | {"learnt": bool(accuracy >= largest + LEARNT)})
+    return pd.DataFrame(rows)
+
+
+def shares_kept(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]], value: str = "area") -> pd.DataFrame:
+    """What part of the calibrated similarity of two networks for the labels each other condition keeps, by group.
+
+    `groups` names the layers of each group. Columns condition, group, calibrated (mean over the group's layers and the
+    condition's pairs), share_kept (of that of the condition "labels"). NaN where the labels themselves are at chance.
+    """
+    scaled = calibrated_pairs(pairs, value)
+    group_of = {layer: group for group, layers in groups.items() for layer in layers}
+    scaled = scaled.assign(group=scaled["layer"].map(group_of)).dropna(subset=["group"])
+    means = scaled.groupby(["condition", "group"], sort=False, as_index=False)["calibrated"].mean()
+    labels = means[means["condition"] == "labels"].set_index("group")["calibrated"]
+    base = means["group"].map(labels.where(labels > 0))
+    return means.assign(share_kept=means["calibrated"] / base)
+
+
+def deciding_shares(
+    tables: Mapping[str, pd.DataFrame], dataset: str, groups: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """What decides claim C2b: `shares_kept` of the other targets that were learnt. One row per target and group."""
+    known = learnt(tables["networks"], dataset)
+    voting = [target for target in known.loc[known["learnt"], "target"] if target != "labels"]
+    shares = shares_kept(tables["pairs"], groups)
+    return shares[shares["condition"].isin(voting)].reset_index(drop=True)
+
+
+KIND = Kind(
+    "targets",
+    "networks trained for other targets on the same images",
+    compute,
+    defaults={"others": (3,), "aims": None, "permutations": 3},
+)

@@ -1,0 +1,137 @@
+"""What makes two networks alike, as pages show it: order of conditions, groups, the verdict on other targets, words."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from helpers.pages import alike
+from helpers.pages.claims import read_evidence
+
+LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu5_1", "pool", "relu_fc1", "logits"]
+GROUPS = alike.layer_groups(read_evidence(), "vgg16_bn", LAYERS)
+
+
+def planted(calibrated, conditions=("labels", "rotation")):
+    """Pairs with these calibrated similarities by layer: chance 0.2, ceiling 1."""
+    rows = [("ceiling", "a", "a", place, layer, 1.0) for place, layer in enumerate(LAYERS)]
+    for condition in conditions:
+        values = calibrated[condition]
+        rows += [(condition, "a", "b", place, layer, 0.2 + 0.8 * values[layer]) for place, layer in enumerate(LAYERS)]
+    frame = pd.DataFrame(rows, columns=["condition", "a", "b", "position", "layer", "area"])
+    return frame.assign(chance_area=0.2, similarity=frame["area"])
+
+
+def measured(shares):
+    """Tables of a study in which rotation keeps these shares; the labels reach a half of the scale everywhere."""
+    half = dict.fromkeys(LAYERS, 0.5)
+    kept = {layer: 0.5 * share for group, share in shares.items() for layer in GROUPS[group]}
+    pairs = planted({"labels": half, "rotation": half | kept})
+    networks = pd.DataFrame({"target": ["labels", "rotation"], "epoch": 8, "accuracy": [0.9, 0.8]})
+    return {"pairs": pairs, "networks": networks}
+
+
+def test_groups_are_those_of_the_evidence_whatever_the_depth_of_the_vgg():
+    assert list(GROUPS) == list(alike.GROUPS)
+    assert alike.layer_groups(read_evidence(), "vgg11_bn", ["relu4_2", "pool"]) == {
+        "middle": ["relu4_2"],
+        "pool": ["pool"],
+    }
+    assert alike.layer_groups(read_evidence(), "resnet18", ["stem.relu"]) == {"first": ["stem.relu"]}
+
+
+def test_conditions_go_from_nothing_shared_to_the_ceiling():
+    pairs = pd.DataFrame({"condition": ["past 10", "ceiling", "past 2", "nothing"]})
+    names = list(alike.shared_names(pairs))
+    assert names == ["untrained", "nothing", "order", "initialisation", "past 2", "past 10", "ceiling"]
+    assert alike.shared_names(pairs)["past 10"] == "fork after epoch 10"
+
+
+def test_means_are_calibrated_and_in_the_order_of_the_names():
+    pairs = planted({"labels": dict.fromkeys(LAYERS, 0.5), "rotation": dict.fromkeys(LAYERS, 0.25)})
+    pairs = pd.concat([pairs, pairs[pairs["condition"] == "rotation"].assign(area=0.2)])
+    means = alike.condition_means(pairs, alike.AGAINST)
+    assert means["condition"].unique().tolist() == ["labels (the same target)", "rotation"]
+    assert means["layer"].tolist() == 2 * LAYERS
+    rotation = means[means["condition"] == "rotation"]
+    assert rotation["calibrated"].to_numpy() == pytest.approx(0.125)
+    assert rotation["low"].to_numpy() == pytest.approx(0)
+    assert rotation["high"].to_numpy() == pytest.approx(0.25)
+    table = alike.in_layer_groups(means, GROUPS, "calibrated")
+    assert table.loc[0, "pool"] == pytest.approx(0.5)
+    assert table.loc[1, "all layers"] == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize(
+    ("shares", "word"),
+    [
+        ({"early": 0.7, "late": 0.3, "pool": 0.3}, "holds"),
+        ({"early": 0.7, "late": 0.4, "pool": 0.3}, "holds for the pooled features and the early layers of"),
+        ({"early": 0.6, "late": 0.4, "pool": 0.4}, "fails"),
+    ],
+)
+def test_the_verdict_on_other_targets_follows_from_the_shares(shares, word):
+    verdict = alike.target_verdict(measured(shares), "digits", GROUPS)
+    assert verdict.word.startswith(word)
+    table = alike.target_table(measured(shares), "digits", GROUPS)
+    assert table.loc[0, ["early", "late", "pool"]].to_dict() == pytest.approx(shares)
+    assert table.loc[0, "keeps_all_bounds"] == (word == "holds")
+    assert alike.kept_in_words(table, "pool") == f"rotation {100 * shares['pool']:.0f} %"
+
+
+def test_a_target_that_was_not_learnt_leaves_the_claim_open():
+    tables = measured({"early": 0.7, "late": 0.3, "pool": 0.3})
+    tables["networks"].loc[1, "accuracy"] = 0.3
+    assert alike.target_verdict(tables, "digits", GROUPS).word.startswith("open")
+    assert not alike.target_table(tables, "digits", GROUPS).loc[0, "learnt"]
+
+
+def test_what_the_start_and_the_order_add():
+    reached = {"nothing": 0.3, "order": 0.25, "initialisation": 0.4, "past 1": 0.9}
+    pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
+    found = alike.forks_in_words(pairs)
+    assert found["start_adds"] == pytest.approx(0.1)
+    assert found["order_adds"] == pytest.approx(-0.05)
+    assert found["past_1"] == pytest.approx(0.9)
+    plan = read_evidence()
+    assert alike.expectation_kept(plan, "forks", "same_initialisation_adds", found["start_adds"]) == "missed"
+    assert alike.expectation_kept(plan, "forks", "fork_after_epoch_5", found["past_1"]) == "kept"
+
+
+def test_development_is_averaged_over_layers_of_a_group():
+    pairs = planted({"between": dict.fromkeys(LAYERS, 0.5)}, ("between",))
+    pairs["how"], pairs["epoch"] = pairs["condition"], 3.0
+    means = alike.development_means(pairs, GROUPS)
+    assert set(means["how"]) == {"between"}
+    assert means.set_index("group")["calibrated"].to_dict() == pytest.approx(dict.fromkeys(GROUPS, 0.5))
+
+
+def test_words_on_development_take_the_middle_of_the_training():
+    reached = {"between, 5": 0.4, "between, 10": 0.5, "within, 1": 0.1, "within, 5": 0.6, "within, 9": 0.9}
+    pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
+    pairs[["how", "epoch"]] = pairs["condition"].str.split(", ", expand=True)
+    pairs["epoch"] = pairs["epoch"].astype(float)
+    found = alike.development_in_words(pairs)
+    assert found == {"early_epoch": "5", "between_early": "0.40", "between_end": "0.50", "within_early": "0.60"}
+
+
+def test_figures_show_both_ends_of_the_scale_and_every_condition():
+    pairs = planted({"labels": dict.fromkeys(LAYERS, 0.5), "rotation": dict.fromkeys(LAYERS, 1.4)})
+    means = alike.condition_means(pairs, alike.AGAINST)
+    for ordered in (True, False):
+        ax = alike.plot_conditions_by_layer(means, ordered).axes[0]
+        low, high = ax.get_ylim()
+        assert low < 0
+        assert high > 1.4
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == means["condition"].unique().tolist()
+    rows = [(how, epoch, "pool", 0.5) for how in ("between", "within") for epoch in (0, 5)]
+    course = pd.DataFrame(rows, columns=["how", "epoch", "group", "calibrated"])
+    assert [len(ax.lines) for ax in alike.plot_development(course, ["pool"]).axes] == [3, 3]
+    plt.close("all")
+
+
+def test_words():
+    assert alike.range_in_words(pd.Series([0.123, 0.336])) == "12–34 %"
+    assert alike.range_in_words(pd.Series([0.5])) == "50 %"
+    row = {"initialisation": 0, "order": 0, "target": "labels", "fork_after": 0, "recipe": "short"}
+    networks = pd.DataFrame([row, row | {"order": 5}, row])
+    assert len(alike.trainings({"networks": networks}, {"networks": networks[:1]})) == 2
