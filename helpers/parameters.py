@@ -200,6 +200,7 @@ CHECKS: Mapping[str, Check] = {
     "sizes": lambda name, value: check_list(name, value, whole(1, 2048), "a list of whole numbers, such as [8, 16]"),
     "images": either_number_or_path,
 }
+LISTS = ("seeds", "other_seeds", "epsilons", "layers", "looked_at", "sizes")  # checked as a whole
 OPTIONAL = ("epochs", "other_epochs", "layers", "beside", "other_width")  # None has a meaning, whatever the default is
 
 
@@ -211,9 +212,18 @@ def check_parameter(name: str, value: Any, default: Any) -> Any:
     """
     if value is None and (default is None or name in OPTIONAL):
         return None
-    if name in CHECKS:
+    if isinstance(default, list) and name not in LISTS:
+        return _each(name, value, default)
+    if name in CHECKS and not isinstance(default, str):
         return CHECKS[name](name, value)
     return _like(name, value, default)
+
+
+def _each(name: str, values: Any, default: list[Any]) -> list[Any]:
+    """A list, empty or not, whose values are of the kind of the first one of the default."""
+    if not isinstance(values, list | tuple):
+        raise refused(name, values, f"a list such as {shown(default)}")
+    return [check_parameter(name, value, default[0]) for value in values] if default else list(values)
 
 
 def _like(name: str, value: Any, default: Any) -> Any:

@@ -122,7 +122,7 @@ class Sidecar(Open):
     epoch: Epoch
     accuracy: Share
     loss: float | None
-    train_seconds: Seconds
+    train_seconds: Seconds | None
     classes: Annotated[int, Field(ge=1, le=100_000)]
     channels: Annotated[int, Field(ge=1, le=64)]
     image_size: Annotated[int, Field(ge=32, le=4096)]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -255,7 +256,10 @@ def test_checkpoints_of_this_book_are_recorded_as_what_they_say_they_are(folder,
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
     for epoch in (0, 3):
         net = networks.build("vgg8_bn", 0.125, seed=epoch)
-        known = {"network": "vgg8_bn", "width": 0.125, "classes": 10, "channels": 3, "image_size": 32, "epoch": epoch}
+        run = asdict(training.plan("vgg8_bn", "cifar10", 0.125, epoch))
+        data = {"classes": 10, "channels": 3, "image_size": 32, "data_sha256": "0" * 64}
+        made = {"accuracy": 0.1, "loss": None, "train_seconds": 0.0, "device": "cpu", "precision": "fp32", "torch": "2"}
+        known = run | data | made | {"epoch": epoch}
         training.save(net, tmp_path / f"epoch-{epoch}.safetensors", known)
     a, b = (str(tmp_path / f"epoch-{epoch}.safetensors") for epoch in (3, 0))
     for name, other in (("first", a), ("second", a), ("start", b)):

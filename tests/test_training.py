@@ -151,12 +151,14 @@ def test_a_checkpoint_without_its_sidecar_or_with_a_broken_one_is_refused():
         training.load(path)
 
 
-def test_a_checkpoint_of_another_architecture_is_refused():
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     path = training.train(tiny(epochs=1), progress=False)
+    mine = tmp_path / "mine.safetensors"  # in the run's folder the sidecar would be that of another run
+    mine.write_bytes(path.read_bytes())
     sidecar = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(sidecar | {"network": "vgg11"}))
+    mine.with_suffix(".json").write_text(json.dumps(sidecar | {"network": "vgg11"}))
     with pytest.raises(BadInput, match="does not hold a vgg11"):
-        training.load(path)
+        training.load(mine)
 
 
 def test_a_folder_of_another_recipe_of_the_same_name_is_refused():

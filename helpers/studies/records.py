@@ -130,7 +130,8 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         known = parquet.read_metadata(path)
         size = sum(known.row_group(group).total_byte_size for group in range(known.num_row_groups))
-        if max(size, known.num_rows * known.num_columns) > LARGEST_TABLE:
+        size = max(size, 8 * known.num_rows * known.num_columns)
+        if size > LARGEST_TABLE:
             raise BadInput(
                 f"{path} would unfold to {size} bytes: expected at most {LARGEST_TABLE}; {mend(path.parent)}"
             )
