@@ -29,7 +29,7 @@ from tqdm import tqdm
 from ..errors import BadInput, unknown
 from ..files import atomic, sha256
 from ..networks import architectures as networks
-from ..networks import datasets, training
+from ..networks import datasets, devices, training
 from ..networks.activations import calibrate, captured, collect, forward, neurons, peeked
 from ..networks.architectures import Layer
 from .records import read_tables, records_of
@@ -357,7 +357,7 @@ def compare_weights(
 ) -> Comparison:
     """Two weights, as in `open_network`, on a folder of images; untrained networks are calibrated on it first."""
     batches, images = image_batches(path, size, batch)
-    nets = [open_network(weights, architecture) for weights in (a, b)]
+    nets = [open_network(weights, architecture).to(devices.chosen_device()) for weights in (a, b)]
     nets = [calibrated(net, batches) if is_untrained(w) else net for net, w in zip(nets, (a, b), strict=True)]
     return compare(nets[0], nets[1], batches, images, layers)
 
