@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,9 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: pip install 'samerep[networks]' brings it")
 
 from .errors import BadInput, unknown
-from .networks import datasets, training
-from .pages import grid, places, running
-from .pages.pairs import write_pairs
-from .pages.pdf import book_pdf
-from .pages.teaching import course as teaching
-from .pages.teaching import slides
+from .networks import datasets, devices, training
+from .networks.gpu_training import train_together
+from .studies import grid
 from .studies import two_networks as imagenet
 from .studies.kinds import KINDS
 from .studies.store import record as record_study
@@ -57,6 +55,20 @@ def data(action: str, name: str) -> None:
     click.echo(datasets.fetch(name) if action == "fetch" else datasets.verify(name))
 
 
+def many(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of commands that give tasks to workers."""
+    jobs = click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Tasks at a time, here.")
+    scheduler = click.option("--scheduler", help="A Dask scheduler, as tcp://host:8786: its workers do the tasks.")
+    return jobs(scheduler(command))
+
+
+def device(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --device."""
+    return click.option(
+        "--device", default=default, show_default=True, help="cpu, cuda, or auto: a GPU if there is one."
+    )
+
+
 @cli.command()
 @click.option("--network", required=True)
 @click.option("--dataset", default="cifar10", show_default=True)
@@ -67,11 +79,18 @@ def data(action: str, name: str) -> None:
 @click.option("--order-seed", type=int, help="Of order and augmentation, if not that of the initialisation.")
 @click.option("--target", default="labels", show_default=True, help="labels, rotation, vehicles or shuffled")
 @click.option("--fork-after", default=0, help="Start from the run in its own order, after this epoch.")
-def train(seeds: str, order_seed: int | None, **options: Any) -> None:
+@device("auto")
+@many
+def train(seeds: str, order_seed: int | None, device: str, jobs: int, scheduler: str | None, **options: Any) -> None:
     """Train one network per seed, resumably. Example: train --network vgg16_bn --width 0.25 --seeds 0,1,2"""
-    for seed in seed_list(seeds):
-        run = training.plan(seed=seed, order_seed=order_seed, augment_seed=order_seed, **options)
-        click.echo(training.train(run))
+    options |= {"order_seed": order_seed, "augment_seed": order_seed}
+    runs = [training.plan(seed=seed, **options) for seed in seed_list(seeds)]
+    if scheduler is None and devices.as_device(device).type == "cuda":
+        train_together(runs, device)
+    with devices.on_device(device), grid.workers(jobs, scheduler):
+        grid.train_all(runs)
+        for run in runs:
+            click.echo(training.train(run))
 
 
 @cli.command()
@@ -87,13 +106,27 @@ def train(seeds: str, order_seed: int | None, **options: Any) -> None:
 @click.option("--layers", help="Names with commas; all by default.")
 @click.option("--keep", help="Wide layers to keep compressed, too, with commas.")
 @click.option("--what", default="seeds", show_default=True, help=f"The kind of study: {', '.join(RECORDED)}.")
-def record(what: str, seeds: str, layers: str | None, keep: str | None, **options: Any) -> None:
+@click.option("--block", type=click.IntRange(2), help="Networks that a task compares with as many others.")
+@device("cpu")
+@many
+def record(
+    what: str,
+    seeds: str,
+    layers: str | None,
+    keep: str | None,
+    device: str,
+    jobs: int,
+    scheduler: str | None,
+    block: int | None,
+    **options: Any,
+) -> None:
     """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
     if what not in RECORDED:
         raise unknown("kind of record", what, RECORDED)
     names = {"layers": layers and layers.split(","), "keep": keep.split(",") if keep else ()}
     study = Study(**options | names | {"seeds": seed_list(seeds)})
-    click.echo(record_study(KINDS[what], study))
+    with devices.on_device(device), grid.workers(jobs, scheduler, block):
+        click.echo(record_study(KINDS[what], study))
 
 
 def literal(text: str) -> Any:
@@ -113,6 +146,8 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 
     Example: run network -p network resnet18 -p width 0.25 --page my-resnet18
     """
+    from .pages import grid, places, running
+
     stem = Path(notebook).stem
     if stem not in (names := sorted(path.stem for path in places.NOTEBOOKS.glob("*.py"))):
         raise unknown("notebook", notebook, names)
@@ -130,6 +165,8 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 )
 def book(tier: str, jobs: int) -> None:
     """Run what is stale and build the HTML book. Example: book --tier smoke"""
+    from .pages.teaching import slides
+
     click.echo(f"The book: {slides.build_site(tier, jobs)}")
 
 
@@ -137,6 +174,9 @@ def book(tier: str, jobs: int) -> None:
 @click.argument("target", type=click.Path(path_type=Path), default=Path("_build/book.pdf"))
 def pdf(target: Path) -> None:
     """Print the built book, page by page, into one PDF. Example: pdf _build/book.pdf"""
+    from .pages import grid, places
+    from .pages.pdf import book_pdf
+
     documents = [page.document for part in grid.read_grid() for page in part.pages]
     click.echo(book_pdf(places.BUILD / "html", documents, target))
 
@@ -144,6 +184,8 @@ def pdf(target: Path) -> None:
 @cli.command()
 def pairs() -> None:
     """Bring the ipynb half of every notebook, and _toc.yml, in line with their sources."""
+    from .pages.pairs import write_pairs
+
     for path in write_pairs():
         click.echo(path)
 
@@ -152,7 +194,9 @@ def pairs() -> None:
 @click.argument("folder", type=click.Path(path_type=Path), default="course")
 def course(folder: Path) -> None:
     """Write student notebooks, solutions, slides and what they need into FOLDER. Example: course ~/teaching/spring"""
-    for line in teaching.write_course(folder):
+    from .pages.teaching.course import write_course
+
+    for line in write_course(folder):
         click.echo(line)
 
 
@@ -165,8 +209,17 @@ def course(folder: Path) -> None:
 @click.option("--size", default=224, show_default=True, help="Images are resized and cut to SIZE × SIZE.")
 @click.option("--batch", default=16, show_default=True, help="Images at a time: more need more memory.")
 @click.option("--record", "name", help="Also write results/imagenet-NAME.")
+@device("cpu")
 def compare(
-    images: Path, network: str | None, a: str, b: str, layers: str | None, size: int, batch: int, name: str | None
+    images: Path,
+    network: str | None,
+    a: str,
+    b: str,
+    layers: str | None,
+    size: int,
+    batch: int,
+    name: str | None,
+    device: str,
 ) -> None:
     """Match two networks layer by layer on your images, streamed: any number of them in the same memory.
 
@@ -178,7 +231,8 @@ def compare(
     if name is not None:
         check_name("record", name)
     chosen = layers.split(",") if layers else None
-    found = imagenet.compare_weights(network, a, b, images, chosen, size, batch)
+    with devices.on_device(device):
+        found = imagenet.compare_weights(network, a, b, images, chosen, size, batch)
     table = found.similarity().pivot(index=["position", "layer"], columns="epsilon", values="similarity")
     click.echo(table.droplevel("position").to_string(float_format="%.3f"))
     for row in found.left_out.itertuples(index=False):
@@ -204,6 +258,8 @@ def main() -> None:
         stop("aborted", 1)
     except (MemoryError, torch.OutOfMemoryError) as error:
         stop(f"error: not enough memory: {str(error).splitlines()[0]}", 1)
+    except ModuleNotFoundError as error:
+        stop(f"error: {error.name} is not installed: the pages are made in the book's clone, after `make book`", 1)
 
 
 def stop(text: str, code: int) -> None:
