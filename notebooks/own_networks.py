@@ -36,8 +36,7 @@ from pathlib import Path
 
 from myst_nb import glue
 
-from helpers.pages import figures
-from helpers.pages import layers as by_layer
+from helpers.pages import figures, layer_figures, layer_tables
 from helpers.studies import cache_root
 from helpers.studies import two_networks as imagenet
 
@@ -89,8 +88,8 @@ figures.table(found.left_out, label="Layers left out")
 # White: no neuron matches; dark: all do. The similarity at one ε can mislead; look at where each layer turns dark.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A map with one row for each layer and \u03b5 from 0 to 1 to the right; the shade gives the similarity."}, "figure": {"caption": "The similarity of every layer of the two networks at every \u03b5.", "name": "fig-own-map"}}
-curves = by_layer.curves(found.tables["critical"])
-figure = by_layer.plot_map(curves)
+curves = layer_tables.curves(found.tables["critical"])
+figure = layer_figures.plot_map(curves)
 
 # %% tags=["hide-input"]
 figures.download(curves, "own-networks")
