@@ -171,7 +171,7 @@ except ValueError as error:
     print(str(error)[:200])
 
 # %% [markdown]
-# More ways to ask are in the [cookbook](cookbook.md).
+# More ways to ask are in the [cookbook](../cookbook.md).
 #
 # :::{exercise} A control of your own
 # :label: ex-own-control

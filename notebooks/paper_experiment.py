@@ -82,7 +82,7 @@ figure = recorded.plot_counts(plan, found.critical)
 # **A whole layer turns at once.** One number per neuron, its critical ε, holds the similarity at *every* ε. In most deep layers
 # nearly all neurons have nearly the same critical ε, so a line of the first figure jumps from 0 to 1 within a small step.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps with one row per layer and epsilon to the right; a row is white where nothing matches and dark where everything does."}, "figure": {"caption": "Similarity of every layer (rows, input on top) at every \u03b5. White: nothing matches. Dark: everything matches.", "name": "fig-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps with one row per layer and epsilon to the right; a row is white where nothing matches and dark where everything does."}, "figure": {"caption": "Similarity of every layer (rows, input on top) at every \u03b5. White: nothing matches. Dark: everything matches.", "name": "fig-paper-maps"}}
 figure = recorded.plot_maps(plan, found.critical)
 
 # %% [markdown]
