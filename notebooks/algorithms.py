@@ -85,7 +85,6 @@ figures.style()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # The first sentence holds because only the last round deletes nothing. For the second let $e_0, e_1, \dots$ be
 # orthonormal and $w_k = e_k + e_{k+1}$. Take the neurons $w_1, w_1, w_2, w_3, \dots, w_{N-1}$, the first on the $x$
 # side, then alternating. A neuron is orthogonal to all but its two neighbours $w_{k \pm 1}$, and $w_k$ makes an angle
@@ -130,7 +129,6 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Rounds on dominoes")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Put $K = G_{BB} + \lambda I$. The function to minimise is quadratic with its minimum at $a$, so at $c = a + \delta$ it
 # equals $r(z, B)^2 + \delta^\top K \delta$. To do without $j$ means $c_j = 0$, that is $\delta_j = -a_j$. By
 # Cauchy–Schwarz, $\delta_j^2 = (e_j^\top K^{-1/2} K^{1/2} \delta)^2 \le P_{jj}\, \delta^\top K \delta$, with equality
@@ -188,7 +186,6 @@ Code(inspect.getsource(Plain.min_match), language="python")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # If $v$ is not in the maximum match, it is in none. Otherwise $S$ is always a match that contains $v$. Only its
 # minimality is in doubt: each neuron is tried *once*, in a large $S$, and never again in the smaller ones that follow.
 #
@@ -267,7 +264,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # 1\. Suppose that the neurons outside $m$ are tried first. As long as $m \subseteq S$, a trial of $u \notin m$ succeeds:
 # $m$ is a match inside $S \setminus u$, so $v \in m \subseteq M(S \setminus u)$, and again $m \subseteq S$ afterwards.
 # Once they are all tried, $S$ has no neuron outside $m$, so $S = m$. From now on $S$ is a match with $v$ inside $m$,
@@ -387,7 +383,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # 1\. Let $u = u_0 \to u_1 \to \dots \to u_k = v$, and let $T \subseteq S$ be a match without $u$. If $u_i \notin T$, then
 # $T \subseteq S \setminus u_i$, so $u_{i+1}$ is farther than ε from the other side of $T$ ({prf:ref}`lem-monotone-distance`)
 # and not in $T$. So none of the $u_i$ is in $T$, and neither is $v$.
@@ -465,7 +460,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # What it returns are v-minimal matches: a v-minimal match inside $T$ is v-minimal inside $S$, since a smaller match with $v$
 # would lie in $T$ as well. Each is new: it misses $D$, and every known $m$ meets $D$. There are finitely many, so it stops.
 #
@@ -496,7 +490,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # By induction on $|S|$. Let $m^* \subseteq S$ be v-minimal with $H \subseteq m^*$. It is a match, so $m^* \subseteq T$, and step 1 does not
 # return. If $m^* = m$, step 2 outputs it, and no call of step 3 does, because each lacks a neuron of $m$. If $m^* \ne m$, then $m \not\subseteq
 # m^*$, as $m^*$ is minimal. Since $H \cup \{v\} \subseteq m^*$, there is a first $u_i \in m \setminus (H \cup \{v\})$, in the order of step 3, that
@@ -559,7 +552,6 @@ glue("split-more", float(100 * max(split / sets - 1 for _, _, sets, split, _ in 
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Follow one $v$. In {prf:ref}`alg-min` its state after $k$ trials is a set $S_k(v)$, and the next trial replaces it by $T = M(S_k(v) \setminus u)$ if $v
 # \in T$ and keeps it otherwise. This depends on $S_k(v)$ and $u$ only, not on other targets. In the pass, $v$ always belongs to one branch,
 # and by induction its set is $S_k(v)$: it is so at the start, and each of the three cases does to $v$'s set what {prf:ref}`alg-min` does. One
@@ -596,7 +588,6 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Trials saved")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # 1 is {prf:ref}`alg-peel` and {prf:ref}`thm-peel`. 2: each of the $s - 1$ neurons other than $v$ is tried at most once; a trial deletes at most the $s$
 # neurons of $S$; and the final deletions take distinct neurons from $S$, which keeps $v$. 3: the Gram matrix takes $O(n^2 d)$, its inverse
 # $O(n^3)$, and a deletion updates $O(n^2)$ numbers. For least squares, a round costs $O(n^2 d)$ and deletes at least one neuron or is the last

@@ -102,7 +102,6 @@ figures.table(meanings, label="The comparisons")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # The orthogonal projector on the rows of $T_u F$ is $P_u = (T_u F)^\top (T_u F F^\top T_u^\top)^+ T_u F = F^\top A_u F$. What is left
 # of $Z_u$ is $Z_u (I - P_u)$, so
 #
@@ -234,7 +233,6 @@ figures.download(summary, f"causes-summary-{name}")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Outputs: $W(S + cN_k) - W(cN_k) = WS$, and both hidden layers are non-negative, so a ReLU leaves them as they are. The hidden span
 # is that of $S$ and $N_k$ together, of dimension $2n$. If the spans are orthogonal, the part of $s_i + c n_i$ outside
 # the other twin's span, $\operatorname{span}(S, N_2)$, is $c n_i$, so its relative distance is

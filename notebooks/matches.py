@@ -63,7 +63,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # For $s \in S$ the vectors $z - Pz$ (orthogonal to $S$) and $Pz - s$ (in $S$) are orthogonal, so by Pythagoras
 # $\lVert z - s\rVert^2 = \lVert z - Pz\rVert^2 + \lVert Pz - s\rVert^2$. This is least for $s = Pz$ and only there.
 # With $s = 0$ it reads $\lVert z\rVert^2 = \lVert z - Pz\rVert^2 + \lVert Pz\rVert^2$, which gives the square root.
@@ -82,7 +81,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # $\operatorname{span} z_V \subseteq \operatorname{span} z_W$, so the minimum in $\operatorname{dist}(z_v, \cdot)$ runs
 # over fewer points.
 # :::
@@ -222,7 +220,6 @@ glue("pairs-all", 2 ** len(everyone), display=False)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # A subspace is closed, so $r(x, Y) = 0$ means $z_x \in \operatorname{span} z_Y$. If this holds for all $x \in X$,
 # then $\operatorname{span} z_X \subseteq \operatorname{span} z_Y$, because a span is the smallest subspace that
 # contains the vectors. The second half of the definition gives the other inclusion. Conversely, if the spans are

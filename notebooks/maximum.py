@@ -73,7 +73,6 @@ everyone = neurons(x, y)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $x \in \bigcup_i X_i$, say $x \in X_j$. By {prf:ref}`lem-monotone-distance` and because $(X_j, Y_j)$ is an
 # ε-match,
 #
@@ -105,7 +104,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # There are finitely many ε-matches, and at least one, the empty pair. By {prf:ref}`lem-union` their union is an
 # ε-match, and it contains them all. If two matches contain every match, each contains the other, so they are equal.
 # :::
@@ -168,7 +166,6 @@ figures.table(table)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # An ε-match is an ε′-match, since distances that are at most ε are at most ε′. So $M(\varepsilon)$ is one of the
 # ε′-matches that $M(\varepsilon')$ contains.
 # :::
@@ -229,7 +226,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Every round but the last deletes a neuron, so there are at most $|\mathcal X| + |\mathcal Y|$ before it. When it
 # stops, $F = \emptyset$, and this says that $(X, Y)$ is an ε-match.
 #
@@ -309,7 +305,6 @@ glue("real-neurons", pair.n_x, display=False)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # By {prf:ref}`thm-maximum`, $v \in M(\varepsilon)$ holds exactly when some ε-match contains $v$, that is, when some
 # $S \ni v$ has $\operatorname{worst}(S) \le \varepsilon$. The smallest such $\varepsilon$ is the smallest
 # $\operatorname{worst}(S)$.
@@ -385,7 +380,6 @@ figures.table(order.assign(leaves=[label(v) for v in order["leaves"]]))
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $v_1, \dots, v_N$ be the neurons in the order in which they leave, $S_k = \{v_k, \dots, v_N\}$ the pair from
 # which $v_k$ leaves, $m_k = r(v_k, S_k) = \operatorname{worst}(S_k)$, and $c_k = \min(m_1, \dots, m_k)$ the number
 # that $v_k$ gets. Fix $\varepsilon < 1$, and let $K$ be the first index with $m_K \le \varepsilon$ ($K = N + 1$ and

@@ -164,7 +164,6 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # The span of $z_{\mathcal X}$ is by definition the set of all sums $\sum_x w_x z_x$. So the first half of (2) says
 # $\operatorname{span} z_{\mathcal X} \subseteq \operatorname{span} z_{\mathcal Y}$, and the second half is the other
 # inclusion.
@@ -257,7 +256,6 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # (1) A span does not depend on an order. (2) Rescaling does not change a span, as $c_v \ne 0$; and
 # $\operatorname{dist}(cz, S) = |c|\operatorname{dist}(z, S)$, as $S = cS$, so the quotient by $\lVert cz\rVert =
 # |c|\lVert z\rVert$ stays. The last statement implies (3), because $(zQ)(z'Q)^{\mathsf T} = c\, z z'^{\mathsf T}$:

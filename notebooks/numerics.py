@@ -68,7 +68,6 @@ figures.style()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # 1\. Let $v$ be a neuron, $S$ a set of others, $c$ any coefficients, and $w$ the vector with $w_v = 1$, $w_k = -c_k$
 # for $k \in S$ and zeros elsewhere. Then $z_v - \sum_{k \in S} c_k z_k = Z^\top w$, and its squared norm is
 # $w^\top Z Z^\top w = w^\top G w$. The squared distance is the minimum of this over $c$, and $\|z_v\|^2 = G_{vv}$.
@@ -135,7 +134,6 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Work in the plane with axes $e_1, e_2$. Let $y_1 = e_1$ and $y_2 = \cos a\, e_1 + \sin a\, e_2$ with
 # $0 < a < \pi/2$. For $m$ copies of $y_1$ together with $y_2$ the matrix $M = m\, e_1 e_1^\top + y_2 y_2^\top$ has
 # the squared singular values as eigenvalues. Its trace is $m + 1$ and its determinant $m \sin^2 a$, so the ratio
@@ -182,7 +180,6 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # 1\. Coefficients for $B$, continued by zeros, are coefficients for $B'$ with the same value. The minimum over more
 # choices is not larger.
 #
@@ -202,7 +199,6 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # If $x \in X_1$, then $r(x, Y_1 \cup Y_2) \le r(x, Y_1) \le \varepsilon$ by {prf:ref}`prp-ridge-monotone`; the same
 # for the others. The union of all matches is then a match that contains all. If a neuron has $r > \varepsilon$ in a
 # set that contains the maximum match, its distance within the maximum match is at least as large, so it is not in it.
@@ -258,7 +254,6 @@ figures.table(pd.DataFrame(rows, columns=["sets", "truncated distance of x2", "r
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $v_k$ be the right singular vectors of the unit neurons of $B$ with $\sigma_k > 0$, and
 # $\zeta_k = \langle \hat z, v_k \rangle$. Coefficients in the left singular basis, $a_k$, give
 # $\hat z - \sum c_k \hat b_k$ the component $\zeta_k - \sigma_k a_k$ along $v_k$, and leave the part outside the
@@ -365,7 +360,6 @@ for name, checked in (("step of 1e-5", near[6]), (layer, result.gram(layer).netw
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $w = (1, -c)$ and $\tilde w = (1, -\tilde c)$. Then $r^2 = w^\top G w + \lambda \|c\|^2$, and $c$ is allowed,
 # but not best, for $\tilde G$:
 # $\tilde r^2 \le w^\top \tilde G w + \lambda \|c\|^2 = r^2 + w^\top E w \le r^2 + \|E\|_2 (1 + \|c\|^2)$. Exchange
@@ -460,7 +454,6 @@ glue("precision-shortest", rows[-1][2], display=False)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # The unit vectors of the copies are $\pm \hat b$. Coefficients $s_1, \dots, s_k$ on them, with signs absorbed,
 # contribute $(\sum s_i)\, \hat b$ and cost $\lambda \sum s_i^2$. For a fixed sum $c_b$ the cost is least when all
 # $s_i = c_b / k$ (Cauchy–Schwarz), and then it is $\lambda c_b^2 / k$. For the second statement, $r(z, B)$ depends on
@@ -495,7 +488,6 @@ figures.table(pd.DataFrame(rows, columns=["neuron", "critical ε"]), digits=6)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $P$ be the orthogonal projection onto the span. What is left of $z$ is $(I - P) \sigma e$, since
 # $(I - P) b_k = 0$. Given the $b_k$,
 # $\mathbb E\, \|(I - P) e\|^2 = \mathbb E\, e^\top (I - P) e = \operatorname{tr}(I - P) = d - n$, because
@@ -603,7 +595,6 @@ figures.download(both.drop(columns="width"), "sampled-positions")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # A neuron is in the maximum match at ε exactly when some match at ε holds it. So its critical ε, $\varepsilon_v$, is the
 # minimum, over all pairs of sets $S$ that hold it, of $\max_{u \in S} r(u, S)$, with ∞ counted as 1 (which $S =
 # \{v\}$ gives). If every $r$ moves by at most $\eta$, so does a maximum of them, and so does a minimum of such maxima.

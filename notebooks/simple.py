@@ -110,7 +110,6 @@ lattice.draw_lattice(ax, matches)
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # $S \cup T$ is a match by {prf:ref}`lem-union`, and every match that holds $S$ and $T$ holds $S \cup T$. A match lies
 # inside both $S$ and $T$ exactly when it lies in $S \cap T$. Among the matches inside $S \cap T$ there is one that
 # contains all others, their union. It is what one gets as the maximum match when only the neurons of $S \cap T$ are
@@ -177,7 +176,6 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $v \in S$, $S$ a match. Among the finitely many matches $T \subseteq S$ with $v \in T$ (there is one: $S$) take
 # one with the fewest neurons. No strictly smaller match contains $v$, since it would lie in $S$ too and have fewer
 # neurons. So $T$ is v-minimal. If $v$ is in the maximum match, take that for $S$. If it is not, no match contains
@@ -193,7 +191,6 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # *Minimal ⇒ simple.* Let $S$ be v-minimal. It contains $v$, so it is not empty. If $S$ were a union of matches
 # strictly smaller than $S$, one of them would contain $v$, against minimality.
 #
@@ -211,7 +208,6 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $S$ be a match. For each $v \in S$, {prf:ref}`lem-minimal-exists` gives a v-minimal match $S_v \subseteq S$,
 # which is simple by {prf:ref}`thm-simple-minimal`. So the simple matches inside $S$ cover all of $S$, and they do not
 # leave $S$. (The empty match is the union of none.)
@@ -227,7 +223,6 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Unions of simple matches are matches by {prf:ref}`lem-union`, and all matches arise by {prf:ref}`thm-decomposition`.
 # Suppose every match is a union of members of a set $G$ of matches, and let $S$ be simple. Then $S$ is a union of
 # members of $G$ that lie in $S$. If $S$ itself were not among them, $S$ would be a union of strictly smaller matches.
@@ -263,7 +258,6 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # (a) A vector of a linearly independent set lies in the span of some of its members only if it is one of them. So
 # $(X, Y)$ is a match if and only if $X$ and $Y$ have the same indices: $2^n$ choices. A match is the union of its
 # pairs; a pair contains no other non-empty match.
@@ -295,7 +289,6 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # *Distances of an x.* Let $Y \subseteq \mathcal Y$ contain $m_i$ of the $c$ copies of $e_i$. The spans of the copies
 # of different $e_i$ are orthogonal to each other, so the squared distance of $\sum_i a_i e_i$ to
 # $\operatorname{span} z_Y$ is $\sum_i a_i^2 \rho_i$, where $\rho_i$ is the squared distance of $e_i$ to the span of
@@ -337,7 +330,6 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # If $|X|, |Y| \ge k$, both spans are $\mathbb R^k$: a match. Conversely let $(X, Y)$ be a non-empty match; neither
 # side is empty. If $|X| < k$, take any $y \in Y$: the at most $k$ vectors of $X \cup \{y\}$ are independent, so
 # $z_y \notin \operatorname{span} z_X$, a contradiction. The same holds for $Y$. So a match that contains $v$ is

@@ -141,7 +141,6 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # New neurons are combinations of the same $u_k$, and as many independent ones as before span the same space. The principal directions
 # are paired: $\langle u_k, v_l \rangle = \sigma_k$ for $k = l$ and 0 otherwise. So the squared distance of
 # $\sum_k a_k u_k$ to $\operatorname{span} z_Y$ is $\sum_k a_k^2 (1 - \sigma_k^2)$. Summed over the neurons, this depends on the sums of

@@ -74,7 +74,6 @@ figures.style()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # (i) ⇒ (ii): Let $v$ be in the maximum match. The intersection of all matches that contain $v$ is a match by (i),
 # contains $v$, and lies inside each of them.
 #
@@ -113,7 +112,6 @@ for layers, title in ((families.twins(4), "twins"), (families.switches(4), "swit
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # *If $z_V$ is linearly independent and $A, B \subseteq V$, then
 # $\operatorname{span} z_A \cap \operatorname{span} z_B = \operatorname{span} z_{A \cap B}$.* One inclusion is clear.
 # A vector in both spans has an expansion in $z_A$ and one in $z_B$. Both are expansions in $z_V$, so by independence
@@ -146,7 +144,6 @@ for layers, title in ((families.twins(4), "twins"), (families.switches(4), "swit
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # $|X| = \dim \operatorname{span} z_X = \dim \operatorname{span} z_Y = |Y|$. In particular $|X^*| = |Y^*|$, and both
 # are bases of the same space: $z_x = \sum_{y \in Y^*} a_{xy} z_y$ with an invertible square matrix $a$. Its
 # determinant is a sum over bijections $\sigma$ of $\pm \prod_x a_{x \sigma(x)}$; it is not 0, so for some $\sigma$
@@ -216,7 +213,6 @@ for v in sorted(neurons(x, y)):
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $(X_1, Y_1)$ and $(X_2, Y_2)$ be matches, and $x \in X_1 \cap X_2$; scale $z = z_x$ to norm 1, which changes no
 # relative distance. Write $C = Y_1 \cap Y_2$ and $A = Y_1 \setminus Y_2$. There are
 #
@@ -278,7 +274,6 @@ ax.set_axis_off()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # If one of $A$, $B$ contains the other, the intersection is the smaller one and there is nothing to prove. Otherwise
 # let $C = A \cap B$, let $Q$ be the orthogonal projection onto the complement of $\operatorname{span} z_C$, and put
 # $w = Qz$, $U = Q \operatorname{span} z_{A \setminus B}$, $W = Q \operatorname{span} z_{B \setminus A}$. So
@@ -318,7 +313,6 @@ ax.set_axis_off()
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # (i) Let $x \in X_1 \cap X_2$. {prf:ref}`lem-two-spans` with $A = Y_1$, $B = Y_2$, $z = z_x / \|z_x\|$,
 # $\delta = \varepsilon$ gives $r(x, Y_1 \cap Y_2) \le \lambda$; stability makes it $\le \varepsilon$. The same for
 # $y$. And
@@ -416,7 +410,6 @@ figures.table(rows, digits=2, label="Conditions and conclusion")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $\mathcal F$ be the family of all $B \subseteq \mathcal B$ with $r(v, B) \le \varepsilon$. It is not empty. With
 # $B$ it contains every larger set, because distances fall as the set grows ({prf:ref}`lem-monotone-distance`). With $B_1$ and
 # $B_2$ it contains $B_1 \cap B_2$: for $\varepsilon = 0$ because
@@ -441,7 +434,6 @@ figures.table(rows, digits=2, label="Conditions and conclusion")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Matches are closed under intersection by the theorems named; the first two claims are then {prf:ref}`prp-unique`. By
 # {prf:ref}`prp-graph` the graph is known from the $r(v, \mathcal B)$ and the $r(v, \mathcal B \setminus \{u\})$. With
 # $P = G_{\mathcal B \mathcal B}^{-1}$ and the coefficients $c = P g_v$ of the projection of $z_v$,
@@ -474,7 +466,6 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # The maximum in {prf:ref}`def-angle` is taken over more vectors for the larger spans. Two disjoint sets $A$, $B$ are
 # enlarged to $A$ and $V \setminus A \supseteq B$.
 # :::
@@ -495,7 +486,6 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # Let $u = \sum_{i \in A} a_i z_i$ and $w = \sum_{i \in B} b_i z_i$ have norm 1, $A$ and $B$ disjoint. Extend $a$ and
 # $b$ by zeros. They are orthogonal as coefficient vectors, so $\|a + b\| = \|a - b\|$. With $\mu$ and $\kappa\mu$ the
 # extreme eigenvalues of $G$,
@@ -527,7 +517,6 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # $R^\top$ is lower triangular. So the first $k$ rows of $R^\top R = G$ and of $R^\top c = g$ involve only the leading
 # block $R_k$: $R_k^\top R_k = G_k$ and $R_k^\top c_{1:k} = g_{1:k}$. The squared length of the projection of $z$ onto
 # the span of the first $k$ is $g_{1:k}^\top G_k^{-1} g_{1:k} = \|R_k^{-\top} g_{1:k}\|^2 = c_1^2 + \dots + c_k^2$.
@@ -681,7 +670,6 @@ figures.table(shown, digits=2, label="Conditions and uniqueness by layer and ε"
 # :::
 #
 # :::{prf:proof}
-# :class: dropdown
 # (i) A match that contains $v$ and not $u \ne v$ exists if and only if $v$ is in the maximum match of all neurons but
 # $u$, since that one contains all matches that avoid $u$. So $u \in E(v)$ if and only if every match that contains
 # $v$ contains $u$.
