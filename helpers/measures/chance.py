@@ -1,14 +1,17 @@
 """What strangers would get: one network sees the images in a random order, and everything is measured again."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 
-from ..errors import BadInput
+from ..errors import BadInput, optional
 from .compared import Compared
 from .registry import Measure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERMUTATIONS = 200
 
@@ -28,16 +31,16 @@ def with_positions(order: Int[np.ndarray, " images"], positions: int) -> Int[np.
 
 def permuted_values(
     pair: Compared, measures: Sequence[Measure], orders: Iterable[Int[np.ndarray, " samples"]]
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Every measure with the samples of y in each order. One row per order, one column per measure.
 
-    What no order changes is made once, and what several measures share once per order.
+    What no order changes is made once, and what several measures share once per order. Raises BadInput without pandas.
     """
     rows = []
     for order in orders:
         strange = pair.permuted(order)
         rows.append({entry.name: entry.function(strange) for entry in measures})
-    return pd.DataFrame(rows)
+    return optional("pandas", "networks").DataFrame(rows)
 
 
 def p_value(observed: float, chance: Float[np.ndarray, " permutations"]) -> float:
