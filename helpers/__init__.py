@@ -61,8 +61,15 @@ _HOMES = dict.fromkeys(__all__, "matching") | {
 
 
 def __getattr__(name: str) -> Any:
-    """One of the names above, imported when it is first asked for: who only reads a table waits for no compiler."""
+    """One of the names above, imported when it is first asked for: who only reads a table waits for no compiler.
+
+    Raises BadInput for a name that needs an extra which is not installed.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOMES[name].startswith("studies"):  # these need networks and tables, which the core does without
+        optional = import_module(".errors", __name__).optional
+        for needed in ("torch", "pandas"):
+            optional(needed, "networks")
     globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     return globals()[name]

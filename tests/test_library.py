@@ -37,7 +37,7 @@ for room in ("errors", "files", "compiling", "subspaces", "streaming", "matching
     module = importlib.import_module(f"samerep.{room}")
     for found in pkgutil.iter_modules(getattr(module, "__path__", [])):
         importlib.import_module(f"samerep.{room}.{found.name}")
-assert all(hasattr(samerep, name) for name in set(samerep.__all__) - {"compare"})
+assert all(hasattr(samerep, name) for name in set(samerep.__all__) - {"compare", "Comparison"})
 """
 
 
@@ -129,6 +129,9 @@ def test_what_needs_an_extra_says_which_in_one_line(python, tmp_path):
     program = f"{PRELUDE}\nfrom samerep.matching.diagnostics import diagnose\ndiagnose(x, y)"
     line = call(python, tmp_path, "-c", program).stderr.splitlines()[-1]
     assert line.endswith("BadInput: pandas is not installed: pip install 'samerep[networks]' brings it")
+    for name in ("compare", "Comparison"):
+        line = call(python, tmp_path, "-c", f"import samerep\nsamerep.{name}").stderr.splitlines()[-1]
+        assert line.endswith("BadInput: torch is not installed: pip install 'samerep[networks]' brings it")
     command = call(python, tmp_path, "-m", "samerep", "--help")
     assert (command.returncode, command.stderr) == (
         1,
