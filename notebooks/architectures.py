@@ -29,18 +29,17 @@ look_at = 0.3
 # %% tags=["hide-input", "remove-stderr"]
 from myst_nb import glue
 
-from helpers.pages import figures
-from helpers.pages import layers as by_layer
+from helpers.pages import across_networks, figures, layer_figures, layer_tables
 
 figures.style()
-studies = by_layer.recorded()
-means = {name: by_layer.layer_means(result, epsilons) for name, result in studies.items()}
+studies = across_networks.recorded()
+means = {name: layer_tables.layer_means(result, epsilons) for name, result in studies.items()}
 glue("low", f"{epsilons[0]:g}", display=False)
 glue("high", f"{epsilons[-1]:g}", display=False)
-glue("between_low", by_layer.highest_between(means, epsilons[0]), display=False)
-glue("between_high", by_layer.highest_between(means, epsilons[-1]), display=False)
-glue("late_low", by_layer.late_matches(means, epsilons[0]), display=False)
-glue("late_high", by_layer.late_matches(means, epsilons[-1]), display=False)
+glue("between_low", across_networks.highest_between(means, epsilons[0]), display=False)
+glue("between_high", across_networks.highest_between(means, epsilons[-1]), display=False)
+glue("late_low", across_networks.late_matches(means, epsilons[0]), display=False)
+glue("late_high", across_networks.late_matches(means, epsilons[-1]), display=False)
 
 # %% [markdown]
 # ## Index: every network and layer
@@ -49,7 +48,9 @@ glue("late_high", by_layer.late_matches(means, epsilons[-1]), display=False)
 # gathered by their relative depth: 0 is the first layer, 1 the logits. Where a column gathers several layers, the cell has their mean.
 
 # %% tags=["hide-input"]
-figures.table(by_layer.index_table(studies, look_at), label="Similarity by network and relative depth, with links")
+figures.table(
+    across_networks.index_table(studies, look_at), label="Similarity by network and relative depth, with links"
+)
 
 # %% [markdown]
 # ## Layers at equal relative depth
@@ -58,17 +59,17 @@ figures.table(by_layer.index_table(studies, look_at), label="Similarity by netwo
 # {glue:text}`between_low`. The convolutional layers of the deeper half match to more than one half on average in {glue:text}`late_low`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity against relative depth, one for each network, at the first of two \u03b5."}, "figure": {"caption": "Mean similarity between seeds against relative depth at \u03b5 = 0.3.", "name": "fig-depth-low"}}
-figure = by_layer.plot_depths(means, epsilons[0])
+figure = layer_figures.plot_depths(means, epsilons[0])
 
 # %% [markdown]
 # At ε = {glue:text}`high` the largest similarity between the first layer and the last stage is {glue:text}`between_high`, and the
 # deeper half matches to more than one half on average in {glue:text}`late_high`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity against relative depth, one for each network, at the second of two \u03b5."}, "figure": {"caption": "Mean similarity between seeds against relative depth at \u03b5 = 0.5.", "name": "fig-depth-high"}}
-figure = by_layer.plot_depths(means, epsilons[-1])
+figure = layer_figures.plot_depths(means, epsilons[-1])
 
 # %% tags=["hide-input"]
-figures.download(by_layer.together(means), "architectures")
+figures.download(across_networks.together(means), "architectures")
 
 # %% [markdown]
 # ## Where a layer starts to match
@@ -77,8 +78,8 @@ figures.download(by_layer.together(means), "architectures")
 # is the ε at which half of a layer's neurons match. The lower the line, the more similar the layer.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the median critical \u03b5 against relative depth, one for each network."}, "figure": {"caption": "Median critical \u03b5 of a layer's neurons over all pairs, against relative depth.", "name": "fig-depth-critical"}}
-critical = by_layer.critical_depths(studies)
-figure = by_layer.plot_critical_depths(critical)
+critical = across_networks.critical_depths(studies)
+figure = layer_figures.plot_critical_depths(critical)
 
 # %% tags=["hide-input"]
 figures.download(critical, "architectures-critical")
@@ -90,7 +91,7 @@ figures.download(critical, "architectures-critical")
 # over all convolutional layers, over those of them that are outputs of a block (a VGG has none), and over the layers near the output.
 
 # %%
-figures.table(by_layer.contrasts(studies), label="Networks that differ in one thing above all")
+figures.table(across_networks.contrasts(studies), label="Networks that differ in one thing above all")
 
 # %% [markdown]
 # The accuracies differ too, and in some pairs the epochs; a difference between two rows is no proof of a cause.

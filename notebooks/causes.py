@@ -46,7 +46,7 @@ from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import critical_epsilons
-from helpers.pages import figures, findings, layers
+from helpers.pages import across_networks, cause_findings, figures
 from helpers.studies import causes, constructions
 
 figures.style()
@@ -56,7 +56,7 @@ study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
 result = studies.answer(causes.KIND, study, recompute=recompute)
 tables, provenance = result.tables, result.provenance
 name = study.id.replace(".", "-")
-for key, value in findings.causes_in_words(tables, look_at).items():
+for key, value in cause_findings.causes_in_words(tables, look_at).items():
     glue(key, value, display=False)
 glue("look_at", f"{look_at:g}", display=False)
 
@@ -120,8 +120,8 @@ figures.table(meanings, label="The comparisons")
 # same classes leaves {glue:text}`same_class`. Untrained networks have {glue:text}`untrained` of it.
 
 # %% tags=["hide-input", "shows-prp-residual"] mystnb={"image": {"alt": "A map with a row for each comparison and a column for each layer from the input to the logits; cells hold the similarity in hundredths."}, "figure": {"caption": "Similarity of every layer under every comparison, averaged over the pairs of networks. A dot is exactly zero.", "name": "fig-conditions-{{page}}"}}
-shown = findings.by_condition(tables["similarity"], look_at)
-figure = findings.plot_conditions(shown, f"similarity at ε = {look_at:g}, in hundredths")
+shown = cause_findings.by_condition(tables["similarity"], look_at)
+figure = cause_findings.plot_conditions(shown, f"similarity at ε = {look_at:g}, in hundredths")
 
 # %% tags=["hide-input"]
 figures.download(shown.reset_index(), f"conditions-{name}")
@@ -148,8 +148,8 @@ figures.download(shown.reset_index(), f"conditions-{name}")
 # networks have {glue:text}`untrained_area`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same map as before with the area under the curve in hundredths: values fall from the first row to the rows of logits and of other images."}, "figure": {"caption": "Area under the curve s(\u03b5) of every layer under every comparison, in hundredths.", "name": "fig-areas-{{page}}"}}
-areas = findings.by_area(tables["critical"])
-figure = findings.plot_conditions(areas, "area under s(ε), in hundredths")
+areas = cause_findings.by_area(tables["critical"])
+figure = cause_findings.plot_conditions(areas, "area under s(ε), in hundredths")
 
 # %% tags=["hide-input"]
 figures.download(areas.reset_index(), f"areas-{name}")
@@ -181,9 +181,9 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # {glue:text}`beside_left` is left.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left, a line for the strongest directions of a third network, a line for those beside its logits, and a star for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the centred layers as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
-directions = findings.directions_near_output(tables["directions"])
+directions = cause_findings.directions_near_output(tables["directions"])
 if len(directions):
-    figure = findings.plot_directions(directions)
+    figure = cause_findings.plot_directions(directions)
 
 # %% tags=["hide-input"]
 figures.download(directions, f"directions-{name}")
@@ -207,11 +207,11 @@ figures.download(directions, f"directions-{name}")
 # strong* as these, and without that network's whole layer.
 
 # %% tags=["hide-input", "remove-stderr"]
-compared = {layers.title(study): tables}
+compared = {across_networks.title(study): tables}
 for other in others:
     further = replace(study, **other)
-    compared[layers.title(further)] = studies.answer(causes.KIND, further).tables
-summary = findings.causes_summary(compared)
+    compared[across_networks.title(further)] = studies.answer(causes.KIND, further).tables
+summary = cause_findings.causes_summary(compared)
 figures.table(summary, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
 
 # %% tags=["hide-input"]
@@ -247,10 +247,10 @@ result = studies.run(study)
 three = [layer for layer in result.kept if len(result.gram_seeds(layer)) == 3]
 twin_layer = three[len(three) // 2]
 gram = result.gram(twin_layer)
-twins = findings.twin_curve(gram)
+twins = cause_findings.twin_curve(gram)
 
 # %% tags=["hide-input", "shows-prp-twins"] mystnb={"image": {"alt": "Similarity at two \u03b5 and linear CKA against the share of company, from 0 to 1."}, "figure": {"caption": "Two hidden layers that give identical outputs, seen by two measures, as the share of what is not used for the output grows.", "name": "fig-twins-{{page}}"}}
-figure = findings.plot_twins(twins)
+figure = cause_findings.plot_twins(twins)
 
 # %% tags=["hide-input"]
 figures.download(twins, f"twins-{name}")

@@ -43,8 +43,7 @@ from pathlib import Path
 
 from myst_nb import glue
 
-from helpers.pages import figures
-from helpers.pages import layers as by_layer
+from helpers.pages import across_networks, figures, layer_figures, layer_tables
 from helpers.studies import two_networks as imagenet
 
 figures.style()
@@ -83,8 +82,8 @@ figures.table(imagenet.wide(tables, epsilons), label="Similarity by network, lay
 # any training: there, a low line of a trained pair would say little.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the median critical \u03b5 against relative depth, one for each network."}, "figure": {"caption": "Median critical \u03b5 of a layer's neurons against relative depth.", "name": "fig-imagenet-depth"}}
-depths = by_layer.together({name: by_layer.critical_summary(table) for name, table in tables.items()})
-figure = by_layer.plot_critical_depths(depths)
+depths = across_networks.together({name: layer_tables.critical_summary(table) for name, table in tables.items()})
+figure = layer_figures.plot_critical_depths(depths)
 
 # %% tags=["hide-input"]
 figures.download(depths, "imagenet")

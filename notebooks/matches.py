@@ -33,7 +33,7 @@ from myst_nb import glue
 
 from helpers.matching.definitions import Distances, all_matches, is_match, name, neurons, relative_distance
 from helpers.pages import figures
-from helpers.pages.chapters import drawings
+from helpers.pages.chapters import cones, drawings
 from helpers.pages.teaching.exercises import check
 
 figures.style()
@@ -130,8 +130,8 @@ plt.show()
 # %% tags=["hide-input"]
 steps = np.linspace(0, 0.9, 19)
 names = ["x1", "x2", "x3"]
-around_plane = drawings.cone_in_space(y, x, names, steps)
-still = drawings.cone_still(y, x, names, epsilon)
+around_plane = cones.cone_in_space(y, x, names, steps)
+still = cones.cone_still(y, x, names, epsilon)
 alt = (
     "Three axes x1, x2, x3 and the plane of y1 and y2 in space, with the cone that bounds what is within ε of the "
     "plane. A slider sets ε; x1 is inside from 2/7, x2 from 3/7, x3 from 6/7."
@@ -143,8 +143,8 @@ figures.interactive(around_plane, "fig-cone-plane", alt, still)
 # $3/\sqrt{13}$, and $x_3$, orthogonal to $y_1$, is never inside.
 
 # %% tags=["hide-input"]
-around_line = drawings.cone_in_space(y[:1], x, names, steps)
-still = drawings.cone_still(y[:1], x, names, epsilon)
+around_line = cones.cone_in_space(y[:1], x, names, steps)
+still = cones.cone_still(y[:1], x, names, epsilon)
 alt = (
     "The same three axes and the line of y1 alone, with the double cone of the vectors within ε of the line. A slider "
     "sets ε; x1 is inside from 0.555, x2 from 0.832, x3 never."

@@ -45,7 +45,7 @@ from helpers import studies
 from helpers.matching import critical_epsilons, essential_neurons, maximum_match, similarity_curve
 from helpers.matching.definitions import Distances, all_matches, is_match, name, neurons
 from helpers.pages import figures
-from helpers.pages.chapters import drawings
+from helpers.pages.chapters import drawings, peels
 from helpers.pages.chapters.drawings import label, representatives
 from helpers.pages.teaching.exercises import check
 
@@ -363,8 +363,8 @@ alt = (
     "leaves at 6/7, x2 at 3/7; then y2, x1 and y1 leave at distances above 3/7, still with critical ε 3/7; x4 and y3 "
     "leave last, with critical ε 0."
 )
-still = drawings.peel_still(r, steps, [0, 1, 2])
-figures.interactive(drawings.peel_figure(r, steps), "fig-peel", alt, still)
+still = peels.peel_still(r, steps, [0, 1, 2])
+figures.interactive(peels.peel_figure(r, steps), "fig-peel", alt, still)
 
 # %% tags=["hide-input"]
 order = pd.DataFrame(steps, columns=["leaves", "at distance", "critical_epsilon"])
@@ -431,8 +431,8 @@ alt = (
     "The peel of the real layer, a bar per neuron of both networks. The largest bar leaves at each step; the running "
     "minimum falls in steps to the smallest critical ε, and late in the peel the remaining bars rise above it."
 )
-still = drawings.peel_still(real_r, real_steps, [0, len(real_steps) // 2, len(real_steps) - 3])
-figures.interactive(drawings.peel_figure(real_r, real_steps), "fig-peel-real", alt, still)
+still = peels.peel_still(real_r, real_steps, [0, len(real_steps) // 2, len(real_steps) - 3])
+figures.interactive(peels.peel_figure(real_r, real_steps), "fig-peel-real", alt, still)
 
 # %% tags=["remove-cell"]
 own = {v: c for v, _, c in real_steps}

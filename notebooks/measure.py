@@ -44,7 +44,7 @@ from myst_nb import glue
 
 from helpers.measures import MEASURES, measure
 from helpers.pages import figures, scales
-from helpers.pages.layers import spoken
+from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
 from helpers.studies import Study, answer, rivals
 from helpers.studies.ends import calibrate_values

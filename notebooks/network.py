@@ -34,18 +34,17 @@ recompute = False
 from myst_nb import glue
 
 from helpers.matching import maximum_match
-from helpers.pages import figures
-from helpers.pages import layers as by_layer
+from helpers.pages import figures, layer_figures, layer_tables
 from helpers.studies import seeds as trainings
 from helpers.studies.study import Study
 
 figures.style()
 study = Study(dataset, network, width, seeds, recipe, epochs=epochs, layers=layers, sampled=True)
 result = trainings.run(study, recompute)
-name = by_layer.page_of(study.id)
+name = layer_tables.page_of(study.id)
 
 # %% tags=["remove-cell"]
-for key, value in by_layer.in_words(result, look_at).items():
+for key, value in layer_tables.in_words(result, look_at).items():
     glue(key, value, display=False)
 accuracy = result.tables["networks"]["accuracy"]
 glue("look_at", f"{look_at:g}", display=False)
@@ -57,35 +56,35 @@ glue("accuracy", float(100 * accuracy.mean()), display=False)
 # correctly on average. At ε = {glue:text}`look_at`, {glue:text}`empty`; the most similar layer is {glue:text}`top`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A map with one row for each layer and \u03b5 from 0 to 1 to the right; the shade gives the similarity."}, "figure": {"caption": "Similarity of every layer at every \u03b5, averaged over the pairs of networks. White: nothing matches.", "name": "fig-map-{{page}}"}}
-curves = by_layer.curves(result.tables["critical"])
-figure = by_layer.plot_map(curves)
+curves = layer_tables.curves(result.tables["critical"])
+figure = layer_figures.plot_map(curves)
 
 # %% tags=["remove-input"]
 figures.download(curves, f"curves-{name}")
 
 # %% tags=["hide-input", "remove-stderr"]
-before = by_layer.untrained(study)
+before = layer_tables.untrained(study)
 both = {"trained": result} | ({"untrained": before} if before else {})
 shown = sorted({look_at, max(epsilons)})
-compared = {when: by_layer.layer_means(found, shown) for when, found in both.items()}
+compared = {when: layer_tables.layer_means(found, shown) for when, found in both.items()}
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Similarity by layer from the input to the logits, for trained and, if recorded, untrained networks, one panel for each \u03b5."}, "figure": {"caption": "Similarity by layer, with a 95 % interval where more than two networks were compared. Untrained networks are drawn where they are recorded.", "name": "fig-untrained-{{page}}"}}
-figure = by_layer.plot_compared(compared, shown)
+figure = layer_figures.plot_compared(compared, shown)
 
 # %%
-figures.table(by_layer.layer_table(result, epsilons), label="Similarity by layer and ε")
+figures.table(layer_tables.layer_table(result, epsilons), label="Similarity by layer and ε")
 
 # %% [markdown]
 # **Neurons.** A network compared with itself in another order must match to 1, dead neurons aside: this checks the computation. The
 # dimension is the effective rank of the centred activations.
 
 # %%
-facts = by_layer.layer_facts(result)
+facts = layer_tables.layer_facts(result)
 columns = ["layer", "neurons", "dead", "share_alive", "self_match", "dimension"]
 figures.table(facts[columns], digits=2, label="Neurons, dead neurons, self-match and dimension by layer")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "For each layer and \u03b5 the difference between the sampled and the full similarity, around zero."}, "figure": {"caption": "Error of the paper's sampling (10 000 positions, 16 draws) in hundredths, where a layer has more positions than that.", "name": "fig-sampling-{{page}}"}}
-figure = by_layer.plot_sampling(by_layer.sampling_error(result))
+figure = layer_figures.plot_sampling(layer_tables.sampling_error(result))
 
 # %% [markdown]
 # ## Match a layer yourself

@@ -49,9 +49,9 @@ from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import minimal_match
-from helpers.pages import evidence, figures, findings, verdicts
+from helpers.pages import evidence, figures, size_findings, verdicts
 from helpers.pages.claims import read_evidence
-from helpers.pages.layers import spoken
+from helpers.pages.layer_tables import spoken
 from helpers.studies import simple_matches
 
 figures.style()
@@ -64,10 +64,10 @@ tables, close = found.tables, found.settings["layers"]
 name = study.id.replace(".", "-")
 
 # %% tags=["remove-cell"]
-sizes = findings.relative_sizes(tables, share)
-summary = findings.size_summary(sizes)
+sizes = size_findings.relative_sizes(tables, share)
+summary = size_findings.size_summary(sizes)
 looked = [layer for layer in close if layer in set(summary["layer"])]
-for key, value in findings.sizes_in_words(summary, close).items():
+for key, value in size_findings.sizes_in_words(summary, close).items():
     glue(key, value, display=False)
 glue("share", f"{100 * share:.0f} %", display=False)
 glue("slack", f"{simple_matches.SLACK:g}", display=False)
@@ -160,7 +160,7 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # A curve further to the left means smaller matches; its height at size 2 is the share of matches of one neuron on each side.
 
 # %% tags=["hide-input", "shows-def-reassigned"] mystnb={"image": {"alt": "One panel for each layer: the share of minimal matches up to a size, one curve observed, one for the null."}, "figure": {"caption": "Sizes of minimal matches of every matched neuron, over all orders and recorded pairs, and the same for reassigned neurons.", "name": "fig-sizes-{{page}}"}}
-figure = findings.plot_sizes(sizes, looked)
+figure = size_findings.plot_sizes(sizes, looked)
 
 # %% tags=["hide-input"]
 distribution = sizes.groupby(["layer", "what", "size"], observed=True).size().rename("count").reset_index()
@@ -174,7 +174,7 @@ figures.download(distribution, f"sizes-{name}")
 # taking one away brings all of them down.
 
 # %% tags=["hide-input", "shows-prp-reassigned"] mystnb={"image": {"alt": "Two lines by layer: the median size of a minimal match as a share of the maximum match, observed and by the null."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, by layer.", "name": "fig-relative-{{page}}"}}
-figure = findings.plot_relative(summary)
+figure = size_findings.plot_relative(summary)
 
 # %%
 columns = ["layer", "median_observed", "median_null", "two_observed", "two_null", "few_observed"]
@@ -188,7 +188,7 @@ figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
 glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
 if beside:
     second = studies.answer(simple_matches.KIND, replace(study, network=beside), settings).tables
-    figure = findings.plot_relative(findings.size_summary(findings.relative_sizes(second, share)))
+    figure = size_findings.plot_relative(size_findings.size_summary(size_findings.relative_sizes(second, share)))
 
 # %% [markdown]
 # ### Does the width matter?
@@ -204,10 +204,12 @@ glue(
     f"trained for {other_epochs or 'the recipe’s'} epochs, not {epochs or 'the recipe’s'}",
     display=False,
 )
-wider = findings.size_summary(sizes)
+wider = size_findings.size_summary(sizes)
 if other_width:
     other = replace(study, width=other_width, seeds=tuple(other_seeds), epochs=other_epochs)
-    wider = findings.size_summary(findings.relative_sizes(studies.answer(simple_matches.KIND, other).tables, share))
+    wider = size_findings.size_summary(
+        size_findings.relative_sizes(studies.answer(simple_matches.KIND, other).tables, share)
+    )
 figures.table(
     wider[columns].rename(columns=dict(zip(columns, shown, strict=True))), digits=2, label="Sizes at other width"
 )
@@ -263,8 +265,8 @@ figures.table(counted, digits=0, label="Simple matches; where not all, the first
 layer = looked[-2]
 first = tables["sizes"].query("layer == @layer and share == @share")
 first = first[(first["seed_a"] == first["seed_a"].iloc[0]) & (first["seed_b"] == first["seed_b"].iloc[0])]
-spread = findings.order_spread(first)
-figure = findings.plot_spread(spread, layer)
+spread = size_findings.order_spread(first)
+figure = size_findings.plot_spread(spread, layer)
 
 # %% tags=["hide-input"]
 figures.download(spread, f"orders-{name}")
@@ -279,13 +281,13 @@ figures.download(spread, f"orders-{name}")
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A square map of the first layer's matched neurons: small orange blocks are neurons that always go together."}, "figure": {"caption": "Which neurons go together, near the input.", "name": "fig-map-input-{{page}}"}}
 maps = tables["map"]
 per_side = {k: int(rows["neurons"].iloc[0] / 2) for k, rows in tables["levels"].groupby("layer", observed=True)}
-figure = findings.plot_together(maps.query("layer == @looked[0]"), per_side[looked[0]], looked[0])
+figure = size_findings.plot_together(maps.query("layer == @looked[0]"), per_side[looked[0]], looked[0])
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the last hidden layer: blue below the diagonal and pale above it, with hardly any orange off the diagonal."}, "figure": {"caption": "Which neurons go together, in the last hidden layer.", "name": "fig-map-hidden-{{page}}"}}
-figure = findings.plot_together(maps.query("layer == @layer"), per_side[layer], layer)
+figure = size_findings.plot_together(maps.query("layer == @layer"), per_side[layer], layer)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the logits."}, "figure": {"caption": "Which neurons go together, in the logits: neuron k of either side is the logit of class k.", "name": "fig-map-logits-{{page}}"}}
-figure = findings.plot_together(maps.query("layer == @looked[-1]"), per_side[looked[-1]], looked[-1])
+figure = size_findings.plot_together(maps.query("layer == @looked[-1]"), per_side[looked[-1]], looked[-1])
 
 # %% tags=["hide-input"]
 figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{name}")

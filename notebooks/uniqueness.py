@@ -47,7 +47,7 @@ from helpers.matching import uniqueness as conditions
 from helpers.matching.definitions import Distances, all_matches, minimal, name, neurons
 from helpers.pages import figures
 from helpers.pages.chapters import families, lattice
-from helpers.pages.layers import spoken
+from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
 from helpers.subspaces import Pair
 

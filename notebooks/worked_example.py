@@ -34,7 +34,7 @@ from myst_nb import glue
 from helpers.matching import critical_epsilons, maximum_match
 from helpers.matching.definitions import Distances, name, neurons
 from helpers.pages import figures
-from helpers.pages.chapters import drawings
+from helpers.pages.chapters import cones, drawings
 from helpers.pages.chapters.drawings import label
 from helpers.pages.teaching.exercises import check
 
@@ -77,8 +77,8 @@ plt.show()
 # %% tags=["hide-input"]
 steps = np.linspace(0, 0.9, 19)
 names = ["x1", "x2", "x3"]
-moving = drawings.cone_in_space(y[:2, :3], x[:3, :3], names, steps)
-still = drawings.cone_still(y[:2, :3], x[:3, :3], names, epsilon)
+moving = cones.cone_in_space(y[:2, :3], x[:3, :3], names, steps)
+still = cones.cone_still(y[:2, :3], x[:3, :3], names, epsilon)
 alt = (
     "The axes x1, x2, x3 of space, the plane spanned by y1 and y2, and two grey cones that bound what is within ε of "
     "the plane. A slider sets ε: x1 is within from 2/7, x2 from 3/7, x3 from 6/7."

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from helpers.files import ROOT
 from helpers.matching import critical_epsilons, similarity_curve
 from helpers.matching.definitions import Distances, neurons, relative_distance
-from helpers.pages.chapters import drawings
+from helpers.pages.chapters import cones, drawings, peels
 
 X = np.diag([1.0, 1, 1, 2])
 Y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])
@@ -21,14 +21,14 @@ STEPS += [(("y", 0), 1.0, 3 / 7), (("x", 3), 0.0, 0.0), (("y", 2), 1.0, 0.0)]
 @given(st.integers(0, 10**6), st.sampled_from([1, 2]), st.floats(0.05, 0.95))
 def test_the_cone_is_where_the_distance_is_epsilon(seed, rank, epsilon):
     basis = np.random.default_rng(seed).normal(size=(rank, 3))
-    points = np.stack([axis.ravel() for axis in drawings.boundary(basis, epsilon)], axis=1)
+    points = np.stack([axis.ravel() for axis in cones.boundary(basis, epsilon)], axis=1)
     away = points[np.linalg.norm(points, axis=1) > 0.1]
     assert len(away)
     assert [relative_distance(z, basis) for z in away] == pytest.approx([epsilon] * len(away), abs=1e-6)
 
 
 def test_a_cone_says_who_is_inside_at_each_stop():
-    figure = drawings.cone_in_space(Y[:2, :3], X[:3, :3], ["x1", "x2", "x3"], [0.1, 0.3, 0.5, 0.9])
+    figure = cones.cone_in_space(Y[:2, :3], X[:3, :3], ["x1", "x2", "x3"], [0.1, 0.3, 0.5, 0.9])
     inside = [frame.layout.title.text.split(": ")[1] for frame in figure.frames]
     assert inside == ["none", "x1", "x1, x2", "x1, x2, x3"]
     slider = figure.layout.sliders[0]
@@ -38,7 +38,7 @@ def test_a_cone_says_who_is_inside_at_each_stop():
 
 def test_the_peel_shows_the_distances_of_those_who_are_left():
     r = Distances(X, Y)
-    figure = drawings.peel_figure(r, STEPS)
+    figure = peels.peel_figure(r, STEPS)
     assert len(figure.frames) == len(STEPS) + 1
     for k, frame in enumerate(figure.frames):
         left = frozenset(v for v, _, _ in STEPS[k:])
@@ -70,7 +70,7 @@ def test_boxes_are_full_within_epsilon_dashed_beyond_and_grey_outside():
 
 @pytest.mark.slow
 def test_sliders_and_cameras_move_by_keyboard(browser, tmp_path):
-    figure = drawings.cone_in_space(Y[:2, :3], X[:3, :3], ["x1", "x2", "x3"], [0.1, 0.3, 0.5, 0.9])
+    figure = cones.cone_in_space(Y[:2, :3], X[:3, :3], ["x1", "x2", "x3"], [0.1, 0.3, 0.5, 0.9])
     body = figure.to_html(full_html=False, include_plotlyjs=True, auto_play=False, div_id="cone")
     script = (ROOT / "book/assets/figures.js").read_text()
     page = tmp_path / "page.html"

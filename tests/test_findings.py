@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadInput
-from helpers.pages import findings
+from helpers.pages import cause_findings, size_findings
 from helpers.studies import causes as causes_module
 from helpers.subspaces import Gram
 
@@ -58,17 +58,17 @@ def simple():
 
 
 def test_conditions_by_layer_in_their_order(causes):
-    table = findings.by_condition(causes["similarity"], 0.3)
+    table = cause_findings.by_condition(causes["similarity"], 0.3)
     assert table.index.tolist() == ["as it is", "class means", "untrained"]
     assert table.columns.tolist() == ["relu1_1", "relu_fc2"]
     assert table.to_numpy().tolist() == [[1, 1], [0, 0], [0, 0]]
-    assert len(findings.plot_conditions(table, "similarity").axes[0].texts) == 6
+    assert len(cause_findings.plot_conditions(table, "similarity").axes[0].texts) == 6
     with pytest.raises(BadInput, match=r"unknown ε of the record '0.4'.*0.3, 0.5"):
-        findings.by_condition(causes["similarity"], 0.4)
+        cause_findings.by_condition(causes["similarity"], 0.4)
 
 
 def test_the_area_is_that_under_the_curve(causes):
-    table = findings.by_area(causes["critical"])
+    table = cause_findings.by_area(causes["critical"])
     grid = np.linspace(0, 1, 2001)[:-1]
     for (condition, layer), rows in causes["critical"].groupby(["condition", "layer"], observed=True):
         curve = [(rows["critical_epsilon"] <= epsilon).mean() for epsilon in grid]
@@ -85,14 +85,14 @@ def test_phrases_are_shares_of_what_is_there(causes):
     tables["directions"] = pd.DataFrame(
         columns=["layer", "kind", "depth", "position", "seed_a", "seed_b", "taken", "area"]
     )
-    words = findings.causes_in_words(tables, 0.5)
+    words = cause_findings.causes_in_words(tables, 0.5)
     assert (words["whole"], words["class_means"], words["untrained"]) == ("100 %", "100 %", "0 %")
     assert (words["whole_area"], words["base_area"], words["floor_area"]) == ("0.75", "0.75", "0.00")
     assert words["class_means_area"] == f"{100 * 0.55 / 0.75:.0f} %"
     assert words["third_logits"] == words["third_logits_area"] == "not measured"
     assert words["distance"] == "0.50"
     assert words["strongest_left"] == words["beside_left"] == words["all_left"] == "not measured"
-    assert findings.causes_in_words(tables, 0.3)["class_means"] == "0 %"
+    assert cause_findings.causes_in_words(tables, 0.3)["class_means"] == "0 %"
 
 
 def test_directions_are_compared_where_as_much_variance_is_left(directions):
@@ -105,9 +105,9 @@ def test_directions_are_compared_where_as_much_variance_is_left(directions):
     pd.testing.assert_frame_equal(both.drop(columns="base").drop_duplicates(), rows.drop(columns="base"))
     bare = directions[directions["taken"].isin(["centred", "third logits"])]  # a third network whose layer is dead
     assert causes_module.at_equal_variance(bare)[["strongest", "beside", "all"]].iloc[0].tolist() == [1, 1, 1]
-    table = findings.directions_near_output(worse)
+    table = cause_findings.directions_near_output(worse)
     assert table.loc[table["taken"] == "third logits", "left"].tolist() == pytest.approx([0.25])
-    figure = findings.plot_directions(table)
+    figure = cause_findings.plot_directions(table)
     points = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
     assert points["third logits"] == [pytest.approx([0.4, 0.25])]
     assert points["strongest"] == [[1, 1], pytest.approx([0.5, 0.5]), pytest.approx([0.3, 0.25])]
@@ -122,10 +122,10 @@ def test_areas_without_features_are_held_against_the_centred_ones(causes, direct
     left = {"class means": 0.25, "centred": 0.8, "own logits": 0.2}
     summary = pd.DataFrame({"kind": "pool", "condition": list(left), "power_left": list(left.values())})
     tables = {"critical": critical, "similarity": similarity, "summary": summary, "directions": directions}
-    words = findings.causes_in_words(tables, 0.5)
+    words = cause_findings.causes_in_words(tables, 0.5)
     assert words["own_explained"] == "75 %"
     assert [words[f"{name}_left"] for name in ("strongest", "beside", "all")] == ["38 %", "80 %", "25 %"]
-    row = findings.causes_summary({"one": tables}).iloc[0].tolist()
+    row = cause_findings.causes_summary({"one": tables}).iloc[0].tolist()
     assert row == ["one", "0.80", "0.60", "50 %", "not measured", "38 %", "25 %"]
     shares = [words[f"{name}_area"] for name in ("centred", "class_means", "same_class", "untrained")]
     assert shares == ["75 %", "50 %", "50 %", "0 %"]
@@ -133,37 +133,37 @@ def test_areas_without_features_are_held_against_the_centred_ones(causes, direct
 
 def test_twin_curves_fall_as_the_company_grows():
     z = np.maximum(np.random.default_rng(0).normal(size=(9, 400)), 0)
-    table = findings.twin_curve(Gram(z.sum(1), 400, (3, 3, 3), z @ z.T), [0.5], steps=5)
+    table = cause_findings.twin_curve(Gram(z.sum(1), 400, (3, 3, 3), z @ z.T), [0.5], steps=5)
     for _, rows in table.groupby("measure"):
         assert rows["value"].iloc[0] > 0.4
         assert rows["value"].iloc[-1] < 0.2
-    figure = findings.plot_twins(table)
+    figure = cause_findings.plot_twins(table)
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["linear CKA", "s(ε), ε = 0.5"]
 
 
 def test_sizes_beside_the_null(simple):
-    sizes = findings.relative_sizes(simple)
-    row = findings.size_summary(sizes).iloc[0]
+    sizes = size_findings.relative_sizes(simple)
+    row = size_findings.size_summary(sizes).iloc[0]
     assert (row["median_observed"], row["median_null"]) == (2, 8)
     assert (row["two_observed"], row["two_null"]) == (15 / 16, 0)
     assert (row["relative_observed"], row["relative_null"]) == (0.25, 1)
-    spread = findings.order_spread(simple["sizes"])
+    spread = size_findings.order_spread(simple["sizes"])
     assert spread["max"].tolist() == [2] * 7 + [4]
-    words = findings.sizes_in_words(findings.size_summary(sizes), ["a"] * 4)
+    words = size_findings.sizes_in_words(size_findings.size_summary(sizes), ["a"] * 4)
     assert (words["input_two_observed"], words["output_median_null"]) == ("94 %", "8")
-    words = findings.sizes_in_words(findings.size_summary(sizes), ["a", "b", "b", "a"])
+    words = size_findings.sizes_in_words(size_findings.size_summary(sizes), ["a", "b", "b", "a"])
     assert (words["input_median_null"], words["middle_median_null"]) == ("8", "–")
-    places = findings.sizes_in_words(findings.size_summary(sizes), ["near", "halfway", "last", "out"])
+    places = size_findings.sizes_in_words(size_findings.size_summary(sizes), ["near", "halfway", "last", "out"])
     assert [places[place] for place in ("input", "middle", "hidden", "output")] == ["near", "halfway", "last", "out"]
 
 
 def test_the_map_keeps_groups_together():
     groups = [(0, 3), (1, 2)]
     rows = [{"v": v, "u": u, "frequency": 1.0, "essential": u != v} for group in groups for v in group for u in group]
-    share, essential, order = findings.map_matrix(pd.DataFrame(rows))
+    share, essential, order = size_findings.map_matrix(pd.DataFrame(rows))
     assert order in ([0, 3, 1, 2], [1, 2, 0, 3])
     np.testing.assert_array_equal(share, np.kron(np.eye(2), np.ones((2, 2))))
     np.testing.assert_array_equal(essential, np.kron(np.eye(2), 1 - np.eye(2)))
-    figure = findings.plot_together(pd.DataFrame(rows), 2, "a")
+    figure = size_findings.plot_together(pd.DataFrame(rows), 2, "a")
     assert {text.get_text() for text in figure.axes[0].get_yticklabels()} == {"x0", "x1", "y0", "y1"}
     plt.close("all")

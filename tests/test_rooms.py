@@ -43,8 +43,6 @@ STILL_TWICE = {
 # fmt: on
 STILL_LONG = {
     "networks.training": 424,
-    "pages.chapters.drawings": 418,
-    "pages.layers": 421,
     "studies.two_networks": 488,
 }
 

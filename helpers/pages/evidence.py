@@ -19,7 +19,7 @@ from ..studies.targets import deciding_shares
 from ..subspaces import Pair
 from .answer import SHADES, short
 from .claims import Claim, Plan
-from .layers import curves
+from .layer_tables import curves
 from .verdicts import Measured, Verdict, by_group, by_layer, level
 
 SCALE_MEASURE = "subspace_median"  # 1 less the median critical ε of a layer

@@ -15,7 +15,7 @@ from ..measures import INVARIANCES, MEASURES
 from ..studies.identification import confusion
 from ..studies.rivals import agreement, dips
 from .claims import Plan, read_evidence
-from .layers import INNER, spoken
+from .layer_tables import INNER, spoken
 
 SUBSPACE = [name for name in MEASURES if name.startswith("subspace")]
 RIVALS = [name for name in MEASURES if name not in SUBSPACE and name not in ("cka_raw", "cka")]  # one kind of CKA votes

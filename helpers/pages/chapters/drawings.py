@@ -1,4 +1,4 @@
-"""Pictures of the theory: spans and ε-cones in space, pairs of neurons with their distances, the peel step by step.
+"""Pictures of the theory: arrays, the plane, pairs of neurons with their distances, critical ε and the curve s(ε).
 
 Small examples only. Neurons are named as in `helpers.matching.definitions`: ("x", 0) is drawn as x1.
 """
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Wedge
 from plotly.basedatatypes import BaseTraceType as Trace
 
-from ...matching.definitions import Distances, Neuron, Set, relative_distance
+from ...matching.definitions import Distances, Neuron, Set
 from ...subspaces import Pair
 
 ROUNDING = 1e-13  # eigenvalues of a Gram matrix below this share of the largest are rounding
@@ -22,12 +22,34 @@ COLOURS = {"x": "#0173b2", "y": "#c96b00"}  # blue and orange of the colour-blin
 FEW = 12  # up to so many neurons each gets its number in the picture
 GREY, PALE, RED = "#6e6e6e", "#e4e4e4", "#b3003c"
 Array = Float[np.ndarray, "neurons samples"]
-Step = tuple[Neuron, float, float]  # who leaves, its distance, its critical ε
+Critical = Float[np.ndarray, " neurons"]
 
 
 def label(v: Neuron) -> str:
     """A neuron in print, counted from 1: x1."""
     return f"{v[0]}{v[1] + 1}"
+
+
+def with_slider(
+    states: Sequence[Sequence[Trace]],
+    fixed: Sequence[Trace],
+    titles: Sequence[str],
+    stops: Sequence[str],
+    prefix: str,
+    start: int = 0,
+) -> go.Figure:
+    """A figure that shows `fixed` and one of the `states`, chosen by a slider."""
+    moving = list(range(len(states[0])))
+    frames = [
+        go.Frame(data=list(state), traces=moving, name=stop, layout={"title": {"text": title}})
+        for state, stop, title in zip(states, stops, titles, strict=True)
+    ]
+    figure = go.Figure(data=[*states[start], *fixed], frames=frames)
+    how = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+    steps = [{"label": s, "method": "animate", "args": [[s], how]} for s in stops]
+    slider = {"active": start, "steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 25}}
+    figure.update_layout(sliders=[slider], title={"text": titles[start], "font": {"size": 15}})
+    return figure
 
 
 # ---------------------------------------------------------------- arrays
@@ -119,127 +141,6 @@ def right_triangle(z: Sequence[float], direction: Sequence[float]) -> Figure:
     return figure
 
 
-# ---------------------------------------------------------------- space
-
-
-def boundary(basis: Float[np.ndarray, "rows 3"], epsilon: float) -> list[Float[np.ndarray, "phi t"]]:
-    """The cone that bounds the vectors within ε of a line or plane of space: x, y and z of its points.
-
-    Around a line it stands at arcsin ε from the line; around a plane, at arcsin ε from the plane.
-    """
-    _, values, turned = np.linalg.svd(basis)
-    rank = int((values > 1e-9).sum())
-    axis, across = (turned[0], turned[1:]) if rank == 1 else (turned[2], turned[:2])
-    angle = np.arcsin(epsilon) if rank == 1 else np.pi / 2 - np.arcsin(epsilon)
-    phi, t = np.meshgrid(np.linspace(0, 2 * np.pi, 49), np.array([-1.15, 0.0, 1.15]), indexing="ij")
-    ring = np.cos(phi)[..., None] * across[0] + np.sin(phi)[..., None] * across[1]
-    points = t[..., None] * (np.cos(angle) * axis + np.sin(angle) * ring)
-    return [points[..., k] for k in range(3)]
-
-
-def span_trace(basis: Float[np.ndarray, "rows 3"], name: str) -> Trace:
-    """The line or plane itself."""
-    colour = COLOURS["y"]
-    if np.linalg.matrix_rank(basis) == 1:
-        unit = basis[0] / np.linalg.norm(basis[0])
-        ends = np.array([-1.2 * unit, 1.2 * unit])
-        return go.Scatter3d(x=ends[:, 0], y=ends[:, 1], z=ends[:, 2], mode="lines", line={"color": colour}, name=name)
-    x, y, z = boundary(basis, 0.0)
-    scale = [[0, colour], [1, colour]]
-    return go.Surface(x=x, y=y, z=z, colorscale=scale, showscale=False, opacity=0.2, hoverinfo="skip", name=name)
-
-
-def cone_trace(basis: Float[np.ndarray, "rows 3"], epsilon: float) -> go.Surface:
-    """The boundary of the vectors within ε of the span, as a pale surface."""
-    x, y, z = boundary(basis, epsilon)
-    scale = [[0, GREY], [1, GREY]]
-    return go.Surface(x=x, y=y, z=z, colorscale=scale, showscale=False, opacity=0.25, hoverinfo="skip", name="ε cone")
-
-
-def vector_trace(z: Float[np.ndarray, " 3"], text: str, colour: str, inside: bool = True) -> go.Scatter3d:
-    """A unit vector, its tip a full disc inside the cone; red with a cross outside."""
-    unit = z / np.linalg.norm(z)
-    return go.Scatter3d(
-        x=[0, unit[0]],
-        y=[0, unit[1]],
-        z=[0, unit[2]],
-        mode="lines+markers+text",
-        text=["", text],
-        textposition="top center",
-        textfont={"color": colour, "size": 15},
-        line={"color": colour if inside else RED, "width": 8},
-        marker={"color": colour if inside else RED, "size": [0, 7], "symbol": ["circle", "circle" if inside else "x"]},
-        name=text,
-        hovertemplate=f"{text}<extra></extra>",
-    )
-
-
-def cone_traces(basis: Array, vectors: Array, names: Sequence[str], epsilon: float) -> list[Trace]:
-    """Everything that changes with ε: the cone, and which vectors are inside."""
-    inside = [relative_distance(z, basis) <= epsilon + 1e-9 for z in vectors]
-    marks = [vector_trace(z, n, COLOURS["x"], i) for z, n, i in zip(vectors, names, inside, strict=True)]
-    return [cone_trace(basis, epsilon), *marks]
-
-
-def cone_title(basis: Array, vectors: Array, names: Sequence[str], epsilon: float) -> str:
-    """Who is within ε of the span."""
-    inside = [n for z, n in zip(vectors, names, strict=True) if relative_distance(z, basis) <= epsilon + 1e-9]
-    return f"within ε = {epsilon:.2f} of the span: {', '.join(inside) or 'none'}"
-
-
-def cone_in_space(basis: Array, vectors: Array, names: Sequence[str], epsilons: Sequence[float]) -> go.Figure:
-    """Vectors of space against the ε-cone around the span of `basis`, with a slider for ε."""
-    states = [cone_traces(basis, vectors, names, epsilon) for epsilon in epsilons]
-    fixed = [span_trace(basis, "span"), *(vector_trace(b, f"y{k + 1}", COLOURS["y"]) for k, b in enumerate(basis))]
-    titles = [cone_title(basis, vectors, names, epsilon) for epsilon in epsilons]
-    figure = with_slider(states, fixed, titles, [f"{e:.2f}" for e in epsilons], "ε = ", start=len(states) // 3)
-    axis = {"range": [-1.2, 1.2], "showticklabels": False}
-    scene = {f"{a}axis": axis | {"title": f"image {k + 1}"} for k, a in enumerate("xyz")}
-    figure.update_layout(scene=scene | {"aspectmode": "cube"}, showlegend=False, height=520)
-    figure.update_layout(scene_camera={"eye": {"x": 1.45, "y": -1.45, "z": 0.75}})
-    return figure
-
-
-def with_slider(
-    states: Sequence[Sequence[Trace]],
-    fixed: Sequence[Trace],
-    titles: Sequence[str],
-    stops: Sequence[str],
-    prefix: str,
-    start: int = 0,
-) -> go.Figure:
-    """A figure that shows `fixed` and one of the `states`, chosen by a slider."""
-    moving = list(range(len(states[0])))
-    frames = [
-        go.Frame(data=list(state), traces=moving, name=stop, layout={"title": {"text": title}})
-        for state, stop, title in zip(states, stops, titles, strict=True)
-    ]
-    figure = go.Figure(data=[*states[start], *fixed], frames=frames)
-    how = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    steps = [{"label": s, "method": "animate", "args": [[s], how]} for s in stops]
-    slider = {"active": start, "steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 25}}
-    figure.update_layout(sliders=[slider], title={"text": titles[start], "font": {"size": 15}})
-    return figure
-
-
-def cone_still(basis: Array, vectors: Array, names: Sequence[str], epsilon: float) -> Figure:
-    """The same picture at one ε, for paper."""
-    figure = plt.figure(figsize=(6, 5))
-    ax = figure.add_subplot(projection="3d")
-    if np.linalg.matrix_rank(basis) == 2:
-        ax.plot_surface(*boundary(basis, 0.0), color=COLOURS["y"], alpha=0.25, linewidth=0)
-    ax.plot_surface(*boundary(basis, epsilon), color=GREY, alpha=0.25, linewidth=0)
-    drawn = [(b, f"y{k + 1}", "y", True) for k, b in enumerate(basis)]
-    drawn += [(v, n, "x", relative_distance(v, basis) <= epsilon) for v, n in zip(vectors, names, strict=True)]
-    for z, text, side, inside in drawn:
-        tip = z / np.linalg.norm(z)
-        ax.plot(*zip((0, 0, 0), tip, strict=True), color=COLOURS[side], lw=3, ls="-" if inside else ":")
-        ax.text(*(1.1 * tip), text, color=COLOURS[side], fontsize=13)
-    ax.set(xlabel="image 1", ylabel="image 2", zlabel="image 3", xticks=[], yticks=[], zticks=[])
-    ax.view_init(22, -45)
-    return figure
-
-
 # ---------------------------------------------------------------- pairs of neurons with their distances
 
 
@@ -285,85 +186,7 @@ def pair_rows(r: Distances, pairs: Sequence[Set], epsilon: float, titles: Sequen
     return figure
 
 
-# ---------------------------------------------------------------- the peel
-
-
-def peel_figure(r: Distances, steps: Sequence[Step]) -> go.Figure:
-    """The peel with a slider: bars are the distances at this step, diamonds the critical ε of those who left."""
-    everyone = sorted(v for v, _, _ in steps)
-    states, titles = [], []
-    for k in range(len(steps) + 1):
-        states.append(peel_state(r, steps, k, everyone))
-        titles.append(peel_title(steps, k))
-    figure = with_slider(states, [], titles, [str(k) for k in range(len(states))], "step ")
-    order = {"categoryorder": "array", "categoryarray": [label(v) for v in everyone]}
-    scale = {"range": [-0.04, 1.12], "title": "relative distance", "domain": [0, 0.86]}
-    figure.update_layout(yaxis=scale, xaxis=order, height=460, barmode="overlay")
-    figure.update_layout(legend={"orientation": "h", "y": 0.88, "yanchor": "bottom", "x": 0})
-    return figure
-
-
-def peel_title(steps: Sequence[Step], k: int) -> str:
-    """Who leaves next, at what distance."""
-    if k == len(steps):
-        return "done: every neuron has its critical ε"
-    v, distance, critical = steps[k]
-    return f"{label(v)} is farthest, {distance:.3f}: it leaves with critical ε {critical:.3f}"
-
-
-def peel_state(r: Distances, steps: Sequence[Step], k: int, everyone: Sequence[Neuron]) -> list[Trace]:
-    """Bars of the neurons that are left at step k, diamonds of the others, and the running minimum as a line."""
-    left = frozenset(v for v, _, _ in steps[k:])
-    leaving = {v for v, _, _ in steps[k : k + 1]}
-    bars = [
-        peel_bars(r, left, [v for v in everyone if v in left - leaving and v[0] == side], COLOURS[side], name)
-        for side, name in (("x", "network A"), ("y", "network B"))
-    ]
-    bars.append(peel_bars(r, left, sorted(leaving), RED, "leaves next"))
-    if len(everyone) > FEW:
-        bars = [bar.update(text=None) for bar in bars]
-    gone = {label(v): critical for v, _, critical in steps[:k]}
-    diamonds = {"symbol": "diamond", "size": 9, "color": "black"}
-    lowest = min((distance for _, distance, _ in steps[:k]), default=1.0)
-    names = [label(v) for v in everyone]
-    line = {"color": GREY, "dash": "dot"}
-    return [
-        *bars,
-        go.Scatter(x=list(gone), y=list(gone.values()), mode="markers", marker=diamonds, name="critical ε"),
-        go.Scatter(x=names, y=[lowest] * len(names), mode="lines", line=line, name="lowest so far"),
-    ]
-
-
-def peel_bars(r: Distances, left: Set, here: Sequence[Neuron], colour: str, name: str) -> go.Bar:
-    """The distances of some neurons to what is left of the other side, with their numbers."""
-    heights = [r(v, left) for v in here]
-    text = [f"{h:.3f}" for h in heights]
-    bar = go.Bar(x=[label(v) for v in here], y=heights, text=text, marker={"color": colour}, name=name)
-    return bar.update(textposition="outside", cliponaxis=False)
-
-
-def peel_still(r: Distances, steps: Sequence[Step], stops: Sequence[int]) -> Figure:
-    """Some steps of the peel side by side, for paper."""
-    everyone = sorted(v for v, _, _ in steps)
-    figure, axes = plt.subplots(1, len(stops), figsize=(3.1 * len(stops), 2.8), sharey=True)
-    for ax, k in zip(axes, stops, strict=True):
-        left = frozenset(v for v, _, _ in steps[k:])
-        heights = [r(v, left) if v in left else 0 for v in everyone]
-        colours = [RED if v in {w for w, _, _ in steps[k : k + 1]} else COLOURS[v[0]] for v in everyone]
-        bars = ax.bar(range(len(everyone)), heights, color=colours)
-        if len(everyone) <= FEW:
-            ax.bar_label(bars, [f"{r(v, left):.2f}" if v in left else "" for v in everyone], fontsize=7)
-        gone = {everyone.index(v): critical for v, _, critical in steps[:k]}
-        ax.plot(list(gone), list(gone.values()), "D", color="black", ms=5)
-        ax.set(title=f"step {k}", ylim=(0, 1.05))
-        ax.set_xticks(range(len(everyone)), [label(v) for v in everyone], fontsize=7)
-    axes[0].set_ylabel("relative distance")
-    return figure
-
-
 # ---------------------------------------------------------------- critical ε and the curve
-
-Critical = Float[np.ndarray, " neurons"]
 
 
 def similarity_curve(ax: Axes, critical: Iterable[Critical], name: str = "", **style: object) -> None:

@@ -13,7 +13,7 @@ import pytest
 from helpers import studies
 from helpers.__main__ import literal
 from helpers.errors import BadInput
-from helpers.pages import grid, layers, provenance, running
+from helpers.pages import across_networks, grid, layer_figures, layer_tables, provenance, running
 from helpers.studies import records
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]
@@ -38,19 +38,19 @@ def result():
 
 
 def test_layer_table_has_mean_and_interval_only_where_there_is_spread(result):
-    table = layers.layer_table(result, [0.1, 0.2]).set_index("layer")
+    table = layer_tables.layer_table(result, [0.1, 0.2]).set_index("layer")
     assert table["ε = 0.1"].tolist() == ["0.000"] * 3
     assert table.loc["relu1", "ε = 0.2"].startswith("0.400 [-0.594, 1.394]")
     assert table.loc["logits", "ε = 0.2"] == "1.000"
 
 
 def test_curves_step_up_at_the_critical_epsilon(result):
-    curve = layers.curves(result.tables["critical"], np.array([0.19, 0.2]))
+    curve = layer_tables.curves(result.tables["critical"], np.array([0.19, 0.2]))
     assert curve.query("layer == 'relu1'")["similarity"].tolist() == pytest.approx([0, 0.4])
 
 
 def test_words_say_what_the_tables_say(result):
-    words = layers.in_words(result, 0.2)
+    words = layer_tables.in_words(result, 0.2)
     assert words["empty"].startswith("1 of the 2 convolutional layers")
     assert words["top"] == "logits, with a similarity of 1.00"
     assert words["late"] == "in relu2 no neuron matches below ε = 1.00"
@@ -59,24 +59,24 @@ def test_words_say_what_the_tables_say(result):
 def test_sampling_error_is_sampled_less_full(result):
     full = result.similarity([0.2])
     result.tables["sampled"] = pd.concat([full.assign(similarity=full["similarity"] + s, draw=s) for s in (0.0, 0.1)])
-    assert layers.sampling_error(result)["difference"].to_numpy() == pytest.approx(0.05)
+    assert layer_tables.sampling_error(result)["difference"].to_numpy() == pytest.approx(0.05)
 
 
 def test_scatter_of_single_draws_is_not_the_error_of_their_mean(result):
     full = result.similarity([0.2])
     result.tables["sampled"] = pd.concat([full.assign(similarity=full["similarity"] + s, draw=s) for s in (-0.2, 0.3)])
-    words = layers.sampling_in_words(result)
+    words = layer_tables.sampling_in_words(result)
     assert (words["sampling_mean"], words["sampling_worst"]) == ("5.00", "5.0")
     assert (words["sampling_up"], words["sampling_scatter"]) == ("3 of 3", f"{50 / np.sqrt(2):.1f}")
 
 
 def test_without_draws_there_is_no_sampling_error(result):
     with pytest.raises(BadInput, match="sampled"):
-        layers.sampling_error(result)
+        layer_tables.sampling_error(result)
 
 
 def test_index_links_every_network_to_its_page(result):
-    row = layers.index_table({"a": result}, 0.2).iloc[0]
+    row = across_networks.index_table({"a": result}, 0.2).iloc[0]
     assert row["first layer"] == '<a href="cifar10-vgg16-bn-w0-25-short10.html">0.40</a>'
     assert row["0.6–0.8"].endswith(">0.00</a>")
     assert row["0.2–0.4"] == ""
@@ -96,36 +96,36 @@ def test_the_command_on_a_network_page_runs_the_study_of_that_page():
 
 def test_recorded_networks_have_a_page():
     names = {page.name for page in grid.computed_pages()}
-    assert {layers.page_of(result.study.id) for result in layers.recorded().values()} <= names
+    assert {layer_tables.page_of(result.study.id) for result in across_networks.recorded().values()} <= names
 
 
 def test_late_matches_names_the_networks(result):
     high = planted({"relu1": [0, 0, 0], "relu2": [1, 1, 1], "logits": [0, 0, 0]})
-    tables = {"low": layers.layer_means(result, [0.2]), "high": layers.layer_means(high, [0.2])}
-    assert layers.late_matches(tables, 0.2) == "1 of 2 networks: high"
+    tables = {"low": layer_tables.layer_means(result, [0.2]), "high": layer_tables.layer_means(high, [0.2])}
+    assert across_networks.late_matches(tables, 0.2) == "1 of 2 networks: high"
 
 
 def test_between_leaves_out_the_first_layer_and_the_last_stage(result):
-    means = layers.layer_means(result, [0.2])
+    means = layer_tables.layer_means(result, [0.2])
     other = means.replace({"layer": {"relu1": "stem.relu", "relu2": "stage1.block1.relu1"}})
     last = means.iloc[[1]].assign(layer="stage2.block1.relu1", position=5, mean=0.9)
     other.loc[1, "mean"] = 0.7
     tables = {"one": means, "two": pd.concat([other, last])}
-    assert layers.highest_between(tables, 0.2) == "0.70 (stage1.block1.relu1 of two)"
-    assert layers.highest_between(tables | {"two": pd.concat([other.assign(mean=0.0), last])}, 0.2) == "0.00"
+    assert across_networks.highest_between(tables, 0.2) == "0.70 (stage1.block1.relu1 of two)"
+    assert across_networks.highest_between(tables | {"two": pd.concat([other.assign(mean=0.0), last])}, 0.2) == "0.00"
 
 
 def test_blocks_whose_inside_matches_later_are_counted():
     values = {"stage1.block1": (0.5, 0.4), "stage1.block2": (0.4, 0.5), "stage2.block1": (np.inf, 0.5)}
     rows = [(f"{block}.relu{k + 1}", value[k]) for block, value in values.items() for k in (0, 1)]
     critical = pd.DataFrame(rows, columns=["layer", "critical_epsilon"]).assign(position=0, kind="block", depth=0.0)
-    assert layers.later_inside(critical) == (2, 3)
+    assert across_networks.later_inside(critical) == (2, 3)
 
 
 def test_contrasts_need_both_networks(result):
-    assert len(layers.contrasts({"a": result})) == 0
+    assert len(across_networks.contrasts({"a": result})) == 0
     wide = planted({"relu1": [1, 1, 1], "relu2": [1, 1, 1], "logits": [1, 1, 1]}, width=1)
-    table = layers.contrasts({"a": result, "b": wide})
+    table = across_networks.contrasts({"a": result, "b": wide})
     assert table["convolutional layers"].tolist() == pytest.approx([(1 + 1) / 2, 0.2])
     assert table["block outputs"].isna().all()
 
@@ -136,20 +136,20 @@ def test_contrasts_have_block_outputs_by_themselves():
         found[name] = planted({"relu1": [0] * 3, "relu2": [share] * 3, "logits": [1] * 3}, name, 1)
         critical = found[name].tables["critical"]
         critical.loc[critical["layer"] == "relu2", "kind"] = "block"
-    table = layers.contrasts(found)
+    table = across_networks.contrasts(found)
     assert table["block outputs"].tolist() == pytest.approx([1, 0.2])
     assert table["convolutional layers"].tolist() == pytest.approx([1, 0.6])
 
 
 def test_figures_have_a_row_or_line_for_each_layer(result):
     critical = result.tables["critical"]
-    curves = layers.curves(critical)
-    assert len(layers.plot_map(curves).axes[0].get_yticks()) == 3
-    assert len(layers.plot_curves(curves).axes[0].get_lines()) == 3
-    assert len(layers.plot_critical(critical).axes[0].get_yticks()) == 3
-    assert len(layers.moving_curves(curves).data) == 3
-    means = layers.layer_means(result, [0.1, 0.2])
-    assert len(layers.plot_compared({"one": means, "two": means}, [0.1, 0.2]).axes) == 2
+    curves = layer_tables.curves(critical)
+    assert len(layer_figures.plot_map(curves).axes[0].get_yticks()) == 3
+    assert len(layer_figures.plot_curves(curves).axes[0].get_lines()) == 3
+    assert len(layer_figures.plot_critical(critical).axes[0].get_yticks()) == 3
+    assert len(layer_figures.moving_curves(curves).data) == 3
+    means = layer_tables.layer_means(result, [0.1, 0.2])
+    assert len(layer_figures.plot_compared({"one": means, "two": means}, [0.1, 0.2]).axes) == 2
     plt.close("all")
 
 
@@ -158,7 +158,7 @@ def test_figures_have_a_row_or_line_for_each_layer(result):
     [("vgg16_bn", "VGG-16 with batch norm"), ("plain20", "Plain-20"), ("resnet18", "ResNet-18"), ("mine", "mine")],
 )
 def test_names_as_one_writes_them(name, words):
-    assert layers.spoken(name) == words
+    assert layer_tables.spoken(name) == words
 
 
 # ---------------------------------------------------------------- how the numbers were made
@@ -187,7 +187,7 @@ def test_a_record_by_other_code_is_called_older(tmp_path, monkeypatch):
 
 def test_accuracies_are_those_of_the_checkpoints():
     found = provenance.networks()
-    trained = next(iter(layers.recorded().values()))
+    trained = next(iter(across_networks.recorded().values()))
     known, study = trained.provenance, trained.study
     rows = found[(found["network"] == study.network) & (found["width"] == study.width)]
     assert {round(c["accuracy"], 4) for c in known["checkpoints"]} <= set(rows["accuracy"].round(4))
@@ -212,7 +212,7 @@ def test_facts_count_dead_neurons_and_leave_out_what_was_not_recorded(result):
     critical.loc[(critical["layer"] == "relu2") & (critical["neuron"] < 4), "dead"] = True
     controls = pd.DataFrame({"layer": ["relu1"] * 3, "effective_rank_centred": [1.0, 2, 3], "self_match": 1.0})
     result.tables["layers"] = controls
-    facts = layers.layer_facts(result).set_index("layer")
+    facts = layer_tables.layer_facts(result).set_index("layer")
     assert facts["dead"].tolist() == [0, 4, 0]
     assert facts.loc["relu2", "share_alive"] == pytest.approx(0.6)
     assert facts.loc["relu1", "dimension"] == 2

@@ -1,0 +1,120 @@
+"""Recorded studies beside each other: tables and phrases that compare networks by relative depth or by what differs."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from .. import studies
+from .figures import Markup
+from .layer_tables import INNER, critical_summary, layer_means, page_of, spoken
+
+CONTRASTS: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {  # what differs: network and width, twice
+    "shortcuts": (("plain20", 1), ("resnet20", 1)),
+    "batch norm": (("vgg16", 0.25), ("vgg16_bn", 0.25)),
+    "depth": (("vgg11_bn", 0.25), ("vgg16_bn", 0.25)),
+    "width (VGG-16)": (("vgg16_bn", 0.25), ("vgg16_bn", 1)),
+    "width (ResNet-18)": (("resnet18", 0.5), ("resnet18", 1)),  # as many epochs
+    "family (much else too)": (("vgg16_bn", 0.25), ("resnet18", 0.25)),
+}
+DEPTHS = ("first layer", "0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8–1", "logits")
+
+
+def recorded(dataset: str = "cifar10") -> dict[str, studies.Result]:
+    """Every record of trained networks on a dataset, on the whole test set, by its name as one writes it."""
+    found = {}
+    for place in studies.records_of("seeds"):
+        study = studies.recorded_study(place)
+        last = study.epoch in (None, study.runs[0].recipe.epochs)
+        if study.dataset == dataset and last and study.images is None and not study.before_relu:
+            found[title(study)] = studies.read(study, place)
+    return dict(sorted(found.items()))
+
+
+def title(study: studies.Study) -> str:
+    """A study by its network, width, recipe and epochs, as one writes it."""
+    recipe = study.runs[0].recipe
+    return f"{spoken(study.network)}, width {study.width:g} ({recipe.name}, {recipe.epochs} epochs)"
+
+
+def index_table(found: dict[str, studies.Result], epsilon: float) -> pd.DataFrame:
+    """A row a network, a column a stretch of relative depth: mean similarity at ε, each cell a link to the page."""
+    rows = []
+    for name, result in found.items():
+        page = f"{page_of(result.study.id)}.html"
+        means = layer_means(result, [epsilon])
+        levels = means.groupby(means["depth"].map(_stretch))["mean"].mean()
+        accuracy = float(result.tables["networks"]["accuracy"].mean())
+        cells = {column: _link(page, f"{levels[column]:.2f}") if column in levels else "" for column in DEPTHS}
+        rows.append({"network": _link(page, name), "accuracy": accuracy} | cells)
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _link(page: str, text: str) -> Markup:
+    return Markup(f'<a href="{page}">{text}</a>')
+
+
+def _stretch(depth: float) -> str:
+    if depth in (0, 1):
+        return DEPTHS[0] if depth == 0 else DEPTHS[-1]
+    return DEPTHS[1 + min(4, int(5 * depth))]
+
+
+def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables by name as one, the name in the first column."""
+    return pd.concat(tables, names=["study"]).reset_index("study").reset_index(drop=True)
+
+
+def critical_depths(found: dict[str, studies.Result]) -> pd.DataFrame:
+    """Smallest, quartiles and median of critical ε by layer, of every network."""
+    return together({name: critical_summary(result.tables["critical"]) for name, result in found.items()})
+
+
+def late_matches(tables: dict[str, pd.DataFrame], epsilon: float, share: float = 0.5) -> str:
+    """In words: the networks whose deeper half of convolutional layers matches to more than `share` on average at ε."""
+    names = []
+    for name, table in tables.items():
+        rows = table[table["kind"].isin(INNER) & (table["depth"] >= 0.5) & np.isclose(table["epsilon"], epsilon)]
+        names += [name] if rows["mean"].mean() > share else []
+    return f"{len(names)} of {len(tables)} networks" + (f": {'; '.join(names)}" if names else "")
+
+
+def highest_between(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
+    """In words: the largest similarity at ε of a convolutional layer after the first one and before the last stage."""
+    rows = together(tables)
+    rows = rows[rows["kind"].isin(INNER) & np.isclose(rows["epsilon"], epsilon)]
+    stage = rows["layer"].map(_stage)
+    between = rows[(rows["position"] > 0) & (stage < stage.groupby(rows["study"]).transform("max"))]
+    top = between.sort_values("mean").to_dict("records")[-1]
+    return f"{top['mean']:.2f} ({top['layer']} of {top['study']})" if top["mean"] else f"{top['mean']:.2f}"
+
+
+def _stage(layer: str) -> int:
+    """The number of a convolutional layer's stage: 5 of relu5_1, 3 of stage3.block1.relu2; 0 of a stem."""
+    found = re.match(r"(?:relu|stage)(\d+)", layer)
+    return int(found[1]) if found else 0
+
+
+def later_inside(critical: pd.DataFrame) -> tuple[int, int]:
+    """In how many residual blocks, and of how many, the inner layer's median critical ε is above the block output's."""
+    median = critical_summary(critical).set_index("layer")["median"]
+    blocks = [name.removesuffix("2") for name in median.index if name.endswith(".relu2")]
+    return sum(bool(median[f"{name}1"] > median[f"{name}2"]) for name in blocks), len(blocks)
+
+
+def contrasts(found: dict[str, studies.Result]) -> pd.DataFrame:
+    """Median critical ε of networks that differ in one thing above all: means over groups of layers.
+
+    All convolutional layers; of these the block outputs (NaN where there are none); and the layers near the output. A
+    median of inf (half of a layer's neurons never match) counts as 1. Only pairs that are recorded appear.
+    """
+    by_key = {(result.study.network, result.study.width): name for name, result in found.items()}
+    rows = []
+    for difference, pair in CONTRASTS.items():
+        for name in (by_key[key] for key in pair if all(k in by_key for k in pair)):
+            table = critical_summary(found[name].tables["critical"])
+            inner, block = table["kind"].isin(INNER), table["kind"] == "block"
+            median = table["median"].clip(upper=1)
+            row = {"differs in": difference, "network": name, "convolutional layers": median[inner].mean()}
+            rows.append(row | {"block outputs": median[block].mean(), "near the output": median[~inner].mean()})
+    return pd.DataFrame(rows)

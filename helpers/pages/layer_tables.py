@@ -1,0 +1,160 @@
+"""Tables and phrases of one study by layer: similarity at each ε, critical ε, facts about the layers, sampling."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from .. import studies
+from ..errors import unknown
+from ..studies.intervals import interval
+
+GRID = np.round(np.arange(0, 1, 0.005), 3)  # the ε of a curve
+PLACE = ["position", "layer", "kind", "depth"]
+FAMILIES = {"vgg": "VGG", "resnet": "ResNet", "plain": "Plain"}
+INNER = ["conv", "block"]  # the kinds of convolutional layers
+KINDS = {"conv": "convolutional", "block": "block output", "pool": "pooled features", "fc": "fully connected"}
+
+
+def spoken(network: str) -> str:
+    """A network's name as one writes it.
+
+    >>> spoken("vgg16_bn"), spoken("resnet18")
+    ('VGG-16 with batch norm', 'ResNet-18')
+    """
+    found = re.fullmatch(r"([a-z]+)(\d+)(_bn)?", network)
+    if not found or found[1] not in FAMILIES:
+        return network
+    return f"{FAMILIES[found[1]]}-{found[2]}" + (" with batch norm" if found[3] else "")
+
+
+def untrained(study: studies.Study) -> studies.Result | None:
+    """The same study before training; None if `study` is a record to which no untrained one was recorded."""
+    before = replace(study, epoch=0, sampled=False)
+    if studies.find_record(studies.SEEDS, study) and not studies.find_record(studies.SEEDS, before):
+        return None
+    return studies.run(before)
+
+
+def page_of(study: str) -> str:
+    """The name of a study's page: letters, digits and hyphens only, so that it can be a link and a label."""
+    return study.replace("_", "-").replace(".", "-")
+
+
+# ---------------------------------------------------------------- tables
+
+
+def layer_means(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
+    """Mean similarity over pairs per layer and ε with its interval (t, over networks), from the input on."""
+    found = interval(result.similarity(epsilons), by=(*PLACE, "epsilon"))
+    return found.sort_values(["position", "epsilon"], ignore_index=True)
+
+
+def layer_table(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
+    """The same for reading: a row a layer, a column an ε, a cell `mean [low, high]`."""
+    found = layer_means(result, epsilons)
+    found["text"] = [_mean_text(*row) for row in found[["mean", "low", "high"]].to_numpy()]
+    wide = found.pivot(index=["position", "layer", "kind"], columns="epsilon", values="text")
+    wide.columns = [f"ε = {epsilon:g}" for epsilon in wide.columns]
+    wide = wide.reset_index().drop(columns="position")
+    return wide.assign(kind=wide["kind"].replace(KINDS))
+
+
+def _mean_text(mean: float, low: float, high: float) -> str:
+    spread = not np.isnan(low) and high - low >= 0.0005
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]" if spread else f"{mean:.3f}"
+
+
+def curves(critical: pd.DataFrame, grid: Float[np.ndarray, " epsilons"] = GRID) -> pd.DataFrame:
+    """s(ε) of every layer on a grid of ε, averaged over pairs: the share of neurons whose critical ε is at most ε.
+
+    Columns position, layer, kind, depth, epsilon, similarity. All pairs of a layer have equally many neurons, so the
+    mean over pairs is the share among all their neurons together.
+    """
+    parts = []
+    for place, rows in critical.groupby(PLACE, sort=True, observed=True):
+        values = np.sort(rows["critical_epsilon"].to_numpy())
+        share = np.searchsorted(values, grid + 1e-9, side="right") / len(values)
+        columns = dict(zip(PLACE, cast(tuple[Any, ...], place), strict=True))
+        parts.append(pd.DataFrame({"epsilon": grid, "similarity": share}).assign(**columns))
+    return pd.concat(parts, ignore_index=True)[[*PLACE, "epsilon", "similarity"]]
+
+
+def critical_summary(critical: pd.DataFrame) -> pd.DataFrame:
+    """Per layer, over all neurons and pairs: smallest critical ε, quartiles, and the share that never matches.
+
+    Quantiles are order statistics, so a quartile is inf ("never") where that many neurons match at no ε below 1.
+    """
+    groups = critical.groupby(PLACE, sort=True, observed=True)["critical_epsilon"]
+    shares = {"smallest": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
+    found = pd.DataFrame({name: groups.quantile(q, interpolation="lower") for name, q in shares.items()})
+    found["never"] = groups.agg(lambda values: float(np.isinf(values).mean()))
+    return found.reset_index()
+
+
+def layer_facts(result: studies.Result) -> pd.DataFrame:
+    """Per layer, averaged over the networks: neurons, dead ones, dimension, and the match with its own permuted copy.
+
+    `dimension` is the effective rank (participation ratio) of the neurons' centred activations.
+    """
+    sides = result.tables["critical"].groupby([*PLACE, "seed_a", "seed_b", "side"], observed=True)["dead"]
+    found = sides.agg(neurons="size", dead="sum").groupby(PLACE, sort=True, observed=True).mean().reset_index()
+    found = found.assign(neurons=found["neurons"].astype(int), share_alive=1 - found["dead"] / found["neurons"])
+    controls = result.tables["layers"].groupby("layer", observed=True)[["effective_rank_centred", "self_match"]].mean()
+    return found.join(controls.rename(columns={"effective_rank_centred": "dimension"}), on="layer")
+
+
+def sampling_error(result: studies.Result) -> pd.DataFrame:
+    """The paper's protocol beside the full test set: mean over pairs and draws, mean over pairs, and the difference.
+
+    Columns position, layer, kind, depth, epsilon, sampled, full, difference; only layers with more samples than drawn.
+    """
+    if "sampled" not in result.tables:
+        raise unknown("table", "sampled", result.tables)
+    by = [*PLACE, "epsilon"]
+    sampled = result.tables["sampled"]
+    found = sampled.groupby(by, observed=True)["similarity"].mean().rename("sampled").reset_index()
+    full = result.similarity(sorted(sampled["epsilon"].unique())).groupby(by, observed=True)["similarity"].mean()
+    found = found.merge(full.rename("full").reset_index(), on=by)
+    return found.assign(difference=found["sampled"] - found["full"])
+
+
+# ---------------------------------------------------------------- in words
+
+
+def sampling_in_words(result: studies.Result) -> dict[str, str]:
+    """Phrases for a page, in hundredths of the neurons: how far averaged draws are off, and how single ones scatter.
+
+    `sampling_up` counts, of the layers and ε where the average of the draws is off at all, those where it is too high.
+    `sampling_scatter` is the largest standard deviation over the draws of one pair, layer and ε.
+    """
+    off = 100 * sampling_error(result)["difference"]
+    wrong = off[off.abs() > 1e-7]
+    draws = result.tables["sampled"].groupby([*PLACE, "epsilon", "seed_a", "seed_b"], observed=True)["similarity"]
+    return {
+        "sampling_mean": f"{off.abs().mean():.2f}",
+        "sampling_worst": f"{off.abs().max():.1f}",
+        "sampling_up": f"{int((wrong > 0).sum())} of {len(wrong)}",
+        "sampling_scatter": f"{100 * draws.std().max():.1f}",
+    }
+
+
+def in_words(result: studies.Result, epsilon: float) -> dict[str, str]:
+    """Phrases for a page, from its numbers: which layers match at ε, and where neurons start to match."""
+    means = layer_means(result, [epsilon])
+    top = means.sort_values("mean").to_dict("records")[-1]
+    inner = means[means["kind"].isin(INNER)]
+    summary = critical_summary(result.tables["critical"])
+    last = summary[summary["kind"].isin(INNER)].sort_values("smallest").to_dict("records")[-1:]
+    words = {
+        "empty": f"{int((inner['mean'] == 0).sum())} of the {len(inner)} convolutional layers do not match at all",
+        "top": f"{top['layer']}, with a similarity of {top['mean']:.2f}",
+        "late": "",
+    }
+    for row in last:
+        words["late"] = f"in {row['layer']} no neuron matches below ε = {min(float(row['smallest']), 1):.2f}"
+    return words
