@@ -32,7 +32,7 @@ from myst_nb import glue
 from helpers.pages import across_networks, figures, layer_figures, layer_tables
 
 figures.style()
-studies = across_networks.recorded()
+studies = across_networks.trained_results()
 means = {name: layer_tables.layer_means(result, epsilons) for name, result in studies.items()}
 glue("low", f"{epsilons[0]:g}", display=False)
 glue("high", f"{epsilons[-1]:g}", display=False)

@@ -207,10 +207,10 @@ figures.download(directions, f"directions-{name}")
 # strong* as these, and without that network's whole layer.
 
 # %% tags=["hide-input", "remove-stderr"]
-compared = {across_networks.title(study): tables}
+compared = {across_networks.study_title(study): tables}
 for other in others:
     further = replace(study, **other)
-    compared[across_networks.title(further)] = studies.answer(causes.KIND, further).tables
+    compared[across_networks.study_title(further)] = studies.answer(causes.KIND, further).tables
 summary = cause_findings.causes_summary(compared)
 figures.table(summary, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
 

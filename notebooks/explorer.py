@@ -44,7 +44,7 @@ figures.style()
 # recorded networks and counts.
 
 # %%
-results = {result.study.id: result for result in explorer.recorded()}
+results = {result.study.id: result for result in explorer.recorded_results()}
 data = explorer.explorer_data(results.values())
 
 # %% tags=["remove-cell"]

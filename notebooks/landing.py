@@ -12,13 +12,12 @@
 # %% tags=["remove-cell"]
 from myst_nb import glue
 
-from helpers.pages import answer, figures, verdicts
-from helpers.pages import evidence as recorded
+from helpers.pages import answer, evidence, figures, verdicts
 from helpers.pages.claims import read_evidence
 
 figures.style()
 plan = read_evidence()
-found = recorded.gather(plan)
+found = evidence.gather(plan)
 judged = verdicts.judged(plan, found)
 glue("answer", answer.answer_sentence(plan, found), display=False)
 

@@ -25,13 +25,12 @@
 # %% tags=["hide-input", "remove-stderr"]
 from myst_nb import glue
 
-from helpers.pages import evidence as recorded
-from helpers.pages import figures, verdicts
+from helpers.pages import evidence, figures, verdicts
 from helpers.pages.claims import read_evidence
 
 figures.style()
 plan = read_evidence()
-found = recorded.gather(plan)
+found = evidence.gather(plan)
 judged = verdicts.judged(plan, found)
 
 # %% tags=["remove-cell"]
@@ -76,7 +75,7 @@ figures.download(verdicts.row_table(plan, judged), "verdicts")
 # What we expected was written down before looking, too. Where it failed, that is a finding.
 
 # %% tags=["remove-input"]
-figures.table(recorded.expectations(plan, judged), label="Expectations and outcomes")
+figures.table(evidence.expectations(plan, judged), label="Expectations and outcomes")
 
 # %% [markdown]
 # ### The other ε
@@ -85,7 +84,7 @@ figures.table(recorded.expectations(plan, judged), label="Expectations and outco
 # checkpoints of one training do not match, so a zero there says nothing.
 
 # %% tags=["remove-input"]
-figures.table(recorded.group_table(plan, found), digits=2, label="Similarity by network, group of layers and ε")
+figures.table(evidence.group_table(plan, found), digits=2, label="Similarity by network, group of layers and ε")
 
 # %% [markdown]
 # ## What would change our mind
@@ -100,7 +99,7 @@ figures.table(recorded.group_table(plan, found), digits=2, label="Similarity by 
 
 # %%
 claim = plan.claim("C1")
-moved = {limit: recorded.with_bounds(claim, at_most=limit) for limit in (0.01, 0.1, 0.2, 0.5)}
+moved = {limit: evidence.with_bounds(claim, at_most=limit) for limit in (0.01, 0.1, 0.2, 0.5)}
 for limit, other in moved.items():
     rows = list(verdicts.low_inside(other, plan, found))
     print(f"at most {limit:.2f}: {verdicts.word(plan, rows)}")

@@ -187,7 +187,7 @@ matches = [is_match(r, pair, epsilon) for pair in pairs]
 verdicts = ["a match" if yes else "no match" for yes in matches]
 
 # %% tags=["hide-input", "shows-def-match"] mystnb={"image": {"alt": "Three diagrams of the neurons x1, x2, x3 above y1, y2. With all of them x3 is too far at 0.857. Without x3 all four are within \u03b5. Without y2 as well, x1 at 0.555 and x2 at 0.832 are too far."}, "figure": {"caption": "Three pairs of groups at \u03b5 = {{epsilon}}, with each neuron's distance to the other side of the pair.", "name": "fig-pairs"}}
-drawings.pair_rows(r, pairs, epsilon, verdicts)
+drawings.draw_pairs(r, pairs, epsilon, verdicts)
 plt.show()
 
 # %% [markdown]

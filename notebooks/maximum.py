@@ -90,7 +90,7 @@ reach = max(r.worst(first), r.worst(second))
 assert all(is_match(r, pair, reach) for pair in parts)
 
 # %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, the match x2 with y2 at distance 0.620, and their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at one \u03b5, and their union. Every distance has become smaller.", "name": "fig-union"}}
-drawings.pair_rows(r, parts, reach, ["one match", "another", "their union"])
+drawings.draw_pairs(r, parts, reach, ["one match", "another", "their union"])
 plt.show()
 
 # %% [markdown]
@@ -215,7 +215,7 @@ rounds = deletion_rounds(r, everyone, epsilon)
 
 # %% tags=["hide-input", "shows-thm-max-correct"] mystnb={"image": {"alt": "Four diagrams of the seven neurons, read row by row. In the first x2 and x3 are dashed, too far. In the second y1 and y2 are. In the third x1 is, at distance 1. In the last only x4 and y3 remain, both at distance 0."}, "figure": {"caption": "The rounds of the deletion algorithm. Dashed neurons are too far and leave before the next round.", "name": "fig-rounds"}}
 titles = [f"round {k + 1}" for k in range(len(rounds) - 1)] + ["the maximum match"]
-drawings.pair_rows(r, rounds, epsilon, titles)
+drawings.draw_pairs(r, rounds, epsilon, titles)
 plt.show()
 
 # %% [markdown]

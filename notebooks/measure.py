@@ -118,7 +118,9 @@ figures.download(everything, "measures-calibrated")
 
 # %% tags=["hide-input"]
 for network, table in means.items():
-    display(figures.table(scales.named(table), digits=2, label=f"Calibrated similarity by group, {spoken(network)}"))
+    display(
+        figures.table(scales.with_titles(table), digits=2, label=f"Calibrated similarity by group, {spoken(network)}")
+    )
 
 # %% [markdown]
 # The measures do not agree on everything. Between subspace match and one rival the rank correlation over layers is between {glue:text}`rho-low`

@@ -35,13 +35,13 @@ from myst_nb import glue
 
 from helpers.matching import maximum_match
 from helpers.pages import figures, layer_figures, layer_tables
-from helpers.studies import seeds as trainings
+from helpers.studies.seeds import run
 from helpers.studies.study import Study
 
 figures.style()
 study = Study(dataset, network, width, seeds, recipe, epochs=epochs, layers=layers, sampled=True)
-result = trainings.run(study, recompute)
-name = layer_tables.page_of(study.id)
+result = run(study, recompute)
+name = layer_tables.study_page(study.id)
 
 # %% tags=["remove-cell"]
 for key, value in layer_tables.in_words(result, look_at).items():
@@ -63,7 +63,7 @@ figure = layer_figures.plot_map(curves)
 figures.download(curves, f"curves-{name}")
 
 # %% tags=["hide-input", "remove-stderr"]
-before = layer_tables.untrained(study)
+before = layer_tables.before_training(study)
 both = {"trained": result} | ({"untrained": before} if before else {})
 shown = sorted({look_at, max(epsilons)})
 compared = {when: layer_tables.layer_means(found, shown) for when, found in both.items()}

@@ -42,9 +42,8 @@ from myst_nb import glue
 
 from helpers import studies
 from helpers.matching.definitions import relative_distance
-from helpers.networks import activations as representations
-from helpers.networks import architectures as networks
-from helpers.networks import datasets
+from helpers.networks import architectures, datasets
+from helpers.networks.activations import captured
 from helpers.pages import figures
 from helpers.pages.chapters import drawings
 from helpers.pages.teaching.exercises import check
@@ -103,9 +102,9 @@ figures.table(neurons, digits=0, label="Activations")
 
 # %%
 digits = datasets.load("digits")
-small = networks.build("vgg11_bn", width=0.125, channels=1, seed=0)
+small = architectures.build("vgg11_bn", width=0.125, channels=1, seed=0)
 batch = next(datasets.batches(digits, images))
-with representations.captured(small, ["relu1_1"]) as outputs:
+with captured(small, ["relu1_1"]) as outputs:
     small(batch)
 maps = outputs["relu1_1"].numpy()
 

@@ -27,13 +27,12 @@
 # %% tags=["hide-input", "remove-stderr"]
 from myst_nb import glue
 
-from helpers.pages import answer, figures
-from helpers.pages import evidence as recorded
+from helpers.pages import answer, evidence, figures
 from helpers.pages.claims import read_evidence
 
 figures.style()
 plan = read_evidence()
-found = recorded.gather(plan)
+found = evidence.gather(plan)
 
 # %% tags=["remove-cell"]
 numbers = {network: answer.group_numbers(plan, network, table) for network, table in found.critical.items()}
@@ -66,7 +65,7 @@ glue("untrained", recorded.untrained_words(plan, found), display=False)
 figure = answer.plot_by_layer(plan, found.critical, found.untrained)
 
 # %% tags=["remove-input"]
-figures.download(recorded.layer_table(plan, found), "paper-experiment")
+figures.download(evidence.counts_by_layer(plan, found), "paper-experiment")
 
 # %% [markdown]
 # {glue:text}`untrained` A part of what is shared near the input needs no learning.
@@ -76,27 +75,27 @@ figures.download(recorded.layer_table(plan, found), "paper-experiment")
 # hidden fully connected layers of VGG-16-BN reach {glue:text}`fc-power:.2f` instead of {glue:text}`vgg16_bn-fc:.2f`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with the similarity of each layer at epsilon 0.3 counted in three ways: by neurons, by alive neurons and by power."}, "figure": {"caption": "The same matches at \u03b5 = 0.3, counted over all neurons, over alive neurons, and by power.", "name": "fig-counts"}}
-figure = recorded.plot_counts(plan, found.critical)
+figure = evidence.plot_counts(plan, found.critical)
 
 # %% [markdown]
 # **A whole layer turns at once.** One number per neuron, its critical ε, holds the similarity at *every* ε. In most deep layers
 # nearly all neurons have nearly the same critical ε, so a line of the first figure jumps from 0 to 1 within a small step.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps with one row per layer and epsilon to the right; a row is white where nothing matches and dark where everything does."}, "figure": {"caption": "Similarity of every layer (rows, input on top) at every \u03b5. White: nothing matches. Dark: everything matches.", "name": "fig-paper-maps"}}
-figure = recorded.plot_maps(plan, found.critical)
+figure = evidence.plot_maps(plan, found.critical)
 
 # %% [markdown]
 # **Is the published protocol exact enough?** The paper draws 10 000 positions 16 times and averages. Here are its errors against
 # the full test set.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels: for each convolutional layer and epsilon the difference between the sampled and the full similarity."}, "figure": {"caption": "Similarity from the paper's random positions, less the similarity on all positions.", "name": "fig-protocol"}}
-figure = recorded.plot_protocol(plan, found)
+figure = evidence.plot_protocol(plan, found)
 
 # %% tags=["remove-cell"]
-errors = recorded.protocol_errors(plan, found)
+errors = evidence.protocol_errors(plan, found)
 glue("worst", float(errors["difference"].abs().max()), display=False)
 glue("typical", float(errors["difference"].abs().median()), display=False)
-glue("expected", recorded.expectation_text(plan, "C1"), display=False)
+glue("expected", evidence.expectation_text(plan, "C1"), display=False)
 
 # %% [markdown]
 # The median error is {glue:text}`typical:.3f`. The largest is {glue:text}`worst:.2f`: it stands where a whole layer is about to

@@ -26,9 +26,9 @@
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from helpers.pages.teaching.statements import checked_by_page, statements_page, verify
+from helpers.pages.teaching.statements import checked_by_page, statements_page, verified_statements
 
-ledger = verify()
+ledger = verified_statements()
 
 # %% [markdown]
 # ## From statement to figure

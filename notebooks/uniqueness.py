@@ -42,8 +42,7 @@ from matplotlib.patches import Arc
 from myst_nb import glue
 
 from helpers import studies
-from helpers.matching import essential_neurons, joint, maximum_match, minimum_matches, simple_matches
-from helpers.matching import uniqueness as conditions
+from helpers.matching import essential_neurons, joint, maximum_match, minimum_matches, simple_matches, uniqueness
 from helpers.matching.definitions import Distances, all_matches, minimal, name, neurons
 from helpers.pages import figures
 from helpers.pages.chapters import families, lattice
@@ -354,16 +353,16 @@ ax.set_axis_off()
 # %%
 def examined(title, x, y, epsilon):
     """Both conditions and the conclusion for a small pair of layers."""
-    angles = [conditions.strong_independence(z @ z.T).upper for z in (x, y)]
+    angles = [uniqueness.strong_independence(z @ z.T).upper for z in (x, y)]
     theta, pair = min(angles), Pair.from_arrays(x, y)
-    gap = conditions.stability(pair, epsilon + 1e-6).reach
+    gap = uniqueness.stability(pair, epsilon + 1e-6).reach
     broken = lattice.broken_intersections(all_matches(x, y, epsilon))
     return {
         "example": title,
         "θ": f"{np.degrees(theta):.0f}°",
         "ε": epsilon,
         "stable below λ/ε =": gap / epsilon if epsilon else np.nan,
-        "needed": conditions.sharp_constant(theta) if theta > 1e-4 else np.nan,
+        "needed": uniqueness.sharp_constant(theta) if theta > 1e-4 else np.nan,
         "closed": not broken,
     }
 
@@ -548,7 +547,7 @@ for ax, gram, v, basis in (
     (axes[1], pair.gram, target, np.arange(cut, len(pair.gram))),
 ):
     for _ in range(40):
-        distances = conditions.chain_distances(gram, rng.permutation(basis), np.array([v]))
+        distances = uniqueness.chain_distances(gram, rng.permutation(basis), np.array([v]))
         ax.step(range(len(distances)), distances[:, 0], color=lattice.SIMPLE, alpha=0.3, where="mid")
     ax.set(xlabel="neurons in the set", xticks=range(0, cut + 1, 4))
 axes[0].set(title="orthonormal twins", ylabel="relative distance")
@@ -569,8 +568,8 @@ def measured(pair, epsilon):
     inside = pair.keep(joint(pair, maximum_match(pair, epsilon)))
     cut = len(inside.alive_x)
     grams = inside.gram[:cut, :cut], inside.gram[cut:, cut:]
-    sides = [conditions.strong_independence(gram) for gram in grams]
-    gap = conditions.stability(inside, epsilon, chains)
+    sides = [uniqueness.strong_independence(gram) for gram in grams]
+    gap = uniqueness.stability(inside, epsilon, chains)
     found = minimum_matches(inside, epsilon).values()
     return {
         "matched": len(found),
@@ -595,7 +594,7 @@ rows = [
 # %%
 frame = pd.DataFrame(rows)
 angles = np.radians(frame["θ at most"])
-frame["needed"] = conditions.sharp_constant(angles)
+frame["needed"] = uniqueness.sharp_constant(angles)
 frame["refuted"] = frame["gap"] < frame["needed"]
 frame["met"] = frame["all subsets"] & ~frame["refuted"]
 
@@ -623,8 +622,8 @@ glue("median-needed", float(frame["needed"].median()), display=False)
 # %% tags=["hide-input", "shows-lem-cut", "shows-lem-wielandt"] mystnb={"image": {"alt": "Scatter plot on logarithmic axes, theta in degrees against the gap lambda over epsilon, with two falling curves. Almost all dots lie on the bottom line at a gap of one, far below both curves; two dots with large theta lie above both curves."}, "figure": {"caption": "The conditions of the uniqueness theorem, measured inside the maximum match of recorded layers. A bar joins the lower and the upper bound of \u03b8.", "name": "fig-conditions"}}
 figure, ax = plt.subplots(figsize=(7.6, 4.6))
 grid = np.radians(np.geomspace(0.3, 90, 200))
-ax.plot(np.degrees(grid), conditions.paper_constant(grid), "--", color="black", label="2 / sin θ + 1 (paper)")
-ax.plot(np.degrees(grid), conditions.sharp_constant(grid), color="black", label="1 / sin(θ/2) (best)")
+ax.plot(np.degrees(grid), uniqueness.paper_constant(grid), "--", color="black", label="2 / sin θ + 1 (paper)")
+ax.plot(np.degrees(grid), uniqueness.sharp_constant(grid), color="black", label="1 / sin(θ/2) (best)")
 ax.hlines(frame["gap"], frame["θ at least"], frame["θ at most"], color="#999999", linewidth=1)
 share = frame["unique"] / frame["matched"]
 dots = ax.scatter(
@@ -717,7 +716,7 @@ ax.grid(visible=False)
 stop, largest_side, fine = 300, 32, np.arange(0.2, 0.51, 0.025)
 
 
-def uniqueness(pair, epsilon):
+def unique_and_simple(pair, epsilon):
     """The share of unique minimal matches, and simple matches per neuron."""
     found = minimum_matches(pair, epsilon).values()
     count = len(simple_matches(pair, epsilon, limit=stop))
@@ -726,7 +725,7 @@ def uniqueness(pair, epsilon):
 
 # %%
 curves = [
-    [f"{spoken(net)}, {at}", e, *uniqueness(pair, e)]
+    [f"{spoken(net)}, {at}", e, *unique_and_simple(pair, e)]
     for (net, at), pair in pairs.items()
     for e in fine
     if pair.n_x <= largest_side and len(maximum_match(pair, e))
@@ -848,8 +847,8 @@ check("ex-follow-needs", minimum_match)
 # %%
 phi = 0.1
 copied = families.switches(2, 2, phi)[1]
-angle = conditions.strong_independence(copied @ copied.T).upper
-np.degrees(angle), np.sin(phi) * conditions.sharp_constant(angle)
+angle = uniqueness.strong_independence(copied @ copied.T).upper
+np.degrees(angle), np.sin(phi) * uniqueness.sharp_constant(angle)
 
 # %% [markdown]
 # :::{solution} ex-nearly-copies

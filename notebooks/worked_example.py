@@ -115,7 +115,7 @@ exact = frozenset({("x", 3), ("y", 2)})
 single = frozenset({("x", 0), ("y", 0)})
 double = single | {("x", 1), ("y", 1)}
 verdicts = ["a match" if r.worst(pair) <= epsilon else "no match" for pair in (exact, single, double)]
-drawings.pair_rows(r, [exact, single, double], epsilon, verdicts)
+drawings.draw_pairs(r, [exact, single, double], epsilon, verdicts)
 plt.show()
 
 # %% [markdown]

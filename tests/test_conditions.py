@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
 from helpers.errors import BadInput
-from helpers.matching import maximum_match, minimum_matches
-from helpers.matching import uniqueness as conditions
+from helpers.matching import maximum_match, minimum_matches, uniqueness
 from helpers.matching.definitions import Distances, subsets
 from helpers.matching.uniqueness import Independence, angle, stability, strong_independence
 from helpers.subspaces import Pair
@@ -29,7 +28,7 @@ def test_the_angle_between_spans_is_the_smallest_principal_angle(seed):
     z = independent(seed, 5)
     for a, b in (((0,), (1,)), ((0, 1), (2, 3, 4)), ((4,), (0, 1, 2))):
         expected = subspace_angles(z[list(a)].T, z[list(b)].T).min()
-        assert angle(conditions.unit_gram(z @ z.T), a, b) == pytest.approx(expected, abs=1e-5)
+        assert angle(uniqueness.unit_gram(z @ z.T), a, b) == pytest.approx(expected, abs=1e-5)
 
 
 @settings(max_examples=10, deadline=None)
@@ -46,10 +45,10 @@ def test_for_few_neurons_theta_is_the_minimum_over_all_disjoint_sets(seed):
 def test_for_many_neurons_theta_lies_between_two_bounds(monkeypatch):
     z = independent(0, 9)
     exact = strong_independence(z @ z.T)
-    monkeypatch.setattr(conditions, "LARGEST_EXACT", 3)
+    monkeypatch.setattr(uniqueness, "LARGEST_EXACT", 3)
     bounds = strong_independence(z @ z.T)
     assert 0 < bounds.lower <= exact.lower <= bounds.upper
-    assert angle(conditions.unit_gram(z @ z.T), bounds.cut, sorted(set(range(9)) - set(bounds.cut))) == bounds.upper
+    assert angle(uniqueness.unit_gram(z @ z.T), bounds.cut, sorted(set(range(9)) - set(bounds.cut))) == bounds.upper
 
 
 def test_limiting_cases_of_independence():
@@ -57,7 +56,7 @@ def test_limiting_cases_of_independence():
     assert strong_independence(np.eye(3)).lower == pytest.approx(np.pi / 2)
     z = independent(1)
     assert strong_independence(np.vstack([z, z[0]]) @ np.vstack([z, z[0]]).T).upper < 1e-5
-    assert conditions.condition_angle(np.ones((2, 2))) == 0
+    assert uniqueness.condition_angle(np.ones((2, 2))) == 0
     with pytest.raises(BadInput, match="neuron 1 is dead: expected non-zero activations"):
         strong_independence(np.diag([1.0, 0.0]))
 
@@ -77,7 +76,7 @@ def test_stability_of_few_neurons_is_that_of_all_subsets(seed, epsilon):
 def test_for_many_neurons_chains_only_refute(monkeypatch):
     pair = Pair.from_arrays(*larger(6, 3, seed=2))
     exact = stability(pair, 0.4)
-    monkeypatch.setattr(conditions, "LARGEST_STABLE", 3)
+    monkeypatch.setattr(uniqueness, "LARGEST_STABLE", 3)
     few, many = (stability(pair, 0.4, chains=chains) for chains in (1, 50))
     assert not few.exact
     for found in (few, many):
@@ -92,11 +91,11 @@ def test_where_both_conditions_hold_every_neuron_has_a_minimum_match():
     x, y = basis[:3], basis[:3] + 0.01 * basis[3:]
     theta = min(strong_independence(z @ z.T).lower for z in (x, y))
     epsilon, pair = 0.02, Pair.from_arrays(x, y)
-    assert stability(pair, epsilon).reach > conditions.paper_constant(theta) * epsilon
+    assert stability(pair, epsilon).reach > uniqueness.paper_constant(theta) * epsilon
     assert len(maximum_match(pair, epsilon)) == 6
     assert [len(m) for m in minimum_matches(pair, epsilon).values()] == [2] * 6
 
 
 def test_the_constants_at_a_right_angle():
-    assert conditions.paper_constant(np.pi / 2) == 3
-    assert conditions.sharp_constant(np.pi / 2) == pytest.approx(np.sqrt(2))
+    assert uniqueness.paper_constant(np.pi / 2) == 3
+    assert uniqueness.sharp_constant(np.pi / 2) == pytest.approx(np.sqrt(2))

@@ -178,7 +178,7 @@ def test_no_line_of_a_solution_is_in_a_students_notebook(chapter):
         for line in (line.strip() for line in cell.source.splitlines()):
             if len(line) > 20 and line not in hollow and not line.startswith(("import", "from", '"""', "def")):
                 assert line not in given
-    for block in pages.named(chapter.source, ["solution", "solution-start"]):
+    for block in pages.directives_named(chapter.source, ["solution", "solution-start"]):
         assert not {line for line in plain.plain(block.body, plain.Context()).splitlines() if len(line) > 30} & given
 
 
@@ -299,5 +299,5 @@ def test_bad_decks_are_refused(tmp_path, text, message):
 
 
 def test_the_lecture_fits_into_a_lecture_and_quotes_only_what_is_there(tmp_path):
-    assert 40 <= slides.minutes(slides.deck()) <= 50
+    assert 40 <= slides.lecture_minutes(slides.deck()) <= 50
     slides.write_slides(tmp_path)

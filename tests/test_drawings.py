@@ -58,7 +58,7 @@ def test_the_curve_counts_critical_epsilons():
 
 def test_boxes_are_full_within_epsilon_dashed_beyond_and_grey_outside():
     r, pair = Distances(X, Y), neurons(X, Y) - {("y", 1)}
-    figure = drawings.pair_rows(r, [pair], 0.6, ["without y2"])
+    figure = drawings.draw_pairs(r, [pair], 0.6, ["without y2"])
     lines = {text.get_text().split("\n")[0]: text for text in figure.axes[0].texts}
     assert [box.get_linestyle() for box in figure.axes[0].patches] == ["-", "--", "--", "-", "-", "-", "-"]
     assert lines["x1"].get_text() == "x1\n0.55"

@@ -239,7 +239,7 @@ def test_nothing_but_checks_needs_a_solution(name):
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_student_version_shows_no_solution(name):
     student = student_version(NOTEBOOKS[name])
-    assert not pages.named(student, [SOLUTION, "solution-start", "solution-end"])
+    assert not pages.directives_named(student, [SOLUTION, "solution-start", "solution-end"])
     assert pages.checked(student) == pages.checked(NOTEBOOKS[name])
     for cell in pages.code(student, SOLUTION):
         for node in ast.walk(ast.parse(cell.source)):

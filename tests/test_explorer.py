@@ -19,7 +19,7 @@ SLIDER = np.arange(1000) / 1000
 
 @pytest.fixture(scope="module")
 def results():
-    return list(explorer.recorded())
+    return list(explorer.recorded_results())
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_a_start_that_is_not_there_is_refused(data, change, message):
     network = next(n for n in data["networks"] if "vgg" in n["id"])
     choice = {"network": network["id"], "layer": network["layers"][0]["name"], "epsilon": 0.3} | change
     with pytest.raises(BadInput, match=message):
-        explorer.start(data, **choice)
+        explorer.first_view(data, **choice)
 
 
 def test_no_record_at_all_is_said():
@@ -164,4 +164,4 @@ def test_no_record_at_all_is_said():
     ],
 )
 def test_titles(study, words):
-    assert explorer.title(study) == words
+    assert explorer.study_in_words(study) == words

@@ -13,7 +13,7 @@ PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><title>explorer</ti
 @pytest.fixture(scope="module")
 def study():
     """One trained VGG of the record, the layer next to the output."""
-    return next(r for r in explorer.recorded() if r.study.network == "vgg16_bn" and r.study.epoch is None)
+    return next(r for r in explorer.recorded_results() if r.study.network == "vgg16_bn" and r.study.epoch is None)
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def coloured(page):
 
 def test_the_slider_moves_by_keyboard_and_shows_the_record(page, study):
     page.get_by_label("ε =", exact=False).first.focus()
-    pair = explorer.pairs(study)[0]
-    neurons = 2 * next(n["neurons"] for n in explorer.layers(study) if n["name"] == "relu_fc2")
+    pair = explorer.seed_pairs(study)[0]
+    neurons = 2 * next(n["neurons"] for n in explorer.layer_sizes(study) if n["name"] == "relu_fc2")
     for key, times in ((None, 0), ("ArrowLeft", 20), ("ArrowRight", 45), ("End", 1), ("Home", 1)):
         for _ in range(times):
             page.keyboard.press(key)
@@ -68,11 +68,11 @@ def test_the_slider_moves_by_keyboard_and_shows_the_record(page, study):
 
 
 def test_network_pair_and_layer_are_chosen_from_lists(page, study):
-    pair = explorer.pairs(study)[1]
+    pair = explorer.seed_pairs(study)[1]
     page.select_option("[data-part=pair]", index=1)
     page.select_option("[data-part=layer]", index=0)
     epsilon, similarity = reading(page)
-    assert similarity == expected(study, pair, explorer.layers(study)[0]["name"], epsilon)
+    assert similarity == expected(study, pair, explorer.layer_sizes(study)[0]["name"], epsilon)
     page.get_by_role("button", name="logits").press("Enter")
     assert reading(page)[1] == expected(study, pair, "logits", epsilon)
     assert f"seed {pair[1]}" in page.inner_text("[data-part=title-b]")

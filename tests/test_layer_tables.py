@@ -96,7 +96,7 @@ def test_the_command_on_a_network_page_runs_the_study_of_that_page():
 
 def test_recorded_networks_have_a_page():
     names = {page.name for page in grid.computed_pages()}
-    assert {layer_tables.page_of(result.study.id) for result in across_networks.recorded().values()} <= names
+    assert {layer_tables.study_page(result.study.id) for result in across_networks.trained_results().values()} <= names
 
 
 def test_late_matches_names_the_networks(result):
@@ -187,7 +187,7 @@ def test_a_record_by_other_code_is_called_older(tmp_path, monkeypatch):
 
 def test_accuracies_are_those_of_the_checkpoints():
     found = provenance.networks()
-    trained = next(iter(across_networks.recorded().values()))
+    trained = next(iter(across_networks.trained_results().values()))
     known, study = trained.provenance, trained.study
     rows = found[(found["network"] == study.network) & (found["width"] == study.width)]
     assert {round(c["accuracy"], 4) for c in known["checkpoints"]} <= set(rows["accuracy"].round(4))

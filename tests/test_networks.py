@@ -5,15 +5,15 @@ import torch
 from torch import nn
 
 from helpers.errors import BadInput
-from helpers.networks import architectures as networks
+from helpers.networks import architectures
 
 
-@pytest.mark.parametrize("name", networks.NAMES)
+@pytest.mark.parametrize("name", architectures.NAMES)
 def test_every_network_runs_and_names_existing_layers(name):
-    network = networks.build(name, width=0.125, classes=7, channels=1).eval()
+    network = architectures.build(name, width=0.125, classes=7, channels=1).eval()
     assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
     modules = dict(network.named_modules())
-    found = networks.layers(network)
+    found = architectures.layers(network)
     assert [layer.position for layer in found] == list(range(len(found)))
     assert (found[0].depth, found[-1].depth, found[-1].name) == (0.0, 1.0, "logits")
     for layer in found:
@@ -22,33 +22,33 @@ def test_every_network_runs_and_names_existing_layers(name):
         assert layer.before is None or layer.before in modules
 
 
-@pytest.mark.parametrize("name", networks.NAMES)
+@pytest.mark.parametrize("name", architectures.NAMES)
 def test_every_relu_is_a_layer_and_runs_once_not_in_place(name):
-    network = networks.build(name, width=0.125).eval()
+    network = architectures.build(name, width=0.125).eval()
     calls = {}
     for key, module in network.named_modules():
         if isinstance(module, nn.ReLU):
             assert not module.inplace
             module.register_forward_hook(lambda *_, key=key: calls.update({key: calls.get(key, 0) + 1}))
     network(torch.zeros(1, 3, 32, 32))
-    relus = {layer.name for layer in networks.layers(network)} - {"pool", "logits"}
+    relus = {layer.name for layer in architectures.layers(network)} - {"pool", "logits"}
     assert calls == dict.fromkeys(relus, 1)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg11_bn", "resnet20", "resnet18", "plain20"])
 def test_after_the_relu_is_the_relu_of_before(name):
-    network = networks.build(name, width=0.125).eval()
+    network = architectures.build(name, width=0.125).eval()
     seen = {}
     for key, module in network.named_modules():
         module.register_forward_hook(lambda _, __, out, key=key: seen.update({key: out.clone()}))
     network(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
-    for layer in networks.layers(network):
+    for layer in architectures.layers(network):
         if layer.before:
             torch.testing.assert_close(seen[layer.name], seen[layer.before].relu(), rtol=0, atol=0)
 
 
 def count(name, **options):
-    return sum(p.numel() for p in networks.build(name, **options).parameters())
+    return sum(p.numel() for p in architectures.build(name, **options).parameters())
 
 
 def test_parameter_counts_are_the_published_ones():
@@ -62,7 +62,7 @@ def test_depth_is_the_number_of_weighted_layers():
     for name in ("vgg8", "vgg16_bn", "vgg19", "resnet20", "plain56", "resnet18", "resnet34"):
         weighted = [
             key
-            for key, module in networks.build(name, width=0.125).named_modules()
+            for key, module in architectures.build(name, width=0.125).named_modules()
             if isinstance(module, nn.Conv2d | nn.Linear) and "shortcut" not in key
         ]
         assert len(weighted) == int("".join(c for c in name if c.isdigit()))
@@ -73,7 +73,7 @@ def test_the_seed_fixes_the_initialisation_and_nothing_else(name):
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    one, same, other = (networks.build(name, width=0.125, seed=seed).state_dict() for seed in (1, 1, 2))
+    one, same, other = (architectures.build(name, width=0.125, seed=seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.rand(1), expected), "building a network moved the global random state"
     key = next(key for key in one if key.endswith("weight"))
     assert all(torch.equal(one[k], same[k]) for k in one)
@@ -81,12 +81,15 @@ def test_the_seed_fixes_the_initialisation_and_nothing_else(name):
 
 
 def test_the_authors_initialisation_has_small_fully_connected_weights():
-    network = networks.build("vgg8", initialisation="authors")
+    network = architectures.build("vgg8", initialisation="authors")
     assert float(network.fc1.weight.detach().std()) == pytest.approx(0.01, rel=0.05)
 
 
 def test_larger_images_and_other_channels_run():
-    assert networks.build("vgg11", width=0.125, channels=4, image_size=64)(torch.zeros(1, 4, 64, 64)).shape == (1, 10)
+    assert architectures.build("vgg11", width=0.125, channels=4, image_size=64)(torch.zeros(1, 4, 64, 64)).shape == (
+        1,
+        10,
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,9 +104,9 @@ def test_larger_images_and_other_channels_run():
 )
 def test_bad_input_gets_one_clear_line(options, message):
     with pytest.raises(BadInput, match=message):
-        networks.build(**options)
+        architectures.build(**options)
 
 
 def test_layers_of_a_foreign_module_are_not_guessed():
     with pytest.raises(BadInput, match="Linear is not one of this book's networks"):
-        networks.layers(nn.Linear(2, 2))
+        architectures.layers(nn.Linear(2, 2))

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from helpers.errors import BadInput
-from helpers.pages.teaching.statements import checked_by_page, collect, statements_page, verify
+from helpers.pages.teaching.statements import checked_by_page, collect_statements, statements_page, verified_statements
 
 HEAD = "# ---\n# jupyter:\n#   jupytext:\n#     formats: ipynb,py:percent\n# ---\n\n"
 PAGE = """
@@ -69,11 +69,11 @@ def write(tmp_path):
 
 
 def test_the_book_has_no_gap():
-    assert not (problems := collect().problems), "\n".join(problems)
+    assert not (problems := collect_statements().problems), "\n".join(problems)
 
 
 def test_a_whole_book_passes(write):
-    ledger = verify(write())
+    ledger = verified_statements(write())
     union = ledger.statements["lem-union"]
     assert (union.kind, union.title, union.page, union.proved) == ("lemma", "Union of matches", "matches", True)
     assert [p.name for p in ledger.statements["def-match"].tests] == ["test_match", "test_union"]
@@ -99,9 +99,10 @@ def test_a_whole_book_passes(write):
 )
 def test_a_gap_is_named(write, old, new, problem):
     root = write(old, new)
-    assert any(re.search(re.escape(problem), line) for line in collect(root).problems), collect(root).problems
+    problems = collect_statements(root).problems
+    assert any(re.search(re.escape(problem), line) for line in problems), problems
     with pytest.raises(BadInput, match=r"def|lem|thm|proof"):
-        verify(root)
+        verified_statements(root)
 
 
 def test_the_pages_lead_to_all_that_belongs_to_a_statement(write):

@@ -20,10 +20,10 @@ from helpers.matching import (
     minimal_matches,
     minimum_matches,
     simple_matches,
+    uniqueness,
     v_minimum_match,
 )
 from helpers.matching import is_simple as fast_is_simple
-from helpers.matching import uniqueness as conditions
 from helpers.matching.definitions import (
     Distances,
     all_matches,
@@ -80,7 +80,7 @@ def closed(matches):
 
 def theta(x, y):
     """Both sides are θ-strongly independent with this θ, exactly."""
-    return min(conditions.strong_independence(z @ z.T).lower for z in (x, y))
+    return min(uniqueness.strong_independence(z @ z.T).lower for z in (x, y))
 
 
 def every_distance(x, y):
@@ -304,7 +304,7 @@ def test_exact_matches_pair_their_neurons(seed):
 def test_angle_is_the_smallest_principal_angle(seed, a, b):
     z = np.random.default_rng(seed).normal(size=(a + b, 8))
     z /= np.linalg.norm(z, axis=1, keepdims=True)
-    found = conditions.angle(z @ z.T, range(a), range(a, a + b))
+    found = uniqueness.angle(z @ z.T, range(a), range(a, a + b))
     assert found == pytest.approx(subspace_angles(z[:a].T, z[a:].T).min(), abs=1e-5)
 
 
@@ -316,16 +316,16 @@ def test_strong_independence_is_the_worst_angle_over_all_disjoint_sets(seed):
     parts = [s for size in range(1, 4) for s in combinations(range(4), size)]
     pairs = [(a, b) for a in parts for b in parts if not set(a) & set(b)]
     worst = min(subspace_angles(z[list(a)].T, z[list(b)].T).min() for a, b in pairs)
-    found = conditions.strong_independence(z @ z.T)
+    found = uniqueness.strong_independence(z @ z.T)
     assert found.lower == found.upper == pytest.approx(worst, abs=1e-5)
 
 
 @pytest.mark.statement("def-strong")
 def test_dependent_or_dead_neurons_are_not_strongly_independent():
     z = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    assert conditions.strong_independence(z @ z.T).upper < 1e-4
+    assert uniqueness.strong_independence(z @ z.T).upper < 1e-4
     with pytest.raises(BadInput, match="neuron 1 is dead"):
-        conditions.strong_independence(np.diag([1.0, 0.0]))
+        uniqueness.strong_independence(np.diag([1.0, 0.0]))
 
 
 @pytest.mark.statement("lem-cut")
@@ -334,7 +334,7 @@ def test_dependent_or_dead_neurons_are_not_strongly_independent():
 def test_larger_sets_have_smaller_angles(seed):
     z = np.random.default_rng(seed).normal(size=(6, 8))
     gram = z @ z.T
-    assert conditions.angle(gram, [0, 1, 2], [3, 4]) <= conditions.angle(gram, [0, 1], [3]) + 1e-6
+    assert uniqueness.angle(gram, [0, 1, 2], [3, 4]) <= uniqueness.angle(gram, [0, 1], [3]) + 1e-6
 
 
 @pytest.mark.statement("def-stable")
@@ -343,11 +343,11 @@ def test_larger_sets_have_smaller_angles(seed):
 def test_chains_of_all_orders_see_every_distance(seed, epsilon):
     x, y = planted_pair(seed, 0.2)
     exact = every_distance(x, y)
-    seen = conditions.subset_distances(Pair.from_arrays(x, y), chains=60)
-    found = conditions.stability_reach(seen, epsilon)
-    assert found == pytest.approx(conditions.stability_reach(exact, epsilon), abs=1e-4)
+    seen = uniqueness.subset_distances(Pair.from_arrays(x, y), chains=60)
+    found = uniqueness.stability_reach(seen, epsilon)
+    assert found == pytest.approx(uniqueness.stability_reach(exact, epsilon), abs=1e-4)
     assert not ((exact > epsilon + 1e-6) & (exact < found - 1e-4)).any()
-    assert conditions.stability_reach(seen, epsilon) <= 1
+    assert uniqueness.stability_reach(seen, epsilon) <= 1
 
 
 @pytest.mark.statement("lem-two-spans")
@@ -356,7 +356,7 @@ def test_chains_of_all_orders_see_every_distance(seed, epsilon):
 def test_near_two_spans_is_near_their_common_span(seed, closeness):
     rng = np.random.default_rng(seed)
     y = rng.normal(size=(4, 5)) + closeness * rng.normal(size=5)
-    z, angle = rng.normal(size=5), conditions.strong_independence(y @ y.T).lower
+    z, angle = rng.normal(size=5), uniqueness.strong_independence(y @ y.T).lower
     for a, b in combinations(subsets(("y", j) for j in range(4)), 2):
         near = max(relative_distance(z, y[[j for _, j in sorted(s)]]) for s in (a, b))
         common = relative_distance(z, y[[j for _, j in sorted(a & b)]])
@@ -383,7 +383,7 @@ def closed_at_all(x, y, constant):
 @pytest.mark.statement("thm-intersection")
 def test_strong_independence_and_stability_close_matches():
     pairs = [planted_pair(seed, 0.01) for seed in range(30)]
-    assert sum(closed_at_all(x, y, conditions.paper_constant) for x, y in pairs if full_rank(x, y)) > 5
+    assert sum(closed_at_all(x, y, uniqueness.paper_constant) for x, y in pairs if full_rank(x, y)) > 5
 
 
 @pytest.mark.statement("thm-intersection")
@@ -407,7 +407,7 @@ def test_without_strong_independence_stability_is_not_enough(factor):
 @pytest.mark.statement("thm-sharp")
 def test_the_smaller_constant_is_enough():
     pairs = [planted_pair(seed, noise) for seed in range(25) for noise in (0.01, 0.05)]
-    assert sum(closed_at_all(x, y, conditions.sharp_constant) for x, y in pairs if full_rank(x, y)) > 10
+    assert sum(closed_at_all(x, y, uniqueness.sharp_constant) for x, y in pairs if full_rank(x, y)) > 10
 
 
 @pytest.mark.statement("thm-sharp")
@@ -418,8 +418,8 @@ def test_no_smaller_constant_is_enough(angle):
     epsilon = np.sin(angle / 2)
     assert theta(x, y) == pytest.approx(angle, abs=1e-5)
     assert not closed(all_matches(x, y, epsilon))
-    assert conditions.stability_reach(every_distance(x, y), epsilon + 1e-6) == pytest.approx(1.0)
-    assert conditions.sharp_constant(angle) * epsilon == pytest.approx(1.0)
+    assert uniqueness.stability_reach(every_distance(x, y), epsilon + 1e-6) == pytest.approx(1.0)
+    assert uniqueness.sharp_constant(angle) * epsilon == pytest.approx(1.0)
 
 
 @pytest.mark.statement("thm-sharp")
@@ -429,8 +429,8 @@ def test_nor_at_small_epsilon(angle, gamma):
     distances = every_distance(x, y)
     epsilon = np.sin(gamma) * np.sin(angle / 2) / np.sqrt(1 - (np.sin(gamma) * np.cos(angle / 2)) ** 2)
     assert not closed(all_matches(x, y, epsilon))
-    assert conditions.stability_reach(distances, epsilon + 1e-7) == pytest.approx(np.sin(gamma), abs=1e-6)
-    assert np.sin(gamma) / epsilon == pytest.approx(conditions.sharp_constant(angle), rel=2 * gamma)
+    assert uniqueness.stability_reach(distances, epsilon + 1e-7) == pytest.approx(np.sin(gamma), abs=1e-6)
+    assert np.sin(gamma) / epsilon == pytest.approx(uniqueness.sharp_constant(angle), rel=2 * gamma)
     assert theta(x, y) == pytest.approx(angle, abs=2 * gamma)
 
 
@@ -442,7 +442,7 @@ def test_unique_matches_are_the_closed_sets_of_a_graph():
         if not full_rank(x, y):
             continue
         r, names = Distances(x, y), neurons(x, y)
-        for epsilon in hypotheses_hold(x, y, conditions.sharp_constant):
+        for epsilon in hypotheses_hold(x, y, uniqueness.sharp_constant):
             graph = lattice.needs(r, names, epsilon + 1e-7)
             for s in subsets(names):
                 assert is_match(r, s, epsilon) == all(v in graph and graph[v] <= s for v in s)
@@ -465,7 +465,7 @@ def test_consequences_of_uniqueness():
         x, y = planted_pair(seed, 0.02)
         if not full_rank(x, y):
             continue
-        for epsilon in hypotheses_hold(x, y, conditions.sharp_constant):
+        for epsilon in hypotheses_hold(x, y, uniqueness.sharp_constant):
             matches = all_matches(x, y, epsilon)
             graph = lattice.needs(Distances(x, y), neurons(x, y), epsilon + 1e-7)
             closures = {v: lattice.closure(graph, v) for v in matches[-1]}
@@ -487,17 +487,17 @@ def test_more_simple_matches_than_neurons_without_uniqueness():
 @given(seeds, st.integers(2, 6))
 def test_the_condition_number_bounds_theta(seed, n):
     z = np.random.default_rng(seed).normal(size=(n, 8))
-    unit = conditions.unit_gram(z @ z.T)
-    bound, kappa = conditions.condition_angle(unit), np.linalg.cond(unit)
-    assert bound <= conditions.strong_independence(unit).lower + 1e-6
+    unit = uniqueness.unit_gram(z @ z.T)
+    bound, kappa = uniqueness.condition_angle(unit), np.linalg.cond(unit)
+    assert bound <= uniqueness.strong_independence(unit).lower + 1e-6
     assert np.tan(bound / 2) == pytest.approx(1 / np.sqrt(kappa))
-    assert conditions.sharp_constant(bound) == pytest.approx(np.sqrt(1 + kappa))
+    assert uniqueness.sharp_constant(bound) == pytest.approx(np.sqrt(1 + kappa))
 
 
 @pytest.mark.statement("lem-wielandt")
 def test_the_bound_is_attained_by_two_neurons():
     y = families.bisector(0.7)[1]
-    assert conditions.condition_angle(y @ y.T) == pytest.approx(0.7)
+    assert uniqueness.condition_angle(y @ y.T) == pytest.approx(0.7)
 
 
 @pytest.mark.statement("lem-chain")
@@ -508,7 +508,7 @@ def test_one_factorisation_gives_the_whole_chain(seed):
     z = rng.normal(size=(7, 9))
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     order = rng.permutation(5)
-    chain = conditions.chain_distances(z @ z.T, order, np.array([5, 6]))
+    chain = uniqueness.chain_distances(z @ z.T, order, np.array([5, 6]))
     slow = [[relative_distance(z[t], z[order[:k]]) for t in (5, 6)] for k in range(6)]
     np.testing.assert_allclose(chain, slow, atol=1e-5)
     assert (np.diff(chain, axis=0) <= 1e-9).all()

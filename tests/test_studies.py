@@ -13,8 +13,7 @@ from helpers import __main__ as command
 from helpers import studies
 from helpers.errors import BadInput
 from helpers.matching import critical_epsilons
-from helpers.networks import architectures as networks
-from helpers.networks import datasets, training
+from helpers.networks import architectures, datasets, training
 from helpers.networks.accumulators import Sampling
 from helpers.networks.activations import activations, captured, collect
 from helpers.studies import records, seeds, store, tables
@@ -52,7 +51,7 @@ def random_gram(sizes: tuple[int, ...], samples: int = 60, seed: int = 0) -> Gra
 
 
 def test_streamed_gram_is_that_of_all_activations():
-    nets = [networks.build("vgg8_bn", 0.125, channels=1, seed=seed).eval() for seed in (0, 1)]
+    nets = [architectures.build("vgg8_bn", 0.125, channels=1, seed=seed).eval() for seed in (0, 1)]
     batches = list(datasets.batches(datasets.load("digits"), 200))
     found = collect(nets, batches, ["relu1_1"], 500, Sampling(100, 2))["relu1_1"]
     z = np.vstack([activations(net, batches, "relu1_1") for net in nets])
@@ -61,7 +60,7 @@ def test_streamed_gram_is_that_of_all_activations():
 
 
 def test_hooks_go_and_modes_return_when_something_raises():
-    net = networks.build("vgg8_bn", 0.125, channels=1).train()
+    net = architectures.build("vgg8_bn", 0.125, channels=1).train()
     with pytest.raises(RuntimeError), captured(net, ["relu1_1"]):
         net(torch.zeros(1, 3, 32, 32))
     assert net.training
@@ -69,7 +68,7 @@ def test_hooks_go_and_modes_return_when_something_raises():
 
 
 def test_activations_that_are_not_finite_name_layer_and_neuron():
-    net = networks.build("vgg8_bn", 0.125, channels=1).eval()
+    net = architectures.build("vgg8_bn", 0.125, channels=1).eval()
     with torch.no_grad():
         net.norm1_1.bias[3] = float("nan")
     with pytest.raises(BadInput, match=r"layer relu1_1: neuron 3 of network 0 has NaN"):

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from helpers.pages.chapters.pseudocode import Plain, biased
-from helpers.pages.chapters.traces import positions, trial_cell, trial_grid, violation_graph
+from helpers.pages.chapters.traces import graph_positions, trial_cell, trial_grid, violation_graph
 
 V = ("x", 0)
 
@@ -48,6 +48,6 @@ def test_the_graph_has_an_arrow_for_each_violation_and_a_disc_for_each_neuron(ax
 
 
 def test_rows_are_even_and_sides_apart(plain):
-    place = positions(sorted(plain.everyone))
+    place = graph_positions(sorted(plain.everyone))
     assert [place["x", i] for i in (0, 1)] == [(0.0, 1.0), (1.0, 1.0)]
     assert place["y", 3] == (1.0, 0.0)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from .. import studies
 from .figures import Markup
-from .layer_tables import INNER, critical_summary, layer_means, page_of, spoken
+from .layer_tables import INNER, critical_summary, layer_means, spoken, study_page
 
 CONTRASTS: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {  # what differs: network and width, twice
     "shortcuts": (("plain20", 1), ("resnet20", 1)),
@@ -20,18 +20,18 @@ CONTRASTS: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {  # what di
 DEPTHS = ("first layer", "0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8–1", "logits")
 
 
-def recorded(dataset: str = "cifar10") -> dict[str, studies.Result]:
+def trained_results(dataset: str = "cifar10") -> dict[str, studies.Result]:
     """Every record of trained networks on a dataset, on the whole test set, by its name as one writes it."""
     found = {}
     for place in studies.records_of("seeds"):
         study = studies.recorded_study(place)
         last = study.epoch in (None, study.runs[0].recipe.epochs)
         if study.dataset == dataset and last and study.images is None and not study.before_relu:
-            found[title(study)] = studies.read(study, place)
+            found[study_title(study)] = studies.read(study, place)
     return dict(sorted(found.items()))
 
 
-def title(study: studies.Study) -> str:
+def study_title(study: studies.Study) -> str:
     """A study by its network, width, recipe and epochs, as one writes it."""
     recipe = study.runs[0].recipe
     return f"{spoken(study.network)}, width {study.width:g} ({recipe.name}, {recipe.epochs} epochs)"
@@ -41,7 +41,7 @@ def index_table(found: dict[str, studies.Result], epsilon: float) -> pd.DataFram
     """A row a network, a column a stretch of relative depth: mean similarity at ε, each cell a link to the page."""
     rows = []
     for name, result in found.items():
-        page = f"{page_of(result.study.id)}.html"
+        page = f"{study_page(result.study.id)}.html"
         means = layer_means(result, [epsilon])
         levels = means.groupby(means["depth"].map(_stretch))["mean"].mean()
         accuracy = float(result.tables["networks"]["accuracy"].mean())

@@ -121,7 +121,7 @@ def with_groups(plan: Plan, network: str, table: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------- tables
 
 
-def layer_table(plan: Plan, found: Measured) -> pd.DataFrame:
+def counts_by_layer(plan: Plan, found: Measured) -> pd.DataFrame:
     """Similarity of every layer of both networks at the paper's ε, in three counts: mean, lowest and highest pair."""
     tables = []
     for network, critical in found.critical.items():

@@ -32,7 +32,7 @@ def spoken(network: str) -> str:
     return f"{FAMILIES[found[1]]}-{found[2]}" + (" with batch norm" if found[3] else "")
 
 
-def untrained(study: studies.Study) -> studies.Result | None:
+def before_training(study: studies.Study) -> studies.Result | None:
     """The same study before training; None if `study` is a record to which no untrained one was recorded."""
     before = replace(study, epoch=0, sampled=False)
     if studies.find_record(studies.SEEDS, study) and not studies.find_record(studies.SEEDS, before):
@@ -40,7 +40,7 @@ def untrained(study: studies.Study) -> studies.Result | None:
     return studies.run(before)
 
 
-def page_of(study: str) -> str:
+def study_page(study: str) -> str:
     """The name of a study's page: letters, digits and hyphens only, so that it can be a link and a label."""
     return study.replace("_", "-").replace(".", "-")
 

@@ -88,7 +88,7 @@ def measures_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def named(means: pd.DataFrame) -> pd.DataFrame:
+def with_titles(means: pd.DataFrame) -> pd.DataFrame:
     """A table by measure with the measures' titles in a column of their own."""
     return means.rename_axis("name").reset_index().assign(name=lambda t: [MEASURES[n].title for n in t["name"]])
 

@@ -144,7 +144,7 @@ def right_triangle(z: Sequence[float], direction: Sequence[float]) -> Figure:
 # ---------------------------------------------------------------- pairs of neurons with their distances
 
 
-def pair_row(ax: Axes, r: Distances, pair: Set, epsilon: float, title: str = "") -> None:
+def draw_pair(ax: Axes, r: Distances, pair: Set, epsilon: float, title: str = "") -> None:
     """The neurons of both networks in two rows, those of `pair` with their distance to the rest of it.
 
     Full boxes are within ε, dashed ones too far, grey ones not in the pair.
@@ -161,7 +161,7 @@ def pair_row(ax: Axes, r: Distances, pair: Set, epsilon: float, title: str = "")
 
 
 def box(ax: Axes, at: float, height: float, name: str, distance: float | None, colour: str, epsilon: float) -> None:
-    """One neuron of `pair_row`."""
+    """One neuron of `draw_pair`."""
     member = distance is not None
     near = distance is not None and distance <= epsilon + 1e-9
     edge = colour if near else RED if member else PALE
@@ -173,7 +173,7 @@ def box(ax: Axes, at: float, height: float, name: str, distance: float | None, c
     ax.text(at, height, f"{name}\n{distance:.2f}" if member else name, ha="center", va="center", color=ink, fontsize=11)
 
 
-def pair_rows(r: Distances, pairs: Sequence[Set], epsilon: float, titles: Sequence[str]) -> Figure:
+def draw_pairs(r: Distances, pairs: Sequence[Set], epsilon: float, titles: Sequence[str]) -> Figure:
     """Several pairs side by side, up to three in a row."""
     width = max(len(values) for values in r.sides.values())
     columns = min(len(pairs), 3) if len(pairs) != 4 else 2
@@ -182,14 +182,14 @@ def pair_rows(r: Distances, pairs: Sequence[Set], epsilon: float, titles: Sequen
     for ax in axes.flat[len(pairs) :]:
         ax.axis("off")
     for ax, pair, title in zip(axes.flat, pairs, titles, strict=False):
-        pair_row(ax, r, pair, epsilon, title)
+        draw_pair(ax, r, pair, epsilon, title)
     return figure
 
 
 # ---------------------------------------------------------------- critical ε and the curve
 
 
-def similarity_curve(ax: Axes, critical: Iterable[Critical], name: str = "", **style: object) -> None:
+def draw_similarity_curve(ax: Axes, critical: Iterable[Critical], name: str = "", **style: object) -> None:
     """s(ε) from the critical ε of both sides: their empirical distribution function (def-similarity)."""
     values = np.sort(np.concatenate(list(critical)))
     finite = values[np.isfinite(values)]
@@ -223,7 +223,7 @@ def critical_figure(critical: tuple[Critical, Critical], epsilon: float | None =
     """Critical ε of every neuron, and the curve that counts how many lie at or below each ε."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=[3, 2])
     critical_pins(left, critical)
-    similarity_curve(right, critical, color="black", lw=2)
+    draw_similarity_curve(right, critical, color="black", lw=2)
     if epsilon is not None:
         left.axhline(epsilon, color=RED, ls="--", lw=1.2)
         right.axvline(epsilon, color=RED, ls="--", lw=1.2, label=f"ε = {epsilon:g}")

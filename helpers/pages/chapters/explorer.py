@@ -37,17 +37,17 @@ FAMILIES = ((r"vgg(\d+)(_bn)?", "VGG-{}"), (r"resnet(\d+)", "ResNet-{}"), (r"pla
 # ---------------------------------------------------------------- from the record
 
 
-def recorded() -> Iterator[Result]:
+def recorded_results() -> Iterator[Result]:
     """Every recorded study, its files checked against their hashes."""
     for place in studies.records_of("seeds"):
         known = studies.read_provenance(place)["study"]
         yield studies.read(Study(**known), place)
 
 
-def title(study: Study) -> str:
+def study_in_words(study: Study) -> str:
     """A study in words: network, width, training, data.
 
-    >>> title(Study("cifar10", "vgg16_bn", 0.25, (0, 1), "short", 10))
+    >>> study_in_words(Study("cifar10", "vgg16_bn", 0.25, (0, 1), "short", 10))
     'VGG-16 with batch norm, width 1/4, 10 epochs on CIFAR-10'
     """
     training = study.epoch if study.epoch is not None else study.runs[0].recipe.epochs
@@ -88,16 +88,16 @@ def digits(critical: Float[np.ndarray, " neurons"], dead: Iterable[bool]) -> str
     return "".join(found)
 
 
-def pairs(result: Result) -> list[tuple[int, int]]:
+def seed_pairs(result: Result) -> list[tuple[int, int]]:
     """The pairs of seeds of a study, in order."""
     table = result.tables["critical"]
     return sorted({(int(a), int(b)) for a, b in zip(table["seed_a"], table["seed_b"], strict=True)})
 
 
-def layers(result: Result) -> list[dict[str, Any]]:
+def layer_sizes(result: Result) -> list[dict[str, Any]]:
     """Name and number of neurons of each layer, from the input on."""
     table = result.tables["critical"]
-    first = table[(table["side"] == "x") & _of_pair(table, pairs(result)[0])]
+    first = table[(table["side"] == "x") & _of_pair(table, seed_pairs(result)[0])]
     counts = first.groupby(["position", "layer"], observed=True).size().reset_index(name="neurons")
     return [{"name": str(n), "neurons": int(k)} for n, k in zip(counts["layer"], counts["neurons"], strict=True)]
 
@@ -117,7 +117,7 @@ def pair_data(result: Result, pair: tuple[int, int]) -> dict[str, Any]:
 
 def network_data(result: Result) -> dict[str, Any]:
     """One study with no pairs yet."""
-    return {"id": result.study.id, "name": title(result.study), "layers": layers(result), "pairs": []}
+    return {"id": result.study.id, "name": study_in_words(result.study), "layers": layer_sizes(result), "pairs": []}
 
 
 def explorer_data(results: Iterable[Result], largest: int = LARGEST) -> dict[str, Any]:
@@ -127,10 +127,10 @@ def explorer_data(results: Iterable[Result], largest: int = LARGEST) -> dict[str
         raise BadInput("no recorded study: expected at least one in results/ (python -m helpers record)")
     networks = [network_data(result) for result in results]
     size = len(json.dumps(networks))
-    for k in range(max(len(pairs(result)) for result in results)):
+    for k in range(max(len(seed_pairs(result)) for result in results)):
         for network, result in zip(networks, results, strict=True):
-            if k < len(pairs(result)):
-                found = pair_data(result, pairs(result)[k])
+            if k < len(seed_pairs(result)):
+                found = pair_data(result, seed_pairs(result)[k])
                 size += len(json.dumps(found))
                 if k == 0 or size <= largest:
                     network["pairs"].append(found)
@@ -143,7 +143,7 @@ def decoded(text: str) -> Float[np.ndarray, " neurons"]:
     return np.array([np.inf if four in (NEVER, DEAD) else int(four) / UNIT for four in fours])
 
 
-def start(data: dict[str, Any], network: str, layer: str, epsilon: float) -> dict[str, int]:
+def first_view(data: dict[str, Any], network: str, layer: str, epsilon: float) -> dict[str, int]:
     """What the page shows first, as positions; BadInput names the networks, or the layers, there are."""
     names = [n["id"] for n in data["networks"]]
     if network not in names:
@@ -181,7 +181,7 @@ def still(data: dict[str, Any], first: dict[str, int]) -> Figure:
     return figure
 
 
-def describe(data: dict[str, Any], first: dict[str, int]) -> str:
+def alt_text(data: dict[str, Any], first: dict[str, int]) -> str:
     """The first view in one sentence, as alt text."""
     network = data["networks"][first["network"]]
     layer, epsilon = network["layers"][first["layer"]], first["epsilon"] / UNIT
@@ -194,10 +194,10 @@ def describe(data: dict[str, Any], first: dict[str, int]) -> str:
 
 def page(data: dict[str, Any], network: str, layer: str, epsilon: float = 0.3, assets: Path = ASSETS) -> str:
     """The explorer as one HTML fragment that needs nothing else; it opens at this network, layer and ε."""
-    first = start(data, network, layer, epsilon)
+    first = first_view(data, network, layer, epsilon)
     text = json.dumps(data | {"start": first}, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
     figure = still(data, first)
-    parts = {"still": figures.png(figure), "alt": html.escape(describe(data, first), quote=True), "data": text}
+    parts = {"still": figures.png(figure), "alt": html.escape(alt_text(data, first), quote=True), "data": text}
     plt.close(figure)
     parts |= {kind: (assets / f"explorer.{kind}").read_text() for kind in ("css", "js")}
     return Template((assets / "explorer.html").read_text()).substitute(parts)

@@ -45,7 +45,7 @@ def violation_graph(ax: Axes, edges: Edges, v: Neuron, needs: Set = frozenset())
     Full discs reach v along arrows; thick frames are `needs`, essential to v, whether the arrows show it or not.
     """
     found = reaching(edges, [v])
-    place = positions(sorted(edges))
+    place = graph_positions(sorted(edges))
     for u, fallen in edges.items():
         for w in fallen:
             bold = u in found and w in found
@@ -62,7 +62,7 @@ def violation_graph(ax: Axes, edges: Edges, v: Neuron, needs: Set = frozenset())
     ax.axis("off")
 
 
-def positions(names: Sequence[Neuron]) -> dict[Neuron, tuple[float, float]]:
+def graph_positions(names: Sequence[Neuron]) -> dict[Neuron, tuple[float, float]]:
     """x in a row above, y in a row below, evenly spread."""
     place: dict[Neuron, tuple[float, float]] = {}
     for side, height in (("x", 1.0), ("y", 0.0)):

@@ -76,7 +76,7 @@ def numbers() -> dict[str, int]:
     """What the teacher's page quotes: minutes to read each chapter, number of slides, minutes of the lecture."""
     deck = slides.deck()
     reading = {f"read-{chapter.name}": chapter.reading for chapter in chapters()}
-    return reading | {"slides": len(deck), "lecture": slides.minutes(deck)}
+    return reading | {"slides": len(deck), "lecture": slides.lecture_minutes(deck)}
 
 
 def overview() -> pd.DataFrame:

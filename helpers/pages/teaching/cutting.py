@@ -41,7 +41,7 @@ def without_solutions(text: str, inside: bool, answered: set[str]) -> tuple[str,
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip(), _ends_inside(text, inside)
 
 
-def _markers(text: str) -> list[pages.Block]:
+def _markers(text: str) -> list[pages.Directive]:
     return [b for b in pages.directives(text) if b.name in ("solution-start", "solution-end")]
 
 

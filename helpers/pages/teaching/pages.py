@@ -20,7 +20,7 @@ OPTION = re.compile(r"^ *:(?P<key>[\w-]+): *(?P<value>.*?) *$")
 
 
 @dataclass(frozen=True)
-class Block:
+class Directive:
     """A MyST directive in Markdown: ``:::{name} argument``, its options, its body, and its lines [start, stop)."""
 
     name: str
@@ -36,13 +36,13 @@ class Block:
         return self.options.get("label", self.argument)
 
 
-def directives(text: str) -> list[Block]:
+def directives(text: str) -> list[Directive]:
     """Every directive of a Markdown text, in order, nested ones too."""
     lines = text.splitlines()
     return [_block(lines, i, found) for i, line in enumerate(lines) if (found := OPENING.match(line))]
 
 
-def _block(lines: list[str], start: int, opening: re.Match[str]) -> Block:
+def _block(lines: list[str], start: int, opening: re.Match[str]) -> Directive:
     """The directive that opens on line `start`: it ends at the first bare fence that is at least as long."""
     fence = opening["fence"]
     closing = re.compile(rf"^ *{re.escape(fence[0])}{{{len(fence)},}} *$")
@@ -53,7 +53,7 @@ def _block(lines: list[str], start: int, opening: re.Match[str]) -> Block:
     while body and (option := OPTION.match(body[0])):
         options[option["key"]] = option["value"]
         body = body[1:]
-    return Block(opening["name"], opening["argument"], options, "\n".join(body).strip(), start, stop + 1)
+    return Directive(opening["name"], opening["argument"], options, "\n".join(body).strip(), start, stop + 1)
 
 
 def load(path: Path) -> NotebookNode:
@@ -81,7 +81,7 @@ def code(notebook: NotebookNode, *wanted: str) -> list[NotebookNode]:
     return [c for c in notebook.cells if c.cell_type == "code" and set(wanted) <= set(tags(c))]
 
 
-def named(notebook: NotebookNode, names: Iterable[str]) -> list[Block]:
+def directives_named(notebook: NotebookNode, names: Iterable[str]) -> list[Directive]:
     """All directives with one of these names, in the order of the page."""
     wanted = set(names)
     return [block for text in markdown(notebook) for block in directives(text) if block.name in wanted]
@@ -109,7 +109,7 @@ def parameters(notebook: NotebookNode) -> dict[str, object]:
 class Exercise:
     """An exercise of a page: its text, whether it has a solution, and the expression its check takes, if any."""
 
-    block: Block
+    block: Directive
     has_solution: bool = False
     answers: list[str] = field(default_factory=list)
 
@@ -123,8 +123,8 @@ class Exercise:
 
 def exercises(notebook: NotebookNode) -> dict[str, Exercise]:
     """The exercises of a notebook by label, with their solutions and checks."""
-    found = {block.label: Exercise(block) for block in named(notebook, ["exercise", "exercise-start"])}
-    for block in named(notebook, ["solution", "solution-start"]):
+    found = {block.label: Exercise(block) for block in directives_named(notebook, ["exercise", "exercise-start"])}
+    for block in directives_named(notebook, ["solution", "solution-start"]):
         if block.argument not in found:
             raise unknown("exercise of a solution", block.argument, found)
         found[block.argument].has_solution = True

@@ -33,7 +33,7 @@ def names_of(notebooks: list[NotebookNode]) -> dict[str, str]:
     """ "Lemma (Union of matches)" for lem-union; exercises likewise."""
     found = {}
     for notebook in notebooks:
-        for block in pages.named(notebook, [*KINDS, "exercise", "exercise-start"]):
+        for block in pages.directives_named(notebook, [*KINDS, "exercise", "exercise-start"]):
             kind = block.name.removeprefix("prf:").removesuffix("-start").capitalize()
             found[block.label] = f"{kind} ({block.argument})"
     return found
@@ -62,7 +62,7 @@ def plain(text: str, context: Context) -> str:
     return roles(TARGET.sub("", prose), context).strip()
 
 
-def _block(block: pages.Block, context: Context) -> str:
+def _block(block: pages.Directive, context: Context) -> str:
     """One directive as plain Markdown."""
     body = plain(block.body, context)
     if block.name in KINDS:

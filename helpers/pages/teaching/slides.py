@@ -52,17 +52,17 @@ class Sources:
         """What each label is called."""
         return plain.names_of(list(self.books.values()))
 
-    def block(self, label: str, kinds: Sequence[str]) -> tuple[str, pages.Block]:
+    def block(self, label: str, kinds: Sequence[str]) -> tuple[str, pages.Directive]:
         """The page and the directive with this label; BadInput if there is none."""
-        blocks = {b.label: (name, b) for name, book in self.books.items() for b in pages.named(book, kinds)}
+        blocks = {b.label: (name, b) for name, book in self.books.items() for b in pages.directives_named(book, kinds)}
         if label not in blocks:
             raise unknown("label on a slide", label, blocks)
         return blocks[label]
 
-    def proof(self, label: str) -> tuple[str, pages.Block]:
+    def proof(self, label: str) -> tuple[str, pages.Directive]:
         """The page and the proof that follows the statement with this label."""
         name, _ = self.block(label, tuple(KINDS))
-        blocks = pages.named(self.books[name], [*KINDS, "prf:proof"])
+        blocks = pages.directives_named(self.books[name], [*KINDS, "prf:proof"])
         after = next(i for i, b in enumerate(blocks) if b.label == label) + 1
         if after == len(blocks) or blocks[after].name != "prf:proof":
             raise BadInput(f"a slide asks for the proof of {label}, which has none")
@@ -104,7 +104,7 @@ def figure_of(cell: NotebookNode) -> str | None:
     return cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or (found[1] if found else None)
 
 
-def sources(folder: Path = pages.NOTEBOOKS) -> Sources:
+def lecture_sources(folder: Path = pages.NOTEBOOKS) -> Sources:
     """All pages, by name: a notebook that makes several is there once for each line of the grid."""
     books = {path.stem: pages.load(path) for path in pages.sources(folder)}
     books = {name: book for name, book in books.items() if "{{" not in pages.title(book)}
@@ -124,7 +124,7 @@ def deck(path: Path = FOLDER / "deck.yml") -> Deck:
     return slides
 
 
-def minutes(slides: Deck) -> int:
+def lecture_minutes(slides: Deck) -> int:
     """How long the lecture takes: the sum of the slides' minutes, 2 where none is given."""
     return sum(slide.get("minutes", 2) for slide in slides)
 
@@ -133,7 +133,7 @@ def write_slides(
     folder: Path, slides: Sequence[dict[str, Any]] | None = None, given: Sources | None = None
 ) -> list[str]:
     """Write index.html into `folder`; returns the figures it lacks because their pages did not run."""
-    slides, given = (deck() if slides is None else slides), given or sources()
+    slides, given = (deck() if slides is None else slides), given or lecture_sources()
     sections = [section(number, slide, given) for number, slide in enumerate(slides, 1)]
     text = (FOLDER / "slides.html").read_text()
     parts = {

@@ -70,7 +70,7 @@ class Ledger:
     problems: list[str]
 
 
-def collect(root: Path = ROOT) -> Ledger:
+def collect_statements(root: Path = ROOT) -> Ledger:
     """Read notebooks/, tests/ and helpers/ under `root`; nothing is run."""
     books = {path.stem: pages.load(path) for path in ordered(root / "notebooks")}
     ledger = Ledger({}, [])
@@ -93,7 +93,7 @@ def ordered(folder: Path) -> list[Path]:
 def _read_statements(name: str, book: NotebookNode, ledger: Ledger) -> None:
     """The statements of one page; a proof belongs to the statement before it."""
     last: Statement | None = None
-    for block in pages.named(book, [*KINDS, "prf:proof"]):
+    for block in pages.directives_named(book, [*KINDS, "prf:proof"]):
         if block.name == "prf:proof":
             if last is None:
                 ledger.problems.append(f"{name}: a proof stands before any statement")
@@ -178,9 +178,9 @@ def gaps(statement: Statement) -> list[str]:
     return [line for line, missing in lacks.items() if missing]
 
 
-def verify(root: Path = ROOT) -> Ledger:
+def verified_statements(root: Path = ROOT) -> Ledger:
     """The ledger of a book without problems; `BadInput` with the first problem and their number otherwise."""
-    ledger = collect(root)
+    ledger = collect_statements(root)
     if ledger.problems:
         rest = f" (and {len(ledger.problems) - 1} more)" if len(ledger.problems) > 1 else ""
         raise BadInput(ledger.problems[0] + rest)
@@ -190,7 +190,7 @@ def verify(root: Path = ROOT) -> Ledger:
 def statements_page(root: Path = ROOT) -> str:
     """The table of all statements in MyST Markdown: statement → proof → tests → code → where it is seen."""
     head = ["| Statement | Proof | Tests | Code | Seen |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(_row(s, root) for s in collect(root).statements.values())])
+    return "\n".join([*head, *(_row(s, root) for s in collect_statements(root).statements.values())])
 
 
 def _row(statement: Statement, root: Path) -> str:
@@ -211,7 +211,7 @@ def _link(sight: Sight, root: Path) -> str:
 
 def checked_by_page(root: Path = ROOT) -> str:
     """The tests of every statement, word for word, one dropdown a statement, in MyST Markdown."""
-    return "\n\n".join(_tests(s) for s in collect(root).statements.values())
+    return "\n\n".join(_tests(s) for s in collect_statements(root).statements.values())
 
 
 def _tests(statement: Statement) -> str:
