@@ -41,8 +41,7 @@ recompute = False
 from myst_nb import glue
 
 from helpers.measures.scale import on_scale
-from helpers.pages import alike, figures
-from helpers.pages import layers as by_layer
+from helpers.pages import across_networks, alike, figures, layer_tables
 from helpers.pages.claims import read_evidence
 from helpers.pages.teaching.exercises import check
 from helpers.studies import development, forks, store, targets
@@ -58,7 +57,7 @@ aimed = store.answer(targets.KIND, study, {"aims": aims}, recompute).tables
 grown = store.answer(development.KIND, study, recompute=recompute).tables
 plan = read_evidence()
 groups = alike.layer_groups(plan, network, shared["pairs"]["layer"].unique())
-name = by_layer.page_of(study.id)
+name = layer_tables.study_page(study.id)
 
 # %% tags=["remove-cell"]
 words = alike.forks_in_words(shared["pairs"])
@@ -179,7 +178,7 @@ figures.download(course, f"alike-development-{name}")
 # because the recipes differ. [All networks at a glance](architectures.ipynb) has every layer.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two scatter plots of the area under s(\u03b5) against accuracy, one mark for each network that is recorded: convolutional layers in the middle, and pooled features."}, "figure": {"caption": "Similarity between seeds against accuracy for all recorded networks. Beside each mark: width, epochs.", "name": "fig-alike-sizes"}}
-table = alike.sizes(by_layer.recorded())
+table = alike.sizes(across_networks.trained_results())
 figure = alike.plot_sizes(table)
 
 # %% tags=["hide-input"]

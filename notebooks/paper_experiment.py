@@ -42,7 +42,7 @@ for network, groups in numbers.items():
         glue(f"{network}-{group}", value, display=False)
 power = {network: answer.group_numbers(plan, network, t, "power") for network, t in found.critical.items()}
 glue("fc-power", power["vgg16_bn"]["fc"], display=False)
-glue("untrained", recorded.untrained_words(plan, found), display=False)
+glue("untrained", evidence.untrained_words(plan, found), display=False)
 
 # %% [markdown]
 # :::{admonition} Answer

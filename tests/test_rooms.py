@@ -20,12 +20,10 @@ MAY_IMPORT = {  # besides its own room
     "compiling": FOUNDATION,
     "subspaces": FOUNDATION,
     "streaming": CORE,
-    "parameters": FOUNDATION,
-    "schemas": FOUNDATION,
     "matching": CORE,
     "measures": CORE,
-    "networks": CORE | {"parameters", "schemas"},
-    "studies": CORE | {"parameters", "schemas", "matching", "measures", "networks"},
+    "networks": CORE,
+    "studies": CORE | {"matching", "measures", "networks"},
 }
 LONGEST, MEDIAN, LONGEST_FUNCTION = 400, 12, 40
 SHARED = {"KIND", "compute"}  # what every kind of study has

@@ -14,7 +14,7 @@ from ..studies.pairwise import CEILING, calibrated_pairs
 from ..studies.seeds import Result
 from ..studies.targets import deciding_shares, learnt, shares_kept
 from .claims import Plan, read_bound, read_evidence
-from .layers import spoken
+from .layer_tables import spoken
 from .verdicts import Measured, Verdict, other_targets, verdict
 
 SHARED = {  # conditions of forks, from nothing shared on, and how a legend says them
