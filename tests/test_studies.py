@@ -137,7 +137,7 @@ def test_of_wide_untrained_layers_nothing_is_kept():
 
 
 def test_untrained_networks_are_matched_without_training(folders, monkeypatch):
-    monkeypatch.setattr(training._Training, "finish", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(training.Training, "finish", lambda *_: pytest.fail("trained"))
     result = studies.run(few((0, 1), epoch=0), progress=False)
     assert set(result.tables["networks"]["epoch"]) == {0}
 

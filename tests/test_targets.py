@@ -20,9 +20,9 @@ def images_of(classes, count=60):
 
 def streams(run, monkeypatch):
     """The random streams a training draws from, in order."""
-    drawn, draw = [], training._generator
+    drawn, draw = [], training.random_stream
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_generator", lambda *key: drawn.append(key) or draw(*key))
+        patch.setattr(training, "random_stream", lambda *key: drawn.append(key) or draw(*key))
         training.train(run, progress=False)
     return drawn
 
@@ -83,10 +83,10 @@ def test_a_network_for_each_target_has_its_classes_and_a_folder_of_its_own(targe
 
 
 def test_every_epoch_turns_the_images_in_another_way():
-    training_ = training._Training(tiny(epochs=2, target="rotation"), torch.device("cpu"))
+    training_ = training.Training(tiny(epochs=2, target="rotation"), torch.device("cpu"))
     drawn = []
     for epoch in (1, 2, 1):
-        training_._draw_rotations(epoch)
+        training_.draw_rotations(epoch)
         drawn.append(training_.labels.clone())
     assert torch.equal(drawn[0], drawn[2])
     assert not torch.equal(drawn[0], drawn[1])
@@ -96,8 +96,8 @@ def test_every_epoch_turns_the_images_in_another_way():
 def test_a_recipe_can_take_the_first_images_only():
     run = tiny(epochs=1)
     few = replace(run, recipe=replace(run.recipe, name="few", images=32))
-    assert len(training._Training(few, torch.device("cpu")).labels) == 32
-    assert len(training._Training(run, torch.device("cpu")).labels) == 96
+    assert len(training.Training(few, torch.device("cpu")).labels) == 32
+    assert len(training.Training(run, torch.device("cpu")).labels) == 96
 
 
 def test_a_fork_leaves_its_trunk_after_the_epoch_and_draws_its_own_order_from_there(monkeypatch):
@@ -124,7 +124,7 @@ def test_a_fork_trains_its_trunk_if_there_is_none_and_resumes_as_any_run(monkeyp
     whole = training.train(fork, progress=False)
     assert fork.trunk.checkpoint(3).exists()
     monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path / "interrupted"))
-    keep = training._Training._keep
+    keep = training.Training.keep
 
     def die_in_epoch_3(self, epoch, loss):
         if epoch == 3 and self.run.fork_after:
@@ -132,7 +132,7 @@ def test_a_fork_trains_its_trunk_if_there_is_none_and_resumes_as_any_run(monkeyp
         return keep(self, epoch, loss)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Training, "_keep", die_in_epoch_3)
+        patch.setattr(training.Training, "keep", die_in_epoch_3)
         with pytest.raises(KeyboardInterrupt):
             training.train(fork, progress=False)
     drawn = streams(fork, monkeypatch)

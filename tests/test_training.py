@@ -37,7 +37,7 @@ def tiny(**options):
 def test_an_interrupted_training_ends_as_the_uninterrupted_one(monkeypatch, tmp_path):
     whole = load_file(training.train(tiny(epochs=3), progress=False))
     monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path / "interrupted"))
-    keep = training._Training._keep
+    keep = training.Training.keep
 
     def die_in_epoch_2(self, epoch, loss):
         if epoch == 2:
@@ -45,7 +45,7 @@ def test_an_interrupted_training_ends_as_the_uninterrupted_one(monkeypatch, tmp_
         return keep(self, epoch, loss)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Training, "_keep", die_in_epoch_2)
+        patch.setattr(training.Training, "keep", die_in_epoch_2)
         with pytest.raises(KeyboardInterrupt):
             training.train(tiny(epochs=3), progress=False)
     resumed = training.train(tiny(epochs=3), progress=False)
@@ -55,7 +55,7 @@ def test_an_interrupted_training_ends_as_the_uninterrupted_one(monkeypatch, tmp_
 
 def test_a_finished_training_is_not_repeated(monkeypatch):
     path = training.train(tiny(epochs=1), progress=False)
-    monkeypatch.setattr(training._Training, "_train_epoch", None)
+    monkeypatch.setattr(training.Training, "train_epoch", None)
     assert training.train(tiny(epochs=1), progress=False) == path
 
 
@@ -109,7 +109,7 @@ def test_the_paper_recipe_divides_by_ten_at_epochs_80_and_120():
 
 
 def test_networks_without_batch_norm_train_at_half_the_rate():
-    rates = [training._Training(tiny(network=name), torch.device("cpu"))._rate(0.25) for name in ("vgg8_bn", "vgg8")]
+    rates = [training.Training(tiny(network=name), torch.device("cpu"))._rate(0.25) for name in ("vgg8_bn", "vgg8")]
     assert rates[1] == rates[0] / 2
 
 

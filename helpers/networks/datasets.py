@@ -278,10 +278,17 @@ def normalise(tensor: Float[Tensor, "n c h w"], name: str) -> Float[Tensor, "n c
     """Subtract the training images' channel means and divide by their standard deviations."""
     if name not in STATISTICS:
         raise unknown("dataset", name, STATISTICS)
-    mean, std = (torch.tensor(values, device=tensor.device).view(1, -1, 1, 1) for values in STATISTICS[name])
+    mean, std = _moments(name, tensor.device)
     if tensor.shape[1] != mean.shape[1]:
         raise BadInput(f"images with {tensor.shape[1]} channels: {name} has {mean.shape[1]}")
     return (tensor - mean) / std
+
+
+@cache
+def _moments(name: str, device: torch.device) -> list[Tensor]:
+    """Channel means and standard deviations on a device; kept there, since no CUDA graph can copy them anew."""
+    with torch.inference_mode(False):  # what is made in inference mode cannot be differentiated through later
+        return [torch.tensor(values, device=device).view(1, -1, 1, 1) for values in STATISTICS[name]]
 
 
 def image_folder(path: Path, size: int = 224, crop: float = 0.875, statistics: str = "imagenet") -> Pictures:

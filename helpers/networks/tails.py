@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import BadInput, unknown
 from .activations import measuring
 from .architectures import VGG, Block, ResNet, layers
-from .training import pays_bf16
+from .devices import pays_bf16
 
 
 class Tail(nn.Module):

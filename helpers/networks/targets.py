@@ -77,8 +77,7 @@ def _first(data: datasets.Dataset, count: int) -> datasets.Dataset:
 
 def rotate(images: Tensor, turns: Int64[Tensor, " images"]) -> Tensor:
     """Images (images, height, width, channels), each turned counterclockwise by its number of quarter turns."""
-    turned = images.clone()
+    turned = images
     for quarter in (1, 2, 3):
-        chosen = turns == quarter
-        turned[chosen] = images[chosen].rot90(quarter, (1, 2))
+        turned = torch.where((turns == quarter)[:, None, None, None], images.rot90(quarter, (1, 2)), turned)
     return turned

@@ -23,6 +23,8 @@ from ..errors import BadInput, unknown
 from ..files import atomic, folder, sha256
 from . import architectures as networks
 from . import datasets, targets
+from .augmentation import crop, random_stream
+from .devices import as_device, chosen_device, pays_bf16
 
 ORDER, AUGMENTATION, ROTATION = 1, 2, 3  # streams of random numbers, so that each can be fixed while the other varies
 
@@ -152,11 +154,19 @@ def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
     Interrupted at any moment and started again, it ends with the same weights as without the interruption.
     Raises BadInput if the loss is no longer finite, or if another recipe of this name was trained in the run's folder.
     """
+    place = as_device(device) if device else chosen_device("auto")
+    if is_trained(run):
+        return run.checkpoint(run.recipe.epochs)
+    return Training(run, place).finish(progress)
+
+
+def is_trained(run: Run) -> bool:
+    """Whether the run's last checkpoint is there and whole; BadInput if it was trained in another way."""
     final = run.checkpoint(run.recipe.epochs)
-    if is_whole(final):
-        check_made_by(run, read_sidecar(final))
-        return final
-    return _Training(run, torch.device(device or best_device())).finish(progress)
+    if not is_whole(final):
+        return False
+    check_made_by(run, read_sidecar(final))
+    return True
 
 
 def start(run: Run) -> Path:
@@ -195,12 +205,7 @@ def describe(run: Run, data: datasets.Dataset, device: torch.device) -> dict[str
     }
 
 
-def best_device() -> str:
-    """The accelerator if there is one, else the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-class _Training:
+class Training:
     """The moving parts of a run: network, momentum, padded images, and the epoch they have reached."""
 
     def __init__(self, run: Run, device: torch.device) -> None:
@@ -225,7 +230,7 @@ class _Training:
         if epoch:
             train(self.run.trunk, self.device.type, progress=False)
             self.network.load_state_dict(load(self.run.trunk.checkpoint(epoch))[0].state_dict())
-        self._keep(epoch, loss=None)
+        self.keep(epoch, loss=None)
         return epoch
 
     def _resume(self) -> int:
@@ -251,32 +256,44 @@ class _Training:
         with tqdm(total=recipe.epochs, initial=self.epoch, desc=label, unit="epoch", disable=not progress) as bar:
             for epoch in range(self.epoch + 1, recipe.epochs + 1):
                 start = time.perf_counter()
-                loss = self._train_epoch(epoch)
+                loss = self.train_epoch(epoch)
                 self.seconds += time.perf_counter() - start
-                accuracy = self._keep(epoch, loss)
+                accuracy = self.keep(epoch, loss)
                 bar.update()
                 bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.2%}")
         return self.run.checkpoint(recipe.epochs)
 
-    def _train_epoch(self, epoch: int) -> float:
-        recipe, losses = self.run.recipe, []
+    def train_epoch(self, epoch: int) -> float:
+        losses = []
         self.network.train()
-        order = torch.randperm(len(self.labels), generator=_generator(self.run.order_seed, ORDER, epoch))
-        augmentation = _generator(self.run.augment_seed, AUGMENTATION, epoch)
-        self._draw_rotations(epoch)
-        batches = [part for part in order.split(recipe.batch) if len(part) > 1]  # batch norm needs two
-        for step, index in enumerate(batches):
-            done = (epoch - 1 + (step + 0.5) / len(batches)) / recipe.epochs
-            losses.append(self._step(index, augmentation, self._rate(done)))
-        mean = float(torch.stack(losses).mean())
-        if not np.isfinite(mean):
-            raise BadInput(f"{self.run.network}: the loss is {mean} in epoch {epoch}; train with a lower rate")
-        return mean
+        order = torch.randperm(len(self.labels), generator=random_stream(self.run.order_seed, ORDER, epoch))
+        augmentation = random_stream(self.run.augment_seed, AUGMENTATION, epoch)
+        self.draw_rotations(epoch)
+        for index, rate in zip(order.split(self.run.recipe.batch), self.rates(epoch), strict=False):
+            losses.append(self._step(index, augmentation, rate))
+        return self.checked(float(torch.stack(losses).mean()), epoch)
 
-    def _draw_rotations(self, epoch: int) -> None:
+    @property
+    def batch_sizes(self) -> list[int]:
+        """The sizes of an epoch's batches; a last one of one image is left out, since batch norm needs two."""
+        whole, rest = divmod(len(self.labels), self.run.recipe.batch)
+        return [self.run.recipe.batch] * whole + [rest] * (rest > 1)
+
+    def rates(self, epoch: int) -> list[float]:
+        """The learning rate of each step of an epoch."""
+        steps = len(self.batch_sizes)
+        return [self._rate((epoch - 1 + (step + 0.5) / steps) / self.run.recipe.epochs) for step in range(steps)]
+
+    def checked(self, loss: float, epoch: int) -> float:
+        """The mean loss of an epoch; BadInput if it is no longer finite."""
+        if not np.isfinite(loss):
+            raise BadInput(f"{self.run.network}: the loss is {loss} in epoch {epoch}; train with a lower rate")
+        return loss
+
+    def draw_rotations(self, epoch: int) -> None:
         """For the target rotation: new labels, the quarter turns of every image in this epoch."""
         if self.run.target == "rotation":
-            generator = _generator(self.run.augment_seed, ROTATION, epoch)
+            generator = random_stream(self.run.augment_seed, ROTATION, epoch)
             self.labels = torch.randint(0, len(targets.TURNS), (len(self.labels),), generator=generator).to(self.device)
 
     def _rate(self, done: float) -> float:
@@ -286,20 +303,32 @@ class _Training:
     def _step(self, index: Int64[Tensor, " batch"], augmentation: torch.Generator, rate: float) -> Tensor:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        size = self.images.shape[1] - 2 * self.run.recipe.pad
-        images = crop(self.images, index, size, self.run.recipe.flip, augmentation)
-        if self.run.target == "rotation":
-            images = targets.rotate(images, self.labels[index])
-        inputs = datasets.normalise(images.permute(0, 3, 1, 2).float().div_(255), self.run.dataset)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            outputs = self.network(inputs)
-        loss = functional.cross_entropy(outputs.float(), self.labels[index])
+        images = crop(self.images, index, self.image_size, self.run.recipe.flip, augmentation)
+        images = self.turned(images, self.labels[index])
+        loss = self.loss(images, self.labels[index])
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         return loss.detach()
 
-    def _keep(self, epoch: int, loss: float | None) -> float:
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images that the network sees, in pixels."""
+        return self.images.shape[1] - 2 * self.run.recipe.pad
+
+    def turned(self, images: UInt8[Tensor, "batch tall wide c"], labels: Int64[Tensor, " batch"]) -> Tensor:
+        """For the target rotation: the images turned as their labels say; else as they are."""
+        return targets.rotate(images, labels) if self.run.target == "rotation" else images
+
+    def loss(self, images: UInt8[Tensor, "batch tall wide c"], labels: Int64[Tensor, " batch"]) -> Tensor:
+        """The mean cross-entropy of a batch in the weights' precision; the forward pass in bfloat16 where it pays."""
+        kind = next(self.network.parameters()).dtype
+        inputs = datasets.normalise(images.permute(0, 3, 1, 2).to(kind).div_(255), self.run.dataset)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
+            outputs = self.network(inputs)
+        return functional.cross_entropy(outputs.to(kind), labels)
+
+    def keep(self, epoch: int, loss: float | None) -> float:
         """Write this epoch's weights, sidecar and momentum, in the order that makes an interruption harmless."""
         measured = accuracy(self.network, self.test)
         record = {"epoch": epoch, "accuracy": measured, "loss": loss, "train_seconds": self.seconds}
@@ -315,22 +344,6 @@ class _Training:
         return measured
 
 
-def crop(
-    padded: UInt8[Tensor, "images tall wide c"],
-    index: Int64[Tensor, " batch"],
-    size: int,
-    flip: bool,
-    generator: torch.Generator,
-) -> UInt8[Tensor, "batch size size c"]:
-    """A random size × size window of each chosen image, half of them mirrored if `flip`: one gather for the batch."""
-    room = padded.shape[1] - size + 1
-    top, left = torch.randint(0, room, (2, len(index), 1), generator=generator)
-    mirrored = torch.rand(len(index), 1, generator=generator) < (0.5 if flip else 0.0)
-    line = torch.arange(size)
-    rows, columns = top + line, left + torch.where(mirrored, line.flip(0), line)
-    return padded[index[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
 def accuracy(network: nn.Module, data: datasets.Dataset) -> float:
     """The fraction of images whose largest logit is that of their label; the network is left in training mode."""
     device = next(network.parameters()).device
@@ -339,14 +352,6 @@ def accuracy(network: nn.Module, data: datasets.Dataset) -> float:
         found = [network(batch.to(device)).argmax(1).cpu() for batch in datasets.batches(data)]
     network.train()
     return float((torch.cat(found) == torch.from_numpy(data.labels)).double().mean())
-
-
-def pays_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 here: GPUs, and CPUs with bfloat16 matrix instructions."""
-    if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
-    return device.type == "cuda"
 
 
 def _training_set(run: Run) -> datasets.Dataset:
@@ -371,11 +376,6 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         nesterov=recipe.nesterov,
         weight_decay=recipe.weight_decay,
     )
-
-
-def _generator(seed: int, stream: int, epoch: int) -> torch.Generator:
-    state = np.random.SeedSequence([seed, stream, epoch]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state))
 
 
 def save(network: nn.Module, path: Path, sidecar: dict[str, Any]) -> None:

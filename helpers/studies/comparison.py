@@ -24,6 +24,7 @@ from ..matching.diagnostics import diagnose
 from ..measures import MEASURES, Compared
 from ..networks.activations import FEW, forward, peeked
 from ..networks.calls import heard, unwrapped
+from ..networks.devices import as_device
 from ..networks.inputs import BATCH, Counted, Inputs, expected_count, images_of, in_batches, some, tensors_of
 from ..subspaces import Pair
 from .chosen_layers import Choice, Wanted, choose, kind_of, listening
@@ -47,8 +48,9 @@ class Options:
     measures: names in `helpers.MEASURES` that need Gram matrices only. before_relu: what goes into a layer's activation
     instead of what comes out. tokens: "all", "class" (the first alone) or "mean". layouts: by layer, which axis holds
     its neurons ("nd", "ntd", "tnd", "nct", "nchw", "nhwc"), where that is not certain. prepare: what turns a batch into
-    a network's input, one function for both or two. device: where the networks run, by default where they are; they
-    are put back. batch: how many inputs of one array go through at a time. progress: whether bars are shown.
+    a network's input, one function for both or two. device: where the networks run ("cpu", "cuda", or "auto" for a GPU
+    if there is one), by default where they are; they are put back. batch: how many inputs of one array go through at a
+    time. progress: whether bars are shown.
     """
 
     grid: bool = False
@@ -72,7 +74,7 @@ class Options:
         found = Options(**given)
         measures = (found.measures,) if isinstance(found.measures, str) else tuple(found.measures)
         _check_measures(measures)
-        return replace(found, measures=measures)
+        return replace(found, measures=measures, device=str(as_device(found.device)) if found.device else None)
 
     @property
     def prepares(self) -> tuple[Prepare | None, Prepare | None]:
@@ -167,12 +169,6 @@ def _placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]
         for net in networks:
             net.to(device)
         yield
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, AssertionError) as error:
-        if "device" not in str(error).lower() and "cuda" not in str(error).lower():
-            raise
-        raise BadInput(f"device '{device}' cannot be used: {' '.join(str(error).split())[:200]}") from error
     finally:
         for net, home in zip(networks, homes, strict=True):
             net.to(home)

@@ -10,6 +10,7 @@ from ..errors import BadInput, unknown
 from ..networks import architectures, datasets, training
 from ..networks.activations import calibrate
 from ..networks.architectures import Layer
+from ..networks.devices import chosen_device
 
 EARLIER = (1, 2)  # epochs before the end of a training
 
@@ -106,6 +107,8 @@ def network_at(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """A run's network after an epoch (None: the last), with its sidecar; trained now if it was not yet.
 
+    It lies on the device that $SAMEREP_DEVICE names, the CPU where it names none.
+
     At epoch 0 nothing is trained; batch norm's statistics are then taken from the images of `data`.
     """
     epoch = run.recipe.epochs if epoch is None else epoch
@@ -113,6 +116,7 @@ def network_at(
     if not training.is_whole(path):
         training.train(run, progress=progress) if epoch else training.start(run)
     network, sidecar = training.load(path)
+    network = network.to(chosen_device())
     return (calibrate(network, datasets.batches(data)) if epoch == 0 else network), sidecar
 
 
