@@ -1,7 +1,7 @@
 """One recipe to train a network, epoch by epoch, resumable at every one.
 
-All epochs are kept, from the untrained network (epoch 0) to the last, because the book compares them. A checkpoint is
-a safetensors file with a JSON sidecar; both are written whole or not at all, and read only if their hash agrees.
+All epochs are kept, from the untrained network (epoch 0) to the last, because the book compares them. How they are
+written and read: `checkpoints`.
 """
 
 import json
@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
 from ..errors import BadInput, unknown
-from ..files import atomic, folder, sha256
+from ..files import atomic, folder
 from . import architectures as networks
 from . import datasets, targets
 from .augmentation import crop, random_stream
+from .checkpoints import is_whole, load, read_sidecar, save
 from .devices import as_device, chosen_device, pays_bf16
 
 ORDER, AUGMENTATION, ROTATION = 1, 2, 3  # streams of random numbers, so that each can be fixed while the other varies
@@ -376,49 +377,3 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         nesterov=recipe.nesterov,
         weight_decay=recipe.weight_decay,
     )
-
-
-def save(network: nn.Module, path: Path, sidecar: dict[str, Any]) -> None:
-    """Write the weights and, after them, the JSON sidecar that holds their hash: without it they do not count."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with atomic(path) as temporary:
-        save_file(state, temporary)
-    with atomic(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(sidecar | {"sha256": sha256(path)}, indent=1))
-
-
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """What is known of a checkpoint. Raises BadInput if there is none or it cannot be read."""
-    try:
-        return json.loads(path.with_suffix(".json").read_text())
-    except FileNotFoundError as error:
-        raise BadInput(f"no checkpoint {path} with its .json sidecar: train it first") from error
-    except ValueError as error:
-        raise BadInput(f"{path.with_suffix('.json')} is damaged: delete it and train again") from error
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a checkpoint is there and its weights have the hash its sidecar states."""
-    try:
-        return path.exists() and read_sidecar(path).get("sha256") == sha256(path)
-    except BadInput:
-        return False
-
-
-def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """A trained network in evaluation mode, with its sidecar.
-
-    Raises BadInput for a missing or damaged checkpoint, or one of another architecture than its sidecar says.
-    """
-    sidecar = read_sidecar(path)
-    if not is_whole(path):
-        raise BadInput(
-            f"{path} is missing or damaged (its hash is not the sidecar's): delete {path.parent}, train again"
-        )
-    shape = (sidecar["network"], sidecar["width"], sidecar["classes"], sidecar["channels"], sidecar["image_size"])
-    network = networks.build(*shape)
-    try:
-        network.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        raise BadInput(f"{path} does not hold a {sidecar['network']} of width {sidecar['width']:g}") from error
-    return network.eval(), sidecar
