@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** what two trainings have to share for their layers to match: the start, the order of the images, the first epochs, or
-# the target.
+# **You will learn** what two trainings must share so that their layers match: the start, the order of the images, the
+# first epochs, or the target.
 #
 # **You need first** [critical ε and the maximum match](maximum.ipynb).
 #
@@ -21,7 +21,8 @@
 #
 # ## Question
 #
-# Two networks see the same images and end up partly alike. Which of the things that they share makes them so?
+# Two networks are trained on the same images, and some of their layers become similar. Why? The two trainings can
+# share several things. Which of them makes the layers similar?
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
@@ -88,27 +89,28 @@ glue("networks", str(len(alike.trainings(shared, aimed))), display=False)
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# A common past and a common target count; the start adds only {glue:text}`start_adds`. From chance (0) to themselves (1), two trainings
-# with nothing in common reach {glue:text}`nothing`, after {glue:text}`fork_epoch` epochs together {glue:text}`last_fork`. Networks for
-# another target keep of the similarity in pooled features: {glue:text}`pool_kept`.
+# Common first epochs and a common target matter. A common start adds only {glue:text}`start_adds`. On a scale from
+# chance (0) to the network itself (1), two trainings that share only images and target reach {glue:text}`nothing`.
+# After {glue:text}`fork_epoch` common epochs they reach {glue:text}`last_fork`. Networks for other targets keep this
+# part of the similarity in pooled features: {glue:text}`pool_kept`.
 # :::
 #
 # ## How we know
 #
-# {glue:text}`networks` small networks were trained on the same images. Those for the labels have an accuracy of {glue:text}`accuracy`:
-# they are weaker than the networks of the main study. Compare their numbers with each other only.
+# {glue:text}`networks` small networks were trained on the same images. Those that were trained for the labels have an accuracy of {glue:text}`accuracy`. They are weaker than the networks of the main study, so compare the numbers on this page only with each other.
 #
-# Every number below is a *calibrated similarity*. The raw value is the area under s(ε), which needs no choice of ε. Chance is
-# 0: the same two networks, one of which sees the images in another order. The ceiling is 1: a network and itself one epoch earlier
-# ([strangers and oneself](scale.ipynb)).
+# Every number below is a *calibrated similarity*. The raw value is the area under s(ε), which needs no choice of ε.
+# Chance is 0: the two networks are compared while one of them sees the images in another order. The ceiling is 1: a
+# network is compared with itself one epoch earlier ([the scale](scale.ipynb)).
 #
 # ### Sharing the start, the order, the past
 #
-# Guess first: two networks start from *the same weights* and see the images in another order. Are they closer in the end than two
-# networks with different starting weights?
+# Guess first. Two networks start from *equal weights*, but see the images in different orders. Are they more similar
+# at the end than two networks with different starting weights?
 #
-# The start alone changes the calibrated similarity by {glue:text}`start_adds` on average over all layers. What counts is how long the
-# two were one network: after {glue:text}`fork_epoch` epochs together they end at {glue:text}`last_fork`.
+# The start alone changes the calibrated similarity by {glue:text}`start_adds` on average over all layers. What
+# matters is how many epochs they share. After {glue:text}`fork_epoch` common epochs they reach {glue:text}`last_fork`
+# at the end.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Calibrated similarity along the layers, one line for each thing that two trainings share, from nothing to the first epochs."}, "figure": {"caption": "Calibrated similarity of every layer by what two trainings share. Bands show the range over pairs of networks.", "name": "fig-alike-forks"}}
 means = alike.condition_means(shared["pairs"], alike.shared_names(shared["pairs"]))
@@ -122,20 +124,22 @@ figures.table(table, digits=2, label="Calibrated similarity by what is shared, m
 figures.download(means, f"alike-forks-{name}")
 
 # %% [markdown]
-# Before the networks were trained, we expected that the same start adds less than 0.05: {glue:text}`same_initialisation_adds`. We
-# expected that a fork after epoch 5 of 10 ends above 0.8: {glue:text}`fork_after_epoch_5`.
+# Before the networks were trained, we wrote down two expectations. A common start adds less than 0.05:
+# {glue:text}`same_initialisation_adds`. A fork after epoch 5 of 10 ends above 0.8: {glue:text}`fork_after_epoch_5`.
 #
-# A fork takes the weights of its trunk and its place in the schedule. Its momentum starts at zero. Two networks with different starts
-# and the same order were not trained here; the parameter `starts` adds them.
+# A fork copies the weights of a network during its training and continues with the same learning rates, but with
+# another order of images. Its momentum starts at zero. Two networks with different starts and one order of images
+# were not trained here. The parameter `starts` adds them.
 #
 # ### Other targets, the same images
 #
-# The paper says that layers near the output are similar because both networks are aligned to the same targets (claim C2b). So we
-# trained networks for another target on the same images: how far an image is rotated, or whether it shows a vehicle or an animal. We
-# compare them with the networks for the labels. What they keep of the similarity does not come from the common target.
+# The paper says that layers near the output are similar because both networks are aligned to the same targets (claim
+# C2b). So we trained networks on these images for other targets: how far an image is rotated, or whether it shows a
+# vehicle or an animal. We compare them with the networks for the labels. If a part of the similarity is kept, this
+# part does not come from the common target.
 #
-# Of the similarity between two networks for the labels they keep in early layers: {glue:text}`early_kept`; in late convolutional layers:
-# {glue:text}`late_kept`; in pooled features: {glue:text}`pool_kept`.
+# These shares of the similarity between two networks for the labels are kept. Early layers: {glue:text}`early_kept`.
+# Late convolutional layers: {glue:text}`late_kept`. Pooled features: {glue:text}`pool_kept`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Calibrated similarity along the layers between networks for the labels and networks for the labels, three other targets, and untrained networks."}, "figure": {"caption": "Networks for the labels against networks for another target. Where a line falls below the first one, the common target made the layers alike.", "name": "fig-alike-targets"}}
 against = alike.condition_means(aimed["pairs"], alike.AGAINST)
@@ -150,19 +154,21 @@ figures.table(
 figures.download(against, f"alike-targets-{name}")
 
 # %% [markdown]
-# `accuracy` is on the network's own task, on test images (for `shuffled`, on training images: no other image has a shuffled label).
-# `largest class` is what one gets by always naming the largest class. A target votes if its network is better than that by 0.15 or
-# more (`learnt`).
+# `accuracy` is the accuracy in the network's own task, on test images. (For `shuffled` it is on training images,
+# because only these have a shuffled label.) `largest class` is the accuracy of always choosing the largest class. A
+# target counts for the claim if its network is better than that by 0.15 or more (`learnt`).
 #
-# **Claim C2b: {glue:text}`verdict`.** {glue:text}`deciding` The rule takes the target that keeps most in late layers and in pooled features. Note that
-# *vehicles* is no foreign target: it follows from the label, and only says less. *Rotation* does not follow from the label.
+# **Claim C2b: {glue:text}`verdict`.** {glue:text}`deciding` The rule takes the target that keeps most in late layers
+# and in pooled features. Note that the target *vehicles* is not independent of the labels, because the label decides
+# it. *Rotation* does not follow from the label.
 #
-# ### When do they become alike, when do they become themselves?
+# ### When do two trainings become similar?
 #
-# On the left two trainings are compared with each other after the same number of epochs, on the right one training with its own end.
-# Before the last epochs most of what two trainings share is there, but neither is near its own end: on average over all layers, after
-# epoch {glue:text}`early_epoch` two trainings are at {glue:text}`between_early` of {glue:text}`between_end` in the end, while each of them
-# is at {glue:text}`within_early` of 1.
+# On the left, two trainings are compared with each other after each epoch. On the right, one training is compared
+# with its own final network. Two trainings become similar early, although each of them still changes. On average over
+# all layers, their similarity after epoch {glue:text}`early_epoch` is {glue:text}`between_early`, and
+# {glue:text}`between_end` at the end. The similarity of a training with its own final network after epoch
+# {glue:text}`early_epoch` is {glue:text}`within_early`, and 1 at the end.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with the epoch to the right, one line for each group of layers: two trainings with each other, and one training with its own end."}, "figure": {"caption": "Calibrated similarity during the training, by group of layers.", "name": "fig-alike-development"}}
 figure = alike.plot_development(course, list(groups))
@@ -173,9 +179,10 @@ figures.download(course, f"alike-development-{name}")
 # %% [markdown]
 # ### Width, depth, architecture, length of the training
 #
-# All other networks of this book, one mark for each: width and number of epochs stand beside it, and a larger mark is a wider network.
-# These values are raw areas under s(ε) between seeds. They show what goes together with size and accuracy. They do not show a cause,
-# because the recipes differ. [All networks at a glance](architectures.ipynb) has every layer.
+# The figure shows all other networks of this book, one mark for each. Width and number of epochs are written beside
+# it. A larger mark is a wider network. The values are raw areas under s(ε) between seeds. They show how similarity,
+# size and accuracy go together. They do not show a cause, because the recipes differ. [All networks at a
+# glance](architectures.ipynb) has every layer.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two scatter plots of the area under s(\u03b5) against accuracy, one mark for each network that is recorded: convolutional layers in the middle, and pooled features."}, "figure": {"caption": "Similarity between seeds against accuracy for all recorded networks. Beside each mark: width, epochs.", "name": "fig-alike-sizes"}}
 table = alike.sizes(across_networks.trained_results())
@@ -187,13 +194,14 @@ figures.download(table, "alike-sizes")
 # %% [markdown]
 # ## What would change our mind
 #
-# - **Longer trainings.** These networks are small and trained for few steps. If the start matters after a full training, or a fork does
-#   not, the answer above is about short trainings only.
-# - **More pairs.** Every condition has one or two pairs of networks, and each other target has one network. A second one on the other
-#   side of a bound would make C2b open.
-# - **A target with nothing to see.** Labels that were shuffled once and are learnt by heart (`aims = None` trains such a network).
-# - **Another ceiling.** With the learning rate near 0 in the last epoch, a network and itself one epoch earlier are nearly the same. A
-#   looser ceiling would raise all numbers, but would not change their order.
+# - **Longer trainings.** These networks are small and trained for few steps. If a common start matters after a full
+#   training, or common epochs do not, then the answer above is true for short trainings only.
+# - **More pairs.** Every condition has one or two pairs of networks, and each other target has one network. If a
+#   second network gave a value on the other side of a bound, claim C2b would be open.
+# - **A target that does not depend on the images.** For example, labels that were shuffled once must be learnt by
+#   heart (`aims = None` trains such a network).
+# - **Another ceiling.** In the last epoch the learning rate is near 0, so a network and its state one epoch earlier
+#   are nearly equal. A ceiling from an earlier epoch would raise all numbers, but would not change their order.
 #
 # ## Try it
 #
@@ -202,7 +210,8 @@ figures.download(table, "alike-sizes")
 #     python -m helpers train --network vgg11_bn --dataset digits --width 0.125 --recipe digits --seeds 0
 #     python -m helpers train --network vgg11_bn --dataset digits --width 0.125 --recipe digits --seeds 0 --order-seed 5 --fork-after 3
 #
-# or let this page do all of it: `python -m helpers run alike -p dataset digits -p network vgg11_bn -p width 0.125 -p recipe digits -p aims None -p images 500`.
+# or let this page do everything: `python -m helpers run alike -p dataset digits -p network vgg11_bn -p width 0.125 -p
+# recipe digits -p aims None -p images 500`.
 #
 # ## Exercises
 #
@@ -214,9 +223,7 @@ figures.download(table, "alike-sizes")
 #
 # :::{solution} ex-alike-scale
 # :class: dropdown
-# (0.48 − 0.3) / (0.9 − 0.3) = 0.3. It is negative if the two networks match worse than the same networks on images in different
-# order. Chance is an average over random orders, so a small negative value means "no better than chance". A large one would mean that
-# the layers avoid each other, image by image.
+# (0.48 − 0.3) / (0.9 − 0.3) = 0.3. It is negative if the two networks match worse than when one of them sees the images in another order. Chance is an average over random orders, so a small negative value means "no better than chance". A large negative value would mean that the layers are less similar than two unrelated layers.
 # :::
 #
 # :::{exercise} The share that is kept
@@ -253,9 +260,10 @@ check("ex-alike-share", share_kept)
 #
 # :::{solution} ex-alike-median
 # :class: dropdown
-# The order should stay where the lines are well apart, because both values come from the same critical ε: when all neurons match earlier, mean
-# and median move together. Where a few neurons match early and the others late, they differ; look at the layers near the output, where
-# dead neurons count as never matched and move the mean but hardly the median.
+# The order should stay where the lines are far apart. Both values come from the critical ε of the neurons, so when
+# all neurons match earlier, mean and median change together. They differ where some neurons match early and the
+# others late. Look at the layers near the output. Dead neurons count there as never matched, which changes the mean
+# but hardly the median.
 # :::
 #
 # :::{exercise} A fairer control
@@ -266,6 +274,7 @@ check("ex-alike-share", share_kept)
 #
 # :::{solution} ex-alike-control
 # :class: dropdown
-# A network for the *true* labels with the very same recipe (`recipe = "memorise"`, target `labels`), compared with the networks for the labels. What
-# it loses against the first line of the figure is due to the training; what the shuffled one loses beyond that is due to the target.
+# A network for the *true* labels with the very same recipe (`recipe = "memorise"`, target `labels`), compared with
+# the networks for the labels. What it loses compared with the first line of the figure is due to the training. What
+# the shuffled network loses in addition is due to the target.
 # :::

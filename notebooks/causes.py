@@ -11,7 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to test an explanation of similarity: take the supposed cause away, match again, and see what is left.
+# **You will learn** how to test an explanation of similarity: remove the supposed cause, match again, and see what is
+# left.
 #
 # **You need first** [the maximum match](maximum.ipynb).
 #
@@ -20,8 +21,9 @@
 #
 # ## Question
 #
-# Two trainings of one architecture often have hidden layers near the output that match where hardly anything inside does. The paper's
-# explanation {cite}`wang2018towards`: both networks are accurate, so both are aligned with the same targets. Is that the cause?
+# Train one architecture twice. Often the hidden layers near the output match, although the middle layers hardly
+# match. The paper explains it in this way {cite}`wang2018towards`: both networks are accurate, so both are aligned
+# with the same targets. Is that the cause?
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
@@ -63,38 +65,41 @@ glue("look_at", f"{look_at:g}", display=False)
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# In part. Hidden layers near the output keep {glue:text}`class_means_area` of their centred area under s(ε) without the class means,
-# and {glue:text}`third_logits_area` without the outputs of a third network. But directions of that network that are only as *strong* take as much
-# ({glue:text}`strongest_left` left). Taking things away cannot prove a cause; training for [other targets](alike.ipynb) can.
+# In part. We measure the similarity of centred hidden layers near the output by the area under s(ε). Without the
+# class means {glue:text}`class_means_area` of it is left, and without the outputs of a third network
+# {glue:text}`third_logits_area`. But without equally *strong* other directions {glue:text}`strongest_left` is left.
+# Such a test cannot prove a cause. Training for [other targets](alike.ipynb) can.
 # :::
 #
 # ## How we know
 
 # %% [markdown]
-# ### What is taken away
+# ### What is removed
 #
-# Each row of this table is a way to compare the same layers. For any two networks there is a third that neither of them knows.
+# Each row of this table is a way to compare two networks. For each pair we also use a third network, which was
+# trained independently.
 
 # %%
 meanings = pd.DataFrame(provenance["conditions"].items(), columns=["comparison", "what is matched"])
 figures.table(meanings, label="The comparisons")
 
 # %% [markdown]
-# :::{dropdown} How things are taken away
-# A label or a logit belongs to an image; a convolutional neuron has a value at every position of it. So everything is taken
-# away *at every position on its own*: the class mean of a neuron is a map, not a number. A third network's logits are the
-# fair test of "aligned with the same outputs". A network's own logits are computed from the layer we look at, so
-# projecting them out empties a layer near the output partly by construction.
+# :::{dropdown} How things are removed
+# A label or a logit belongs to an image, but a convolutional neuron has one value at every position of the image. So
+# we remove things *at each position separately*: the class mean of a neuron is a map, not a number. The logits of a
+# third network are the fair test of "aligned with the same outputs". The logits of the two networks themselves would
+# not be fair. They are computed from the layer that we look at, so a layer near the output would lose much in any
+# case.
 #
 # None of this needs the activations themselves. One pass over the images adds up the products of the neurons with one
-# another and with the features, and taking features away is an operation on these small matrices.
+# another and with the features. Removing features is then an operation on these small matrices.
 # :::
 #
 # :::{prf:proposition} What is left, from products alone
 # :label: prp-residual
-# At one position let $Z_u$ be the activations of network $u$ (neurons × images) and $F$ the features (features × images),
-# with products $C_u = Z_u F^\top$ and $K = F F^\top$. From network $u$ take the projection on the rows of $T_u F$ away, and let
-# $A_u = T_u^\top (T_u K T_u^\top)^+ T_u$. The Gram matrix of what is left is
+# At one position let $Z_u$ be the activations of network $u$ (neurons × images) and $F$ the features (features ×
+# images), with products $C_u = Z_u F^\top$ and $K = F F^\top$. From network $u$ remove the projection on the rows of
+# $T_u F$, and let $A_u = T_u^\top (T_u K T_u^\top)^+ T_u$. The Gram matrix of what is left is
 #
 # $$R_{uv} = Z_u Z_v^\top - C_u \,(A_u + A_v - A_u K A_v)\, C_v^\top .$$
 #
@@ -114,10 +119,11 @@ figures.table(meanings, label="The comparisons")
 # %% [markdown]
 # ### Which cause carries the similarity?
 #
-# At ε = {glue:text}`look_at`, {glue:text}`whole` of the neurons in hidden layers near the output (pooled features and fully
-# connected layers) match. Of this similarity, centring alone leaves {glue:text}`centred`; taking the class means away, too, leaves
-# {glue:text}`class_means`, a third network's logits {glue:text}`third_logits`. Showing the second network other images of the
-# same classes leaves {glue:text}`same_class`. Untrained networks have {glue:text}`untrained` of it.
+# At ε = {glue:text}`look_at`, {glue:text}`whole` of the neurons in hidden layers near the output match. (These are
+# the pooled features and the fully connected layers.) After centring, {glue:text}`centred` of this similarity is
+# left. Without the class means {glue:text}`class_means` is left, and without the logits of a third network
+# {glue:text}`third_logits`. If the second network sees other images of the same classes, {glue:text}`same_class` is
+# left. Untrained networks have {glue:text}`untrained` of it.
 
 # %% tags=["hide-input", "shows-prp-residual"] mystnb={"image": {"alt": "A map with a row for each comparison and a column for each layer from the input to the logits; cells hold the similarity in hundredths."}, "figure": {"caption": "Similarity of every layer under every comparison, averaged over the pairs of networks. A dot is exactly zero.", "name": "fig-conditions-{{page}}"}}
 shown = cause_findings.by_condition(tables["similarity"], look_at)
@@ -127,25 +133,26 @@ figure = cause_findings.plot_conditions(shown, f"similarity at ε = {look_at:g},
 figures.download(shown.reset_index(), f"conditions-{name}")
 
 # %% [markdown]
-# *Centred* is the base of the four rows below it, because each of them takes the mean map away, too. At an ε where centring
-# already leaves nothing, zeros in those four say nothing about labels or outputs: try `look_at = 0.3`.
+# The four rows below *centred* also remove the mean map, so compare them with *centred*. If nothing is
+# left after centring, zeros in these four rows say nothing about labels or outputs. Try `look_at = 0.3`.
 #
 # :::{dropdown} What *class means* and *same class* ask
-# *Class means* asks whether anything is shared beyond the class. *Same class* asks the opposite question, whether the class is enough: the
-# second network sees another image of the same class. That is a hard test. The part of a neuron that varies within the classes stays in
-# it, and nothing in the other network can follow it any more; so the neuron keeps a distance of at least the root of that part's share of its
-# power, here about {glue:text}`distance`. At a smaller ε nothing can match, even if both networks have the very same class means.
+# *Class means* asks whether the networks share anything beyond the class. *Same class* asks the opposite: is the
+# class enough? There the second network sees another image of the same class. That is a hard test. A part of each
+# neuron varies within the classes. Now this part is unrelated to everything in the other network, so the neuron keeps
+# a distance. It is at least the square root of this part's share of the power, here about {glue:text}`distance`. At a
+# smaller ε nothing can match, even if both networks have equal class means.
 # :::
 #
 # ### The same question without choosing ε
 #
-# The area under the curve s(ε) depends on no single ε: it is the mean of 1 less the critical ε. In hidden layers near the output it is {glue:text}`whole_area` as they are,
-# {glue:text}`base_area` when they are centred, and {glue:text}`floor_area` in the row *any image*, where the two networks never see the
-# same image.
+# The area under the curve s(ε) depends on no single ε. It is the mean of (1 − critical ε) over the neurons. In hidden
+# layers near the output it is {glue:text}`whole_area`. After centring it is {glue:text}`base_area`. In the row *any
+# image*, where the two networks never see the same image, it is {glue:text}`floor_area`.
 #
-# Of the centred area, {glue:text}`class_means_area` is left without the class means, and {glue:text}`third_logits_area` without the logits of a
-# third network. Of what is above *any image*, {glue:text}`same_class_area` is left with other images of the same class, and untrained
-# networks have {glue:text}`untrained_area`.
+# Without the class means {glue:text}`class_means_area` of the centred area is left, and without the logits of a third
+# network {glue:text}`third_logits_area`. Now take the area above the row *any image*. With other images of the same
+# class {glue:text}`same_class_area` of it is left. Untrained networks have {glue:text}`untrained_area` of it.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same map as before with the area under the curve in hundredths: values fall from the first row to the rows of logits and of other images."}, "figure": {"caption": "Area under the curve s(\u03b5) of every layer under every comparison, in hundredths.", "name": "fig-areas-{{page}}"}}
 areas = cause_findings.by_area(tables["critical"])
@@ -155,30 +162,35 @@ figure = cause_findings.plot_conditions(areas, "area under s(ε), in hundredths"
 figures.download(areas.reset_index(), f"areas-{name}")
 
 # %% [markdown]
-# So *the class* is a part of the cause and not all of it. What both networks agree on is finer, image by image: how strongly an image looks
-# like each of the classes. A third network's logits know it, too, and take more away than the class means do.
+# So *the class* is a part of the cause, but not all of it. The two networks also agree on single
+# images: how strongly an image looks like each of the classes. The logits of a third network contain this, too, so
+# removing them takes more away than removing the class means.
 #
 # :::{dropdown} Why *other logits* is not the better test, and a warning about *untrained*
-# Why is *other logits* not the better test? Let the logits of the two networks be a common part and one of their own, $l_a = s + n_a$
-# and $l_b = s + n_b$. What is left of $l_a$ without $l_b$ is mostly $n_a - n_b$; what is left of $l_b$ without $l_a$ is mostly the negative of it. Those
-# two match well, whatever the networks have learned: an artefact, plain to see in the column of the logits. A third
-# network is not part of the pair, and takes the same away from both.
+# Why is *other logits* not the better test? Let the logits of each network be a common part plus a part of its own,
+# $l_a = s + n_a$ and $l_b = s + n_b$. Remove $l_b$ from $l_a$: mostly $n_a - n_b$ is left. Remove $l_a$ from $l_b$:
+# mostly $n_b - n_a$ is left. These two match well, whatever the networks have learned. So this match is an artefact.
+# You can see it in the column of the logits. The third network is not part of the pair, and we remove the same
+# directions from both networks.
 #
-# And beware of *untrained* in pooled features: before training they are nearly one constant direction, which any two networks share. That
-# match is about the mean and not about images; compare the row *centred* and the dimension in the data below.
+# Be careful with *untrained* in pooled features. Before training these are nearly one constant direction, which any
+# two networks share. So this match comes from the mean and not from the images. Compare the row *centred* and the
+# dimension in the data below.
 # :::
 
 # %% [markdown]
 # ### Are the outputs more than strong directions?
 #
-# Ten logits take most of these layers' power with them: {glue:text}`power` is left. Perhaps *any* ten directions as strong as these would take
-# as much of the match. So here is the control: the principal components of the third network's own layer, which know nothing of labels or
-# of outputs. Take them from both networks, the strongest first ({prf:ref}`prp-residual` with these directions as features).
+# When the ten logits are removed, most of the power of these layers is removed, too: {glue:text}`power` is left.
+# Perhaps *any* ten directions of this strength would remove as much of the match. So we need a control. We take the
+# principal components of the third network's own layer, which do not depend on labels or outputs. We remove them from
+# both networks, the strongest first ({prf:ref}`prp-residual` with these directions as features).
 #
-# Without the third network's logits {glue:text}`third_logits_area` of the centred area is left. At the point where the strongest directions leave
-# just as much variance, {glue:text}`strongest_left` is left, and without all of them {glue:text}`all_left`. The second line takes only what is
-# *beside* the outputs: directions of what the third network's logits leave of its layer. Without as many of these as there are logits,
-# {glue:text}`beside_left` is left.
+# Without the third network's logits {glue:text}`third_logits_area` of the centred area is left. Now remove strongest
+# directions until the same variance is left: then {glue:text}`strongest_left` of the area is left. Without all of
+# them it is {glue:text}`all_left`. The second line in the figure removes only directions *beside* the outputs. These
+# are the principal components of the third network's layer after its logits were removed from it. Without as many of
+# these as there are logits, {glue:text}`beside_left` is left.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left, a line for the strongest directions of a third network, a line for those beside its logits, and a star for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the centred layers as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
 directions = cause_findings.directions_near_output(tables["directions"])
@@ -189,22 +201,24 @@ if len(directions):
 figures.download(directions, f"directions-{name}")
 
 # %% [markdown]
-# A star on the solid line says that the outputs take no more than other directions as strong as they are. But which are these? Near
-# the output a network's own logits explain {glue:text}`own_explained` of what varies in a layer: its strong directions *are* its outputs, for the
-# most part. So taking directions away cannot set one against the other.
+# If a star is on the solid line, removing the outputs takes no more than removing other directions of
+# equal strength. But which directions are strong? Near the output a network's own logits explain
+# {glue:text}`own_explained` of the variance of a layer. So the strong directions are mostly the outputs themselves,
+# and this test cannot separate the two.
 #
 # :::{dropdown} What a flat dashed line does not say
-# Nor does a flat dashed line say that nothing else is shared. A critical ε is relative to all that a neuron does: while the outputs are
-# there, they settle it. Compare the end of the solid line with the star instead. What the whole layer of a third network takes beyond
-# its logits is shared by three networks and is not in their outputs, at least not linearly.
+# A flat dashed line does not show that nothing else is shared. A critical ε is relative to the whole neuron. As long
+# as the outputs are a large part of it, they decide it. Compare the end of the solid line with the star instead. At
+# the end the whole layer of the third network is removed, at the star only its logits. The difference is shared by
+# three networks, and it is not a linear function of their outputs.
 # :::
 
 # %% [markdown]
 # ### Other networks, other widths
 #
-# The same numbers for every network that is compared: the areas of the hidden layers near the output, as they are and centred; then the
-# share of the centred area that is left without the class means, without the logits of a third network, without directions *as
-# strong* as these, and without that network's whole layer.
+# The table has these numbers for every network. First come the areas of the hidden layers near the output, as they
+# are and centred. The other columns are shares of the centred area that are left without the class means, without the
+# logits of a third network, without directions *as strong* as these, and without the whole layer of that network.
 
 # %% tags=["hide-input", "remove-stderr"]
 compared = {across_networks.study_title(study): tables}
@@ -220,16 +234,17 @@ figures.download(summary, f"causes-summary-{name}")
 # %% [markdown]
 # ### The same outputs and no match at all
 #
-# So far similarity was explained away. The critique of {cite:t}`johnson2019subspace` goes the other way: a *lack* of match proves
-# little, because networks that compute exactly the same function can have layers that do not match at all. Here
+# So far we tried to explain similarity. {cite:t}`johnson2019subspace` criticises the opposite conclusion: a *lack* of
+# match proves little. Networks that compute exactly the same function can have layers that do not match at all. Here
 # is such a pair, made of networks that you have seen.
 #
 # :::{prf:proposition} Twins in different company
 # :label: prp-twins
-# Let $S$, $N_1$ and $N_2$ be activations of $n$ neurons each, none of them negative, and $c > 0$. Twin $k$ has the hidden neurons
-# $S + c N_k$ and $c N_k$. For every output map $W$, both twins compute the same outputs $W S$. If the rows of $S, N_1, N_2$ are
-# linearly independent, both hidden layers have dimension $2n$; if, in addition, the three spans are orthogonal, then no
-# neuron matches at any ε below $c\,\min\|n_i\| / \sqrt{\max\|s_i\|^2 + c^2 \min\|n_i\|^2}$, which tends to 1 as $c$ grows.
+# Let $S$, $N_1$ and $N_2$ be activations of $n$ neurons each, none of them negative, and $c > 0$. Twin $k$ has the
+# hidden neurons $S + c N_k$ and $c N_k$. For every output map $W$, both twins compute the same outputs $W S$. If the
+# rows of $S, N_1, N_2$ are linearly independent, both hidden layers have dimension $2n$. Suppose in addition that the
+# three spans are orthogonal. Then no neuron matches at any ε below $c\,\min\|n_i\| / \sqrt{\max\|s_i\|^2 + c^2
+# \min\|n_i\|^2}$, which tends to 1 as $c$ grows.
 # :::
 #
 # :::{prf:proof}
@@ -239,8 +254,8 @@ figures.download(summary, f"causes-summary-{name}")
 # $c\|n_i\| / \sqrt{\|s_i\|^2 + c^2 \|n_i\|^2}$; that of $c n_i$ is 1. The distance to a part of that span is no smaller.
 # :::
 #
-# The signal is a middle layer of one network, the company are the same layers of two others. The larger the company, the less of a
-# match is left, while the outputs stay the same to the last digit.
+# The signal $S$ is a middle layer of one network. The company, $N_1$ and $N_2$, is this layer in two other networks.
+# With more company the match becomes smaller, while the outputs stay exactly equal.
 
 # %% tags=["hide-input", "remove-stderr"]
 result = studies.run(study)
@@ -256,12 +271,12 @@ figure = cause_findings.plot_twins(twins)
 figures.download(twins, f"twins-{name}")
 
 # %% [markdown]
-# What follows from it? A subspace match asks whether *all* that a layer does can be had from the other layer, used or not. It is
-# a measure of the layers, not of what the next layer makes of them; a low value says that the layers differ, not
-# that the networks do. The twins are a warning, not a finding: nobody has trained them. The honest question to a trained
-# pair is the one above: what is left when the outputs are taken away.
+# What follows? A subspace match compares *everything* in two layers, whether the next layer uses it or
+# not. A low value says that the layers differ. It does not say that the networks compute different functions. The
+# twins are a warning, not a finding, because nobody has trained them. For trained networks the right question is the
+# one above: what is left when the outputs are removed?
 #
-# Build twins yourself from the recorded layer: change the share and see which neurons survive.
+# Build twins yourself from the recorded layer. Change the share and see which neurons still match.
 
 # %%
 pair = constructions.same_output_twins(gram, share=0.3)
@@ -272,8 +287,8 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 # %% [markdown]
 # ## What would change our mind
 #
-# A removal that leaves the match whole although it takes the outputs, or one that takes the match although it leaves them. And networks
-# trained for other targets on the same images that match as well as these do.
+# Three results could change our mind: the match stays although the outputs are removed; the match disappears although
+# the outputs stay; or networks that were trained for other targets on the same images match as well as these do.
 #
 # ## Try it
 #
@@ -281,21 +296,23 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 # .venv/bin/python -m helpers run causes -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p look_at 0.3
 # ```
 #
-# With three seeds at least there is a third network. What is not recorded is trained first, with all its epochs kept.
+# You need at least three seeds, so that there is a third network. Networks that are not recorded are trained first,
+# and all their epochs are kept.
 #
 # :::{exercise} What does each comparison see?
 # :label: ex-causes-both
-# Write every neuron as its class mean plus the rest, $z = m + r$. Which of the two terms can match when the class means are taken away, and
-# which when the images are exchanged within the classes? Why can the second comparison come out empty although both networks
-# have exactly the same class means?
+# Write every neuron as its class mean plus the rest, $z = m + r$. Which of the two terms can match when the class
+# means are removed? Which can match when the images are exchanged within the classes? Why can the second comparison
+# find no match although both networks have equal class means?
 # :::
 #
 # :::{solution} ex-causes-both
 # :class: dropdown
-# Without the class means only $r$ is left, so only agreement of the rests can match. Exchanging images within the classes leaves $m$ as
-# it is and pairs each network's $r$ with the rests of other images; their products have expectation 0, so only the class means can bring a
-# neuron closer. But $r$ still belongs to the neuron: its distance to anything the other network has is at least $\|r\| / \|z\|$. If that exceeds
-# ε, there is no match, whatever the class means do. Even a network compared with itself fails this comparison at a small ε.
+# Without the class means only $r$ is left, so only agreement of the rests can match. Exchanging images within the
+# classes does not change $m$. It pairs the rest $r$ with the rests of other images. Their products have expectation
+# 0, so only the class means can make a neuron nearer. But $r$ is still a part of the neuron. So its distance to every
+# span in the other network is at least $\|r\| / \|z\|$. If this exceeds ε, there is no match, whatever the class
+# means are. At a small ε even a network does not match itself in this comparison.
 # :::
 #
 # :::{exercise} How far must company go?
@@ -311,17 +328,18 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 #
 # :::{exercise} A star below the line
 # :label: ex-causes-star
-# In the figure of directions, what would three networks have to be like for the star to lie far *below* the solid line? Say what
-# the strong directions of the third network are then, and what its outputs.
+# In the figure of directions, suppose that the star lies far *below* the solid line. How must the three networks look
+# then? What are the strong directions of the third network, and what are its outputs?
 # :::
 #
 # :::{solution} ex-causes-star
 # :class: dropdown
-# The third network's strongest directions must take variance from each of the two and nothing that both have: signals that it shares
-# with the first alone, and others that it shares with the second alone. What all three share must be weaker, and the outputs
-# must be made of it. Then the strongest directions leave the match alone (relative to what is left of the neurons it even grows), while
-# the logits take all of it with little variance. Directions that are the third network's own affair would not do: they take no variance
-# from the pair, so they move nothing in the figure.
+# The strongest directions of the third network must remove variance from each of the two networks, but nothing that
+# both share. So some of them are shared with the first network only, and others with the second network only. What
+# all three share must be weaker, and the outputs must consist of it. Then removing the strongest directions does not
+# touch the match. (Relative to what is left of the neurons, the match even grows.) Removing the logits takes all of
+# the match but little variance. Directions that only the third network has do not help: they remove no variance from
+# the pair, so they change nothing in the figure.
 # :::
 #
 # :::{exercise} Other outputs, other causes
@@ -332,7 +350,6 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 #
 # :::{solution} ex-causes-predict
 # :class: dropdown
-# Every neuron that matches at 0.3 matches at 0.5, so no row can gain, and a row that is empty now stays empty. What is open is whether
-# centring still leaves something at 0.3. The curves of the last hidden layer above hold the answer for every ε: compare the heights of
-# two curves at 0.3 and at 0.5.
+# Every neuron that matches at 0.3 matches at 0.5, so no row can gain, and a row that is empty now stays empty. The
+# open question is whether something is left after centring at 0.3. The run answers it.
 # :::

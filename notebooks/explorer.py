@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** to read a similarity curve as what it is, a count of neurons, and to see where two networks begin
-# to match as ε grows.
+# **You will learn** to read a similarity curve as a count of neurons, and to see where two networks begin to match as
+# ε grows.
 #
 # **You need first** [the worked example](worked_example.ipynb); for the reasons [the maximum match](maximum.ipynb).
 #
@@ -37,11 +37,11 @@ from helpers.pages.teaching.exercises import check
 figures.style()
 
 # %% [markdown]
-# Every pair of networks in this book was matched once, and one number was recorded for each neuron: its *critical ε*,
-# the smallest ε at which it is in the maximum match ({prf:ref}`def-critical`). From these numbers alone follows the
-# maximum match at every ε: it consists of the neurons whose critical ε is at most ε ({prf:ref}`thm-peel`). So the
-# explorer needs no computation worth the name, no server and no internet connection. It carries the numbers of all
-# recorded networks and counts.
+# Every pair of networks in this book was matched once. One number was recorded for each neuron: its
+# *critical ε* ({prf:ref}`def-critical`). It is the smallest ε at which the neuron is in the maximum match. These
+# numbers give the maximum match at every ε: it consists of the neurons whose critical ε is at most ε
+# ({prf:ref}`thm-peel`). So the explorer only counts. It contains the numbers of all recorded networks, and it needs
+# no server and no internet connection.
 
 # %%
 results = {result.study.id: result for result in explorer.recorded_results()}
@@ -68,10 +68,10 @@ for part, (start, stop) in parts.items():
 #
 # Inside are {glue:text}`explorer-networks` studies with {glue:text}`explorer-pairs` pairs of networks and
 # {glue:text}`explorer-neurons` critical ε. Choose a network, a layer and a pair. Then move ε: with the mouse, or with the
-# arrow keys once the slider has the focus (*Page Up* and *Page Down* for larger steps). The two buttons go from one step
-# of the curve to the next. That is the *peel* ({prf:ref}`alg-peel`: delete the farthest neuron, again and again), run
-# step by step: at each step one neuron leaves or enters, or a block of neurons that fall together. The layers at the
-# bottom can be chosen, too.
+# arrow keys once the slider has the focus (*Page Up* and *Page Down* for larger steps). The two buttons go from one
+# step of the curve to the next. These are the steps of the *peel* ({prf:ref}`alg-peel`), which deletes the farthest
+# neuron again and again. At each step one neuron leaves or enters, or a group of neurons together. You can also
+# choose a layer in the list at the bottom.
 
 # %% tags=["hide-input"]
 HTML(explorer.page(data, study, layer, epsilon))
@@ -79,26 +79,28 @@ HTML(explorer.page(data, study, layer, epsilon))
 # %% [markdown]
 # ## What to look for
 #
-# - **Who joins when.** The curve rises by one step for each neuron whose critical ε you pass. A bar below it is a group of
-#   neurons with nearly the same critical ε, and a tall bar is a *cliff* in the curve. Often these neurons need each
-#   other, but not always: [essential neurons](algorithms.ipynb) tell.
-# - **Both sides.** Compare the two counts. Nothing in the definition makes them equal: what one network does with few
-#   neurons, the other may do with many.
-# - **What stays out.** Dead neurons, those that are zero on every image, never join, so the curve cannot reach 1 where
-#   there are some.
-# - **Along the network.** In the network shown at first, move ε from 0.2 to 0.8 and watch the list of layers. Those after
-#   the convolutions come in first (their first neurons match at ε = {glue:text}`begins-after`), then the first layer
-#   ({glue:text}`begins-first`), then the last three convolutions ({glue:text}`begins-last`), and the layers between
-#   them last ({glue:text}`begins-middle`).
+# - **Which neurons enter at which ε.** The curve rises by one step for each neuron whose critical ε you pass. A bar
+#   below the curve is a group of neurons with nearly the same critical ε. A tall bar is a *cliff* in the curve. Often
+#   these neurons need each other, but not always: see [essential neurons](algorithms.ipynb).
+# - **Both sides.** Compare the two counts. They need not be equal: one network may use few neurons for something, and
+#   the other network many.
+# - **Which neurons never enter.** Dead neurons are zero on every image and never enter. Where there are some, the
+#   curve cannot reach 1.
+# - **Along the network.** In the network shown at first, move ε from 0.2 to 0.8 and watch the list of layers. The first
+#   neurons match at
+#   - ε = {glue:text}`begins-after` in the layers after the convolutions,
+#   - ε = {glue:text}`begins-first` in the first layer,
+#   - ε = {glue:text}`begins-last` in the last three convolutions,
+#   - ε = {glue:text}`begins-middle` in the layers between them.
 #
 # ## Exercises
 #
 # :::{exercise} The steepest cliff
 # :label: ex-steepest-cliff
-# Find with the explorer, for VGG-16 with batch norm at width 1/4 and its first pair, the layer whose curve has the
-# steepest cliff: the largest share of neurons that joins while ε grows by 0.01. Then write
-# `steepest_cliff(critical, step)`, which computes this share from the critical ε of all neurons of a layer (`inf` for those
-# that never match), and check your eyes.
+# Choose VGG-16 with batch norm at width 1/4 and its first pair. Which layer has the steepest cliff, that is, the
+# largest share of neurons that enters while ε grows by 0.01? Find it with the explorer. Then write
+# `steepest_cliff(critical, step)`. It computes this share from the critical ε of all neurons of a layer (`inf` for
+# those that never match). Use it to check what you saw.
 # :::
 #
 # :::{solution-start} ex-steepest-cliff
@@ -123,8 +125,9 @@ figures.table(
 )
 
 # %% [markdown]
-# The steepest cliffs are in convolutional layers from the third block on. Some lie above every ε of the paper, so its
-# tables would show 0. Others lie between two of them, so the tables would show 0 and then nearly everything.
+# The steepest cliffs are in convolutional layers from the third block on. Some cliffs lie above every ε
+# of the paper. There a table like the paper's shows only zeros. Others lie between two ε of the paper. There the
+# table jumps from 0 to nearly 1.
 #
 # :::{solution-end}
 # :::
@@ -136,8 +139,8 @@ check("ex-steepest-cliff", steepest_cliff)
 # :::{exercise} Did training make it?
 # :label: ex-explore-untrained
 # Choose the first layer, `relu1_1`, of VGG-16 with batch norm at width 1/4, and note its similarity at ε = 0.3 and at
-# ε = 0.5. *Predict* both numbers for the untrained networks of the same kind, then choose them. What of the hidden layer
-# `relu_fc2`? Which of the two layers owes its similarity to training?
+# ε = 0.5. *Predict* both numbers for the untrained networks of the same kind, then choose them. Do the same for the
+# hidden layer `relu_fc2`. Which of the two layers is similar because of training?
 # :::
 #
 # :::{solution-start} ex-explore-untrained
@@ -155,10 +158,11 @@ wide = pd.concat(rows).pivot(index=["layer", "networks"], columns="epsilon", val
 figures.table(wide.rename(columns={0.3: "s(0.3)", 0.5: "s(0.5)"}), label="Trained and untrained")
 
 # %% [markdown]
-# In the first layer the untrained pair matches about as well as the trained one at the larger ε: that similarity was there
-# before anything was learned. A plausible reason is the input: before the ReLU the sixteen filters a side see the same
-# 27 numbers at each position. In the hidden layer next to the output the untrained pair has little or none, and training
-# makes it. So a number near the input means little without its untrained twin.
+# In the first layer the untrained pair matches about as well as the trained one at the larger ε. So
+# this similarity existed before training. A plausible reason is the input: the sixteen filters of each network see
+# the same 27 numbers at each position. In the hidden layer next to the output the untrained pair has little or no
+# similarity, and training creates it. So near the input, always compare a number with the number of the untrained
+# networks.
 #
 # :::{solution-end}
 # :::

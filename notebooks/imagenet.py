@@ -11,7 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to compare two ImageNet networks on a folder of images, what it costs, and what untrained pairs look like.
+# **You will learn** how to compare two ImageNet networks on a folder of images, what it costs, and how similar
+# untrained networks are.
 #
 # **You need first** [critical ε and the maximum match](maximum.ipynb).
 #
@@ -20,13 +21,14 @@
 #
 # :::{admonition} Untrained networks only
 # :class: warning
-# The paper compares *trained* ImageNet networks. That takes the weights of one architecture from two seeds, which were not to be had
-# where this book was made. What is recorded here are pairs of **untrained** networks on real ImageNet images (batch-norm statistics
-# taken from those images). They show that the code runs at this size, and they are the baseline that any trained pair must be
-# held against. They say nothing about learning, and the [ledger](ledger.ipynb) counts ImageNet as *not attempted*.
+# The paper compares *trained* ImageNet networks. That needs the weights of one architecture from two seeds, and we
+# did not have such weights. Recorded here are pairs of **untrained** networks on real ImageNet images (with
+# batch-norm statistics from these images). They show that the code runs at this size. They are also the baseline for
+# every trained pair. They say nothing about learning, and [the verdicts](ledger.ipynb) count ImageNet as *not
+# attempted*.
 #
-# Behind each recorded pair are only {glue:text}`images` images. Deep layers then have few samples a neuron, which makes distances come
-# out too small; the fewest in a layer are: {glue:text}`fewest`.
+# Each recorded pair used only {glue:text}`images` images. Deep layers then have few samples per neuron, so their
+# distances are too small. The fewest samples per neuron in a layer: {glue:text}`fewest`.
 # :::
 
 # %% tags=["parameters"]
@@ -66,20 +68,20 @@ list(tables)
 # %% [markdown]
 # ## Similarity by layer
 #
-# Both networks of a pair see the same pixels through few parameters in their first layer, so even untrained ones are similar there. Beyond
-# the first layer the similarity at the largest ε ranges over: {glue:text}`deeper`.
+# The first layers of a pair have few parameters and see the same pixels, so even untrained networks are similar
+# there. After the first layer the similarity at the largest ε has this range: {glue:text}`deeper`.
 #
-# Where an untrained pair scores high in deep layers, as VGG-16 does, nothing was learned. A likely reason, not tested here: without batch
-# norm the mean of the activations grows, from layer to layer, against the differences between images. Matching, as the paper
-# defines it, does not centre, so it counts that common direction as shared. This is why a trained pair has to be held against an untrained
-# one, layer by layer.
+# Some untrained pairs have a high similarity in deep layers, for example VGG-16, although nothing was learned. A
+# likely reason, which we did not test: without batch norm the mean of the activations grows from layer to layer,
+# compared with the differences between images. The paper's matching does not centre, so this common direction counts
+# as shared. So compare a trained pair with an untrained pair, layer by layer.
 
 # %%
 figures.table(imagenet.wide(tables, epsilons), label="Similarity by network, layer and ε")
 
 # %% [markdown]
-# For every ε at once: the lower a line, the smaller the ε at which half of the layer's neurons match. Look for where it lies low without
-# any training: there, a low line of a trained pair would say little.
+# The figure shows every ε at once. A lower line means that half of the neurons match at a smaller ε. Where the line
+# of an untrained pair is low, a low line of a trained pair would say little.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the median critical \u03b5 against relative depth, one for each network."}, "figure": {"caption": "Median critical \u03b5 of a layer's neurons against relative depth.", "name": "fig-imagenet-depth"}}
 depths = across_networks.together({name: layer_tables.critical_summary(table) for name, table in tables.items()})
@@ -91,16 +93,16 @@ figures.download(depths, "imagenet")
 # %% [markdown]
 # ## What it costs
 #
-# Measured on one thread of a busy machine, and worked out from that for the validation set (parameter `validation_images`). Images are
-# streamed, so the memory stays as it is; more images take more time, and nothing else. A GPU runs the networks far faster, but the sums in
-# float64 then decide.
+# We measured the cost on one thread of a busy machine. From this we estimated the cost for the validation set
+# (parameter `validation_images`). Images are read in batches, so more images need more time but not more memory. A
+# GPU runs the networks much faster. Then the sums in float64 take most of the time.
 
 # %%
 figures.table(imagenet.costs(validation_images), digits=1, label="Time and memory measured, and time expected")
 
 # %% [markdown]
-# Layers with fewer than {glue:text}`enough` samples a neuron are left out, since their distances would come out far too small. The number
-# of images they would need:
+# Layers with fewer than {glue:text}`enough` samples per neuron are left out, because their distances would be much
+# too small. The table says how many images they need:
 
 # %%
 out = imagenet.left_out() if images is None else own.left_out
@@ -124,7 +126,8 @@ figures.table(out, label="Layers that need more images")
 #
 # Relative paths start at the root of the repository, where both run.
 #
-# torchvision's two sets of weights of one architecture come from *different recipes*, so they are no pair of seeds in the paper's sense.
+# The two sets of weights that torchvision has for one architecture come from *different recipes*. So they are not a
+# pair of seeds as in the paper.
 #
 # :::{exercise} The first layer
 # :label: ex-imagenet-first
@@ -134,7 +137,8 @@ figures.table(out, label="Layers that need more images")
 #
 # :::{solution} ex-imagenet-first
 # :class: dropdown
-# Natural images are smooth, so a 7 × 7 patch varies in only a few directions, far fewer than 147. Random filters, seen through such
-# patches, differ in those few directions only, and 64 of them nearly span them. With 3 × 3 × 3 there are at most 27 directions, and even fewer
-# in use; one should expect a match at least as good, less what the ReLU adds.
+# Natural images are smooth, so a 7 × 7 patch varies in only a few directions, far fewer than 147. On such patches
+# random filters differ only in these few directions, and 64 filters nearly span them. With 3 × 3 × 3 there are at
+# most 27 directions, and patches use even fewer. So one should expect a match that is at least as good, apart from
+# the effect of the ReLU.
 # :::

@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** two tests of what layers are worth to a network: stitching one network onto another, and pairing their channels one
-# to one.
+# **You will learn** two tests of whether layers do the same work: stitching one network onto another, and pairing
+# their channels one to one.
 #
 # **You need first** [the maximum match](maximum.ipynb).
 #
@@ -21,7 +21,7 @@
 #
 # ## Question
 #
-# Two layers can fail to match and still do the same work. If they do the same work, one can take the other's place. Can it?
+# Two layers may not match and still do the same work. If they do the same work, one can replace the other. Can it?
 
 # %% tags=["parameters"]
 dataset = "cifar10"
@@ -80,30 +80,32 @@ for key, value in words.items():
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# Through a linear map: {glue:text}`interchange-opening`. Stitched layers lose {glue:text}`interchange-lost-trained` points of accuracy on average, at most
-# {glue:text}`interchange-worst-trained`. Of {glue:text}`interchange-unlike` layers with similarity at most 0.05,
-# {glue:text}`interchange-unlike-stitched` lose less than 5 points. Channels paired one to one correlate at
-# {glue:text}`interchange-matched`; the weights halfway between paired networks lose
+# Through a linear map: {glue:text}`interchange-opening`. A network with a stitched layer loses
+# {glue:text}`interchange-lost-trained` points of accuracy on average, and at most
+# {glue:text}`interchange-worst-trained`. {glue:text}`interchange-unlike` layers have a similarity of at most 0.05,
+# and {glue:text}`interchange-unlike-stitched` of them lose less than 5 points. One to one, channels correlate only at
+# {glue:text}`interchange-matched`, and the average of the weights of two paired networks loses
 # {glue:text}`interchange-barrier-matched-recalibrated` points.
 # :::
 #
 # ## How we know
 #
-# ### Stitching: one network goes on from the other
+# ### Stitching: one network continues the other
 #
-# Take a layer of network A, multiply it by a matrix, add an intercept, and let network B go on from there. The matrix is the
-# least-squares solution: it makes A's layer as equal to B's layer as a linear map can. It is the same at every position of an image
-# (a 1 × 1 convolution), and it is computed from the joint Gram matrix of {glue:text}`interchange-fit` training images. It sees no
-# labels and no loss. Other work trains the map for the task {cite}`lenc2015understanding,bansal2021revisiting`; a trained map
-# can learn something new, this one cannot.
+# Take a layer of network A, multiply it by a matrix, add an intercept, and put the result into network B, which
+# computes the output. The matrix is the least-squares solution: it makes A's layer as similar to B's layer as a
+# linear map can. It is the same at every position of an image (a 1 × 1 convolution). It is computed from the joint
+# Gram matrix of {glue:text}`interchange-fit` training images, without labels and without a loss. Other work trains
+# the map for the task {cite}`lenc2015understanding,bansal2021revisiting`. A trained map can learn something new, but
+# our map cannot.
 #
-# Four decisions matter. The map has an intercept, so means are free. Its output may be negative, although B's layer comes out of
-# a ReLU: we ask about spans, as a match does. The batch-norm statistics of B after the stitch are measured again on training
-# images. And inside a residual block both the inner layer and what enters the block come from A; otherwise B's own shortcut would carry
-# the image around the stitch.
+# Four decisions matter. First, the map has an intercept, so means do not matter. Second, its output may be negative,
+# although B's layer follows a ReLU, because we ask about spans, as a match does. Third, the batch-norm statistics of
+# B after the stitch are measured again on training images. Fourth, inside a residual block the inner layer and the
+# input of the block both come from A. Otherwise B's own shortcut would carry the image around the stitch.
 #
-# **What to see:** the blue line stays near the dotted one, also where the grey bars, the similarity, are zero. An untrained network's
-# layers (orange) can be stitched only near the input.
+# **What to see:** the blue line stays near the dotted line, even where the similarity (grey bars) is zero. Layers of
+# an untrained network (orange) can be stitched only near the input.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: test accuracy against the layer at which the other network was stitched in, with the similarity of the two layers as grey bars."}, "figure": {"caption": "Test accuracy after a stitch at each layer. Grey: similarity s(0.3) of the two layers.", "name": "fig-stitching"}}
 figure = interchange.plot_stitching(stitched)
@@ -113,16 +115,17 @@ rows = interchange.stitching_rows(stitched)
 figures.download(rows, "stitching")
 
 # %% [markdown]
-# The controls show what the test can see. With the activations of an *untrained* network {glue:text}`interchange-lost-untrained` points are
-# lost on average, up to {glue:text}`interchange-worst-untrained`. So the map alone does not make the answer; the other network has to have
-# learned something that B can use. A network stitched onto itself loses nothing, and one that sees *other images* knows nothing:
-# the page's tests hold both on small networks.
+# There are three controls. With the activations of an *untrained* network
+# {glue:text}`interchange-lost-untrained` points are lost on average, and up to
+# {glue:text}`interchange-worst-untrained`. So the map alone does not give the answer: the other network must have
+# learned something that B can use. A network that is stitched onto itself loses nothing. A network that is stitched
+# onto one that sees *other images* is no better than guessing. Tests check the last two on small networks.
 #
 # ### Does a low similarity mean that a layer cannot be used?
 #
-# This decides claim C6 of the paper, that the measure may not capture every kind of similarity of meaning. The bound was fixed before we
-# looked: of the layers with s(0.3) at most 0.05, at least 80 % lose less than 5 points. Found: {glue:text}`interchange-unlike-share`.
-# The claim **{glue:text}`interchange-verdict`**.
+# This decides claim C6 of the paper: the measure may not capture all kinds of similarity of meaning. We fixed the
+# bound before we looked: of the layers with s(0.3) at most 0.05, at least 80 % lose less than 5 points. We found
+# {glue:text}`interchange-unlike-share`. The claim **{glue:text}`interchange-verdict`**.
 #
 # **What to see:** in the shaded field, where nothing matches, most points lie below the dotted line.
 
@@ -130,39 +133,45 @@ figures.download(rows, "stitching")
 figure = interchange.plot_lost(stitched)
 
 # %% [markdown]
-# How can both be true? A neuron matches at ε = 0.3 when 91 % of its power lies in the other span (1 − 0.3²). A stitch needs less: what
-# the map misses must not matter to the layers that follow. The worst map explains {glue:text}`interchange-least-explained` of its layer's
-# variance, and B loses {glue:text}`interchange-lost-there` points there. So *a low match says that the layers carry different things; it does not say that they carry different things
-# of use.*
+# How can both be true? A neuron matches at ε = 0.3 if at least 91 % of its power lies in the other span
+# (1 − 0.3²). A stitch needs less: the part that the map misses must not matter to the later layers. The worst map
+# explains {glue:text}`interchange-least-explained` of the variance of its layer, and there B loses
+# {glue:text}`interchange-lost-there` points. So *a low similarity says that two layers contain different things. It
+# does not say that the useful things in them are different.*
 #
 # ### Channel for channel: one partner each
 #
-# The order of hidden channels is a matter of naming. Permute them in the weights, and the network computes the same function. As a
-# control of everything in this book, we did that with one network and matched it with itself: logits differ by
-# {glue:text}`interchange-logits` of the largest, and the largest critical ε of any living neuron is {glue:text}`interchange-control`.
-# That is rounding.
+# The order of hidden channels has no meaning: if the channels are permuted in the weights, the network computes the
+# same function. We used this as a control. We permuted one network and matched it with the original. The logits
+# differ by {glue:text}`interchange-logits` of the largest logit, and the largest critical ε of any alive neuron is
+# {glue:text}`interchange-control`. Both are rounding errors.
 #
 # Are two *seeds* the same up to the order? For each layer we take the one-to-one pairing with the largest sum of
-# correlations {cite}`entezari2022role,ainsworth2023git`. Channels that a residual stream adds up share one pairing.
-# Correlations do not change when other layers are permuted, so one assignment per group of layers is the exact optimum.
+# correlations {cite}`entezari2022role,ainsworth2023git`. Channels that are added in a residual stream need one common
+# pairing. Correlations do not change when other layers are permuted. So one assignment problem per group of layers
+# gives the exact optimum.
 #
-# **What to see:** partners correlate (blue) far better than chance (red), and far from perfectly. One partner leaves a larger ε (orange) than the
-# whole layer does (green): what one neuron holds is spread over many neurons of the other network.
+# **What to see:** partners correlate (blue) far better than chance (red), but far from perfectly. The critical ε of a
+# channel with its one partner (orange) is larger than with the whole layer (green). So a neuron of one network is
+# expressed by many neurons of the other.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network, lines over layers: correlation of partners, the same by chance, and critical epsilon of a partner and of the whole layer."}, "figure": {"caption": "Channels paired one to one: mean correlation, and the median critical \u03b5 of a channel with its one partner and with the whole layer.", "name": "fig-partners"}}
 figure = interchange.plot_partners(partners)
 
 # %% [markdown]
-# On average over layers partners correlate at {glue:text}`interchange-matched`; as the networks were trained, {glue:text}`interchange-before`;
-# by chance, {glue:text}`interchange-chance`. Expected before we looked: 0.3 to 0.6.
+# On average over layers partners correlate at {glue:text}`interchange-matched`. Before pairing, channels with equal
+# numbers correlate at {glue:text}`interchange-before`, and the best pairing with a network that sees other images
+# gives {glue:text}`interchange-chance`. We expected 0.3 to 0.6 before we looked.
 #
 # ### Halfway between two networks
 #
-# If two networks were the same up to order, the weights halfway between A and the permuted B would work, too. Averaging shrinks the
-# variance of channels that are not quite the same, so batch-norm statistics are measured anew as well, which is what REPAIR
-# {cite}`jordan2023repair` amounts to here. VGG's fully connected layers have no batch norm; there nothing is repaired.
+# Suppose that two networks were the same up to the order of channels. Then the average of the weights of A and of the
+# permuted B would work, too. Averaging channels that are not exactly equal reduces their variance. So we also measure
+# the batch-norm statistics again; for these networks this is the method REPAIR {cite}`jordan2023repair`. The fully
+# connected layers of VGG have no batch norm, so nothing is corrected there.
 #
-# **What to see:** without matching the way leads through a network that knows nothing. With matching and recalibration most of the accuracy comes back.
+# **What to see:** without matching, the network in the middle is no better than guessing. With matching and
+# recalibration it has most of the accuracy.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: test accuracy along the line between two networks' weights, for four ways: as trained or matched, recalibrated or not."}, "figure": {"caption": "Test accuracy of the weights between A and B.", "name": "fig-paths"}}
 figure = interchange.plot_paths(paths)
@@ -173,16 +182,19 @@ table = pd.concat(barriers.values())[["network", "path", "loss_barrier", "accura
 figures.table(table, label="Barriers: how far the way lies above the straight line in loss, below it in accuracy")
 
 # %% [markdown]
-# The barrier in accuracy is {glue:text}`interchange-barrier-before-matching` points before matching and
-# {glue:text}`interchange-barrier-matched-recalibrated` after matching and recalibration. Of the barrier in loss
-# {glue:text}`interchange-reduced` % is gone. Expected for ResNet-18: at least 60 %.
+# The barrier is the accuracy that is lost in the middle. It is
+# {glue:text}`interchange-barrier-before-matching` points before matching and
+# {glue:text}`interchange-barrier-matched-recalibrated` after matching and recalibration. The barrier in loss is
+# reduced by {glue:text}`interchange-reduced` %. For ResNet-18 we expected at least 60 %.
 #
 # ## What would change our mind
 #
-# - A stitch that fails at most layers for other pairs, data or wider tasks: here are two networks of each family, ten classes, one recipe.
-# - A measure of spans that weighs directions by their use and agrees with stitching: then the dissimilarity would lie in the
-#   counting, and not in the layers.
-# - A pairing with correlations near 1: then "different representations" would have been a matter of order after all.
+# - Stitches might fail in most layers for other pairs, other data or harder tasks. Here are two networks of each
+#   family, ten classes and one recipe.
+# - A measure of spans might weigh directions by their use and agree with stitching. Then the low similarity would
+#   come from how we count, and not from the layers.
+# - A pairing might reach correlations near 1. Then the two representations would differ only in the order of the
+#   channels.
 #
 # ## Try it
 #
@@ -198,9 +210,9 @@ figures.table(table, label="Barriers: how far the way lies above the straight li
 #
 # :::{solution} ex-stitch-clamp
 # :class: dropdown
-# Take one entry: $y \ge 0$ in B, $z$ from the map. If $z \ge 0$ nothing changes. If $z < 0$, then $|y - 0| = y \le y - z = |y - z|$. Sum the squares over all
-# entries. We left it out because the map would no longer be linear: we ask what the *span* of A's layer holds, as a match does. So the
-# losses on this page are, if anything, too large.
+# Take one entry: $y \ge 0$ in B, $z$ from the map. If $z \ge 0$ nothing changes. If $z < 0$, then $|y - 0| = y$,
+# and this is at most $y - z = |y - z|$. Sum the squares over all entries. We left it out because the map would no longer be linear: we ask
+# what the *span* of A's layer holds, as a match does. So the true losses may be smaller than those on this page.
 # :::
 #
 # :::{exercise} The map

@@ -41,17 +41,18 @@ still = answer.plot_by_layer(plan, found.critical)
 answer.answer_figure(answer.answer_data(plan, found.critical, found.calibrated), alt, still)
 
 # %% [markdown]
-# Each point compares one layer of two copies of a network that differ only in their random start. The **similarity** is the
-# share of neurons of one copy that are, up to a relative error ε, linear combinations of neurons of the other, and the other
-# way round {cite}`wang2018towards`.
+# Each point compares one layer of two copies of a network that differ only in their random start. The
+# **similarity** is the share of matched neurons. A neuron is matched if neurons of the other copy can be added up,
+# each with a weight, so that the sum equals the neuron up to a relative error ε {cite}`wang2018towards`.
 #
 # ## Three things to take away
 #
-# 1. **The middle is private, the ends are shared.** At ε = 0.3 the first layer of VGG-16-BN reaches
-#    {glue:text}`vgg16_bn-first:.2f`, its middle {glue:text}`vgg16_bn-middle:.2f`, its pooled features
-#    {glue:text}`vgg16_bn-pool:.2f` ([the experiment](paper_experiment.ipynb)).
-# 2. **Zero does not mean unrelated.** On a scale from strangers (0) to one network at two moments of its training (1), the middle
-#    layers of two networks stand at {glue:text}`scale-middle:.2f` ([the scale](scale.ipynb)).
+# 1. **Two networks share the first and the last layers, and hardly the middle.** At ε = 0.3 the first layer of
+#    VGG-16-BN reaches {glue:text}`vgg16_bn-first:.2f`, its middle layers reach {glue:text}`vgg16_bn-middle:.2f`, and
+#    its pooled features {glue:text}`vgg16_bn-pool:.2f` ([the experiment](paper_experiment.ipynb)).
+# 2. **Zero does not mean unrelated.** We also measured on a scale. Chance is 0, and a network compared with itself a
+#    few epochs earlier is 1. The middle layers of two networks reach {glue:text}`scale-middle:.2f` on it ([the
+#    scale](scale.ipynb)).
 # 3. **What they compute can be exchanged.** A linear map puts a middle layer of one network into the other; on average that costs
 #    {glue:text}`lost-middle:.1f` points of accuracy ([stitching](interchangeable.ipynb)).
 #
@@ -68,7 +69,8 @@ answer.answer_figure(answer.answer_data(plan, found.critical, found.calibrated),
 figures.table(verdicts.verdict_table(judged)[["id", "claim", "verdict"]], label="Claims of the paper and our verdicts")
 
 # %% [markdown]
-# P asks whether the paper's sampling measures what it says. [All numbers and bounds](ledger.ipynb).
+# P is our own question: is the paper's way of sampling exact enough? [All numbers and
+# bounds](ledger.ipynb).
 #
 # ## Where to go on
 #

@@ -77,16 +77,18 @@ glue("pairs", str(len(next(iter(values.values()))[["seed_a", "seed_b"]].drop_dup
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# The area under s(ε) finds the right layer in {glue:text}`subspace`; guessing gives at most {glue:text}`guess` %. The right layer or a neighbour:
-# {glue:text}`near`. The best rival is {glue:text}`best`. By the bounds fixed before looking, {glue:text}`verdict`.
+# With the area under s(ε) as the measure, the right layer is found for {glue:text}`subspace` of the layers. Guessing
+# finds at most {glue:text}`guess` %. The right layer or its neighbour is found for {glue:text}`near`. The best rival
+# is {glue:text}`best`. By the bounds that were fixed before looking, {glue:text}`verdict`.
 # :::
 #
 # ## How we know
 #
-# All layers of one network ({glue:text}`layers`) are compared with all layers of another one, by every measure, on 2000 test images; convolutional
-# layers are averaged over their positions, so that maps of different sizes can be compared. For each layer the most similar
-# layer of the other network is its guess; ties count in parts. Both directions count. Number of pairs of networks compared: {glue:text}`pairs` (one
-# pair has no interval).
+# Every measure compares all layers of one network with all layers of another one, on 2000 test images. (The networks
+# have {glue:text}`layers` layers.) Convolutional layers are averaged over their positions, so that maps of different
+# sizes can be compared. A layer is identified if the most similar layer of the other network is the same layer. If k
+# layers are tied for the most similar one, it counts as 1/k. Both directions count. Number of pairs of networks:
+# {glue:text}`pairs`. With one pair there is no interval.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Bars, one panel per network: for each measure the share of layers that it identifies; a dashed line shows guessing."}, "figure": {"caption": "Layers identified by each measure. Orange: subspace match. Dashed: guessing.", "name": "fig-identification"}}
 figure = scales.plot_accuracies(accuracies, guessing)
@@ -95,26 +97,28 @@ figure = scales.plot_accuracies(accuracies, guessing)
 figures.download(pd.concat([t.assign(network=n) for n, t in accuracies.items()]), "identification")
 
 # %% [markdown]
-# Where a measure errs, it usually errs by a neighbour. In the maps each row is a layer of one network and its dark cell is the layer that
-# was taken for it. A perfect measure fills the diagonal. A vertical stripe is a layer that attracts many others: it looks similar to everything.
+# A measure that fails usually finds a neighbouring layer. In the maps each row is a layer of one
+# network. Its dark cell is the most similar layer of the other network. A perfect measure fills the diagonal. A
+# vertical stripe is a layer that many layers are most similar to.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Confusion matrices, layers against layers: subspace match, linear CKA and mean R squared, one row of panels per network."}, "figure": {"caption": "Which layer of the other network is the most similar one: subspace match, debiased CKA, mean R\u00b2.", "name": "fig-identification-confusion"}}
 figure = scales.plot_confusion(values, ("subspace", "cka_debiased", "regression"))
 
 # %% [markdown]
-# **What was expected.** Written down before looking: the area under s(ε) identifies 50–90 % of the layers ({glue:text}`expected`). In
+# **What was expected.** We wrote down before we looked that the area under s(ε) identifies 50–90 % of
+# the layers. It came out so: {glue:text}`expected`. In
 # {cite:t}`kornblith2019similarity` CKA identifies 99 % of the layers of a ten-layer network, regression 45 %, and the CCA family 15–50 %.
 #
-# In a ResNet the pooled features are the last block averaged over its positions. Averaged, the two *are* one layer, so each of them counts as half
-# found at best.
+# In a ResNet the pooled features are the average of the last block over its positions. Here all layers are averaged,
+# so these two layers are the same, and each of them counts as one half at best.
 #
 # ## What would change our mind
 #
-# - *More pairs.* Another pair of networks is another draw; neighbouring layers of a deep network are so similar that the choice between
-#   them may be decided by little.
+# - *More pairs.* Another pair of networks may give another result. Neighbouring layers of a deep network are so
+#   similar that a small difference can decide which of them is found.
 # - *Positions.* Averaging over positions is needed to compare maps of different sizes. With maps of one size one could keep them.
-# - *Wider layers win.* The span of a wide layer holds more than that of a narrow one: a measure of what is explained (R², subspace match)
-#   can prefer a wide layer to the right one. Look for vertical stripes among the widest layers.
+# - *Wide layers.* A wide layer has a larger span than a narrow one. So a measure of what is explained (R², subspace
+#   match) can find a wide layer instead of the right one. Look for vertical stripes at the widest layers.
 #
 # ## Try it
 #
@@ -165,19 +169,23 @@ check("ex-identify-accuracy", identified)
 #
 # :::{solution} ex-identify-linear
 # :class: dropdown
-# All layers of a network would have mean CCA 1 with one another, and the same mean CCA with every layer of the other network: all are tied, and it
-# identifies one layer in as many as there are. An invariance is a difference that the measure agrees not to see. The more it ignores, the less can tell layers apart;
-# what is left are the nonlinear steps between layers.
+# All layers of a network would have mean CCA 1 with one another, and every layer of the other network would have one
+# and the same mean CCA with all of them. So all layers are tied, and with n layers 1/n of them are identified. A
+# measure does not see a difference that it is invariant to. The more it ignores, the fewer differences between layers
+# it can use. For mean CCA only the nonlinear steps between layers are left.
 # :::
 #
 # :::{exercise} Fewer images
 # :label: ex-identify-images
-# Predict: which measures lose most when 600 images are used in place of 2000 and layers have up to 512 neurons? Then run it on the digits, where layers are
-# narrow: `.venv/bin/python -m helpers run layer_identification -p dataset digits -p networks "['vgg11_bn']" -p width 0.125 -p seeds "[0, 1]" -p recipes "['digits']" -p epochs "[8]" -p earlier "[7]"`.
+# Layers have up to 512 neurons. Predict: which measures lose most when 600 images are used instead of 2000? Then run
+# it on the digits, where layers are narrow: `.venv/bin/python -m helpers run layer_identification -p dataset digits
+# -p networks "['vgg11_bn']" -p width 0.125 -p seeds "[0, 1]" -p recipes "['digits']" -p epochs "[8]" -p earlier
+# "[7]"`.
 # :::
 #
 # :::{solution} ex-identify-images
 # :class: dropdown
-# Those that fit as many numbers as there are neurons: CCA, regression, subspace match. With 512 neurons on 600 images a span holds most of what a
-# stranger does, and everything looks similar to the widest layers. CKA, RSA and nearest neighbours compare images and keep their ranking.
+# Measures that fit one number per neuron: CCA, regression, subspace match. With 512 neurons on 600 images a span
+# explains most of an unrelated layer, so every layer looks similar to the widest layers. CKA, RSA and nearest
+# neighbours compare images, so the order of the layers changes little.
 # :::

@@ -44,22 +44,23 @@ glue("claims", len(words), display=False)
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# Of {glue:text}`claims` claims {glue:text}`holds` hold, {glue:text}`some` hold for some networks or layers only,
-# {glue:text}`fails` fail, and {glue:text}`open` are open.
+# We tested {glue:text}`claims` claims. {glue:text}`holds` hold, {glue:text}`some` hold for some networks or layers
+# only, {glue:text}`fails` fail, and {glue:text}`open` are open.
 # :::
 
 # %% tags=["remove-input"]
 figures.table(verdicts.verdict_table(judged)[["id", "claim", "verdict"]], label="Claims and verdicts")
 
 # %% [markdown]
-# P is not a claim of the paper: it asks whether the paper's way of sampling measures what it says.
+# P is not a claim of the paper. It is our question whether the paper's way of sampling is exact enough.
 #
 # ## How we know
 #
-# Each claim was turned into numbers with bounds. They were committed to the repository before anybody looked at a representation of these
-# networks (the file is `book/evidence.yml`, and the history shows the order). The numbers are taken at ε = 0.3, for each network and each group
-# of layers, as a mean over layers and pairs. A verdict is one of four: the claim **holds** (every number keeps its bound), it **fails** (none does), it
-# **holds for … only** (some do), or it is **open** (a number is missing).
+# We turned each claim into numbers with bounds. We committed the bounds to the repository before anybody looked at a
+# representation of these networks. (They are in the file `book/evidence.yml`, and the history of the repository shows
+# the order.) The numbers are taken at ε = 0.3, for each network and each group of layers, as a mean over layers and
+# pairs. There are four verdicts. The claim **holds** if every number keeps its bound. It **fails** if no number does.
+# It **holds for … only** if some do. It is **open** if a number is missing.
 
 # %% tags=["remove-input"]
 figures.table(verdicts.row_table(plan, judged), digits=2, label="Every deciding number and its bound")
@@ -68,11 +69,11 @@ figures.table(verdicts.row_table(plan, judged), digits=2, label="Every deciding 
 figures.download(verdicts.row_table(plan, judged), "verdicts")
 
 # %% [markdown]
-# A number that does not count is shown beside the others, because it helps to read them.
+# Some numbers do not count for a verdict. They are shown because they help to understand the others.
 #
 # ### What was expected, and what came out
 #
-# What we expected was written down before looking, too. Where it failed, that is a finding.
+# We also wrote down what we expected before we looked. Where an expectation failed, we learned something.
 
 # %% tags=["remove-input"]
 figures.table(evidence.expectations(plan, judged), label="Expectations and outcomes")
@@ -80,8 +81,9 @@ figures.table(evidence.expectations(plan, judged), label="Expectations and outco
 # %% [markdown]
 # ### The other ε
 #
-# The verdicts rest on ε = 0.3. At the other ε of the paper the same groups have these similarities. They do not vote: at a small ε even two
-# checkpoints of one training do not match, so a zero there says nothing.
+# The verdicts rest on ε = 0.3. The next table shows the similarities of these groups at the other ε of the paper.
+# They do not count for a verdict. At a small ε even two checkpoints of one training do not match, so a zero there
+# says nothing.
 
 # %% tags=["remove-input"]
 figures.table(evidence.group_table(plan, found), digits=2, label="Similarity by network, group of layers and ε")
@@ -89,13 +91,14 @@ figures.table(evidence.group_table(plan, found), digits=2, label="Similarity by 
 # %% [markdown]
 # ## What would change our mind
 #
-# Another pair of networks of this accuracy with other numbers. Two architectures and one dataset are recorded; nothing here speaks of
-# ImageNet ([why](imagenet.ipynb)).
+# Other numbers from another pair of networks of this accuracy would change our mind. We recorded two architectures
+# and one dataset. So nothing here is about ImageNet ([why](imagenet.ipynb)).
 #
 # ## Try it
 #
-# Change a bound in a copy of `book/evidence.yml` and ask again. Here the bound of C1 is moved to see how far the verdict depends on it. A
-# bound moved after looking proves nothing; it only shows how sensitive the verdict is.
+# Change a bound in a copy of `book/evidence.yml` and compute the verdicts again. Here we change the bound of C1 to
+# see how much the verdict depends on it. A bound that was changed after looking proves nothing. It only shows how
+# sensitive the verdict is.
 
 # %%
 claim = plan.claim("C1")
@@ -113,8 +116,8 @@ for limit, other in moved.items():
 #
 # :::{solution} ex-ledger-words
 # :class: dropdown
-# It holds for the first network, and for one group of layers of the second, only. With a missing number it is open, and the verdict says which
-# number is missing.
+# The claim holds only for the first network and for one group of layers of the second. With a missing number it is
+# open, and the verdict says which number is missing.
 # :::
 #
 # :::{exercise} A bound of your own
@@ -125,7 +128,8 @@ for limit, other in moved.items():
 #
 # :::{solution} ex-ledger-bound
 # :class: dropdown
-# The cell prints the answer. Layers turn from nothing to everything within a narrow range of ε, so few group means lie between the two bounds.
+# The cell prints the answer. The similarity of most layers jumps from near 0 to near 1 within a narrow range of ε, so
+# few group means lie between the two bounds.
 # :::
 #
 # :::{exercise} Where the numbers come from

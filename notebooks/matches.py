@@ -11,16 +11,16 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** what it means for a group of neurons in one network to match a group in another, exactly and up to
-# ε, and how to see and check it in two and three dimensions.
+# **You will learn** what it means that a group of neurons in one network matches a group in another, exactly and up
+# to ε. You will see it in two and three dimensions, and check it by hand.
 #
 # **You need first** [What a neuron is](neurons.ipynb).
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# A neuron of one network need not have a partner in the other. What it says may be said there by several neurons
-# together. So we do not look for pairs of neurons, but for pairs of *groups* that can express each other.
+# A neuron of one network need not have a partner in the other. Perhaps several neurons of the other network express
+# it together. So we do not look for pairs of neurons. We look for pairs of *groups* that can express each other.
 
 # %% tags=["parameters"]
 epsilon = 0.45
@@ -41,9 +41,9 @@ figures.style()
 # %% [markdown]
 # ## Distance is an angle
 #
-# Take one neuron $x$ and the line spanned by another, $y$. Drop the perpendicular from $z_x$ on the line: its foot
-# is the point of the line nearest to $z_x$. Neuron, foot and origin form a right-angled triangle, and the relative
-# distance is the opposite side over the hypotenuse: the sine of the angle.
+# Take one neuron $x$ and the line spanned by another neuron $y$. Draw the perpendicular from $z_x$ to the line. It
+# meets the line at the point nearest to $z_x$, its foot. Neuron, foot and origin form a right-angled triangle. The
+# relative distance is the opposite side divided by the hypotenuse, so it is the sine of the angle.
 
 # %% tags=["hide-input", "shows-prp-sine"] mystnb={"image": {"alt": "A plane with one axis per image. A blue arrow x and an orange line, the span of y. A dashed red perpendicular from the tip of x meets the line at the tip of an orange arrow."}, "figure": {"caption": "The distance from x to the span of y is the dashed side; relative to the length of x it is the sine of the angle between them.", "name": "fig-triangle"}}
 drawings.right_triangle((0.6, 0.8), (1.0, 0.2))
@@ -71,9 +71,9 @@ plt.show()
 # z\rVert$, and $\sin^2 = 1 - \cos^2$.
 # :::
 #
-# The square root says what the number means in the language of regression. If the neurons of $W$ are used to predict
-# neuron $v$ without an intercept, then $1 - r(v, W)^2$ is the share of $\lVert z_v\rVert^2$ that is explained.
-# At $\varepsilon = 0.5$ three quarters are explained; at $\varepsilon = 0.1$, 99 per cent.
+# The square root connects the number with regression. Use the neurons of $W$ to predict neuron $v$ without an
+# intercept. Then $1 - r(v, W)^2$ is the share of $\lVert z_v\rVert^2$ that is explained. At $\varepsilon = 0.5$ three
+# quarters are explained, at $\varepsilon = 0.1$ it is 99 %.
 #
 # :::{prf:lemma} Less span, more distance
 # :label: lem-monotone-distance
@@ -85,9 +85,9 @@ plt.show()
 # over fewer points.
 # :::
 #
-# This one line carries the next chapter. Here it is on numbers. The two networks are the
-# [worked example](worked_example.ipynb) of this book; on its first three images, network A's neurons are the three
-# axes and network B has two neurons.
+# The whole next chapter follows from this lemma. Here is an example with numbers. It takes the two networks of the
+# [worked example](worked_example.ipynb) on the first three images. There the neurons of network A are the three axes,
+# and network B has two neurons.
 
 # %% tags=["shows-lem-monotone-distance"]
 x = np.eye(3)
@@ -100,17 +100,18 @@ for i in range(3):
 figures.table(rows)
 
 # %% [markdown]
-# In each column the last number is the smallest and the first is 1. By hand: the plane of $y_1 = (3,2,0)$ and $y_2 =
-# (3,4,1)$ has the normal $n = (2,-3,6)/7$. The distance of a unit vector to the plane is the size of its component
-# along $n$: $\tfrac27, \tfrac37, \tfrac67$ for the three axes.
+# In each column the first number is 1 and the last number is the smallest. You can check it by hand.
+# The plane of $y_1 = (3,2,0)$ and $y_2 = (3,4,1)$ has the normal $n = (2,-3,6)/7$. The distance of a unit vector to
+# the plane is the absolute value of its component along $n$. For the three axes this gives $\tfrac27, \tfrac37,
+# \tfrac67$.
 #
 # ## The ε cone
 #
-# Fix $\varepsilon$. Which vectors are within $\varepsilon$ of a span? By {prf:ref}`prp-sine`, those at an angle of
-# at most $\arcsin\varepsilon$. The length does not matter, so they form a cone.
+# Fix $\varepsilon$. Which vectors are within $\varepsilon$ of a span? By {prf:ref}`prp-sine`, these are the vectors
+# at an angle of at most $\arcsin\varepsilon$. Their length does not matter, so they form a cone.
 #
-# In the plane, around a line, it is a double wedge. Here it is for three values of ε; the same neuron is outside the
-# smallest one and inside the others.
+# Around a line in the plane, the cone is a double wedge. The figure shows it for three values of ε. One neuron is
+# drawn: it is outside the smallest wedge and inside the two others.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three nested double wedges around an orange line through the origin, for \u03b5 0.2, 0.5 and 0.8. A blue arrow x lies between the first and the second."}, "figure": {"caption": "The vectors within \u03b5 of the span of y, for \u03b5 = 0.2, 0.5 and 0.8 (from dark to light).", "name": "fig-wedges"}}
 figure, ax = drawings.plane()
@@ -121,11 +122,11 @@ drawings.arrow(ax, (np.cos(0.75), np.sin(0.75)), drawings.COLOURS["x"], "x")
 plt.show()
 
 # %% [markdown]
-# In space, around a line, it is a double cone. It holds the share $1 - \sqrt{1 - \varepsilon^2}$ of all directions.
-# Around a *plane* it is what remains when a double cone around the normal is taken away. It holds the share
-# $\varepsilon$ exactly, which is more: a larger span leaves less room outside. Move the slider and watch the neurons
-# of A enter one by one, at $\varepsilon = \tfrac27$, $\tfrac37$ and $\tfrac67$. A blue neuron is within ε of the
-# plane, a red one with a cross is too far.
+# Around a line in space, it is a double cone. It contains the share $1 - \sqrt{1 - \varepsilon^2}$ of
+# all directions. Around a *plane* it is the whole space without a double cone around the normal. It contains the
+# share $\varepsilon$ of all directions, which is more: a larger span leaves less room outside. Move the slider. The
+# neurons of A enter one by one, at $\varepsilon = \tfrac27$, $\tfrac37$ and $\tfrac67$. A blue neuron is within ε of
+# the plane. A red neuron with a cross is too far away.
 
 # %% tags=["hide-input"]
 steps = np.linspace(0, 0.9, 19)
@@ -139,8 +140,8 @@ alt = (
 figures.interactive(around_plane, "fig-cone-plane", alt, still)
 
 # %% [markdown]
-# Around the line of $y_1$ alone, the same ε admits much less: $x_1$ needs $2/\sqrt{13}$ now, $x_2$ needs
-# $3/\sqrt{13}$, and $x_3$, orthogonal to $y_1$, is never inside.
+# Around the line of $y_1$ alone, fewer neurons are inside at the same ε. Now $x_1$ enters only at
+# $2/\sqrt{13}$ and $x_2$ at $3/\sqrt{13}$. $x_3$ is orthogonal to $y_1$ and is never inside.
 
 # %% tags=["hide-input"]
 around_line = cones.cone_in_space(y[:1], x, names, steps)
@@ -154,8 +155,8 @@ figures.interactive(around_line, "fig-cone-line", alt, still)
 # %% [markdown]
 # ## A match
 #
-# That every neuron of a group $X$ is near the span of $Y$ is half of what we want. It says that $Y$ can express $X$.
-# But one rich $Y$ could express many poor $X$. The paper asks for both directions.
+# Suppose that every neuron of a group $X$ is near the span of $Y$. Then $Y$ can express $X$. That is only half of
+# what we want, because a large group $Y$ can express many small groups $X$. So the paper asks for both directions.
 #
 # :::{prf:definition} ε-approximate match
 # :label: def-match
@@ -168,16 +169,16 @@ figures.interactive(around_line, "fig-cone-line", alt, still)
 # A 0-match is called *exact*.
 # :::
 #
-# Four remarks that save trouble later.
+# Four remarks:
 #
 # - The pair $(\emptyset, \emptyset)$ is an ε-match for every ε: there is nothing to check.
 # - No other match has an empty side: $r(x, \emptyset) = 1 > \varepsilon$.
 # - No dead neuron is in a match, because its $r$ is $\infty$.
 # - A match is a statement about two *groups*. Its parts need not be matches.
 #
-# For groups as small as these, the definition can be read off a picture. Each box is a neuron with its
-# distance to the group's other side. Full boxes are within ε, dashed ones are not. Left: everything. Middle: a match.
-# Right: the middle one without $y_2$; the neurons that needed $y_2$ are left too far away.
+# For small groups a picture shows the definition. Each box is a neuron with its distance to the other group. Neurons
+# in full boxes are within ε, neurons in dashed boxes are not. Left: all neurons. Middle: a match. Right: the match
+# without $y_2$. The neurons that needed $y_2$ are now too far away.
 
 # %%
 r = Distances(x, y)
@@ -191,9 +192,9 @@ drawings.draw_pairs(r, pairs, epsilon, verdicts)
 plt.show()
 
 # %% [markdown]
-# For each pair of groups there is a smallest ε at which it is a match: the largest of the distances in it. So a list
-# of all pairs with this number tells everything about a small example. Of the pairs of groups of these five neurons,
-# these are the ones that match at some ε below 1, in the order in which they become matches.
+# For each pair of groups there is a smallest ε at which it is a match: the largest distance in it. So a
+# list of all pairs with this number describes a small example completely. The table lists the pairs of groups of
+# these five neurons that match at some ε below 1, in the order in which they become matches.
 
 # %%
 reach = {pair: r.worst(pair) for pair in all_matches(x, y, 0.999) if pair}
@@ -206,10 +207,10 @@ glue("pairs", len(reach), display=False)
 glue("pairs-all", 2 ** len(everyone), display=False)
 
 # %% [markdown]
-# Out of {glue:text}`pairs-all` pairs, {glue:text}`pairs` ever match. The first is x1 x2 | y1 y2, at
-# $\tfrac37$, and no smaller pair is a match there: the next, x1 | y1, needs $2/\sqrt{13}$. What the two
-# networks share at $\tfrac37$ is shared by two neurons *together*. It is distributed, not local, and a measure that
-# pairs single neurons misses it.
+# Of {glue:text}`pairs-all` pairs, {glue:text}`pairs` match at some ε. The first is x1 x2 | y1 y2, at
+# $\tfrac37$. No smaller pair is a match at this ε: the next one, x1 | y1, needs $2/\sqrt{13}$. So at $\tfrac37$ two
+# neurons of A share something with two neurons of B *together*. Such a match is called distributed, not local. A
+# measure that pairs single neurons does not see it.
 #
 # ## Exact matches are equal spans
 #
@@ -227,10 +228,10 @@ glue("pairs-all", 2 ** len(everyone), display=False)
 # each $y$.
 # :::
 #
-# Together with {prf:ref}`prp-readout`: an exact match is a pair of groups that offer the next layer the same readouts.
-# The groups need not have the same size, only the same dimension. Below, two neurons of A and three neurons of
-# B in one plane match exactly. With a neuron of A gone, one direction survives and the other does not: that is why
-# the definition has two.
+# With {prf:ref}`prp-readout` this means: an exact match is a pair of groups that offer the same readouts to the next
+# layer. The two groups need the same dimension, but not the same size. Below, two neurons of A and three neurons of B
+# lie in one plane and match exactly. Take one neuron of A away. Then B still expresses A, but A no longer expresses
+# B. This is why the definition asks for both directions.
 
 # %% tags=["shows-prp-exact"]
 flat_x = np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -247,19 +248,20 @@ figures.table(found)
 # %% [markdown]
 # ## What approximate changes
 #
-# With $\varepsilon > 0$ three habits of equality are lost. Each is lost for a reason one should have seen once.
+# Equality has three properties that matches with $\varepsilon > 0$ do not have. Each has an example.
 #
-# **Matching is not transitive.** Let three networks have one neuron each, in the plane and 25° apart. The outer two
-# are each within $\sin 25^\circ$ of the middle one, and $\sin 50^\circ$ from each other. Small errors add up.
+# **Matching is not transitive.** Let three networks have one neuron each, at angles of 0°, 25° and 50° in the plane.
+# The first and the last are at distance $\sin 25^\circ$ from the middle one, but at distance $\sin 50^\circ$ from
+# each other. Small errors add up.
 #
-# **Spans of different dimension can match.** In the plane let $x_1, x_2$ lie 20° apart, and $y$ half-way between them.
-# Each is within $\sin 10^\circ$ of the line of $y$, and $y$ lies in their span. So (x1 x2 | y) is an ε-match with
-# $\varepsilon = \sin 10^\circ$, between a plane and a line. Nearly parallel neurons are almost one direction; the span
-# of their group nevertheless counts as a plane. How far this may go is the subject of *strong independence* in
-# [When the structure is unique](uniqueness.ipynb).
+# **Spans of different dimension can match.** In the plane let $x_1, x_2$ lie 20° apart, and $y$ half-way between
+# them. Each is at distance $\sin 10^\circ$ from the line of $y$, and $y$ lies in their span. So (x1 x2 | y) is an
+# ε-match with $\varepsilon = \sin 10^\circ$, between a plane and a line. Two nearly parallel neurons are almost one
+# direction, but their span is still a plane. The chapter [When the structure is unique](uniqueness.ipynb) treats this
+# under the name *strong independence*.
 #
-# **Every neuron is measured on its own scale.** Two neurons within ε of a span do not bring their difference within
-# ε of it. Their difference may be small, and then its relative distance is large.
+# **Every neuron is measured relative to its own length.** Let two neurons be within ε of a span. Their difference
+# need not be: if the difference is short, its relative distance can be large.
 
 
 # %%
@@ -283,18 +285,18 @@ figures.table(pd.DataFrame({"case": facts.keys(), "ε": facts.values()}))
 # %% [markdown]
 # ## Which ε is small?
 #
-# The paper and its code use ε from 0.15 to 0.5. There is no threshold that separates "the same" from "different": at
-# ε = 0.5 a quarter of a neuron's power may be missing. A neuron's distance to the span of $n$ vectors in
-# $\mathbb{R}^d$ that have nothing to do with it is about $\sqrt{1 - n/d}$ ({prf:ref}`prp-finite-sample`), so with few
-# samples even unrelated neurons come near. That is why the studies in this book show whole curves over ε, and a chance level and a positive
-# control beside them.
+# The paper and its code use ε from 0.15 to 0.5. There is no threshold that separates "the same" from "different". At
+# ε = 0.5 a quarter of a neuron's power may be missing. The number of samples matters, too. Take $n$ vectors in
+# $\mathbb{R}^d$ that are unrelated to a neuron. The neuron's distance to their span is about $\sqrt{1 - n/d}$
+# ({prf:ref}`prp-finite-sample`). So with few samples even unrelated neurons are near. For these reasons the studies
+# in this book show whole curves over ε, and beside them a chance level and a positive control.
 #
 # ## In short
 #
 # - A distance of ε to a span is the sine of an angle: ε = 0.3 is an angle of about 17°.
 # - A **match** is a group of neurons in each network. Every neuron of either group is within ε of the span of the other group.
 # - An exact match (ε = 0) means equal spans.
-# - With ε > 0 two groups can match although their spans differ; small errors may hide a whole direction.
+# - With ε > 0 two groups can match although their spans differ. Even the dimensions can differ.
 # - More neurons on one side never make a distance larger.
 #
 # ## Exercises
@@ -309,8 +311,9 @@ figures.table(pd.DataFrame({"case": facts.keys(), "ε": facts.values()}))
 # :class: dropdown
 # $r(x_1, \{y_1\}) = 3/5$ and, with one neuron on each side, $r(y_1, \{x_1\})$ is the sine of the same angle: the pair
 # matches from 0.6. In the same way (x1 | y2) matches from 0.8. In the third pair $r(x_1, \{y_1, y_2\}) = 0$, but
-# $r(y_1, \{x_1\}) = 0.6$ and $r(y_2, \{x_1\}) = 0.8$: from 0.8 again. B expresses x1 exactly, A does not express B; a
-# match asks for both, and its ε is set by the worst neuron.
+# $r(y_1, \{x_1\}) = 0.6$ and $r(y_2, \{x_1\}) = 0.8$. So it matches from 0.8, too. Only this pair shows, by its
+# distance 0, that B expresses x1 exactly. But A does not express B. A match asks for both directions, and the worst
+# neuron decides its ε.
 # :::
 #
 # :::{exercise} Is it a match?
@@ -367,8 +370,9 @@ found = pd.DataFrame({"samples": counts, "mean r": means})
 figures.table(found.assign(**{"√(1 − n/d)": formula}))
 
 # %% [markdown]
-# $\sqrt{1 - 20/d} = 0.5$ gives $d \approx 27$, and 0.95 gives $d \approx 205$. With 20 samples or fewer, B spans
-# everything and every distance is 0. A similarity measured on too few samples is a statement about $n/d$.
+# $\sqrt{1 - 20/d} = 0.5$ gives $d \approx 27$, and 0.95 gives $d \approx 205$. With 20 samples or
+# fewer, B spans everything and every distance is 0. A similarity that was measured on too few samples tells us only
+# about $n/d$.
 #
 # :::{solution-end}
 # :::
@@ -381,10 +385,10 @@ figures.table(found.assign(**{"√(1 − n/d)": formula}))
 #
 # :::{solution} ex-parts
 # :class: dropdown
-# In the plane: $x_1 = (1,0)$, $x_2 = (0,1)$, $y_1 = (1,1)$, $y_2 = (1,-1)$. Both sides span the plane. A smaller
-# pair would have one neuron on one side, spanning a line, so the other side would have to lie on this line; but
-# no two of the four directions are parallel. Such matches are the *simple* ones, the subject of
-# [Simple matches](simple.ipynb).
+# In the plane: $x_1 = (1,0)$, $x_2 = (0,1)$, $y_1 = (1,1)$, $y_2 = (1,-1)$. Both sides span the plane. A smaller pair
+# would have one neuron on one side, which spans a line. The other side would have to lie on this line. But no two of
+# the four directions are parallel. Such matches are called *simple*. They are the subject of [Simple
+# matches](simple.ipynb).
 # :::
 #
 # **Next:** [The maximum match](maximum.ipynb), the largest thing two layers have in common.

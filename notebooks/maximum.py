@@ -19,8 +19,8 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# Two layers have many matches. We want one number that says how much they have in common. The number needs a match
-# that is singled out by more than our taste, and there is one: a match that contains all others.
+# Two layers have many matches. We want one number that says how much they have in common. For this number we need one
+# special match. There is one: the match that contains all others.
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
@@ -52,8 +52,9 @@ from helpers.pages.teaching.exercises import check
 figures.style()
 
 # %% [markdown]
-# The small example of this chapter is the [worked example](worked_example.ipynb): four neurons of network A and three
-# of network B on four images. $r$ gives the distance of a neuron to the other side of a pair of groups.
+# The small example of this chapter is the [worked example](worked_example.ipynb): four neurons of
+# network A and three of network B on four images. The function $r$ gives the distance of a neuron to the other side
+# of a pair of groups.
 
 # %%
 x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
@@ -64,8 +65,8 @@ everyone = neurons(x, y)
 # %% [markdown]
 # ## The union of matches is a match
 #
-# Put two matches together, neuron by neuron. Can it go wrong? Each neuron was near the span of its own group's other
-# side. In the union this other side has only grown, and a larger span is never farther away.
+# Take the union of two matches. Is it a match? Each neuron was near the span of the other side of its own match. In
+# the union this other side is larger, and a larger span is never farther away.
 #
 # :::{prf:lemma} Union of matches
 # :label: lem-union
@@ -94,8 +95,8 @@ drawings.draw_pairs(r, parts, reach, ["one match", "another", "their union"])
 plt.show()
 
 # %% [markdown]
-# Matches are closed under union, then. They are *not* closed under intersection ({ref}`ex-intersection`), and this
-# asymmetry shapes the whole theory: there is one largest match, but there can be many smallest ones.
+# So matches are closed under union. They are *not* closed under intersection ({ref}`ex-intersection`).
+# Therefore there is one largest match, but there can be many smallest ones.
 #
 # :::{prf:theorem} The maximum match
 # :label: thm-maximum
@@ -114,8 +115,8 @@ plt.show()
 # $\mathcal Y$. We write $v \in M(\varepsilon)$ for $v \in X^* \cup Y^*$.
 # :::
 #
-# On seven neurons we can take the theorem at its word: list all $2^7$ pairs of groups, keep the matches, unite them.
-# The engine of this book finds the same groups without the list.
+# With seven neurons we can check the theorem directly. We list all $2^7$ pairs of groups, keep the matches, and take
+# their union. The code of this book finds the same two groups without the list.
 
 # %% tags=["shows-thm-maximum", "shows-def-maximum"]
 matches = all_matches(x, y, epsilon=0.6)
@@ -138,11 +139,11 @@ glue("largest", name(union), display=False)
 # $$s(\varepsilon) = \frac{|X^*| + |Y^*|}{|\mathcal X| + |\mathcal Y|} \in [0, 1] .$$
 # :::
 #
-# It is the share of all neurons, of both networks, that take part in something the networks have in common up to ε.
-# Two checks should accompany any measure, and this one passes both. A layer without dead neurons against itself, in
-# another order and scale, has $s(\varepsilon) = 1$ for every ε. Two layers that are orthogonal to each other have
-# $s(\varepsilon) = 0$ for every ε. Dead neurons count in the denominator and never in the numerator, so a layer with
-# dead neurons does not reach 1 even against itself.
+# It is the share of the neurons of both networks that are in the maximum match. Every measure should pass two checks,
+# and this one passes both. Compare a layer without dead neurons with itself, in another order and scale:
+# $s(\varepsilon) = 1$ for every ε. Two layers that are orthogonal to each other have $s(\varepsilon) = 0$ for every
+# ε. Dead neurons count in the denominator and never in the numerator, so a layer with dead neurons does not reach 1
+# even against itself.
 
 # %% tags=["shows-def-similarity"]
 cases = {
@@ -157,7 +158,7 @@ table.insert(0, "layers", cases.keys())
 figures.table(table)
 
 # %% [markdown]
-# The rows of the table never fall from left to right.
+# In each row of the table the numbers never fall from left to right.
 #
 # :::{prf:lemma} The maximum match grows with ε
 # :label: lem-monotone
@@ -166,11 +167,12 @@ figures.table(table)
 # :::
 #
 # :::{prf:proof}
-# An ε-match is an ε′-match, since distances that are at most ε are at most ε′. So $M(\varepsilon)$ is one of the
-# ε′-matches that $M(\varepsilon')$ contains.
+# Every ε-match is an ε′-match, because a distance of at most ε is at most ε′. So $M(\varepsilon)$ is an ε′-match, and
+# $M(\varepsilon')$ contains all of them.
 # :::
 #
-# By enumeration on the worked example, at four values of ε: each maximum match lies inside the next.
+# Here are the maximum matches of the worked example at four values of ε, found by trying all pairs. Each lies inside
+# the next.
 
 # %% tags=["shows-lem-monotone"]
 unions = [frozenset().union(*all_matches(x, y, e)) for e in sizes]
@@ -180,10 +182,9 @@ figures.table(pd.DataFrame({"ε": sizes, "maximum match": map(name, unions)}))
 # %% [markdown]
 # ## Finding it: delete what is too far
 #
-# Nobody can list all pairs of groups of two layers with 512 neurons each. Fortunately there is a way down from the
-# top. Start with all neurons. A neuron that is too far from the whole other side is too far from every part of it,
-# so it is in no match: delete it. Now the other side has become smaller, and other neurons may be too far from what
-# is left. Repeat.
+# Nobody can list all pairs of groups of two layers with 512 neurons each. But we can start with all neurons and
+# delete. A neuron that is too far from the whole other side is too far from every part of it. So it is in no match:
+# delete it. Now one side is smaller, and other neurons may be too far from it. Repeat.
 #
 # :::{prf:algorithm} Deletion
 # :label: alg-max
@@ -194,8 +195,8 @@ figures.table(pd.DataFrame({"ε": sizes, "maximum match": map(name, unions)}))
 # 3. If $F = \emptyset$, return $(X, Y)$. Otherwise delete the neurons of $F$ from $(X, Y)$ and go to 2.
 # :::
 #
-# In code, a pair of groups is one set of named neurons, and the algorithm is a loop of two lines. It keeps the pairs
-# on the way, for the picture; the last one is the answer. The `1e-9` forgives rounding.
+# In code, a pair of groups is one set of named neurons, and the algorithm is a loop of two lines. The loop keeps all
+# pairs for the picture. The last pair is the answer. The number `1e-9` allows for rounding.
 
 
 # %% tags=["shows-alg-max"]
@@ -210,8 +211,9 @@ def deletion_rounds(r, pair, epsilon):
 rounds = deletion_rounds(r, everyone, epsilon)
 
 # %% [markdown]
-# Watch the cascade, row by row, at ε = {{epsilon}}. First $x_2$ and $x_3$ are too far. Without them $y_1$ and
-# $y_2$ lose what they stood on. Without those, $x_1$, which was near at first, has nobody left. One pair remains.
+# The figure shows the rounds at ε = {{epsilon}}, row by row. First $x_2$ and $x_3$ are too far away.
+# Without them $y_1$ and $y_2$ are too far away. Without these, $x_1$ is too far away, although it was near at the
+# start. One pair remains.
 
 # %% tags=["hide-input", "shows-thm-max-correct"] mystnb={"image": {"alt": "Four diagrams of the seven neurons, read row by row. In the first x2 and x3 are dashed, too far. In the second y1 and y2 are. In the third x1 is, at distance 1. In the last only x4 and y3 remain, both at distance 0."}, "figure": {"caption": "The rounds of the deletion algorithm. Dashed neurons are too far and leave before the next round.", "name": "fig-rounds"}}
 titles = [f"round {k + 1}" for k in range(len(rounds) - 1)] + ["the maximum match"]
@@ -226,8 +228,8 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# Every round but the last deletes a neuron, so there are at most $|\mathcal X| + |\mathcal Y|$ before it. When it
-# stops, $F = \emptyset$, and this says that $(X, Y)$ is an ε-match.
+# Every round except the last deletes a neuron, so there are at most $|\mathcal X| + |\mathcal Y|$ rounds before the
+# last one. When the algorithm stops, $F = \emptyset$, so $(X, Y)$ is an ε-match.
 #
 # It remains to show that no neuron of $M(\varepsilon)$ is ever deleted. At the start $M(\varepsilon) \subseteq
 # (\mathcal X, \mathcal Y)$. Suppose that $M(\varepsilon) = (X^*, Y^*) \subseteq (X, Y)$ before some round, and let
@@ -236,18 +238,19 @@ plt.show()
 # too. The match returned contains the maximum match, so it is the maximum match.
 # :::
 #
-# The proof uses one property of the distance only: that it does not shrink when the other side does. Drop it, and
-# everything on this page falls. This is no idle remark. A popular way to compute a distance to nearly dependent
-# vectors is to discard directions below a threshold, and the distance so computed is not monotone: adding a neuron
-# can move *another* direction below the threshold. [Numerics](numerics.ipynb) shows how it breaks
-# ({prf:ref}`prp-truncation`), and what to use instead.
+# The proof uses only one property of the distance: it does not become smaller when the other side becomes smaller.
+# Without this property nothing on this page is true. This matters in practice. Many programs compute the distance to
+# nearly dependent vectors by leaving out all directions below a threshold. This distance does not have the property,
+# because a new neuron can move *another* direction below the threshold. [Numerics](numerics.ipynb) shows an example
+# ({prf:ref}`prp-truncation`) and a better way.
 
 # %% [markdown]
 # ## A real layer
 #
-# The two lines above work on real networks. Two copies of a network were trained on CIFAR-10 from two seeds. Their
-# layer was recorded as a Gram matrix, and `representatives` turns it into two small arrays with the same inner
-# products: by {prf:ref}`prp-invariance`, these have the same distances as the millions of samples behind them.
+# The two lines above work on real networks. Two copies of a network were trained on CIFAR-10 from two seeds. One
+# layer of both was recorded as a Gram matrix. The function `representatives` turns the matrix into two small arrays
+# with the same inner products. By {prf:ref}`prp-invariance` these arrays have the same distances as the millions of
+# samples that were recorded.
 
 # %%
 study = studies.Study(dataset, network, width, tuple(seeds), recipe, epochs)
@@ -274,17 +277,17 @@ glue("real-neurons", pair.n_x, display=False)
 
 # %% [markdown]
 # This is the layer {{layer}} of {{network}}, with {glue:text}`real-neurons` neurons in each network and
-# {glue:text}`real-samples:s` samples, at the values of ε that the authors' code uses. The loop measures distances by
-# plain least squares, as all small examples so far. That is safe here, because the neurons of either side are far from
-# dependent. The engine adds a tiny ridge ([Numerics](numerics.ipynb)), and agrees with the loop at each ε.
+# {glue:text}`real-samples:s` samples, at the values of ε in the authors' code. Like all small examples so far, the
+# loop computes distances by plain least squares. That is safe here, because the neurons of each side are far from
+# linearly dependent. The code of this book adds a very small ridge ([Numerics](numerics.ipynb)). It agrees with the
+# loop at each ε.
 #
-# The table shows a weakness of asking ε by ε. Between two rows anything may have happened, and for every new ε the
-# work starts again.
+# The table has a weakness. It says nothing about the ε between two rows, and for every new ε we must start again.
 #
 # ## Every ε at once: the peel
 #
-# By {prf:ref}`lem-monotone` a neuron that has entered the maximum match stays. So each neuron has one number: the ε
-# at which it enters.
+# By {prf:ref}`lem-monotone` a neuron that is in the maximum match at one ε is in it at every larger ε. So each neuron
+# has one number: the ε at which it enters.
 #
 # :::{prf:definition} Critical ε
 # :label: def-critical
@@ -295,8 +298,9 @@ glue("real-neurons", pair.n_x, display=False)
 # and $\infty$ if there is no such $\varepsilon < 1$.
 # :::
 #
-# The minimum exists. Call $\operatorname{worst}(S) = \max_{u \in S} r(u, S)$ the smallest ε at which a pair $S$ is a
-# match; there are finitely many pairs. This gives a second way to read the number, and it needs no algorithm:
+# The minimum exists, because there are only finitely many pairs $S$. The smallest ε at which a pair $S$ is a match is
+# $\operatorname{worst}(S) = \max_{u \in S} r(u, S)$. This gives a second description of the critical ε, which needs
+# no algorithm:
 #
 # :::{prf:proposition} Critical ε is a bottleneck
 # :label: prp-bottleneck
@@ -310,9 +314,9 @@ glue("real-neurons", pair.n_x, display=False)
 # $\operatorname{worst}(S)$.
 # :::
 #
-# So the critical ε of a neuron is the best price at which it finds company in the other network, where the price of a
-# company is set by its worst member. By brute force on the worked example: all pairs that contain the neuron, and the
-# cheapest of them.
+# So the critical ε of a neuron is decided by the best pair of groups that contains it, and this pair is decided by
+# its worst neuron. We check this on the worked example: we try all pairs that contain the neuron and take the best
+# one.
 
 # %% tags=["shows-prp-bottleneck"]
 price = {pair: r.worst(pair) for pair in all_matches(x, y, 0.999) if pair}
@@ -323,7 +327,7 @@ for v in sorted(everyone):
 figures.table(pd.DataFrame(best, columns=["neuron", "cheapest company", "price"]))
 
 # %% [markdown]
-# Now the algorithm that finds all these prices in one pass.
+# Now the algorithm that finds all critical ε in one pass.
 #
 #
 # :::{prf:algorithm} Peel
@@ -352,10 +356,10 @@ def peel(r, pair):
 steps = peel(r, everyone)
 
 # %% [markdown]
-# Move the slider through the steps. The red bar is the farthest neuron; it leaves next. Its critical ε, the
-# black diamond, is the lowest of these largest distances so far (the dotted line). Watch what happens after $x_2$ has
-# left: $y_2$ jumps up, above the line. It leaves with the critical ε of the line all the same. It was near only as
-# long as $x_2$ was there.
+# Move the slider through the steps. The red bar is the farthest neuron. It is deleted next. Its
+# critical ε (the black diamond) is the smallest of the largest distances so far (the dotted line). Look at the step
+# after $x_2$ is deleted: the distance of $y_2$ jumps above the line. Still its critical ε is the value of the line,
+# because $y_2$ was near as long as $x_2$ was there.
 
 # %% tags=["hide-input", "shows-thm-peel"]
 alt = (
@@ -397,24 +401,21 @@ figures.table(order.assign(leaves=[label(v) for v in order["leaves"]]))
 # every ε in $[0, 1)$: $c_k$ is the critical ε of $v_k$, if it is below 1.
 # :::
 #
-# Why the *running minimum*, and not the distance at which the neuron left? The very last neuron always leaves at
-# distance 1, because nobody is left on the other side; yet it may belong to an exact match. What counts is whether
-# the pair was a match at some moment while the neuron was in it.
+# Why do we take the *smallest value so far*, and not the distance at which the neuron is deleted? The last neuron
+# always has distance 1 when it is deleted, because the other side is empty. Yet it may belong to an exact match. What
+# counts is whether the pair was a match at some step while the neuron was in it.
 #
-# Readers who know graphs have met this before: deleting the vertex of smallest degree again and again gives the
-# *core number* of every vertex {cite}`seidman1983network`, for the same reason. A vertex's degree cannot grow when
-# others leave; a neuron's distance cannot shrink.
+# There is a similar algorithm for graphs. Delete the vertex of smallest degree again and again: this gives the *core
+# number* of every vertex {cite}`seidman1983network`. It works for the same reason. The degree of a vertex cannot grow
+# when other vertices are deleted, and the distance of a neuron cannot shrink.
 #
-# A peel of $N$ neurons has $N$ steps. Solving all least-squares problems afresh in each would be slow. The engine
-# keeps one factorisation per side and updates it at each deletion, so the whole peel costs about as much as a few
-# single solutions. How, and what it saves, is in [The algorithms](algorithms.ipynb).
+# A peel of $N$ neurons has $N$ steps. It would be slow to solve all least-squares problems again in each step. The
+# code of this book keeps one factorisation per side and updates it at each deletion. So the whole peel costs about as
+# much as a few single solutions. [The algorithms](algorithms.ipynb) explains how.
 #
 # ## The curve is a count
 #
-# {prf:ref}`thm-peel` says that $s(\varepsilon)$ is the share of neurons whose critical ε is at most ε. The whole
-# curve is their distribution function, and one number per neuron stores it. Here are both for the real layer: on the
-# left each neuron at its critical ε, on the right the curve that counts them. See that the steps on the right lie at
-# the heights of the pins on the left.
+# {prf:ref}`thm-peel` says that $s(\varepsilon)$ is the share of neurons whose critical ε is at most ε. The whole curve is the distribution function of the critical ε, and one number per neuron is enough to draw it. The figure shows both for the real layer. On the left each neuron is a pin at its critical ε. The curve on the right has a step at each of these values.
 
 # %% tags=["hide-input", "shows-def-critical"] mystnb={"image": {"alt": "Left: pins at the critical \u03b5 of the neurons of both networks, sorted, from 0.28 up. Right: the similarity as a step curve that rises from 0 at the smallest critical \u03b5 to 1."}, "figure": {"caption": "Critical \u03b5 of every neuron of {{layer}} and the similarity curve that follows from them.", "name": "fig-critical"}}
 critical = critical_epsilons(pair)
@@ -422,8 +423,9 @@ drawings.critical_figure(critical)
 plt.show()
 
 # %% [markdown]
-# The peel that found them, with the page's own ten lines. Near the end of the slider distances go up and the line
-# stays: a tightly knit group falls apart, and all its members carry the ε at which the group was whole.
+# This is the peel that found them, computed by the ten lines of code on this page. Near the end of the
+# slider the distances go up and the line stays. Here a group of neurons that need each other falls apart. All its
+# members have the same critical ε: the one at which the group was complete.
 
 # %% tags=["hide-input"]
 real_steps = peel(real_r, real_everyone)
@@ -445,8 +447,8 @@ glue("first", float(min(map(np.min, critical))), display=False)
 # The engine's critical ε differ from these by at most {glue:text}`peel-gap:.0e`. Nothing matches below
 # ε = {glue:text}`first:.3f`.
 #
-# A layer deep in the same network looks different. Many neurons share *one* critical ε, and the curve is a cliff.
-# See how wide the flat part on the left is.
+# A deep layer of the same network looks different. Many neurons share *one* critical ε, so the curve has one very
+# high step, a cliff. On the left these neurons form the long flat part.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: pins of the neurons of a deep layer; most of both networks stand at exactly the same height. Right: the similarity curve is 0, then jumps to most of its height at one \u03b5."}, "figure": {"caption": "Critical \u03b5 and similarity curve of {{deep_layer}}: a cliff.", "name": "fig-cliff"}}
 deep_pair = recorded.gram(deep_layer).pair(0, 1)
@@ -471,19 +473,16 @@ block = [(s, i) for s in "xy" for i in np.flatnonzero(np.abs(sides[s] - at) < 1e
 glue("cliff-least", min(len(needs[v]) for v in block), display=False)
 
 # %% [markdown]
-# {glue:text}`cliff-size` of the {glue:text}`cliff-all` neurons enter together, at ε = {glue:text}`cliff-at:.3f`.
-# Just below, the similarity of this layer is {glue:text}`cliff-below:.2f`; 0.01 above, it is
-# {glue:text}`cliff-above:.2f`. No match at this ε that holds any of them has fewer than {glue:text}`cliff-least`
-# neurons. The rest of the layer follows later. So a table of similarities at five values of ε can say anything about
-# such a layer, depending on which side of the cliff the five values fall. Look at critical ε instead.
+# {glue:text}`cliff-size` of the {glue:text}`cliff-all` neurons enter together, at ε = {glue:text}`cliff-at:.3f`. Just below this ε the similarity of the layer is {glue:text}`cliff-below:.2f`. Just above it (at ε + 0.01) the similarity is {glue:text}`cliff-above:.2f`. Every match at this ε that contains one of these neurons has at least {glue:text}`cliff-least` neurons. The other neurons of the layer enter later. So a table of similarities at five values of ε is misleading for such a layer: the result depends on whether the five values lie below or above the cliff. Look at the critical ε instead.
 #
 # ## What to take with you
 #
-# - Unions of matches are matches, so there is one largest match. All of it follows from one fact: a distance does not
-#   grow when the other side does.
+# - Unions of matches are matches, so there is one largest match. This follows from one fact: when the other side
+#   becomes larger, no distance grows.
 # - The similarity $s(\varepsilon)$ is the share of neurons in the maximum match. It never falls as ε grows.
 # - Each neuron has a critical ε. One peel finds them all, and they answer every question about maximum matches.
-# - A critical ε belongs to a company, not to a neuron alone. Which companies there are is the next chapter.
+# - A critical ε depends on a group of neurons, not on one neuron alone. The chapter on simple matches treats these
+#   groups.
 #
 # ## Exercises
 #
@@ -527,7 +526,8 @@ def largest(x, y, epsilon):
 
 
 # %% [markdown]
-# The loop is the point: one pass would keep neurons whose company has just been deleted.
+# The loop is necessary. A single pass would keep neurons that are near only because of neurons that
+# were just deleted.
 #
 # :::{solution-end}
 # :::
@@ -588,10 +588,10 @@ removed["its own critical ε"], removed["mean rise"] = critical[0], harms
 figures.table(removed)
 
 # %% [markdown]
-# None can fall: with fewer neurons every pair that is left has the same distances as before, and there are fewer
-# pairs to choose from ({prf:ref}`prp-bottleneck`). A removal harms those for whose best company the neuron was
-# needed. A neuron that enters late is in nobody's earlier company, so removing it can only touch those that entered
-# with it or later.
+# No critical ε can fall. The pairs that are left have the same distances as before, and there are fewer
+# pairs ({prf:ref}`prp-bottleneck`). The critical ε rises for neurons whose best pair contained the removed neuron. A
+# neuron that enters late is not in the best pair of a neuron that entered earlier. So its removal can only change
+# neurons that entered together with it or later.
 #
 # :::{solution-end}
 # :::
@@ -607,8 +607,10 @@ figures.table(removed)
 # :class: dropdown
 # Let $x_1 = y_1 = e_1$ and $x_2 = y_2 = e_2$. The pairs (x1 | y1) and (x2 | y2) are exact. In the union the mean
 # direction of either side is $e_1 + e_2$, and all four neurons are at $\sin 45^\circ$ from it. The first inequality
-# of the proof fails: a larger group has come to be farther away. There is then no maximum match to speak of, and
-# what a deletion algorithm returns depends on the order.
+# of the proof fails: a larger group can be farther away. Then there is no maximum match in general, and the result of
+# a deletion algorithm depends on the order.
 # :::
 #
-# **Next:** [Simple matches](simple.ipynb), the smallest pieces of which every match is made.
+# **Next:** move ε yourself in [the ε explorer](explorer.ipynb), or see [the paper's
+# experiment](paper_experiment.ipynb). The theory goes on with [Simple matches](simple.ipynb), the smallest pieces of
+# which every match is made.

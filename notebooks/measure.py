@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** what other measures of similarity say about the same activations, and how to compare measures that have different
-# values for strangers.
+# **You will learn** what other measures of similarity say about the same activations. You also learn how to compare
+# measures, although unrelated layers get a different value from each of them.
 #
 # **You need first** [critical ε and the maximum match](maximum.ipynb).
 #
@@ -71,6 +71,7 @@ glue(
     "; ".join(f"{len(names)} of {len(scales.RIVALS)} in {spoken(n)}" for n, names in found.items()),
     display=False,
 )
+glue("rivals", len(scales.RIVALS), display=False)
 glue("which", "; ".join(f"{spoken(n)}: {scales.listed(names)}" for n, names in found.items()), display=False)
 glue("dip-expected", scales.kept_or_missed(all(len(names) >= 4 for names in found.values())), display=False)
 glue("p-largest", f"{least:.3f}", display=False)
@@ -86,25 +87,28 @@ for place in ("first", "middle", "late"):
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# On a scale from 0 (strangers) to 1 (an earlier self), these rivals are lower in the middle than in the first and the
-# late layers: {glue:text}`dips`. Mean of the rivals: {glue:text}`rivals-first` in the first layer,
-# {glue:text}`rivals-middle` in the middle, {glue:text}`rivals-late` late; subspace match: {glue:text}`subspace-first`,
+# We compared the subspace match with {glue:text}`rivals` other measures, its rivals, on a scale from 0 (strangers) to
+# 1 (an earlier self). This many rivals are lower in the middle than in the first and the late layers:
+# {glue:text}`dips`. Mean of the rivals in the first, middle and late layers: {glue:text}`rivals-first`,
+# {glue:text}`rivals-middle`, {glue:text}`rivals-late`. Subspace match: {glue:text}`subspace-first`,
 # {glue:text}`subspace-middle`, {glue:text}`subspace-late`.
 # :::
 #
 # ## How we know
 #
-# Every measure sees the same activations: 2000 test images, each layer averaged over its positions. A raw value cannot be compared
-# between measures. Mean CCA of two *unrelated* layers of 512 neurons is about one half on 2000 images; linear CKA of the same two
-# layers is near 0. So each measure gets its own scale, with the same four comparisons for all of them:
+# Every measure gets the same activations: 2000 test images, each layer averaged over its positions. Raw values of two
+# measures cannot be compared. For example, take two *unrelated* layers of 512 neurons on 2000 images. Their mean CCA
+# is about one half, but their linear CKA is near 0. So each measure gets its own scale, made from four comparisons:
 #
-# - **chance**: the images of one network are permuted, so that nothing but accident is shared (the same {{permutations}} permutations for all);
+# - **chance**: the images of one network are permuted, so that the two layers are unrelated ({{permutations}}
+#   permutations, used for all measures);
 # - **untrained**: two networks before training;
-# - **observed**: two seeds, over all pairs;
+# - **observed**: two networks from two seeds, over all pairs;
 # - **ceiling**: the first seed and an earlier checkpoint of the same training.
 #
-# *Calibrated similarity* is (observed − chance) / (ceiling − chance). At 100 another seed is as similar as an earlier self. Read a
-# row from left to right: a row that is paler in the middle has the dip.
+# *Calibrated similarity* is (observed − chance) / (ceiling − chance). The figure shows it in hundredths. At 100 a
+# network from another seed is as similar as an earlier checkpoint of the first one. Read a row from left to right. A
+# row that is paler in the middle has the dip.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Heat maps, one per network: measures in rows, layers in columns from the input to the logits, each cell the calibrated similarity in hundredths."}, "figure": {"caption": "Calibrated similarity in hundredths of every measure in every layer. A dash: ceiling and chance are equal, so there is no scale.", "name": "fig-measure-heat"}}
 figure = scales.plot_heat(calibrated)
@@ -114,7 +118,7 @@ everything = pd.concat([table.assign(network=network) for network, table in cali
 figures.download(everything, "measures-calibrated")
 
 # %% [markdown]
-# Averaged over the groups of layers that were fixed before anybody looked:
+# The next table has averages over groups of layers. The groups were fixed before anybody looked.
 
 # %% tags=["hide-input"]
 for network, table in means.items():
@@ -123,32 +127,38 @@ for network, table in means.items():
     )
 
 # %% [markdown]
-# The measures do not agree on everything. Between subspace match and one rival the rank correlation over layers is between {glue:text}`rho-low`
-# and {glue:text}`rho-high`. Blocks of dark cells are families that tell the same story.
+# The measures do not agree on everything. The rank correlation over layers between subspace match and a
+# single rival lies between {glue:text}`rho-low` and {glue:text}`rho-high`. A block of dark cells is a group of
+# measures that order the layers in nearly the same way.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Square maps of rank correlations between all measures, one per network."}, "figure": {"caption": "Rank correlation (Spearman, in hundredths) over layers between the calibrated values of each two measures.", "name": "fig-measure-agreement"}}
 figure = scales.plot_agreement(calibrated)
 
 # %% [markdown]
-# Why they differ is no accident. A measure that ignores a change of the neurons cannot see a difference that consists of this change.
-# Subspace match ignores the length of single neurons, but not rotations; CKA ignores rotations, but not lengths. Every tick below is
-# tested both ways: the measure does not move where it has a tick, and does move where it has none.
+# There is a reason for the differences. If a measure ignores a change of the neurons, it cannot see two
+# layers that differ by this change only. Subspace match ignores the length of single neurons, but not rotations. CKA
+# ignores rotations, but not lengths. The table shows what each measure ignores. Tests check every cell: a change with
+# a tick does not change the value, and a change without a tick does.
 
 # %% tags=["hide-input"]
 figures.table(scales.measures_table(), label="What may be done to the neurons of one layer without changing the value")
 
 # %% [markdown]
-# **What was expected.** Written down before looking: every measure is above chance in every layer ({glue:text}`chance-expected`: the largest p is
-# {glue:text}`p-largest`), and at least 4 of 7 rivals dip in the middle ({glue:text}`dip-expected`; two more rivals were added to the seven).
-# Measures that dip: {glue:text}`which`. With {{permutations}} permutations p cannot be below 1 / (1 + {{permutations}}); the page on
-# [the scale](scale.ipynb) has more.
+# **What was expected.** We wrote this down before we looked. Every measure is above chance in every
+# layer: {glue:text}`chance-expected`, the largest p is {glue:text}`p-largest`. At least 4 of 7 rivals dip in the
+# middle: {glue:text}`dip-expected` (two more rivals were added to the seven later). Measures that dip:
+# {glue:text}`which`. With {{permutations}} permutations p cannot be below 1 / (1 + {{permutations}}). The page on
+# [the scale](scale.ipynb) has more permutations.
 #
 # ## What would change our mind
 #
-# - Averaging over positions throws away where in the image something is. At single positions the record holds subspace match and CKA: the rows
-#   with `positions` in the table that can be downloaded.
-# - The ceiling is one pair: the first seed and one earlier checkpoint. A ceiling of another epoch would stretch each scale by one factor per layer.
-# - A dip of *calibrated* values can come from a high ceiling in the middle. Compare the columns observed and ceiling in the same table.
+# - Averages over positions lose the information where in the image something is. For subspace match and CKA the
+#   record also has values at single positions. They are the rows with `positions` in the table that can be
+#   downloaded.
+# - The ceiling is one pair: the first seed and one earlier checkpoint. An earlier checkpoint from another epoch would
+#   multiply the calibrated values of a layer by one factor.
+# - A dip of *calibrated* values can come from a high ceiling in the middle. Compare the columns `observed` and
+#   `ceiling` in the table.
 #
 # ## Try it
 #
@@ -162,8 +172,8 @@ y = rotation @ x + rng.normal(size=(20, 1000))
 {name: round(measure(name, x, y), 2) for name in MEASURES}
 
 # %% [markdown]
-# Change the noise, or scale one neuron of `y` by 100: which values move? A measure of your own is one module with a function of two
-# compared layers, one line in the registry and one test.
+# Change the noise, or multiply one neuron of `y` by 100. Which values change? To add a measure of your
+# own, write one module with a function of two compared layers, one line in the registry and one test.
 #
 # ## Exercises
 #
@@ -201,10 +211,11 @@ check("ex-measure-cka", cka)
 #
 # :::{solution} ex-measure-strangers
 # :class: dropdown
-# The squared canonical correlations sum to $\|Q_x^\top Q_y\|^2$ for orthonormal bases $Q_x, Q_y$ of the two spans. Each of the $n$ columns of
-# $Q_y$ is a random unit vector in $N$ dimensions, and the part of it inside the $n$-dimensional span of $x$ has an expected squared length of $n/N$. The
-# sum is about $n \cdot n/N$, so the mean square is $n/N = 0.26$. The correlations themselves are near $\sqrt{0.26} \approx 0.5$ or below: strangers get
-# nearly half. Without chance as the lower end of the scale this would look like similarity.
+# The squared canonical correlations sum to $\|Q_x^\top Q_y\|^2$ for orthonormal bases $Q_x, Q_y$ of the two spans.
+# Each of the $n$ columns of $Q_y$ is a random unit vector in $N$ dimensions. The part of it inside the
+# $n$-dimensional span of $x$ has an expected squared length of $n/N$. The sum is about $n \cdot n/N$, so the mean
+# square is $n/N = 0.26$. The mean correlation is at most $\sqrt{0.26} \approx 0.5$, and near it. So strangers get
+# nearly one half. Without chance as the lower end of the scale this would look like similarity.
 # :::
 #
 # :::{exercise} Another ceiling
@@ -215,6 +226,7 @@ check("ex-measure-cka", cka)
 #
 # :::{solution} ex-measure-ceiling
 # :class: dropdown
-# An earlier self is less similar, so the ceiling falls and calibrated values rise, most in the layers that are still moving: there even another seed can
-# come out above 1. A ceiling is useful only while it is well above what another seed gets.
+# A much earlier checkpoint is less similar, so the ceiling falls and calibrated values rise. They rise most in layers
+# that still change late in the training. There the value of another seed can even be above 1. A ceiling is useful
+# only if it is well above the observed value.
 # :::

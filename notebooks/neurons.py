@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how a neuron becomes a vector, why two layers are compared by the spans of these vectors, and
-# which changes of a network such a comparison cannot see.
+# **You will learn** how a neuron becomes a vector, and why we compare two layers by the spans of these vectors. You
+# also learn which changes of a network this comparison cannot see.
 #
 # **You need first** linear algebra (span, projection, orthogonal matrix) and what a convolutional layer is.
 #
@@ -20,9 +20,9 @@
 # :::
 #
 # Train the same network twice, from two different random starts. Both classify well. Is neuron 7 of layer 3 doing the
-# same thing in both? The question as it stands makes no sense: the numbering of the neurons is an accident of the
-# start. Before we can ask whether two networks have learned the same thing, we must say what a neuron is, and what it
-# would mean for two of them to be the same.
+# same thing in both? The question makes no sense in this form, because the numbers of the neurons depend on the
+# random start. First we must say what a neuron is. Then we must say when two neurons are the same. Only then can we
+# ask whether two networks have learned the same thing.
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
@@ -67,9 +67,9 @@ neurons.insert(0, "neuron", ["v1", "v2", "v3"])
 figures.table(neurons, digits=0, label="Activations")
 
 # %% [markdown]
-# Read the table by rows. Neuron v1 answers 1, 2, 0, 3 to the four inputs, and this row is all that the rest of the
-# network ever learns about it. The weights that produced it are invisible from outside, and very different weights can
-# produce the same row. So we forget the weights and keep the row.
+# Read the table by rows. Neuron v1 answers 1, 2, 0, 3 to the four inputs. The rest of the network sees
+# only this row. It does not see the weights that produced the row, and very different weights can produce the same
+# row. So we ignore the weights and keep the row.
 #
 # :::{prf:definition} Activation vector
 # :label: def-activation
@@ -78,27 +78,27 @@ figures.table(neurons, digits=0, label="Activations")
 # $$z_v = \bigl(z_v(a_1), \dots, z_v(a_d)\bigr) \in \mathbb{R}^d ,$$
 #
 # where $z_v(a)$ is the output of $v$ on the input $a$. A neuron whose activation vector is zero is *dead*. For a set
-# $V$ of neurons, $z_V$ is the family $(z_v)_{v \in V}$ (two neurons may have the same vector), and $\operatorname{span}
-# z_V$ is the set of all linear combinations of its vectors; $\operatorname{span} z_\emptyset = \{0\}$.
+# $V$ of neurons, $z_V$ is the family $(z_v)_{v \in V}$. (Two neurons may have the same vector.) $\operatorname{span}
+# z_V$ is the set of all linear combinations of its vectors, and $\operatorname{span} z_\emptyset = \{0\}$.
 # :::
 #
 # In code, a layer of $n$ neurons is an array of shape `(neurons, samples)`. Neurons are rows, everywhere in this book.
 # Unless we say otherwise, activations are taken after the ReLU and on test images, as in the paper
 # {cite}`wang2018towards`.
 #
-# Two decisions hide in the definition. The *inputs* are part of it: on other inputs the same neuron is another vector.
-# And their *order* must be the same for both networks, because the $k$-th coordinate of one vector will be compared
-# with the $k$-th coordinate of another.
+# The definition contains two decisions. The *inputs* are part of it: on other inputs the same neuron has another
+# vector. And the *order* of the inputs must be the same for both networks, because we compare the $k$-th coordinate
+# of one vector with the $k$-th coordinate of another.
 #
 # ## What is a sample in a convolutional layer?
 #
-# A channel of a convolutional layer applies one filter at every position of the image. It answers an image not with a
-# number but with a map. The filter is the same at every position, so the channel is *one* neuron that has been asked
-# many questions: one per image and position. We write its maps on all images one after the other into one long vector,
-# so $d = \text{images} \times \text{height} \times \text{width}$.
+# A channel of a convolutional layer applies one filter at every position of the image. Its answer to an image is a
+# map, not a single number. The filter is the same at every position. So the channel is *one* neuron, and it has one
+# sample per image and position. We write its maps for all images one after the other into one long vector. So $d =
+# \text{images} \times \text{height} \times \text{width}$.
 #
 # Below, one image of a handwritten digit passes through the first layer of a small untrained network. Each channel
-# has its own random filter. See how each map keeps something of the digit, and each keeps something else.
+# has its own random filter. Each map keeps a different part of the digit.
 
 # %%
 digits = datasets.load("digits")
@@ -113,9 +113,9 @@ drawings.feature_maps(digits.images[0, ..., 0], maps[0])
 plt.show()
 
 # %% [markdown]
-# The layer's output has four axes: images, channels, height, width. The channel is the neuron, so it must become the
-# first axis, and the other three together are the samples. The order of the axes matters: `reshape` alone would cut
-# the array at the wrong places and mix channels with images.
+# The layer's output has four axes: images, channels, height, width. The channel is the neuron, so it
+# must become the first axis. The other three axes together are the samples. The order of the axes matters: `reshape`
+# alone would mix channels with images.
 
 # %%
 rows = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
@@ -123,19 +123,19 @@ shapes = [str(maps.shape), str(rows.shape)]
 figures.table(pd.DataFrame({"array": ["output of the layer", "rows"], "shape": shapes}))
 
 # %% [markdown]
-# Why not let every position be a neuron of its own? Because the same filter would then appear as a thousand neurons,
-# each of them the same detector looking elsewhere. What has been learned is the filter. So the channel is the neuron,
-# here as in the paper.
+# Why is not every position a neuron? Then one filter would appear as a thousand neurons, although the
+# network has learned only one filter. So the channel is the neuron, here as in the paper.
 #
 # ## Why directions
 #
-# A ReLU layer lets us rescale its neurons for free. Multiply all weights (and the bias) that enter a neuron by $c >
-# 0$, and its activation vector is multiplied by $c$, because $\max(ct, 0) = c\max(t, 0)$. Divide the weights that
-# leave it by $c$, and every output of the network is what it was. In the little layer above, v3 is v2 with doubled
-# weights.
+# In a ReLU layer we can rescale a neuron without changing the network. Multiply the bias and all weights that enter a
+# neuron by $c > 0$. Then its activation vector is multiplied by $c$, because $\max(ct, 0) = c\max(t, 0)$. Now divide
+# the weights that leave it by $c$. Every output of the network is the same as before. In the small layer above, v3 is
+# v2 with doubled weights.
 #
-# So the length of an activation vector says nothing about what has been learned. Its direction does. The picture keeps
-# two of the four inputs, so that each neuron is an arrow in the plane. See that v2 and v3 point the same way.
+# So the length of an activation vector says nothing about what has been learned, but its direction does. The picture
+# uses two of the four inputs, so that each neuron is an arrow in the plane. The arrows v2 and v3 have the same
+# direction.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A plane whose axes are the activations on inputs 2 and 4. Arrow v1 goes to (2, 3). Arrows v2, to (2, 2), and v3, to (4, 4), lie on one line."}, "figure": {"caption": "Neurons as vectors, on inputs 2 and 4 of the table. v2 and v3 have one direction.", "name": "fig-vectors"}}
 figure, ax = drawings.plane(5)
@@ -149,10 +149,10 @@ plt.show()
 #
 # ## Why spans
 #
-# Now look from the next layer, and let it be fully connected, or a convolution with 1 × 1 filters. Each of its neurons
-# receives a weighted sum of our layer's activations, plus a bias. Over all inputs at once this sum is the vector
-# $\sum_v w_v z_v$: a point of the span. Everything such a layer can read, before bias and nonlinearity, lies in the
-# span of our layer, and every point of the span can be read by some choice of weights.
+# Now take the view of the next layer. Suppose that it is fully connected, or a convolution with 1 × 1 filters. Each
+# of its neurons receives a weighted sum of our layer's activations, plus a bias. Over all inputs this sum is the
+# vector $\sum_v w_v z_v$, a point of the span. So everything that such a layer can read, before bias and
+# nonlinearity, lies in the span of our layer. And every point of the span is read by some choice of weights.
 #
 # :::{prf:proposition} Equal spans, equal readouts
 # :label: prp-readout
@@ -168,12 +168,12 @@ plt.show()
 # inclusion.
 # :::
 #
-# A 3 × 3 filter reads shifted copies of the maps as well, so it can read more than the span. Equal spans still mean
-# equal readouts. To shift a map, with zeros at the border, is one linear operation, the same for every channel. So a
-# relation between maps at all positions holds between the shifted maps too.
+# A 3 × 3 filter also reads shifted copies of the maps, so it can read more than the span. Equal spans still mean
+# equal readouts. The reason: a shift of a map, with zeros at the border, is a linear operation, and it is the same
+# for every channel. So a linear relation between maps also holds between the shifted maps.
 #
-# Here is the proposition at work. Layer B consists of three mixtures of the three (independent) neurons of layer A.
-# No neuron of B is a neuron of A. Yet a readout of A can be copied from B, on every input, to rounding error.
+# Here is an example of the proposition. Layer B consists of three mixtures of the three independent neurons of layer
+# A. No neuron of B is a neuron of A. Yet B can give the same readout as A on every input, up to rounding error.
 
 # %% tags=["shows-prp-readout"]
 rng = np.random.default_rng(0)
@@ -187,9 +187,9 @@ glue("readout-error", float(np.abs(copied @ layer_b - readout).max()), display=F
 glue("readout-weights", str(np.round(copied, 2).tolist()), display=False)
 
 # %% [markdown]
-# The weights {glue:text}`readout-weights:s` on B do the work, with a largest error of {glue:text}`readout-error:.0e`.
-# A measure that insisted on pairing single neurons would call these two layers different. For the next layer they are
-# the same.
+# The weights {glue:text}`readout-weights:s` on B give the readout, with a largest error of
+# {glue:text}`readout-error:.0e`. A measure that pairs single neurons would call these two layers different. For the
+# next layer they are the same.
 #
 # ## How far is a neuron from the other layer?
 #
@@ -207,8 +207,8 @@ glue("readout-weights", str(np.round(copied, 2).tolist()), display=False)
 # dead neuron $r = \infty$ by convention: it has no direction, so it is near nothing.
 # :::
 #
-# The value is 0 when the other layer expresses the neuron exactly, and 1 when the neuron is orthogonal to all of it;
-# an empty $W$ gives 1. It cannot exceed 1, because $s = 0$ is a candidate for the minimum.
+# The value is 0 when the other layer expresses the neuron exactly. It is 1 when the neuron is orthogonal to all of
+# it; an empty $W$ gives 1. It cannot exceed 1, because $s = 0$ is a candidate for the minimum.
 #
 # ```{note}
 # The paper's inequality $\operatorname{dist}(z, S) \le \varepsilon\lVert z\rVert$ holds for *every* $S$ when $z = 0$:
@@ -270,18 +270,18 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 # contains inner products only.
 # :::
 #
-# The last statement is worth more than it seems. A layer's inner products fit into a small matrix, however many images
-# were used. That is how this book records layers with ten million samples in a few kilobytes, up to rounding.
+# The last statement is useful. The inner products of a layer fit into a small matrix, however many images were used.
+# So this book can record a layer with ten million samples in a few kilobytes, up to rounding.
 #
 # ## What the distance does see
 #
 # One operation is missing from the list: **mixing** the neurons of a layer, $X \mapsto MX$ with an invertible matrix
 # $M$. It keeps the span of the *whole* layer. So the distances from the other side to the whole layer stay. But the
-# mixed neurons are other vectors, at other distances, and part of a mixed layer spans something else.
+# mixed neurons are other vectors and have other distances, and a part of the mixed layer spans another space.
 #
 # **Counter-example.** Let $x_1 = y_1 = e_1$ and let $x_2 = e_2$, $y_2 = e_3$. Neuron $x_1$ lies in the span of the
-# other layer: $r(x_1, \mathcal Y) = 0$. Now mix: $x_1' = x_1 + x_2$ and $x_2' = x_1 - x_2$. The span is what it was,
-# and no neuron of A lies in B's span any more. (Those of B are where they were.)
+# other layer: $r(x_1, \mathcal Y) = 0$. Now mix: $x_1' = x_1 + x_2$ and $x_2' = x_1 - x_2$. The span has not changed,
+# but now no neuron of A lies in the span of B. (The distances of B's neurons have not changed.)
 
 # %% tags=["shows-prp-invariance"]
 x, y = np.array([[1.0, 0, 0], [0, 1, 0]]), np.array([[1.0, 0, 0], [0, 0, 1]])
@@ -293,12 +293,13 @@ distances = {"neuron of A": names, "distance to the span of B": before + after}
 figures.table(pd.DataFrame(distances))
 
 # %% [markdown]
-# There is one exception. If the spans of the two layers are *equal*, they are equal after any mixing, and every
-# distance to the whole other layer is 0 before and after. As long as no neuron is dead, before or after, mixing
-# then changes neither these distances nor [the maximum match](maximum.ipynb). It still changes which small groups
-# match ([Simple matches](simple.ipynb)). The further apart the spans are, the more it matters *which* vectors in them are
-# the neurons. This is a decision with consequences. The individual neuron is a unit of this measure, as it is for the
-# ReLU, which also acts neuron by neuron. Other measures, such as canonical correlation analysis, decide otherwise.
+# There is one exception. If the spans of the two layers are *equal*, they are equal after any mixing,
+# and every distance to the whole other layer is 0 before and after. As long as no neuron is dead, before or after,
+# mixing then changes neither these distances nor [the maximum match](maximum.ipynb). It still changes which small
+# groups match ([Simple matches](simple.ipynb)). The farther apart the spans are, the more it matters *which* vectors
+# in them are the neurons. So this measure depends on the individual neurons. There is a reason for that: the ReLU,
+# too, acts on each neuron separately. Other measures, such as canonical correlation analysis, depend on the spans
+# only.
 #
 # Now on a real layer. Two networks were trained on CIFAR-10 from different seeds; their layer was recorded as a Gram
 # matrix. We look at each neuron of network A and its distance to the span of B's whole layer, three times: as
@@ -352,12 +353,12 @@ glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
 
 # %% [markdown]
 # Circles and crosses coincide (largest difference {glue:text}`invariance-error:.0e`, over
-# {glue:text}`invariance-samples:s` samples). The mixed neurons are elsewhere. As recorded, the distances spread over
-# {glue:text}`invariance-spread:.2f`: there are neurons that the other network knows well and neurons it hardly knows.
-# After mixing they spread over {glue:text}`mixed-spread:.2f`. A mixture takes something of every neuron with it, the
-# well known and the hardly known.
+# {glue:text}`invariance-samples:s` samples). The mixed neurons have other distances. As recorded, the distances cover
+# a range of {glue:text}`invariance-spread:.2f`: some neurons are near the span of the other network, others are far
+# from it. After mixing they cover a range of {glue:text}`mixed-spread:.2f`. A mixture contains a part of every
+# neuron, near or far, so all mixtures have similar distances.
 #
-# Three more changes that are *not* invariances, and so belong in the description of every experiment:
+# Three more changes are *not* invariances. Every description of an experiment should mention them:
 #
 # - **Another order of the inputs in one network only.** The coordinates no longer correspond.
 # - **Adding a constant** to a neuron, or subtracting its mean (centring). Activations after a ReLU are never negative,
@@ -370,8 +371,10 @@ glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
 #
 # - A neuron is its **activation vector**: one number per input.
 # - A channel of a convolutional layer is one neuron. Its samples are all images and all positions.
-# - What a layer offers is the **span** of its neurons: everything that a linear read-out can make of them.
-# - The **relative distance** of a neuron to a span is 0 if the span contains it and 1 if the span says nothing about it. Length and scale do not count.
+# - What a layer offers to the next one is the **span** of its neurons: everything that a linear readout can compute
+#   from them.
+# - The **relative distance** of a neuron to a span is 0 if the span contains the neuron and 1 if the neuron is
+#   orthogonal to the span. The length of the neuron does not matter.
 # - The distance does not see rotations within the span. It sees every direction that one layer has and the other lacks.
 #
 # ## Exercises
@@ -443,8 +446,7 @@ figures.table(pd.DataFrame({"shift": results.keys(), "r": results.values()}))
 # %% [markdown]
 # Without the constant the two vectors are almost orthogonal and $r$ is almost 1. The constant $c$ adds the same long
 # vector $c\,(1, \dots, 1)$ to both, and the angle between them shrinks: $\cos\alpha \approx c^2/(1 + c^2)$, so $r
-# \approx \sqrt{1 + 2c^2}/(1 + c^2)$. Nothing was learned in common. When you see a small distance between
-# activations with large means, look at the centred ones too.
+# \approx \sqrt{1 + 2c^2}/(1 + c^2)$. So the distance is small although the two neurons have nothing in common but their mean. When you see a small distance between activations with large means, look at the centred activations, too.
 #
 # :::{solution-end}
 # :::

@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how similar each layer of two networks is when only their random start differs, and what training,
-# counting and sampling have to do with it.
+# **You will learn** how similar each layer of two networks is when only their random start differs, and how training,
+# counting and sampling change the result.
 #
 # **You need first** [the maximum match and critical ε](maximum.ipynb).
 #
@@ -49,7 +49,7 @@ glue("untrained", evidence.untrained_words(plan, found), display=False)
 # :class: important
 # At ε = 0.3 the middle layers hardly match: {glue:text}`vgg16_bn-middle:.2f` (VGG-16-BN) and
 # {glue:text}`resnet18-middle:.2f` (ResNet-18). The first layer does: {glue:text}`vgg16_bn-first:.2f` and
-# {glue:text}`resnet18-first:.2f`. Near the output the two networks part: the last convolutional layers reach
+# {glue:text}`resnet18-first:.2f`. Near the output the two networks differ: the last convolutional layers reach
 # {glue:text}`vgg16_bn-late:.2f` in VGG-16-BN and {glue:text}`resnet18-late:.2f` in ResNet-18.
 # :::
 #
@@ -57,9 +57,9 @@ glue("untrained", evidence.untrained_words(plan, found), display=False)
 #
 # Five copies of each network were trained on CIFAR-10 at full width. On average they classify
 # {glue:text}`vgg16_bn-accuracy:.1f` % (VGG-16-BN) and {glue:text}`resnet18-accuracy:.1f` % (ResNet-18) of the test images
-# correctly. Each layer of each copy was compared with the same layer of each other copy: ten pairs, all 10 000 test images, all
-# positions. This is the figure of the paper. Each line is one ε; a higher line means that more neurons match. The shaded bands
-# show the range over the ten pairs.
+# correctly. Each layer of each copy was compared with the same layer of each other copy. That gives ten pairs. We
+# used all 10 000 test images and all positions. This is the figure of the paper. Each line is one ε; a higher line
+# means that more neurons match. The shaded bands show the range over the ten pairs.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four panels: similarity against layer for VGG-16-BN and ResNet-18, trained above and untrained below, one line for each of five values of epsilon. Trained: high in the first layer, zero in the middle, high near the output."}, "figure": {"caption": "Maximum matching similarity by layer, one line for each \u03b5 of the paper. Above: trained networks. Below: the same networks before training.", "name": "fig-paper"}}
 figure = answer.plot_by_layer(plan, found.critical, found.untrained)
@@ -68,18 +68,20 @@ figure = answer.plot_by_layer(plan, found.critical, found.untrained)
 figures.download(evidence.counts_by_layer(plan, found), "paper-experiment")
 
 # %% [markdown]
-# {glue:text}`untrained` A part of what is shared near the input needs no learning.
+# {glue:text}`untrained` So a part of the similarity near the input needs no training.
 #
-# **Counting matters near the output.** The paper counts neurons. In fully connected layers many neurons are zero on nearly all
-# images, and they decide the count. Weighted by power, which is the share of the squared activations that the matched neurons hold, the
-# hidden fully connected layers of VGG-16-BN reach {glue:text}`fc-power:.2f` instead of {glue:text}`vgg16_bn-fc:.2f`.
+# **Counting matters near the output.** The paper counts neurons. In fully connected layers many neurons are zero on
+# nearly all images, and they decide the count. We can also count by power: each neuron then counts by its share of
+# the squared activations. Counted by power, the hidden fully connected layers of VGG-16-BN reach
+# {glue:text}`fc-power:.2f` instead of {glue:text}`vgg16_bn-fc:.2f`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with the similarity of each layer at epsilon 0.3 counted in three ways: by neurons, by alive neurons and by power."}, "figure": {"caption": "The same matches at \u03b5 = 0.3, counted over all neurons, over alive neurons, and by power.", "name": "fig-counts"}}
 figure = evidence.plot_counts(plan, found.critical)
 
 # %% [markdown]
-# **A whole layer turns at once.** One number per neuron, its critical ε, holds the similarity at *every* ε. In most deep layers
-# nearly all neurons have nearly the same critical ε, so a line of the first figure jumps from 0 to 1 within a small step.
+# **Most layers match all at once.** One number per neuron, its critical ε, holds the similarity at
+# *every* ε. In most deep layers nearly all neurons have nearly the same critical ε. So the similarity jumps from near
+# 0 to near 1 when ε grows by a little.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps with one row per layer and epsilon to the right; a row is white where nothing matches and dark where everything does."}, "figure": {"caption": "Similarity of every layer (rows, input on top) at every \u03b5. White: nothing matches. Dark: everything matches.", "name": "fig-paper-maps"}}
 figure = evidence.plot_maps(plan, found.critical)
@@ -98,19 +100,20 @@ glue("typical", float(errors["difference"].abs().median()), display=False)
 glue("expected", evidence.expectation_text(plan, "C1"), display=False)
 
 # %% [markdown]
-# The median error is {glue:text}`typical:.3f`. The largest is {glue:text}`worst:.2f`: it stands where a whole layer is about to
-# turn.
+# The median error is {glue:text}`typical:.3f`. The largest is {glue:text}`worst:.2f`. It occurs where
+# the similarity of the layer is about to jump.
 #
 # ## What would change our mind
 #
-# A middle layer with a similarity above 0.1 at ε = 0.3 in networks of this accuracy would. We fixed that bound, and what we
-# expected, before we looked: "{glue:text}`expected`" [All claims and verdicts](ledger.ipynb) lists what came out. A zero at ε = 0.3
-# does not say that two layers are unrelated: [the next page](scale.ipynb) shows what strangers get, and what a network gets when it is
-# compared with itself a few epochs earlier.
+# A middle layer with a similarity above 0.1 at ε = 0.3, in networks of this accuracy, would change our mind. We fixed
+# this bound before we looked. We also wrote down what we expected: "{glue:text}`expected`" [All claims and
+# verdicts](ledger.ipynb) lists what came out. A zero at ε = 0.3 does not mean that two layers are unrelated. [The
+# next page](scale.ipynb) measures two more cases: two unrelated layers, and a network compared with itself a few
+# epochs earlier.
 #
 # ## Try it
 #
-# Some of these layers are recorded in compressed form. Match one of them here; change the layer or ε.
+# Some of these layers are recorded in compressed form. Match one of them here, then change the layer or ε.
 
 # %%
 from helpers.matching import maximum_match
@@ -145,7 +148,7 @@ f"{layer}: {len(match.x)} of {pair.n_x} and {len(match.y)} of {pair.n_y} neurons
 # answer above. In ResNet-18 every block adds to a sum that passes through a whole stage, so its outputs keep much of what came before.
 # :::
 #
-# :::{exercise} Where does a layer turn?
+# :::{exercise} Where does a layer jump?
 # :label: ex-paper-edge
 # In code: for the layer above, find the smallest ε at which half of all neurons match, from `critical_epsilons(pair)`.
 # :::

@@ -7,11 +7,12 @@
 # ---
 
 # %% [markdown]
-# # Strangers and oneself: a scale with two ends
+# # A scale from strangers to oneself
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** why a similarity needs two ends to be read, and where the layers of two trained networks lie between them.
+# **You will learn** why a similarity can only be read on a scale with two ends, and where the layers of two trained
+# networks lie on this scale.
 #
 # **You need first** [critical ε and the maximum match](maximum.ipynb).
 #
@@ -88,16 +89,18 @@ glue("untrained-expected", scales.kept_or_missed(most_untrained < 0.25), display
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# Calibrated similarity, from 0 (strangers) to 1 (an earlier self). First layer: {glue:text}`first`. Middle:
-# {glue:text}`middle`. Late: {glue:text}`late`. Pooled features: {glue:text}`pool`. Every layer is above chance if p is small everywhere; the largest is
-# {glue:text}`p-largest`. Untrained twins reach at most {glue:text}`untrained-most`.
+# The calibrated similarity goes from 0 (strangers) to 1 (the network itself, a few epochs earlier). First layer:
+# {glue:text}`first`. Middle:
+# {glue:text}`middle`. Late: {glue:text}`late`. Pooled features: {glue:text}`pool`. The largest p of any layer is {glue:text}`p-largest`; a small p means above chance. Two untrained networks reach at most {glue:text}`untrained-most`.
 # :::
 #
 # ## How we know
 #
-# Four comparisons are made for every layer, on the same test images. **Chance**: one network sees the images in another order, {{permutations}} random orders, the same
-# in all layers. **Untrained**: two networks before training. **Observed**: two seeds. **Ceiling**: the first seed and an earlier checkpoint of the same
-# training. The measure is {glue:text}`measure`: larger is more similar.
+# Four comparisons are made for every layer, on the same test images. **Chance**: one of the two networks sees the
+# images in another order. We took {{permutations}} random orders, and used the same orders in all layers.
+# **Untrained**: two networks before training. **Observed**: two networks after training, from two seeds. **Ceiling**:
+# the network of the first seed and an earlier checkpoint of its own training. The measure is {glue:text}`measure`. A
+# larger value is more similar.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: by layer, four lines for chance, untrained, another seed and an earlier self."}, "figure": {"caption": "The four ends by layer. The band around the observed line is its 95 % interval over networks.", "name": "fig-scale-ends"}}
 figure = scales.plot_ends(calibrated, look_at, MEASURES[look_at].title.rpartition(", ")[2])
@@ -107,8 +110,9 @@ everything = pd.concat([table.assign(network=network) for network, table in cali
 figures.download(everything, "calibrated-similarity")
 
 # %% [markdown]
-# Where the chance line is high, a high value means little: there strangers match, too, because the images, or a common mean, are the same for
-# both. Where the ceiling is low, a low value means little: there a network does not even match an earlier self. So each layer gets its own scale:
+# Where the chance line is high, a high value means little: there even strangers match, for example
+# because all activations have a common mean. Where the ceiling is low, a low value means little: there a network does
+# not even match its own earlier state. So each layer gets its own scale:
 #
 # :::{prf:definition} Calibrated similarity
 # :label: def-calibrated
@@ -116,8 +120,8 @@ figures.download(everything, "calibrated-similarity")
 # where $t \le c$. A distance and its similarity, $d = 1 - s$, give the same value.
 # :::
 #
-# In the middle layers it is {glue:text}`middle`; for untrained twins it is {glue:text}`untrained-middle` there. Layers in which untrained twins are
-# at least as similar as trained networks: {glue:text}`untrained-above`.
+# In the middle layers it is {glue:text}`middle`. For untrained networks it is {glue:text}`untrained-middle` there. In
+# these layers two untrained networks are at least as similar as two trained ones: {glue:text}`untrained-above`.
 
 # %% tags=["hide-input", "shows-def-calibrated"] mystnb={"image": {"alt": "One panel per network: by layer, the calibrated similarity of two seeds with its interval, and that of untrained twins; lines at 0 and 1."}, "figure": {"caption": "Calibrated similarity by layer, with 95 % intervals; 0 is chance, 1 is an earlier self.", "name": "fig-scale-calibrated"}}
 figure = scales.plot_calibrated(calibrated, look_at)
@@ -126,23 +130,24 @@ figure = scales.plot_calibrated(calibrated, look_at)
 figures.table(groups, digits=2, label="Calibrated similarity by group of layers")
 
 # %% [markdown]
-# **The interval.** Pairs of networks share networks, so the pairs are not independent values. The interval comes from the model
-# value = mean + effect of one network + effect of the other + noise: one network at a time is left out, and the t distribution has as many degrees of
-# freedom as networks less one. A test simulates it: nominal 95 % covers at least 90 %, with three networks and with five. It speaks of the observed value only; both ends are
-# taken as known, and the ceiling is a single pair.
+# **The interval.** Different pairs can contain the same network, so their values are not independent.
+# We use a model: value = mean + effect of one network + effect of the other + noise. The interval comes from leaving
+# out one network at a time (the jackknife). Its t distribution has one degree of freedom less than there are
+# networks. A simulation in the tests checks it: an interval of nominally 95 % covers the truth in at least 90 % of
+# the cases, with three networks and with five. The interval is for the observed value only. It takes both ends as
+# known, and the ceiling is a single pair.
 #
-# **What was expected.** Written down before looking: middle between 0.3 and 0.6 ({glue:text}`middle-expected`); late layers of VGG-16 above 0.85
-# ({glue:text}`late-expected`); pooled features above 0.9 in both ({glue:text}`pool-expected`); untrained below 0.25
-# ({glue:text}`untrained-expected`); the smallest possible p everywhere ({glue:text}`p-expected`). Two hundred permutations were planned; there was
-# time for {{permutations}}, so p cannot be below 1 / (1 + {{permutations}}). The mean of chance needs few: permutations differ little.
+# **What was expected.** We wrote this down before we looked, and each line says whether it came out: # MARK
 #
 # ## What would change our mind
 #
-# - *The images.* Convolutional layers are sampled at 9 positions of each of 1000 images, or at 4 of each of 2000; the others on 2000 images. With fewer samples chance rises. The observed
-#   values on the whole test set are on the pages of the networks.
-# - *The ceiling.* A checkpoint from the very end of a training is nearly the same network. An earlier one is a harder twin, and every layer would look more
-#   similar on its scale.
-# - *The measure.* The area under s(ε) is recorded beside the median: run the page with `-p look_at subspace`. Other measures have [a page of their own](measure.ipynb).
+# - *The images.* Convolutional layers are sampled at 9 positions of each of 1000 images, or at 4 positions of each of
+#   2000 images. The other layers have 2000 images. With fewer samples chance rises. The atlas has the observed values
+#   on the whole test set.
+# - *The ceiling.* A checkpoint from the very end of a training is nearly the same network. With an earlier checkpoint
+#   the ceiling is lower, and every layer looks more similar on its scale.
+# - *The measure.* The area under s(ε) is recorded, too: run the page with `-p look_at subspace`. Other measures have
+#   [a page of their own](measure.ipynb).
 #
 # ## Try it
 #
@@ -161,7 +166,8 @@ on_scale(observed, chance, ceiling)
 #
 # :::{exercise} A p that is never zero
 # :label: ex-scale-p
-# Write `p_of(observed, chance)`: the share of values, the observed one and all those of `chance` together, that are at least as large as the observed one.
+# Write `p_of(observed, chance)`. Take the observed value and all values of `chance` together. The function returns
+# the share of them that are at least as large as the observed value.
 # :::
 #
 # :::{solution-start} ex-scale-p
@@ -191,8 +197,8 @@ check("ex-scale-p", p_of)
 #
 # :::{solution} ex-scale-two
 # :class: dropdown
-# Raw, B (0.7 against 0.4). Calibrated, A: $0.3/0.4 = 0.75$ against $0.1/0.4 = 0.25$. In B strangers already get 0.6, and an earlier self gets 1; in A hardly more could be had
-# than what another seed gets.
+# Raw, B (0.7 against 0.4). Calibrated, A: $0.3/0.4 = 0.75$ against $0.1/0.4 = 0.25$. In B strangers already get 0.6,
+# and the ceiling is 1. In A the observed value is not far from its ceiling.
 # :::
 #
 # :::{exercise} Permute positions, too
@@ -203,6 +209,8 @@ check("ex-scale-p", p_of)
 #
 # :::{solution} ex-scale-positions
 # :class: dropdown
-# It would fall, or stay. What depends on the position alone (a border, an average map) survives a permutation of images and is shared by strangers; it would be lost if
-# positions were mixed. The first layers with large maps would notice; pooled features and fully connected layers have one position and would not.
+# It would fall, or stay. Some activations depend on the position alone, for example at the border. A permutation of
+# whole images keeps them, so strangers share them. If positions were mixed, they would be lost. First layers with
+# large maps would notice. Pooled features and fully connected layers have only one position, so nothing would change
+# for them.
 # :::

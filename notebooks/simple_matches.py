@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to read the sizes of simple matches: against their smallest possible value, against the accident of the
-# order in which neurons are tried, and against a null in which no neuron has a partner.
+# **You will learn** how to read the sizes of simple matches. We compare them with the smallest possible size, with
+# the sizes from other orders of the neurons, and with a null model in which no neuron has a partner.
 #
 # **You need first** [the maximum match and critical ε](maximum.ipynb). Simple matches have a chapter of their own later.
 #
@@ -21,9 +21,10 @@
 #
 # ## Question
 #
-# Suppose half of a layer's neurons match. Has each of them a partner in the other network (local), or do a hundred neurons together span what
-# another hundred span, and no part of them does (distributed)? *Simple matches* are the smallest pieces of a match. The paper reports
-# that small ones are rare near the input and near the output (claim C4).
+# Suppose that half of the neurons of a layer match. There are two extremes. *Local*: each neuron has one partner in
+# the other network. *Distributed*: a hundred neurons together span the same space as a hundred others, and no smaller
+# groups match. *Simple matches* are the smallest pieces of a match. The paper reports that small ones are rare near
+# the input and near the output (claim C4).
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
@@ -86,29 +87,38 @@ glue("verdict", verdicts.judged(plan, found)["C4"].word, display=False)
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# Local near the input, distributed near the output. In the first and early layers up to {glue:text}`input_two:.0f` % of the matched neurons have
-# a single partner; in the last convolutional layers and the pooled features at most {glue:text}`output_two:.0f` %, and there the median
-# minimal match takes {glue:text}`output_share:.0f` % of the matched neurons. C4 {glue:text}`verdict`.
+# Local near the input, distributed near the output. In the first and early layers up to {glue:text}`input_two:.0f` %
+# of the matched neurons have a single partner. In the last convolutional layers and the pooled features it is at most
+# {glue:text}`output_two:.0f` %, and there the median minimal match takes {glue:text}`output_share:.0f` % of the
+# matched neurons. Claim C4: {glue:text}`verdict`.
 # :::
 #
 # ## How we know
 #
-# Two networks at the paper's size, at the paper's own ε, wherever between 5 and 95 % of a layer match (elsewhere sizes say nothing). Whether a
-# neuron has a partner is decided exactly; for "at most five" the smallest match found over many orders counts.
+# The table shows two networks of the paper's size at the ε of the paper. It has the layers in which between 5 and 95
+# % of the neurons match, because elsewhere sizes say nothing. Whether a neuron has a partner was decided exactly. For
+# "at most five" we took the smallest match that was found over many orders.
 
 # %%
 figures.table(levels_at_paper, digits=2, label="Small minimal matches at the paper's ε")
 
 # %% [markdown]
-# Two hidden fully connected layers of VGG-16-BN are missing: their search did not end in time. The logits are shown beside: there each neuron stands for a class, and the same class in the other network is its natural partner.
+# Two hidden fully connected layers of VGG-16-BN are missing, because the search did not end in time.
+# The logits are in the table, too. There each neuron stands for a class, and its natural partner is the neuron for
+# this class in the other network.
 #
 # ### Where to look in smaller networks
 #
-# At an ε where nothing matches there is nothing to split, and where everything matches with room to spare, everything splits. So each layer
-# is looked at where its own maximum match is neither: at the smallest ε at which {glue:text}`share` of the alive
-# neurons are in it, and {glue:text}`slack` more. Why more? At the edge itself the neuron that let the match appear needs all the help there is, and every
-# match looks like one piece. Many layers jump: their maximum match goes from little to much more at once, and then it holds
-# more. Compressed layers of three networks are recorded, of wide layers of two: the table counts the pairs.
+# If nothing matches at an ε, there is nothing to split. If everything matches at a much smaller ε, too, everything
+# splits. So we choose an ε between these two cases for each layer: {glue:text}`slack` above the smallest ε at which
+# {glue:text}`share` of the alive neurons are in the maximum match.
+#
+# :::{dropdown} Why not exactly at the smallest ε?
+# Exactly at the smallest ε, the neuron that entered last needs all the others, so every match looks like one piece. (At
+# first we read the sizes there. We added the small distance when we understood this.) In many layers the maximum match
+# grows from few neurons to many at one ε. There it has more neurons than the chosen share. Compressed layers of three
+# networks are recorded, and for wide layers of two. The table counts the pairs.
+# :::
 
 # %%
 levels = (
@@ -122,22 +132,24 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # %% [markdown]
 # ### What would the subspaces alone give?
 #
-# Two subspaces that agree always have matches, whatever their neurons are. Is a size of 40 small or large? It needs something to be
-# compared with: the same two subspaces, populated by neurons that have no partners.
+# Two subspaces that agree always have matches, whatever their neurons are. Is a size of 40 small or large? We need
+# something to compare it with. So we keep the two subspaces, and fill them with new neurons that have no partners.
 #
 # :::{prf:definition} Reassigned neurons
 # :label: def-reassigned
-# Let the maximum match be $(X, Y)$, and let $u_1, u_2, \dots$ and $v_1, v_2, \dots$ be the principal directions of
-# $\operatorname{span} z_X$ and $\operatorname{span} z_Y$: orthonormal bases in which the two are best aligned one by one. Neuron $x$ has the loadings
-# $\langle z_x, u_k\rangle$. *Reassigning* shuffles, for each direction $k$ of each side independently, the loadings on it among the
-# neurons of that side.
+# Let the maximum match be $(X, Y)$. Let $u_1, u_2, \dots$ and $v_1, v_2, \dots$ be the principal directions of
+# $\operatorname{span} z_X$ and $\operatorname{span} z_Y$. These are orthonormal bases of the two spans in which $u_k$
+# is aligned with $v_k$ as well as possible, one after the other. Neuron $x$ has the loadings $\langle z_x,
+# u_k\rangle$. *Reassigning* permutes the loadings on each direction $k$ among the neurons of its side. Each direction
+# gets its own random permutation.
 # :::
 #
 # :::{prf:proposition} What reassigning keeps
 # :label: prp-reassigned
-# Reassigned neurons lie in the same subspaces. If they are still linearly independent, their spans, and so the principal angles between
-# them, are the same; and the total squared distance of one side's unit neurons to the span of the other, before any renewed scaling,
-# is the same.
+# Reassigned neurons lie in the subspaces of the old ones. Suppose that they are still linearly independent. Then
+# their spans are the same as before, and so are the principal angles between the spans. Before the new neurons are
+# scaled to length 1, the sum of the squared distances of one side's neurons to the span of the other side is the same
+# as before.
 # :::
 #
 # :::{prf:proof}
@@ -147,17 +159,20 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # $a_k^2$ over neurons only, which shuffling does not change.
 # :::
 #
-# So the null keeps how well the subspaces match and how strongly each direction is used, and forgets which neuron carries what. Each draw is
-# read in the same way, {glue:text}`slack` above the ε where nine tenths of its neurons match, close to the layer's own. Smaller matches than the null's
-# mean that *neurons*, not only subspaces, are shared.
+# So the null model keeps how well the subspaces match and how strongly each direction is used. It loses which neuron
+# carries which direction. Each random draw is read at an ε that is {glue:text}`slack` above the ε where nine tenths
+# of its neurons match. This is close to the ε of the layer itself. If the observed matches are smaller than those of
+# the null model, the networks share *neurons*, not only subspaces.
 #
 # ### How large are minimal matches?
 #
-# Near the input ({glue:text}`input`) the median minimal match has {glue:text}`input_median_observed` neurons where the subspaces alone would give
-# {glue:text}`input_median_null`, and {glue:text}`input_two_observed` of them are of one neuron on each side (null:
-# {glue:text}`input_two_null`). In the last hidden layer ({glue:text}`hidden`) the median is {glue:text}`hidden_median_observed` against
+# Near the input ({glue:text}`input`) the median minimal match has {glue:text}`input_median_observed` neurons. The
+# null model gives {glue:text}`input_median_null`. Matches with one neuron on each side are
+# {glue:text}`input_two_observed` of all (null model: {glue:text}`input_two_null`). In the last hidden layer
+# ({glue:text}`hidden`) the median is {glue:text}`hidden_median_observed` against
 # {glue:text}`hidden_median_null`. In the logits it is {glue:text}`output_median_observed` against {glue:text}`output_median_null`.
-# A curve further to the left means smaller matches; its height at size 2 is the share of matches of one neuron on each side.
+# A curve farther to the left means smaller matches. Its height at size 2 is the share of matches with one neuron on
+# each side.
 
 # %% tags=["hide-input", "shows-def-reassigned"] mystnb={"image": {"alt": "One panel for each layer: the share of minimal matches up to a size, one curve observed, one for the null."}, "figure": {"caption": "Sizes of minimal matches of every matched neuron, over all orders and recorded pairs, and the same for reassigned neurons.", "name": "fig-sizes-{{page}}"}}
 figure = size_findings.plot_sizes(sizes, looked)
@@ -169,9 +184,9 @@ figures.download(distribution, f"sizes-{name}")
 # %% [markdown]
 # ### Which layers share neurons, and which only subspaces?
 #
-# Where the observed line is below the null, neurons have partners in the other network. Where the two run together, only the subspaces are
-# shared. And where it is close to 1, the whole maximum match is one piece: each neuron needs nearly all the others, so that
-# taking one away brings all of them down.
+# Where the observed line is below the line of the null model, neurons have partners in the other network. Where the
+# two lines coincide, only the subspaces are shared. Where the observed line is close to 1, the whole maximum match is
+# one piece: each neuron needs nearly all the others. If one of them is removed, no match is left.
 
 # %% tags=["hide-input", "shows-prp-reassigned"] mystnb={"image": {"alt": "Two lines by layer: the median size of a minimal match as a share of the maximum match, observed and by the null."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, by layer.", "name": "fig-relative-{{page}}"}}
 figure = size_findings.plot_relative(summary)
@@ -182,7 +197,8 @@ shown = summary[columns].rename(columns=lambda c: c.replace("two_", "size 2, ").
 figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
 
 # %% [markdown]
-# A second architecture ({glue:text}`beside`): is the observed line below the null in the same places, near the input and near the output?
+# The next figure shows a second architecture ({glue:text}`beside`). Is the observed line below the null
+# model in the same places, near the input and near the output?
 
 # %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same two lines for the second network."}, "figure": {"caption": "The same for a second architecture.", "name": "fig-beside-{{page}}"}}
 glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
@@ -193,9 +209,9 @@ if beside:
 # %% [markdown]
 # ### Does the width matter?
 #
-# A wider layer has more neurons to choose from and more to need. Here is the same network at width {glue:text}`other_width`, as far as its
-# layers were kept ({glue:text}`other_epochs`). Compare the first layer: a share of single pairs at one width is not a property of the
-# architecture.
+# In a wider layer a neuron has more possible partners, but it may also need more of them. Here is this architecture
+# at width {glue:text}`other_width`, for the layers that were kept ({glue:text}`other_epochs`). Compare the first
+# layer. The share of single pairs at one width is not a property of the architecture.
 
 # %% tags=["hide-input", "remove-stderr"]
 glue("other_width", f"{other_width:g}" if other_width else "(none is chosen here)", display=False)
@@ -217,10 +233,15 @@ figures.table(
 # %% [markdown]
 # ### Could they be smaller?
 #
-# A minimal match has nothing superfluous, but another one may be smaller. For every matched neuron we search for small ones, best first, and keep
-# a number that no match of it can be below: the neurons that are in *every* match with it, or the fewest that come within ε of it. Where both
-# agree, the smallest size is known exactly. (This table, the next one and the maps below are recorded where half of the neurons match,
-# whatever `share` is.)
+# A minimal match contains no smaller match with the neuron, but another minimal match may have fewer neurons. For
+# every matched neuron we search for small matches. We also compute a lower bound for their size. Where both agree,
+# the smallest size is known exactly.
+#
+# :::{dropdown} Which lower bound?
+# One bound is the number of neurons that are in *every* match with the neuron. Another is the smallest number of neurons
+# that come within ε of it. This table, the next one and the maps below are recorded at the ε where half of the neurons
+# match, whatever `share` is.
+# :::
 
 # %%
 bounds = (
@@ -238,7 +259,7 @@ bounds = (
 figures.table(bounds, digits=2, label="Smallest minimal matches found, and what none can be below")
 
 # %% [markdown]
-# And where they can be counted, here are *all* simple matches of these layers:
+# In some layers all simple matches can be counted:
 
 # %%
 counted = (
@@ -258,8 +279,9 @@ figures.table(counted, digits=0, label="Simple matches; where not all, the first
 # %% [markdown]
 # ### How much is the order's doing?
 #
-# The algorithm tries to do without each neuron once, and which match it ends with depends on the order. The picture shows what every neuron of
-# one hidden layer got in different orders. A single run of the published algorithm is one point on each of these lines.
+# The algorithm tries to delete each neuron once. The match that it finds depends on the order in which it tries them.
+# The picture shows the sizes for every neuron of one hidden layer over many orders. A single run of the published
+# algorithm gives one point on each of these lines.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One vertical line for each neuron, from the smallest to the largest size of its minimal match over the orders, with a dot at the median."}, "figure": {"caption": "Sizes of each neuron's minimal matches over the orders: range and median.", "name": "fig-orders-{{page}}"}}
 layer = looked[-2]
@@ -274,9 +296,10 @@ figures.download(spread, f"orders-{name}")
 # %% [markdown]
 # ### Who goes together?
 #
-# Row v of the map shows which neurons are in v's minimal matches: orange if in every match that holds v, whatever the order; blue the darker, the
-# more orders led to it. Blocks of two along the diagonal are pairs of partners. A filled square is a group that stands and falls
-# together. The map need not be symmetric: v may need u while u gets along without v.
+# Row v of the map shows which neurons are in the minimal matches of v. Orange: the neuron is in every match that
+# contains v. Blue: the neuron is in some of them, and a darker blue means in more of them. A block of two on the
+# diagonal is a pair of partners. A filled square is a group in which each neuron needs all others. The map need not
+# be symmetric: perhaps v needs u, but u does not need v.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A square map of the first layer's matched neurons: small orange blocks are neurons that always go together."}, "figure": {"caption": "Which neurons go together, near the input.", "name": "fig-map-input-{{page}}"}}
 maps = tables["map"]
@@ -295,20 +318,21 @@ figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{nam
 # %% [markdown]
 # ### What smaller networks add
 #
-# C4 has two halves. *Small simple matches are rare near the input and near the output*: here single pairs, one neuron on each side, are
-# {glue:text}`input_two_observed` of the minimal matches near the input, {glue:text}`hidden_two_observed` in the last hidden layer, and
-# {glue:text}`output_two_observed` in the logits. *Where similarity exists, it is distributed*: in the middle ({glue:text}`middle`) the median
-# minimal match has {glue:text}`middle_median_observed` neurons, where the subspaces alone would give {glue:text}`middle_median_null`.
-# The [ledger](ledger.ipynb) judges both by bounds that were fixed before. (The sizes were first read at the edge itself, where every neuron
-# seemed to need nearly all the others; that distance was added when that was understood.)
+# C4 has two halves. First: *small simple matches are rare near the input and near the output*. Single pairs, with one
+# neuron on each side, are {glue:text}`input_two_observed` of the minimal matches near the input. In the last hidden
+# layer they are {glue:text}`hidden_two_observed`, in the logits {glue:text}`output_two_observed`. Second: *where
+# similarity exists, it is distributed*. In the middle ({glue:text}`middle`) the median minimal match has
+# {glue:text}`middle_median_observed` neurons. The null model gives {glue:text}`middle_median_null`. The
+# [ledger](ledger.ipynb) judges both by bounds that were fixed before.
 #
 # ## What would change our mind
 #
-# A hidden layer in which more than one matched neuron in twenty has a partner, at an ε of the paper at which the layer matches in part.
+# One hidden layer could change our mind. At an ε of the paper it would match in part, and more than one in twenty of
+# its matched neurons would have a partner.
 #
 # ## Try it
 #
-# The compressed layer is in the repository. Choose a neuron and an ε, and see what it needs.
+# The compressed layer is in the repository. Choose a neuron and an ε, and see which neurons it needs.
 
 # %%
 result = studies.run(study)
@@ -332,14 +356,15 @@ needs = minimal_match(pair, ("x", 0), epsilon)
 #
 # :::{solution} ex-sizes-extremes
 # :class: dropdown
-# Every match has a neuron on each side (a neuron is not zero, so the empty set does not come near it). One simple match of size 2n is
-# the smallest number; n simple matches of size 2, a partner for everyone, the largest.
+# Every match has at least one neuron on each side, because a neuron that is not zero is not near the empty set. The
+# smallest number is one simple match of size 2n. The largest number is n simple matches of size 2, where each neuron
+# has a partner.
 # :::
 #
 # :::{exercise} Why not rotate?
 # :label: ex-sizes-rotate
-# A simpler null would turn the matched neurons by a random rotation within their span. Neurons after a ReLU are never negative.
-# Why does the rotation make them match much worse, and why does reassigning not?
+# A simpler null model would rotate the matched neurons randomly within their span. Neurons after a ReLU are never
+# negative. Why does the rotation make them match much worse, and why does reassigning not?
 # :::
 #
 # :::{solution} ex-sizes-rotate
@@ -358,7 +383,7 @@ needs = minimal_match(pair, ("x", 0), epsilon)
 #
 # :::{solution} ex-sizes-predict
 # :class: dropdown
-# Two effects pull apart. At a larger ε a neuron needs fewer others, which makes matches smaller; and neurons that come in late need
-# many of those already there, which makes theirs larger. In layers that jump, both shares may even be the same ε. Compare the
-# medians with the table above, and as a share of the maximum match, too.
+# There are two opposite effects. At a larger ε a neuron needs fewer others, so matches become smaller. But neurons
+# that enter late need many of the earlier ones, so their matches are larger. In layers that jump, both shares may
+# even lead to one ε. Compare the medians with the table above, also as a share of the maximum match.
 # :::

@@ -11,16 +11,16 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** what this book measures, on an example with seven neurons and four images that you can check by
-# hand: match, maximum match, similarity curve.
+# **You will learn** what this book measures: matches, the maximum match and the similarity curve. The example has
+# seven neurons and four images, and you can check it by hand.
 #
 # **You need first** what a span and a projection are.
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# This page is the short way into the book. It has no theorems. The three chapters that begin with
-# [What a neuron is](neurons.ipynb) say the same with proofs.
+# This page is the short way into the book. It has no theorems. The next three chapters, from [What a neuron
+# is](neurons.ipynb) on, explain the same ideas with proofs.
 
 # %% tags=["parameters"]
 epsilon = 0.5
@@ -43,8 +43,8 @@ figures.style()
 # %% [markdown]
 # ## Two networks, four images
 #
-# Two networks have seen the same four images. We have noted what each neuron of one layer answered. A row is a neuron,
-# a column is an image.
+# Two networks have seen the same four images. We wrote down what each neuron of one layer answered. Each row is a
+# neuron, each column is an image.
 
 # %%
 x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
@@ -55,24 +55,26 @@ drawings.activation_tables(x, y)
 plt.show()
 
 # %% [markdown]
-# Is there anything that both networks have learned? Look for it with bare eyes first.
+# Is there anything that both networks have learned? Look at the numbers first.
 #
-# - $x_4$ and $y_3$ react to image 4 and to nothing else. One says 2, the other 1. But the next layer has weights,
-#   and a weight can double a number. For what follows in the network, they say the same.
-# - No other neuron of A has a partner. $y_1$ reacts to images 1 and 2 at once, where A has one neuron for each.
-# - And yet B knows something of images 1 and 2. Could it be that $x_1, x_2$ *together* say about the same as
-#   $y_1, y_2$ together?
+# - $x_4$ and $y_3$ react to image 4 and to nothing else. One answers 2, the other 1. But the next layer has weights,
+#   and a weight can double a number. So for the next layer the two neurons are equally useful.
+# - No other neuron of A has a partner. For example, $y_1$ reacts to images 1 and 2, but A has one neuron for each of
+#   these images.
+# - Yet B knows something about images 1 and 2. Could it be that $x_1$ and $x_2$ *together* hold about the same
+#   information as $y_1$ and $y_2$ together?
 #
-# ## How much of a neuron can the other network say?
+# ## How much of a neuron can the other network express?
 #
-# The next layer reads weighted sums. So "what network B can say" is the set of all weighted sums of its rows: their
-# span. The question is how near $x_1$ comes to it. Project $x_1$ on the span, and look at what is left over: its
-# length, relative to the length of $x_1$, is the **relative distance** $r$. It is 0 if B can say the neuron exactly,
-# and 1 if B can say nothing of it.
+# The next layer reads weighted sums. So what network B can express is the set of all weighted sums of its rows. This
+# set is called their span. How near is $x_1$ to the span? Project $x_1$ onto the span, and look at what is left over.
+# The length of this rest, divided by the length of $x_1$, is the **relative distance** $r$. It is 0 if B can express
+# the neuron exactly, and 1 if B can express nothing of it.
 #
-# Images 1 to 3 make a space that one can draw. There $y_1$ and $y_2$ span a plane, and the neurons $x_1, x_2, x_3$
-# are the three axes. Turn the picture with the mouse. Then move the slider, which sets ε: the grey surfaces bound
-# everything that is within ε of the plane. $x_1$ is the first to be inside, $x_3$ the last.
+# Images 1 to 3 give a space with three dimensions, which one can draw. In it $y_1$ and $y_2$ span a plane, and the
+# neurons $x_1, x_2, x_3$ are the three axes. Turn the picture with the mouse. Then move the slider, which sets ε.
+# Everything between the two grey surfaces is within ε of the plane. As ε grows, $x_1$ is the first neuron inside and
+# $x_3$ the last.
 
 # %% tags=["hide-input"]
 steps = np.linspace(0, 0.9, 19)
@@ -86,10 +88,10 @@ alt = (
 figures.interactive(moving, "fig-plane", alt, still)
 
 # %% [markdown]
-# By hand: the vector $n = (2, -3, 6)/7$ has length 1 and is orthogonal to $(3, 2, 0)$ and to $(3, 4, 1)$. So it is
-# the normal of the plane, and a unit vector's distance to the plane is the size of its product with $n$. For the
-# three axes this gives $\tfrac27$, $\tfrac37$ and $\tfrac67$. The function `Distances` gives the same, for every
-# neuron:
+# By hand: the vector $n = (2, -3, 6)/7$ has length 1 and is orthogonal to $(3, 2, 0)$ and to $(3, 4,
+# 1)$. So it is the normal of the plane. The distance of a unit vector to the plane is the absolute value of its inner
+# product with $n$. For the three axes this gives $\tfrac27$, $\tfrac37$ and $\tfrac67$. The function `Distances`
+# gives the same, for every neuron:
 
 # %%
 r = Distances(x, y)
@@ -99,16 +101,16 @@ table["r"] = [r(v, everyone) for v in sorted(everyone)]
 figures.table(table)
 
 # %% [markdown]
-# All neurons of B are at distance 0: A has a neuron of its own for every image, so it can say anything.
+# All neurons of B are at distance 0. A has one neuron for each image, so it can express every vector.
 #
 # ## Groups that match
 #
-# Choose how much may be missing: $\varepsilon$. Then an **ε-match** is a group of neurons of A and a group of B such
-# that each neuron of either group is within ε of the span of the *other group*. Both directions count, and only the
-# group counts, not the rest of the network.
+# Choose how much may be missing, and call it $\varepsilon$. An **ε-match** is a group of neurons of A together with a
+# group of neurons of B. Each neuron of either group must be within ε of the span of the *other group*. So both
+# directions count. The neurons outside the two groups do not count.
 #
-# Below, three candidates at ε = {{epsilon}}, with each neuron's distance to the other side of its group. A full box is
-# near enough, a dashed one is not.
+# The figure shows three candidates at ε = {{epsilon}}. The number in each box is the neuron's distance to the other
+# group. A neuron in a full box is near enough, a neuron in a dashed box is not.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three diagrams. x4 with y3, both at distance 0, a match. x1 with y1, both at 0.555, too far. x1 and x2 with y1 and y2, at 0.286, 0.429, 0.000 and 0.196, a match."}, "figure": {"caption": "Two groups that match at \u03b5 = {{epsilon}} and, in the middle, one that does not.", "name": "fig-groups"}}
 exact = frozenset({("x", 3), ("y", 2)})
@@ -119,18 +121,18 @@ drawings.draw_pairs(r, [exact, single, double], epsilon, verdicts)
 plt.show()
 
 # %% [markdown]
-# The guess was right. $x_1$ and $x_2$ are no copies of $y_1$ and $y_2$, but the pairs span nearly the same plane.
-# This is what the book is about: networks may share a *space* without sharing a single *neuron*.
+# The guess was right. $x_1$ and $x_2$ are not copies of $y_1$ and $y_2$, but the two pairs span nearly
+# the same plane. This is the subject of the book: two networks may share a *space* although they share no single
+# *neuron*.
 #
 # ## The maximum match
 #
-# The union of two matches is a match: in a larger group everybody is at least as near. So there is one largest
-# match, and it contains all the others. It can be found by deleting:
+# The union of two matches is a match, because in a larger group no neuron is farther away than before. So there is
+# one largest match, and it contains all the others. We find it by deleting:
 #
-# 1. Start with all neurons. At this page's own ε, one half, only $x_3$ is too far ($\tfrac67$). It can be in no
-#    match, so delete it.
-# 2. Look again. Without $x_3$, image 3 is no longer covered, and $y_2 = (3,4,1,0)$ loses its last part. It is now at
-#    distance $1/\sqrt{26}$, which is near enough. Nobody else leaves.
+# 1. Start with all neurons. At ε = 0.5 only $x_3$ is too far away ($\tfrac67$). So it is in no match. Delete it.
+# 2. Look again. No neuron of A reacts to image 3 any more, so $y_2 = (3,4,1,0)$ can no longer be expressed exactly.
+#    It is now at distance $1/\sqrt{26}$, which is near enough. No other neuron is deleted.
 #
 # What is left is the **maximum match**. The **similarity** of the two layers is the share of all neurons in it.
 
@@ -150,9 +152,10 @@ glue("similarity", float(similarity), display=False)
 #
 # ## Every ε at once
 #
-# Why {{epsilon}}? There is no good reason. So ask for each neuron at which ε it enters the maximum match: its **critical
-# ε**. One pass gives them all, and with them the similarity at every ε. On the left each neuron stands at its
-# critical ε; the curve on the right counts how many are at or below.
+# Why {{epsilon}}? There is no good reason for this value. So we ask for each neuron: what is the smallest ε at which
+# it is in the maximum match? This number is its **critical ε**. One pass gives all critical ε, and from them follows
+# the similarity at every ε. On the left of the figure each neuron stands at its critical ε. The curve on the right
+# shows the share of neurons whose critical ε is at most ε.
 
 # %%
 critical = critical_epsilons(x, y)
@@ -162,16 +165,16 @@ drawings.critical_figure(critical, epsilon)
 plt.show()
 
 # %% [markdown]
-# Read the curve from the left. Below $\tfrac37$ only the pair $x_4$, $y_3$ matches, and it does so exactly. At
-# $\tfrac37$ four neurons enter *together*: none of them can be matched for less, and each needs the other three. At
-# $\tfrac67$ comes $x_3$. It was in the last place from the start.
+# Read the curve from the left. Below $\tfrac37$ only the pair $x_4$, $y_3$ matches, and it does so
+# exactly. At $\tfrac37$ four neurons enter *together*. None of them is matched at a smaller ε, and each needs the
+# other three. At $\tfrac67$ the last neuron enters, $x_3$.
 #
-# Real layers have hundreds of neurons and millions of samples, and the same three lines of code.
+# Real layers have hundreds of neurons and millions of samples. The three lines of code are the same.
 #
 # ## Your own arrays
 #
-# Any two arrays with neurons as rows and the *same* inputs, in the same order, as columns will do. Use many more
-# samples than neurons, or everything will match.
+# You can use any two arrays. Their rows are neurons. Their columns are inputs, and both arrays need the *same* inputs
+# in the same order. Use many more inputs than neurons. Otherwise everything matches.
 
 # %%
 rng = np.random.default_rng(0)
@@ -188,16 +191,16 @@ figures.table(pd.DataFrame({"ε": sizes, "similarity": curve}))
 #
 # :::{exercise} By hand at a smaller ε
 # :label: ex-smaller-epsilon
-# *On paper.* Find the maximum match of the example at ε = 0.4 by deleting. Who leaves in the first round? Who in
-# the second, and why only then?
+# *On paper.* Find the maximum match of the example at ε = 0.4 by deleting. Which neurons are deleted in the first
+# round? Which in the second, and why not earlier?
 # :::
 #
 # :::{solution} ex-smaller-epsilon
 # :class: dropdown
-# First round: $x_2$ ($\tfrac37 > 0.4$) and $x_3$ leave. Left are $x_1, x_4$ and all of B. Second round: $y_1$ has
-# lost image 2, and is at distance $2/\sqrt{13}$; $y_2$ has lost images 2 and 3, at $\sqrt{17/26}$. Both leave. They
-# were at distance 0 as long as $x_2$ and $x_3$ were there. Third round: $x_1$ has nothing left but $y_3$, which
-# knows only image 4; it leaves. The maximum match is x4 | y3.
+# First round: $x_2$ ($\tfrac37 > 0.4$) and $x_3$ are deleted. $x_1$, $x_4$ and all of B are left. Second round: no
+# neuron of A reacts to images 2 and 3 any more. So $y_1$ is at distance $2/\sqrt{13}$ and $y_2$ at distance
+# $\sqrt{17/26}$, and both are deleted. They were at distance 0 as long as $x_2$ and $x_3$ were there. Third round:
+# only $y_3$ is left in B, and it reacts only to image 4. So $x_1$ is deleted. The maximum match is x4 | y3.
 # :::
 #
 # :::{exercise} Change one number
@@ -217,10 +220,10 @@ values = np.concatenate(critical_epsilons(x, changed))
 figures.table(table[["neuron"]].assign(critical_epsilon=values))
 
 # %% [markdown]
-# $y_1$ is now three times $x_1$: both have critical ε 0, as have $x_4$ and $y_3$. Given $y_1$, what remains of $y_2$
-# is $(0, 4, 1, 0)$. With $x_2$ it makes a group at the price $1/\sqrt{17}$ for $x_2$, and less for $y_2$, which is
-# supported by $x_1$ too. So $x_2$ and $y_2$ enter at $1/\sqrt{17}$, and $x_3$ at $4/\sqrt{17}$, as the distance of
-# image 3 to $(0,4,1,0)$.
+# $y_1$ is now three times $x_1$: both have critical ε 0, as have $x_4$ and $y_3$. The part of $y_2$
+# that $y_1$ does not explain is $(0, 4, 1, 0)$. The distance of $x_2$ to it is $1/\sqrt{17}$. The distance of $y_2$
+# is smaller, because $x_1$ helps to express it. So $x_2$ and $y_2$ enter at $1/\sqrt{17}$. Finally $x_3$ enters at
+# $4/\sqrt{17}$, the distance of image 3 to $(0,4,1,0)$.
 #
 # :::{solution-end}
 # :::
@@ -251,5 +254,5 @@ def distance(z, basis):
 check("ex-relative-distance", distance)
 
 # %% [markdown]
-# **Next:** the theory from the start, [What a neuron is](neurons.ipynb), or the definition and its geometry,
-# [ε-approximate matches](matches.ipynb).
+# **Next:** [What a neuron is](neurons.ipynb), the first chapter of the theory. Or go straight to the
+# definition of a match and its geometry, [ε-approximate matches](matches.ipynb).

@@ -89,5 +89,5 @@ def test_words():
     assert scales.listed([]) == "none"
     assert scales.listed(["rsa"]) == "RSA"
     assert scales.listed(["cca", "svcca", "rsa"]) == "mean CCA, SVCCA and RSA"
-    assert scales.kept_or_missed(True) == "kept"
-    assert scales.kept_or_missed(False) == "missed"
+    assert scales.kept_or_missed(True) == "yes"
+    assert scales.kept_or_missed(False) == "no"

@@ -206,4 +206,4 @@ def listed(names: list[str]) -> str:
 
 def kept_or_missed(holds: bool) -> str:
     """How an expectation written down before looking came out."""
-    return "kept" if holds else "missed"
+    return "yes" if holds else "no"
