@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,8 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: pip install 'samerep[networks]' brings it")
 
 from .errors import BadInput, unknown
-from .networks import datasets, training, weights
-from .pages import grid, places, running
-from .pages.pairs import write_pairs
-from .pages.pdf import book_pdf
-from .pages.teaching import course as teaching
-from .pages.teaching import slides
+from .networks import datasets, devices, training, weights
+from .studies import grid
 from .studies import two_networks as imagenet
 from .studies.kinds import KINDS
 from .studies.store import record as record_study
@@ -57,6 +54,20 @@ def data(action: str, name: str) -> None:
     click.echo(datasets.fetch(name) if action == "fetch" else datasets.verify(name))
 
 
+def many(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of commands that give tasks to workers."""
+    jobs = click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Tasks at a time, here.")
+    scheduler = click.option("--scheduler", help="A Dask scheduler, as tcp://host:8786: its workers do the tasks.")
+    return jobs(scheduler(command))
+
+
+def device(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --device."""
+    return click.option(
+        "--device", default=default, show_default=True, help="cpu, cuda, or auto: a GPU if there is one."
+    )
+
+
 @cli.command()
 @click.option("--network", required=True)
 @click.option("--dataset", default="cifar10", show_default=True)
@@ -67,11 +78,16 @@ def data(action: str, name: str) -> None:
 @click.option("--order-seed", type=int, help="Of order and augmentation, if not that of the initialisation.")
 @click.option("--target", default="labels", show_default=True, help="labels, rotation, vehicles or shuffled")
 @click.option("--fork-after", default=0, help="Start from the run in its own order, after this epoch.")
-def train(seeds: str, order_seed: int | None, **options: Any) -> None:
+@device("auto")
+@many
+def train(seeds: str, order_seed: int | None, device: str, jobs: int, scheduler: str | None, **options: Any) -> None:
     """Train one network per seed, resumably. Example: train --network vgg16_bn --width 0.25 --seeds 0,1,2"""
-    for seed in seed_list(seeds):
-        run = training.plan(seed=seed, order_seed=order_seed, augment_seed=order_seed, **options)
-        click.echo(training.train(run))
+    options |= {"order_seed": order_seed, "augment_seed": order_seed}
+    runs = [training.plan(seed=seed, **options) for seed in seed_list(seeds)]
+    with devices.on_device(device), grid.workers(jobs, scheduler):
+        grid.train_all(runs)
+        for run in runs:
+            click.echo(training.train(run))
 
 
 @cli.command()
@@ -87,13 +103,27 @@ def train(seeds: str, order_seed: int | None, **options: Any) -> None:
 @click.option("--layers", help="Names with commas; all by default.")
 @click.option("--keep", help="Wide layers to keep compressed, too, with commas.")
 @click.option("--what", default="seeds", show_default=True, help=f"The kind of study: {', '.join(RECORDED)}.")
-def record(what: str, seeds: str, layers: str | None, keep: str | None, **options: Any) -> None:
+@click.option("--block", type=click.IntRange(2), help="Networks that a task compares with as many others.")
+@device("cpu")
+@many
+def record(
+    what: str,
+    seeds: str,
+    layers: str | None,
+    keep: str | None,
+    device: str,
+    jobs: int,
+    scheduler: str | None,
+    block: int | None,
+    **options: Any,
+) -> None:
     """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
     if what not in RECORDED:
         raise unknown("kind of record", what, RECORDED)
     names = {"layers": layers and layers.split(","), "keep": keep.split(",") if keep else ()}
     study = Study(**options | names | {"seeds": seed_list(seeds)})
-    click.echo(record_study(KINDS[what], study))
+    with devices.on_device(device), grid.workers(jobs, scheduler, block):
+        click.echo(record_study(KINDS[what], study))
 
 
 def literal(text: str) -> Any:
@@ -113,6 +143,8 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 
     Example: run network -p network resnet18 -p width 0.25 --page my-resnet18
     """
+    from .pages import grid, places, running
+
     stem = Path(notebook).stem
     if stem not in (names := sorted(path.stem for path in places.NOTEBOOKS.glob("*.py"))):
         raise unknown("notebook", notebook, names)
@@ -130,6 +162,8 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 )
 def book(tier: str, jobs: int) -> None:
     """Run what is stale and build the HTML book. Example: book --tier smoke"""
+    from .pages.teaching import slides
+
     click.echo(f"The book: {slides.build_site(tier, jobs)}")
 
 
@@ -137,6 +171,9 @@ def book(tier: str, jobs: int) -> None:
 @click.argument("target", type=click.Path(path_type=Path), default=Path("_build/book.pdf"))
 def pdf(target: Path) -> None:
     """Print the built book, page by page, into one PDF. Example: pdf _build/book.pdf"""
+    from .pages import grid, places
+    from .pages.pdf import book_pdf
+
     documents = [page.document for part in grid.read_grid() for page in part.pages]
     click.echo(book_pdf(places.BUILD / "html", documents, target))
 
@@ -144,6 +181,8 @@ def pdf(target: Path) -> None:
 @cli.command()
 def pairs() -> None:
     """Bring the ipynb half of every notebook, and _toc.yml, in line with their sources."""
+    from .pages.pairs import write_pairs
+
     for path in write_pairs():
         click.echo(path)
 
@@ -152,7 +191,9 @@ def pairs() -> None:
 @click.argument("folder", type=click.Path(path_type=Path), default="course")
 def course(folder: Path) -> None:
     """Write student notebooks, solutions, slides and what they need into FOLDER. Example: course ~/teaching/spring"""
-    for line in teaching.write_course(folder):
+    from .pages.teaching.course import write_course
+
+    for line in write_course(folder):
         click.echo(line)
 
 
@@ -170,7 +211,7 @@ def course(folder: Path) -> None:
 @click.option("--measures", help="Other measures too, with commas, such as cka.")
 @click.option("--before-relu", is_flag=True, help="What goes into a layer's activation, not what comes out.")
 @click.option("--tokens", default="all", show_default=True, help="all, class or mean: what of a sequence is a sample.")
-@click.option("--device", help="Where the networks run, such as cuda.")
+@device("cpu")
 @click.option("--statistics", help="What images are normalised by: imagenet, cifar10 or digits.")
 @click.option("--size", default=224, show_default=True, help="Images are resized and cut to SIZE × SIZE.")
 @click.option("--batch", default=16, show_default=True, help="Images at a time: more need more memory.")
@@ -187,6 +228,7 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
     """
     if name is not None:
         check_name("record", name)
+    devices.as_device(options["device"])  # refused before anything is loaded
     found = imagenet.compare_named(**options)
     for line in imagenet.spoken_result(found):
         click.echo(line)
@@ -214,6 +256,8 @@ def main() -> None:
         stop("aborted", 1)
     except (MemoryError, torch.OutOfMemoryError) as error:
         stop(f"error: not enough memory: {str(error).splitlines()[0]}", 1)
+    except ModuleNotFoundError as error:
+        stop(f"error: {error.name} is not installed: the pages are made in the book's clone, after `make book`", 1)
 
 
 def stop(text: str, code: int) -> None:

@@ -9,6 +9,13 @@ from pathlib import Path
 IN_CLONE = (__package__ or "") == "helpers"  # the installed library has another name
 ROOT = Path(__file__).resolve().parent.parent if IN_CLONE else Path.cwd()  # never a folder of installed packages
 
+FOLDERS = {  # environment variables, and what takes their place below ROOT
+    "SAMEREP_DATA": "data",
+    "SAMEREP_RUNS": "runs",
+    "SAMEREP_CACHE": "cache",
+    "SAMEREP_RESULTS": "results",
+}
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:

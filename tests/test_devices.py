@@ -10,7 +10,7 @@ from helpers import compare, studies
 from helpers.errors import BadInput
 from helpers.networks import devices, training
 from helpers.networks.devices import as_device, chosen_device, on_device
-from helpers.studies import study
+from helpers.studies import grid, study
 
 
 def test_auto_is_a_gpu_where_there_is_one(monkeypatch):
@@ -35,6 +35,7 @@ def test_the_chosen_device_lasts_as_long_as_its_context(monkeypatch):
     assert chosen_device() == torch.device("cpu")
     with on_device("auto"):
         assert os.environ[devices.VARIABLE] == "auto"
+        assert grid.each(os.getenv, [(devices.VARIABLE,)], "variables", progress=False) == ["auto"]
         with on_device(None):
             assert os.environ[devices.VARIABLE] == "auto"
     assert devices.VARIABLE not in os.environ

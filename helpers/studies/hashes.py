@@ -21,6 +21,7 @@ PLUMBING = (
     "studies.store",
     "studies.hashes",
     "studies.kinds",
+    "studies.grid",
     "studies.intervals",
 )  # they carry them
 

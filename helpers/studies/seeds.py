@@ -7,21 +7,23 @@ networks, layer and ε; "layers", one row per network and layer with controls; "
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from ..errors import BadInput
 from ..matching.diagnostics import diagnose
-from ..networks import datasets
-from ..networks.accumulators import Sampling
-from ..networks.activations import Compressed, collect
+from ..networks import architectures, datasets
+from ..networks.accumulators import Grams, Sampling
+from ..networks.activations import Compressed, captured, collect, forward, stream
 from ..networks.architectures import Layer
 from ..subspaces import Pair
-from . import store
+from . import grid, store
 from .store import Computed, Kind, Result
 from .study import Study, chosen_layers, network_at, test_images
 from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, similarity_table
@@ -39,16 +41,34 @@ def run(study: Study, recompute: bool = False, progress: bool = True) -> Result:
 
 
 def compute(study: Study, progress: bool = True) -> Computed:
-    """Train what is not trained, collect all layers in one pass, match every pair."""
+    """Train what is not trained; collect all layers in one pass, match every pair: of all networks, or by blocks.
+
+    Where all Gram matrices would be too large, or there are several workers (`grid.workers`), each block of networks
+    and each pair of blocks is a task of its own, which leaves its tables in the cache.
+    """
+    if study.epoch != 0:
+        grid.train_all(study.runs, study.epoch, progress)
+    parts = grid.blocks(study.seeds, neurons_of(study), 1 + Sampling().draws * study.sampled)
+    if len(parts) == 1:
+        return compute_block(study, progress=progress)
+    tasks = [(replace(study, seeds=seeds), {"first": first}) for seeds, first in grid.pairs_of_blocks(parts)]
+    return joined(study, grid.task_results(BLOCK, tasks, "blocks of networks", progress))
+
+
+def compute_block(study: Study, first: int = 0, progress: bool = True) -> Computed:
+    """Collect and match every pair of the study's networks; with `first` k only each of the first k with the others."""
     data = test_images(study)
     loaded = [network_at(run, study.epoch, data, progress) for run in study.runs]
     nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
     layers, keep = chosen_layers(nets[0], study.layers), chosen_layers(nets[0], study.keep)
-    names = [layer.before or layer.name if study.before_relu else layer.name for layer in layers]
-    sampling = Sampling() if study.sampled else None
-    compressed = collect(nets, list_batches(data, progress), names, len(data.images), sampling)
+    names = names_at(study, layers)
+    pairs = pairs_across(len(nets), first)
+    compressed = collected(study, nets, data, names, pairs if first else None, progress)
     found = {layer.name: compressed[name] for layer, name in zip(layers, names, strict=True)}
-    tables = match_all(study, layers, found, progress)
+    tables = match_all(study, layers, found, pairs, progress)
+    if first:
+        return Computed(tables, store.behind(data, sidecars, nets))
+    tables["layers"] = controls(study, layers, found)
     tables["networks"] = pd.DataFrame([network_row(sidecar) for sidecar in sidecars])
     grams = {
         layer.name: found[layer.name].gram
@@ -58,6 +78,43 @@ def compute(study: Study, progress: bool = True) -> Computed:
     return Computed(tables, store.behind(data, sidecars, nets), dict.fromkeys(grams, study.seeds), grams)
 
 
+def names_at(study: Study, layers: Sequence[Layer]) -> list[str]:
+    """The modules whose outputs are the layers, after or before the ReLU as the study says."""
+    return [layer.before or layer.name if study.before_relu else layer.name for layer in layers]
+
+
+def neurons_of(study: Study) -> list[int]:
+    """How many neurons each layer of one of the study's networks has."""
+    data = test_images(study)
+    size, channels = data.images.shape[1], data.images.shape[3]
+    network = architectures.build(study.network, study.width, len(data.classes), channels, size)
+    names = names_at(study, chosen_layers(network, study.layers))
+    with captured(network, names) as outputs:
+        forward(network, next(iter(datasets.batches(data, 2))))
+    return [outputs[name].shape[1] for name in names]
+
+
+def pairs_across(networks: int, first: int) -> list[tuple[int, int]]:
+    """All pairs of networks; with `first` k only those of one of the first k and one of the others."""
+    return list(product(range(first), range(first, networks)) if first else combinations(range(networks), 2))
+
+
+def collected(
+    study: Study,
+    nets: Sequence[nn.Module],
+    data: datasets.Dataset,
+    names: Sequence[str],
+    pairs: Sequence[tuple[int, int]] | None,
+    progress: bool,
+) -> dict[str, Compressed]:
+    """Each layer's joint Gram matrix or, without the paper's draws and with `pairs`, what these pairs need of it."""
+    batches = list_batches(data, progress)
+    if study.sampled or pairs is None:
+        return collect(nets, batches, names, len(data.images), Sampling() if study.sampled else None)
+    found = stream(nets, batches, names, {"gram": Grams.kind(pairs)})
+    return {name: Compressed(**each) for name, each in found.items()}
+
+
 def list_batches(data: datasets.Dataset, progress: bool, size: int = 25) -> Iterable[torch.Tensor]:
     """The images in batches, with a bar."""
     total = -(-len(data.images) // size)
@@ -65,29 +122,61 @@ def list_batches(data: datasets.Dataset, progress: bool, size: int = 25) -> Iter
 
 
 def match_all(
-    study: Study, layers: Sequence[Layer], found: dict[str, Compressed], progress: bool
+    study: Study,
+    layers: Sequence[Layer],
+    found: dict[str, Compressed],
+    pairs: Sequence[tuple[int, int]],
+    progress: bool,
 ) -> dict[str, pd.DataFrame]:
     """Critical ε of every neuron for every pair of seeds and layer; with the paper's draws beside it."""
-    pairs = list(combinations(range(len(study.seeds)), 2))
-    critical, sampled, controls = [], [], []
+    critical, sampled = [], []
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
         base = layer_columns(layer)
         for a, b in pairs:
             row = base | {"seed_a": study.seeds[a], "seed_b": study.seeds[b]}
-            pair = found[layer.name].gram.pair(a, b)
-            check_sound(layer.name, pair)
-            critical.append(critical_rows(found[layer.name].gram, a, b).assign(**row))
+            both = found[layer.name].gram.networks([a, b])
+            check_sound(layer.name, both.pair(0, 1))
+            critical.append(critical_rows(both, 0, 1).assign(**row))
             sampled += [
                 similarity_table(critical_rows(gram, a, b).assign(**row), EPSILONS).assign(draw=draw)
                 for draw, gram in enumerate(found[layer.name].draws)
             ]
-        controls.append(control_rows(found[layer.name].gram, study.seeds).assign(**base))
     tables = {"critical": described(study, pd.concat(critical, ignore_index=True))}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
-    tables["layers"] = described(study, pd.concat(controls, ignore_index=True))
     if sampled:
         tables["sampled"] = described(study, pd.concat(sampled, ignore_index=True))
     return tables
+
+
+def controls(study: Study, layers: Sequence[Layer], found: dict[str, Compressed]) -> pd.DataFrame:
+    """One row per layer and network: `control_rows`."""
+    rows = [control_rows(found[layer.name].gram, study.seeds).assign(**layer_columns(layer)) for layer in layers]
+    return described(study, pd.concat(rows, ignore_index=True))
+
+
+def joined(study: Study, results: Sequence[Result]) -> Computed:
+    """The tables of all blocks and pairs of blocks as one task would give them: layer by layer, pair by pair.
+
+    Of the compressed layers those of the first block are kept.
+    """
+    names = dict.fromkeys(name for result in results for name in result.tables)
+    parts = {name: [result.tables[name] for result in results if name in result.tables] for name in names}
+    layers = list(parts["critical"][0]["layer"].unique())
+    tables = {name: by_layer_and_seed(pd.concat(found), study.seeds, layers) for name, found in parts.items()}
+    tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
+    alone = [result for result in results if "networks" in result.tables]
+    known = store.behind_result(results[0])
+    known["checkpoints"] = [each for result in alone for each in result.provenance["checkpoints"]]
+    known["train_seconds"] = round(sum(result.provenance["train_seconds"] for result in alone), 1)
+    first = alone[0]
+    return Computed(tables, known, dict(first.held), {layer: first.gram(layer) for layer in first.kept})
+
+
+def by_layer_and_seed(table: pd.DataFrame, seeds: Sequence[int], layers: Sequence[str]) -> pd.DataFrame:
+    """The rows by layer and by seeds, as they come in the study; those of one pair stay in their order."""
+    ranks = [table["layer"].map(layers.index)] if "layer" in table else []
+    ranks += [table[name].map(list(seeds).index) for name in ("seed_a", "seed_b", "seed") if name in table]
+    return table.iloc[np.lexsort(ranks[::-1])].reset_index(drop=True)
 
 
 def check_sound(layer: str, pair: Pair) -> None:
@@ -124,3 +213,4 @@ def thin(result: Result) -> Result:
 
 
 KIND = Kind("seeds", "several seeds of one network, every layer of every pair matched", compute, prefix="", thin=thin)
+BLOCK = Kind("seeds-block", "a block of a study's networks, or two of them", compute_block, defaults={"first": 0})
