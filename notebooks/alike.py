@@ -185,8 +185,8 @@ figures.download(course, f"alike-development-{name}")
 # glance](architectures.ipynb) has every layer.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two scatter plots of the area under s(\u03b5) against accuracy, one mark for each network that is recorded: convolutional layers in the middle, and pooled features."}, "figure": {"caption": "Similarity between seeds against accuracy for all recorded networks. Beside each mark: width, epochs.", "name": "fig-alike-sizes"}}
-table = alike.sizes(across_networks.trained_results())
-figure = alike.plot_sizes(table)
+table = alike.accuracy_and_area(across_networks.trained_results())
+figure = alike.plot_against_accuracy(table)
 
 # %% tags=["hide-input"]
 figures.download(table, "alike-sizes")

@@ -31,7 +31,14 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from helpers.matching.definitions import Distances, all_matches, is_match, name, neurons, relative_distance
+from helpers.matching.definitions import (
+    Distances,
+    all_matches,
+    all_neurons,
+    is_match_by_definition,
+    name,
+    relative_distance,
+)
 from helpers.pages import figures
 from helpers.pages.chapters import cones, drawings
 from helpers.pages.teaching.exercises import check
@@ -182,9 +189,9 @@ figures.interactive(around_line, "fig-cone-line", alt, still)
 
 # %%
 r = Distances(x, y)
-everyone = neurons(x, y)
+everyone = all_neurons(x, y)
 pairs = [everyone, everyone - {("x", 2)}, everyone - {("x", 2), ("y", 1)}]
-matches = [is_match(r, pair, epsilon) for pair in pairs]
+matches = [is_match_by_definition(r, pair, epsilon) for pair in pairs]
 verdicts = ["a match" if yes else "no match" for yes in matches]
 
 # %% tags=["hide-input", "shows-def-match"] mystnb={"image": {"alt": "Three diagrams of the neurons x1, x2, x3 above y1, y2. With all of them x3 is too far at 0.857. Without x3 all four are within \u03b5. Without y2 as well, x1 at 0.555 and x2 at 0.832 are too far."}, "figure": {"caption": "Three pairs of groups at \u03b5 = {{epsilon}}, with each neuron's distance to the other side of the pair.", "name": "fig-pairs"}}
@@ -237,7 +244,7 @@ glue("pairs-all", 2 ** len(everyone), display=False)
 flat_x = np.array([[1.0, 0, 0], [0, 1, 0]])
 flat_y = np.array([[1.0, 1, 0], [1, -1, 0], [2, 1, 0]])
 r_flat = Distances(flat_x, flat_y)
-whole = neurons(flat_x, flat_y)
+whole = all_neurons(flat_x, flat_y)
 both = [whole, whole - {("x", 1)}]
 found = pd.DataFrame({"pair": map(name, both)})
 for side, network in (("x", "A"), ("y", "B")):
@@ -277,7 +284,7 @@ difference = at(0)[0] - at(20)[0]
 facts = {
     "one step of 25°": chain.worst(first),
     "two steps of 25°": chain.worst(second),
-    "a plane and a line": fork.worst(neurons(at(0, 20), at(10))),
+    "a plane and a line": fork.worst(all_neurons(at(0, 20), at(10))),
     "difference of two neurons": relative_distance(difference, at(10)),
 }
 figures.table(pd.DataFrame({"case": facts.keys(), "ε": facts.values()}))

@@ -43,7 +43,7 @@ from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import critical_epsilons, essential_neurons, maximum_match, similarity_curve
-from helpers.matching.definitions import Distances, all_matches, is_match, name, neurons
+from helpers.matching.definitions import Distances, all_matches, all_neurons, is_match_by_definition, name
 from helpers.pages import figures
 from helpers.pages.chapters import drawings, peels
 from helpers.pages.chapters.drawings import label, representatives
@@ -60,7 +60,7 @@ figures.style()
 x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
 y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])
 r = Distances(x, y)
-everyone = neurons(x, y)
+everyone = all_neurons(x, y)
 
 # %% [markdown]
 # ## The union of matches is a match
@@ -88,7 +88,7 @@ everyone = neurons(x, y)
 first, second = frozenset({("x", 0), ("y", 0)}), frozenset({("x", 1), ("y", 1)})
 parts = [first, second, first | second]
 reach = max(r.worst(first), r.worst(second))
-assert all(is_match(r, pair, reach) for pair in parts)
+assert all(is_match_by_definition(r, pair, reach) for pair in parts)
 
 # %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, the match x2 with y2 at distance 0.620, and their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at one \u03b5, and their union. Every distance has become smaller.", "name": "fig-union"}}
 drawings.draw_pairs(r, parts, reach, ["one match", "another", "their union"])
@@ -257,7 +257,7 @@ study = studies.Study(dataset, network, width, tuple(seeds), recipe, epochs)
 recorded = studies.run(study, progress=False)
 pair = recorded.gram(layer).pair(0, 1)
 real_x, real_y = representatives(pair)
-real_r, real_everyone = Distances(real_x, real_y), neurons(real_x, real_y)
+real_r, real_everyone = Distances(real_x, real_y), all_neurons(real_x, real_y)
 
 # %%
 paper = list(studies.EPSILONS)

@@ -104,7 +104,7 @@ figures.download(table, "sensitivity")
 # fall.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dots per measure: rank correlation between what the measure and what the probe lost, for both ends together and each alone."}, "figure": {"caption": "Spearman's rank correlation between the fall of a measure and the accuracy that a linear probe loses, mean over layers.", "name": "fig-agreement"}}
-figure = sensed.plot_agreement(agreement)
+figure = sensed.plot_probe_agreement(agreement)
 
 # %% [markdown]
 # We expected that the match is below CKA. It is {glue:text}`sensed-below-cka` CKA:

@@ -43,7 +43,7 @@ from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import essential_neurons, joint, maximum_match, minimum_matches, simple_matches, uniqueness
-from helpers.matching.definitions import Distances, all_matches, minimal, name, neurons
+from helpers.matching.definitions import Distances, all_matches, all_neurons, minimal, name
 from helpers.pages import figures
 from helpers.pages.chapters import families, lattice
 from helpers.pages.layer_tables import spoken
@@ -154,7 +154,7 @@ for layers, title in ((families.twins(4), "twins"), (families.switches(4), "swit
 # %% tags=["shows-thm-intersection-exact", "shows-prp-partners"]
 y = np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [0, 1, 2, 0], [0, 0, 1, 1]])
 x = np.array([y[0], y[1] - y[0], y[2] + y[1], y[3] + y[2] - y[0]])
-for v in sorted(neurons(x, y)):
+for v in sorted(all_neurons(x, y)):
     print(f"{v[0]}{v[1] + 1}", [name(m) for m in minimal(all_matches(x, y, 0.0), v)])
 
 # %% [markdown]
@@ -446,7 +446,7 @@ figures.table(rows, digits=2, label="Conditions and conclusion")
 # the list found by brute force.
 
 # %% tags=["shows-prp-graph", "shows-thm-uniqueness"]
-graph = lattice.needs(Distances(x, y), neurons(x, y), 1e-7)
+graph = lattice.needs(Distances(x, y), all_neurons(x, y), 1e-7)
 rows = [[name([v]).strip(" |"), name(u).strip(" |"), name(lattice.closure(graph, v))] for v, u in graph.items()]
 rows = pd.DataFrame(rows, columns=["neuron", "needs", "v-minimum match"])
 figures.table(rows, label="What each neuron needs, and its minimum match")

@@ -32,7 +32,7 @@ import pandas as pd
 from myst_nb import glue
 
 from helpers.matching import critical_epsilons, maximum_match
-from helpers.matching.definitions import Distances, name, neurons
+from helpers.matching.definitions import Distances, all_neurons, name
 from helpers.pages import figures
 from helpers.pages.chapters import cones, drawings
 from helpers.pages.chapters.drawings import label
@@ -95,7 +95,7 @@ figures.interactive(moving, "fig-plane", alt, still)
 
 # %%
 r = Distances(x, y)
-everyone = neurons(x, y)
+everyone = all_neurons(x, y)
 table = pd.DataFrame({"neuron": [label(v) for v in sorted(everyone)]})
 table["r"] = [r(v, everyone) for v in sorted(everyone)]
 figures.table(table)

@@ -122,12 +122,16 @@ class BruteForce:
 
     @cached_property
     def neurons(self) -> Set:
-        return definitions.neurons(self.r.sides["x"], self.r.sides["y"])
+        return definitions.all_neurons(self.r.sides["x"], self.r.sides["y"])
 
     @cached_property
     def matches(self) -> list[Set]:
         slack = peeling.reach(self.pair, self.epsilon) - self.epsilon
-        return [s for s in definitions.subsets(self.neurons) if definitions.is_match(self.r, s, self.epsilon, slack)]
+        return [
+            s
+            for s in definitions.subsets(self.neurons)
+            if definitions.is_match_by_definition(self.r, s, self.epsilon, slack)
+        ]
 
     @property
     def margin(self) -> float:

@@ -8,7 +8,7 @@ from helpers.pages import places, publish, running
 from helpers.pages.teaching import course, pages
 
 pytestmark = pytest.mark.slow
-CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load(places.NOTEBOOKS / f"{name}.py"))]
+CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load_notebook(places.NOTEBOOKS / f"{name}.py"))]
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from helpers.matching import definitions
 from helpers.matching.definitions import (
     Distances,
     all_matches,
-    is_match,
+    all_neurons,
+    is_match_by_definition,
     minimal,
     name,
-    neurons,
     relative_distance,
     simple,
 )
@@ -57,7 +57,7 @@ def test_the_ridge_distance_is_what_its_formula_says(seed, ridge):
 
 
 def test_subsets_come_small_ones_first_and_all_of_them():
-    names = neurons(np.ones((1, 2)), np.ones((2, 2)))
+    names = all_neurons(np.ones((1, 2)), np.ones((2, 2)))
     assert names == {X0, Y0, Y1}
     found = definitions.subsets(names)
     assert len(set(found)) == 8
@@ -78,8 +78,8 @@ def test_three_vectors_in_a_plane_by_hand():
 
 def test_a_match_may_need_both_sides_whole():
     x, y = angled(0, 90), angled(45, 135)
-    assert all_matches(x, y, 0.0) == [frozenset(), neurons(x, y)]
-    assert simple(all_matches(x, y, 0.0)) == [neurons(x, y)]
+    assert all_matches(x, y, 0.0) == [frozenset(), all_neurons(x, y)]
+    assert simple(all_matches(x, y, 0.0)) == [all_neurons(x, y)]
 
 
 def test_distances_are_remembered_and_the_worst_decides():
@@ -89,9 +89,9 @@ def test_distances_are_remembered_and_the_worst_decides():
     assert r.worst(whole) == pytest.approx(np.sin(np.radians(40)))
     assert r.worst(frozenset()) == 0
     assert (X0, (0, 1)) in r.known
-    assert is_match(r, whole, 0.65)
-    assert not is_match(r, whole, 0.64)
-    assert is_match(r, whole, 0.64, slack=0.01)
+    assert is_match_by_definition(r, whole, 0.65)
+    assert not is_match_by_definition(r, whole, 0.64)
+    assert is_match_by_definition(r, whole, 0.64, slack=0.01)
 
 
 def test_names_count_from_one():

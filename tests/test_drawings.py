@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from helpers.files import ROOT
 from helpers.matching import critical_epsilons, similarity_curve
-from helpers.matching.definitions import Distances, neurons, relative_distance
+from helpers.matching.definitions import Distances, all_neurons, relative_distance
 from helpers.pages.chapters import cones, drawings, peels
 
 X = np.diag([1.0, 1, 1, 2])
@@ -57,7 +57,7 @@ def test_the_curve_counts_critical_epsilons():
 
 
 def test_boxes_are_full_within_epsilon_dashed_beyond_and_grey_outside():
-    r, pair = Distances(X, Y), neurons(X, Y) - {("y", 1)}
+    r, pair = Distances(X, Y), all_neurons(X, Y) - {("y", 1)}
     figure = drawings.draw_pairs(r, [pair], 0.6, ["without y2"])
     lines = {text.get_text().split("\n")[0]: text for text in figure.axes[0].texts}
     assert [box.get_linestyle() for box in figure.axes[0].patches] == ["-", "--", "--", "-", "-", "-", "-"]

@@ -151,7 +151,7 @@ def plain_ridge(gram, target, basis, ridge):
 
 
 SOURCES = pages.sources()
-NOTEBOOKS = {path.stem: pages.load(path) for path in SOURCES}
+NOTEBOOKS = {path.stem: pages.load_notebook(path) for path in SOURCES}
 CHECKED = [(name, label, answer) for name, book in NOTEBOOKS.items() for label, answer in pages.checked(book)]
 EXERCISES = [(name, label) for name, book in NOTEBOOKS.items() for label in pages.exercises(book)]
 

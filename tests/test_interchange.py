@@ -64,8 +64,8 @@ def test_the_share_of_a_barrier_that_is_gone():
     found = path({"before matching": 2.0, "matched": 1.5, "matched, recalibrated": 0.5})
     assert interchange.barrier_reduced(found) == pytest.approx(0.75)
     assert np.isnan(interchange.barrier_reduced(path({})))
-    assert interchange.spread(pd.Series([0.311, 0.449]), 2) == "0.31 to 0.45"
-    assert interchange.spread(pd.Series([0.5]), 1) == "0.5"
+    assert interchange.range_in_words(pd.Series([0.311, 0.449]), 2) == "0.31 to 0.45"
+    assert interchange.range_in_words(pd.Series([0.5]), 1) == "0.5"
 
 
 def test_one_row_per_network_and_layer():
@@ -117,7 +117,8 @@ def test_what_the_prose_says_of_a_planted_table():
 def test_figures_of_changed_layers_and_of_layers_made_by_hand():
     assert len(sensed.plot_components(changed(), ["subspace", "cka"]).axes) == 2
     labels = [
-        tick.get_text() for tick in sensed.plot_agreement(sensed.agreement_rows(changed())).axes[0].get_yticklabels()
+        tick.get_text()
+        for tick in sensed.plot_probe_agreement(sensed.agreement_rows(changed())).axes[0].get_yticklabels()
     ]
     assert labels == ["linear CKA", "subspace match, area under s(ε)"]
     moving = sensed.move_rotation(5, steps=7)

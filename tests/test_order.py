@@ -32,7 +32,7 @@ def visible_words(book):
 
 @pytest.mark.parametrize("page", COMPUTED, ids=lambda page: page.name)
 def test_no_page_needs_one_that_comes_later(page):
-    for name in needed(pages.load(page.source)):
+    for name in needed(pages.load_notebook(page.source)):
         assert ORDER.index(name) < ORDER.index(page.name), f"{page.name} needs {name}, which comes later"
 
 
@@ -40,7 +40,7 @@ def test_no_page_needs_one_that_comes_later(page):
 def test_an_experiment_asks_answers_and_says_how_it_knows(page):
     if page.name in FREE:
         return
-    book = pages.load(page.source)
+    book = pages.load_notebook(page.source)
     text = "\n".join(pages.markdown(book))
     places = [text.find(heading) for heading in HEADINGS]
     assert -1 not in places, f"missing: {[h for h, p in zip(HEADINGS, places, strict=True) if p < 0]}"
@@ -51,6 +51,6 @@ def test_an_experiment_asks_answers_and_says_how_it_knows(page):
 
 
 def test_a_page_in_the_wrong_order_would_be_caught():
-    book = pages.load(COMPUTED[0].source)
+    book = pages.load_notebook(COMPUTED[0].source)
     book.cells[0].source = "# T\n\n**You need first** [a](ledger.ipynb) and [b](maximum.ipynb).\n\nx"
     assert needed(book) == ["ledger", "maximum"]

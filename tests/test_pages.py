@@ -103,7 +103,7 @@ def content(book):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_page_keeps_the_rules(path):
-    assert not (found := faults(pages.load(path), path.stem == "landing")), "\n".join(found)
+    assert not (found := faults(pages.load_notebook(path), path.stem == "landing")), "\n".join(found)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
@@ -111,7 +111,7 @@ def test_both_halves_say_the_same_and_hold_no_output(path):
     other = path.with_suffix(".ipynb")
     assert other.exists(), f"{path.name} has no .ipynb half: run make pairs"
     book = jupytext.read(other)
-    assert content(book) == content(pages.load(path)), f"{other.name} differs from {path.name}: run make pairs"
+    assert content(book) == content(pages.load_notebook(path)), f"{other.name} differs from {path.name}: run make pairs"
     assert not any(cell.outputs or cell.execution_count for cell in pages.code(book)), f"{other.name} holds outputs"
 
 
@@ -180,5 +180,5 @@ def test_directives_are_read_nested_with_options_and_must_close():
 
 def test_missing_notebook_is_one_line():
     with pytest.raises((BadInput, FileNotFoundError), match=r"notebooks/nowhere\.py") as error:
-        pages.load(Path("notebooks/nowhere.py"))
+        pages.load_notebook(Path("notebooks/nowhere.py"))
     assert len(str(error.value).splitlines()) == 1

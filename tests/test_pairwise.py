@@ -11,7 +11,7 @@ from helpers.measures.chance import with_positions
 from helpers.networks import training
 from helpers.networks.targets import VEHICLES
 from helpers.studies import development, forks, pairwise, targets
-from helpers.studies.pairwise import Comparison, Member, calibrated_pairs, compare_members, pair_values
+from helpers.studies.pairwise import Member, MemberPair, calibrated_pairs, compare_members, pair_values
 from helpers.studies.study import Study
 from helpers.studies.study import test_images as images_of
 from helpers.subspaces import Pair
@@ -72,7 +72,7 @@ def test_a_layer_without_alive_neurons_is_not_similar():
 def test_a_network_is_its_own_ceiling_and_chance_is_below():
     data = images_of(TINY)
     members = {"one": Member(tiny(epochs=1), 0), "again": Member(tiny(epochs=1), 0)}
-    comparisons = [Comparison("ceiling", "one", "again")]
+    comparisons = [MemberPair("ceiling", "one", "again")]
     tables, sidecars, networks = compare_members(members, comparisons, data, orders=2, progress=False)
     alive = tables["pairs"]["dead"] == 0
     assert alive.any()
@@ -94,7 +94,7 @@ def test_the_scale_has_chance_at_0_and_the_ceiling_at_1():
 
 def test_a_comparison_of_unknown_networks_is_refused():
     with pytest.raises(BadInput, match="x compares b: expected one of a"):
-        compare_members({"a": Member(tiny(epochs=1), 0)}, [Comparison("x", "a", "b")], images_of(TINY))
+        compare_members({"a": Member(tiny(epochs=1), 0)}, [MemberPair("x", "a", "b")], images_of(TINY))
 
 
 def shared(members, comparison):

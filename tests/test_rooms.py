@@ -27,18 +27,7 @@ MAY_IMPORT = {  # besides its own room
 }
 LONGEST, MEDIAN, LONGEST_FUNCTION = 400, 12, 40
 SHARED = {"KIND", "compute"}  # what every kind of study has
-# Names in two modules from before this test: the list may not grow.
-# fmt: off
-STILL_TWICE = {
-    "Block", "Compressed", "Part", "accuracies", "collect", "compare", "describe",
-    "is_match", "layer_table", "layers", "load", "minutes", "named", "neurons", "page_of", "pair_rows", "positions",
-    "recorded", "similarity_curve", "smallest", "sources",
-    "start", "title", "untrained", "verify", "write",
-    # and since then, from work that went on side by side:
-    "Comparison", "averaged", "layer_groups", "other_targets", "panels", "plot_agreement", "plot_sizes", "sizes",
-    "spread",
-}
-# fmt: on
+STILL_TWICE = {"load"}
 
 
 def tree_of(module: str) -> ast.Module:

@@ -37,10 +37,10 @@ def _close():
 def test_groups_are_those_fixed_before_looking_and_thirds_elsewhere():
     names = ["stem", "stage1.block1.relu1", "stage2.block1.relu1", "stage3.block1.relu2", "stage4.block2.relu2", "pool"]
     table = pd.DataFrame({"layer": names, "position": range(6), "kind": "conv"})
-    groups = scales.layer_groups("resnet18", table)
+    groups = scales.groups_or_thirds("resnet18", table)
     assert groups["middle"] == ["stage2.block1.relu1", "stage3.block1.relu2"]
     assert groups["late"] == ["stage4.block2.relu2"]
-    other = scales.layer_groups("own", scale_table(LAYERS))
+    other = scales.groups_or_thirds("own", scale_table(LAYERS))
     assert list(other) == ["first", "early", "middle", "late", "pool", "fc", "logits"]
     assert other["first"] == ["conv0"]
     assert other["middle"] == ["conv3", "conv4"]

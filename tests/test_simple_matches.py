@@ -23,7 +23,7 @@ from helpers.studies.simple_matches import (
     sample,
     simple_sizes,
     sizes,
-    smallest,
+    smallest_matches,
     telling_epsilons,
 )
 from helpers.studies.study import Study
@@ -129,7 +129,7 @@ def test_neurons_needed_against_all_subsets(seed):
 def test_no_minimal_match_beats_the_bound(seed):
     pair, _, _ = random_pair(seed)
     for epsilon in telling_epsilons(pair, [0.5]).values():
-        for row in smallest(pair, epsilon, limit=1).itertuples():
+        for row in smallest_matches(pair, epsilon, limit=1).itertuples():
             true = min(map(len, minimal_matches(pair, (row.side, row.neuron), epsilon, None)))
             assert row.lower_bound <= true <= row.smallest
             assert not row.exact or row.smallest == true
@@ -234,4 +234,4 @@ def test_seeds_of_which_nothing_is_kept_are_refused(recorded, monkeypatch):
 def test_layers_without_neurons_or_match_give_empty_tables():
     assert telling_epsilons(Pair.from_arrays(np.zeros((2, 9)), np.zeros((3, 9)))) == {}
     apart = Pair.from_arrays(np.eye(9)[:2], np.eye(9)[4:6])
-    assert smallest(apart, 0.3).empty
+    assert smallest_matches(apart, 0.3).empty

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
 from helpers.matching import critical_epsilons, maximum_match, similarity_curve
-from helpers.matching.definitions import Distances, all_matches, is_match, neurons, relative_distance, subsets
+from helpers.matching.definitions import (
+    Distances,
+    all_matches,
+    all_neurons,
+    is_match_by_definition,
+    relative_distance,
+    subsets,
+)
 from helpers.networks import activations as representations
 from helpers.pages.chapters import drawings
 from helpers.pages.teaching import pages
@@ -40,13 +47,13 @@ def layers(seed, kind):
 
 def clear(r, epsilon):
     """No distance of this small example is so near ε that rounding could decide."""
-    known = [r(v, s) for s in subsets(neurons(r.sides["x"], r.sides["y"])) for v in s]
+    known = [r(v, s) for s in subsets(all_neurons(r.sides["x"], r.sides["y"])) for v in s]
     return all(abs(d - epsilon) > 1e-5 for d in known if np.isfinite(d))
 
 
 def from_page(page, label, **names):
     """The functions of the cell in which a page shows a statement: what readers see is what is tested."""
-    (cell,) = pages.code(pages.load(pages.NOTEBOOKS / f"{page}.py"), f"shows-{label}")
+    (cell,) = pages.code(pages.load_notebook(pages.NOTEBOOKS / f"{page}.py"), f"shows-{label}")
     space = {"np": np, **names}
     exec(compile(imports_and_functions(cell.source), page, "exec"), space)
     return space
@@ -122,7 +129,7 @@ def test_distance_is_the_sine_of_the_angle_and_no_point_of_the_span_is_nearer(se
 def all_distances(x, y):
     """Every neuron against every subset of the other side."""
     r = Distances(x, y)
-    return {(v, s): r(v, s) for s in subsets(neurons(x, y)) for v in neurons(x, y)}
+    return {(v, s): r(v, s) for s in subsets(all_neurons(x, y)) for v in all_neurons(x, y)}
 
 
 def close(a, b):
@@ -143,7 +150,7 @@ def test_order_scale_sign_and_a_common_rotation_change_no_distance(seed, kind):
     for change in (rotation, np.eye(samples)[order], np.tile(np.eye(samples), 3)):
         assert close(before, all_distances(x @ change, y @ change))
     order = rng.permutation(len(x))
-    renamed = {v: ("x", int(order[v[1]])) if v[0] == "x" else v for v in neurons(x, y)}
+    renamed = {v: ("x", int(order[v[1]])) if v[0] == "x" else v for v in all_neurons(x, y)}
     moved = all_distances(x[order], y)
     assert close({(v, s): before[renamed[v], frozenset(renamed[u] for u in s)] for v, s in moved}, moved)
 
@@ -162,7 +169,7 @@ def test_distances_depend_on_the_gram_matrix_only(seed, kind):
 def test_mixing_a_shift_and_different_rotations_are_no_invariances():
     x, y = np.eye(3)[:2], np.eye(3)[[0, 2]]
     mixed = np.array([[1, 1], [1, -1]]) @ x
-    whole = neurons(x, y)
+    whole = all_neurons(x, y)
     assert Distances(x, y)(("x", 0), whole) == pytest.approx(0)
     assert Distances(mixed, y).worst(whole) == pytest.approx(1)
     assert [Distances(mixed, y)(("x", i), whole) for i in (0, 1)] == pytest.approx([np.sqrt(0.5)] * 2)
@@ -180,7 +187,7 @@ def test_mixing_a_shift_and_different_rotations_are_no_invariances():
 @pytest.mark.statement("lem-monotone-distance")
 def test_distance_grows_as_the_span_shrinks(seed, kind):
     x, y = layers(seed, kind)
-    r, everyone = Distances(x, y), neurons(x, y)
+    r, everyone = Distances(x, y), all_neurons(x, y)
     order = [sorted(everyone)[k] for k in np.random.default_rng(seed).permutation(len(everyone))]
     chain = [frozenset(order[:k]) for k in range(len(order) + 1)]
     for v in everyone:
@@ -209,10 +216,10 @@ def test_a_match_is_what_the_two_inequalities_say(seed, kind, epsilon):
     r = Distances(x, y)
     assume(clear(r, epsilon))
     rng = np.random.default_rng(seed)
-    for pair in rng.permutation(np.array(subsets(neurons(x, y)), dtype=object))[:20]:
+    for pair in rng.permutation(np.array(subsets(all_neurons(x, y)), dtype=object))[:20]:
         X, Y = (sorted(i for s, i in pair if s == side) for side in "xy")
         parts = [(x[i], y[Y]) for i in X] + [(y[j], x[X]) for j in Y]
-        assert is_match(r, pair, epsilon) == all(
+        assert is_match_by_definition(r, pair, epsilon) == all(
             np.linalg.norm(z) > 0
             and np.linalg.norm(z - np.linalg.pinv(b.T) @ z @ b if len(b) else z) <= epsilon * np.linalg.norm(z)
             for z, b in parts
@@ -235,12 +242,12 @@ def test_exact_matches_are_the_pairs_with_equal_spans(seed):
     basis = rng.normal(size=(3, 8))
     x, y = (rng.integers(-1, 2, (n, 3)) @ basis for n in (4, 3))
     r = Distances(x, y)
-    for pair in subsets(neurons(x, y)):
+    for pair in subsets(all_neurons(x, y)):
         X, Y = (r.sides[side][[i for s, i in sorted(pair) if s == side]] for side in "xy")
         if (np.vstack([X, Y]) == 0).all(axis=1).any():
             continue
         ranks = [np.linalg.matrix_rank(z) if len(z) else 0 for z in (X, Y, np.vstack([X, Y]))]
-        assert is_match(r, pair, 0.0) == (len(set(ranks)) == 1)
+        assert is_match_by_definition(r, pair, 0.0) == (len(set(ranks)) == 1)
 
 
 @pytest.mark.statement("prp-exact")
@@ -248,10 +255,10 @@ def test_one_inclusion_or_a_small_epsilon_is_not_enough_for_equal_spans():
     r = Distances(np.eye(2), np.eye(2)[:1])
     inside = frozenset({("x", 0), ("x", 1), ("y", 0)})
     assert r(("y", 0), inside) == pytest.approx(0)
-    assert not is_match(r, inside, 0.9)
+    assert not is_match_by_definition(r, inside, 0.9)
     turned = np.radians([0, 20, 10])
     u = np.column_stack([np.cos(turned), np.sin(turned)])
-    assert is_match(Distances(u[:2], u[2:]), inside, 0.2)
+    assert is_match_by_definition(Distances(u[:2], u[2:]), inside, 0.2)
 
 
 # ---------------------------------------------------------------- chapter 3: the maximum match
@@ -264,23 +271,23 @@ def test_the_union_of_two_matches_is_a_match(seed, kind, epsilon):
     x, y = layers(seed, kind)
     r = Distances(x, y)
     matches = all_matches(x, y, epsilon)
-    assert all(is_match(r, a | b, epsilon, slack=2e-7) for a in matches for b in matches)
+    assert all(is_match_by_definition(r, a | b, epsilon, slack=2e-7) for a in matches for b in matches)
 
 
 @pytest.mark.statement("lem-union")
 def test_without_a_monotone_distance_the_union_can_fail():
-    assert is_match(AVERAGED, ONE, 0.0)
-    assert is_match(AVERAGED, TWO, 0.0)
-    assert not is_match(AVERAGED, ONE | TWO, 0.7)
+    assert is_match_by_definition(AVERAGED, ONE, 0.0)
+    assert is_match_by_definition(AVERAGED, TWO, 0.0)
+    assert not is_match_by_definition(AVERAGED, ONE | TWO, 0.7)
 
 
 @pytest.mark.statement("lem-union")
 def test_matches_are_not_closed_under_intersection():
     r = Distances(np.array([[1.0]]), np.array([[1.0], [2.0]]))
     a, b = (frozenset({("x", 0), ("y", j)}) for j in (0, 1))
-    assert is_match(r, a, 0.0)
-    assert is_match(r, b, 0.0)
-    assert not is_match(r, a & b, 0.0)
+    assert is_match_by_definition(r, a, 0.0)
+    assert is_match_by_definition(r, b, 0.0)
+    assert not is_match_by_definition(r, a & b, 0.0)
 
 
 @few
@@ -340,7 +347,7 @@ def delete_one_by_one(r, pair, epsilon, rng):
 @pytest.mark.statement("alg-max", "thm-max-correct")
 def test_deletion_finds_the_maximum_match_in_any_order(seed, kind, epsilon):
     x, y = layers(seed, kind)
-    r, everyone = Distances(x, y), neurons(x, y)
+    r, everyone = Distances(x, y), all_neurons(x, y)
     assume(clear(r, epsilon))
     largest = frozenset().union(*all_matches(x, y, epsilon))
     rounds = from_page("maximum", "alg-max")["deletion_rounds"](r, everyone, epsilon)
@@ -364,7 +371,7 @@ def test_without_a_monotone_distance_the_answer_depends_on_the_order():
 def test_one_round_of_deletion_is_not_enough():
     x = np.eye(4) * [[1], [1], [1], [2]]
     y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])
-    rounds = from_page("maximum", "alg-max")["deletion_rounds"](Distances(x, y), neurons(x, y), 0.4)
+    rounds = from_page("maximum", "alg-max")["deletion_rounds"](Distances(x, y), all_neurons(x, y), 0.4)
     assert [len(pair) for pair in rounds] == [7, 5, 3, 2]
 
 
@@ -373,7 +380,7 @@ def test_one_round_of_deletion_is_not_enough():
 @pytest.mark.statement("alg-peel", "thm-peel", "def-critical")
 def test_the_peel_gives_the_maximum_match_at_every_epsilon(seed, kind):
     x, y = layers(seed, kind)
-    r, everyone = Distances(x, y), neurons(x, y)
+    r, everyone = Distances(x, y), all_neurons(x, y)
     steps = from_page("maximum", "alg-peel")["peel"](r, everyone)
     critical = {v: c for v, _, c in steps}
     for epsilon in (0.1, 0.3, 0.5, 0.8):
@@ -389,7 +396,7 @@ def test_the_peel_gives_the_maximum_match_at_every_epsilon(seed, kind):
 def test_without_the_running_minimum_the_peel_is_wrong():
     x = np.eye(3)
     y = np.array([[3.0, 2, 0], [3, 4, 1]])
-    steps = from_page("maximum", "alg-peel")["peel"](Distances(x, y), neurons(x, y))
+    steps = from_page("maximum", "alg-peel")["peel"](Distances(x, y), all_neurons(x, y))
     largest = frozenset().union(*all_matches(x, y, 0.5))
     assert {v for v, _, c in steps if c <= 0.5} == largest
     assert {v for v, distance, _ in steps if distance <= 0.5} < largest
@@ -398,8 +405,8 @@ def test_without_the_running_minimum_the_peel_is_wrong():
 @pytest.mark.statement("thm-peel")
 def test_without_a_monotone_distance_the_peel_misses_matches():
     critical = {v: c for v, _, c in from_page("maximum", "alg-peel")["peel"](AVERAGED, ONE | TWO)}
-    assert is_match(AVERAGED, ONE, 0.0)
-    assert is_match(AVERAGED, TWO, 0.0)
+    assert is_match_by_definition(AVERAGED, ONE, 0.0)
+    assert is_match_by_definition(AVERAGED, TWO, 0.0)
     assert max(critical[v] for v in ONE | TWO) > 0.5
 
 
@@ -409,9 +416,9 @@ def test_without_a_monotone_distance_the_peel_misses_matches():
 def test_critical_epsilon_is_the_best_price_of_a_company(seed, kind):
     x, y = layers(seed, kind)
     r = Distances(x, y)
-    price = {pair: r.worst(pair) for pair in subsets(neurons(x, y)) if pair}
+    price = {pair: r.worst(pair) for pair in subsets(all_neurons(x, y)) if pair}
     engine = dict(zip("xy", critical_epsilons(x, y, few_samples=True), strict=True))
-    for v in neurons(x, y):
+    for v in all_neurons(x, y):
         best = min(worst for pair, worst in price.items() if v in pair)
         assert engine[v[0]][v[1]] == pytest.approx(best if best < 1 - 1e-9 else np.inf, abs=1e-5)
 

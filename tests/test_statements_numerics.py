@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from helpers.errors import BadInput
 from helpers.matching import critical_epsilons, maximum_match
-from helpers.matching.definitions import Distances, all_matches, neurons, relative_distance, subsets
+from helpers.matching.definitions import Distances, all_matches, all_neurons, relative_distance, subsets
 from helpers.matching.peeling import peel
 from helpers.pages.chapters import numerics
 from helpers.streaming import GramAccumulator
@@ -303,7 +303,7 @@ def test_with_as_many_neurons_as_samples_everything_matches(seed):
 
 def brute_critical(r: Distances, x: np.ndarray, y: np.ndarray) -> dict:
     """The smallest max r(u, S) over all pairs of sets S that hold v, for every v."""
-    everyone = neurons(x, y)
+    everyone = all_neurons(x, y)
     worst = {pair: r.worst(pair) for pair in subsets(everyone)}
     return {v: min(value for pair, value in worst.items() if v in pair) for v in everyone}
 

@@ -27,9 +27,9 @@ from helpers.matching import is_simple as fast_is_simple
 from helpers.matching.definitions import (
     Distances,
     all_matches,
-    is_match,
+    all_neurons,
+    is_match_by_definition,
     minimal,
-    neurons,
     relative_distance,
     simple,
     subsets,
@@ -85,7 +85,7 @@ def theta(x, y):
 
 def every_distance(x, y):
     """r(v, B) for every neuron v and every subset B of the other side, sorted."""
-    r, names = Distances(x, y), neurons(x, y)
+    r, names = Distances(x, y), all_neurons(x, y)
     found = [r(v, s) for s in subsets(names) for v in names if all(u[0] != v[0] for u in s)]
     return np.unique(np.round(found, 9))
 
@@ -109,7 +109,7 @@ def test_simple_matches_are_found_word_for_word(seed, epsilon):
 def test_minimal_matches_are_found_word_for_word(seed, epsilon):
     x, y = random_pair(seed)
     matches = all_matches(x, y, epsilon)
-    for v in neurons(x, y):
+    for v in all_neurons(x, y):
         assert {as_set(m) for m in minimal_matches(x, y, v, epsilon)} == set(minimal(matches, v))
 
 
@@ -119,7 +119,7 @@ def test_minimal_matches_are_found_word_for_word(seed, epsilon):
 def test_the_minimum_match_lies_inside_every_match_that_holds_v(seed, epsilon):
     x, y = random_pair(seed)
     matches = all_matches(x, y, epsilon)
-    for v in neurons(x, y):
+    for v in all_neurons(x, y):
         found = v_minimum_match(x, y, v, epsilon)
         least = [m for m in matches if v in m and all(m <= other for other in matches if v in other)]
         assert ([] if found is None else [as_set(found)]) == least
@@ -190,7 +190,7 @@ def test_twins_have_one_simple_match_a_pair(n):
     assert set(simple(matches)) == {frozenset([("x", i), ("y", i)]) for i in range(n)}
     assert len(matches) == 2**n
     x, y = families.switches(n, copies=1)
-    assert all_matches(x, y, 0.0) == [frozenset(), neurons(x, y)]
+    assert all_matches(x, y, 0.0) == [frozenset(), all_neurons(x, y)]
 
 
 @pytest.mark.statement("prp-many")
@@ -441,11 +441,11 @@ def test_unique_matches_are_the_closed_sets_of_a_graph():
         x, y = planted_pair(seed, 0.02)
         if not full_rank(x, y):
             continue
-        r, names = Distances(x, y), neurons(x, y)
+        r, names = Distances(x, y), all_neurons(x, y)
         for epsilon in hypotheses_hold(x, y, uniqueness.sharp_constant):
             graph = lattice.needs(r, names, epsilon + 1e-7)
             for s in subsets(names):
-                assert is_match(r, s, epsilon) == all(v in graph and graph[v] <= s for v in s)
+                assert is_match_by_definition(r, s, epsilon) == all(v in graph and graph[v] <= s for v in s)
             seen += 1
     assert seen > 20
 
@@ -453,7 +453,7 @@ def test_unique_matches_are_the_closed_sets_of_a_graph():
 @pytest.mark.statement("prp-graph")
 def test_without_the_hypotheses_needs_are_not_enough():
     x, y = families.bisector(1.0)
-    graph = lattice.needs(Distances(x, y), neurons(x, y), np.sin(0.5) + 1e-7)
+    graph = lattice.needs(Distances(x, y), all_neurons(x, y), np.sin(0.5) + 1e-7)
     assert graph[("x", 0)] == frozenset()
     assert lattice.closure({("x", 0): frozenset([("y", 0)])}, ("x", 0)) is None
 
@@ -467,7 +467,7 @@ def test_consequences_of_uniqueness():
             continue
         for epsilon in hypotheses_hold(x, y, uniqueness.sharp_constant):
             matches = all_matches(x, y, epsilon)
-            graph = lattice.needs(Distances(x, y), neurons(x, y), epsilon + 1e-7)
+            graph = lattice.needs(Distances(x, y), all_neurons(x, y), epsilon + 1e-7)
             closures = {v: lattice.closure(graph, v) for v in matches[-1]}
             assert all(minimal(matches, v) == [m] for v, m in closures.items())
             assert set(simple(matches)) == set(closures.values())

@@ -34,7 +34,7 @@ def relative_distance(z: Float[np.ndarray, " samples"], basis: Array, ridge: flo
     return float(np.linalg.norm(target - design @ coefficients))
 
 
-def neurons(x: Array, y: Array) -> Set:
+def all_neurons(x: Array, y: Array) -> Set:
     """All neurons of both sides."""
     return frozenset([("x", i) for i in range(len(x))] + [("y", j) for j in range(len(y))])
 
@@ -68,7 +68,7 @@ class Distances:
         return max((self(v, pair) for v in pair), default=0.0)
 
 
-def is_match(r: Distances, pair: Set, epsilon: float, slack: float = 1e-7) -> bool:
+def is_match_by_definition(r: Distances, pair: Set, epsilon: float, slack: float = 1e-7) -> bool:
     """Every neuron of the pair is within ε of the other side's span (def-match)."""
     return r.worst(pair) <= epsilon + slack
 
@@ -76,7 +76,7 @@ def is_match(r: Distances, pair: Set, epsilon: float, slack: float = 1e-7) -> bo
 def all_matches(x: Array, y: Array, epsilon: float, ridge: float = 0.0, slack: float = 1e-7) -> list[Set]:
     """Every ε-match (def-match), the empty one included, by trying all 2^(n_x + n_y) pairs; small ones first."""
     r = Distances(x, y, ridge)
-    return [pair for pair in subsets(neurons(x, y)) if is_match(r, pair, epsilon, slack)]
+    return [pair for pair in subsets(all_neurons(x, y)) if is_match_by_definition(r, pair, epsilon, slack)]
 
 
 def simple(matches: list[Set]) -> list[Set]:

@@ -137,7 +137,7 @@ class Tagged:
 
 
 @dataclass
-class Compressed:
+class CompressedLayer:
     """One layer of all networks: the Gram matrix over every sample, and one per random draw if asked for."""
 
     gram: Gram
@@ -151,7 +151,7 @@ def collect(
     images: int | None = None,
     sampling: Sampling | None = None,
     layouts: Mapping[str, str] | None = None,
-) -> dict[str, Compressed]:
+) -> dict[str, CompressedLayer]:
     """Compress every named layer of all networks in one pass over the images: `stream` for joint Gram matrices.
 
     `sampling` adds random draws and needs the number of `images`.
@@ -161,7 +161,9 @@ def collect(
         if not images:
             raise BadInput("sampling positions needs the number of images in advance")
         kinds["draws"] = Draws.kind(sampling, images)
-    return {layer: Compressed(**found) for layer, found in stream(networks, batches, layers, kinds, layouts).items()}
+    return {
+        layer: CompressedLayer(**found) for layer, found in stream(networks, batches, layers, kinds, layouts).items()
+    }
 
 
 def stream(

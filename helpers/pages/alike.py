@@ -15,7 +15,7 @@ from ..studies.seeds import Result
 from ..studies.targets import deciding_shares, learnt, shares_kept
 from .claims import Plan, read_bound, read_evidence
 from .layer_tables import spoken
-from .verdicts import Measured, Verdict, other_targets, verdict
+from .verdicts import Measured, Verdict, kept_by_other_targets, verdict
 
 SHARED = {  # conditions of forks, from nothing shared on, and how a legend says them
     "untrained": "untrained, two starts",
@@ -157,7 +157,7 @@ def target_verdict(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequ
     plan = read_evidence()
     claim, network = plan.claim("C2b"), next(iter(plan.studies))
     measured = Measured(targets={network: deciding_shares(tables, groups)})
-    return verdict(claim, plan, tuple(other_targets(claim, plan, measured)))
+    return verdict(claim, plan, tuple(kept_by_other_targets(claim, plan, measured)))
 
 
 # ---------------------------------------------------------------- development
@@ -203,7 +203,7 @@ def plot_development(means: pd.DataFrame, groups: Sequence[str]) -> Figure:
 # ---------------------------------------------------------------- width, depth, length of the training
 
 
-def sizes(found: Mapping[str, Result]) -> pd.DataFrame:
+def accuracy_and_area(found: Mapping[str, Result]) -> pd.DataFrame:
     """One row per recorded study and part of the network: accuracy and the area under s(ε), mean over layers and pairs.
 
     `part` is "middle" (the convolutional layers between relative depths 1/4 and 3/4) or "pool". The area is 1 less the
@@ -223,7 +223,7 @@ def sizes(found: Mapping[str, Result]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def plot_sizes(table: pd.DataFrame) -> Figure:
+def plot_against_accuracy(table: pd.DataFrame) -> Figure:
     """Area under s(ε) against accuracy, one mark per study; the networks of one architecture are joined by width."""
     titles = {"middle": "middle half of the convolutional layers", "pool": "pooled features"}
     figure, axes = plt.subplots(1, 2, figsize=(7.6, 4.2), sharey=True)

@@ -38,7 +38,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Part:
+class BookPart:
     """Some pages under one caption."""
 
     caption: str
@@ -46,13 +46,13 @@ class Part:
     numbered: bool = False
 
 
-def read_grid(path: Path = places.BOOK / "grid.yml") -> list[Part]:
+def read_grid(path: Path = places.BOOK / "grid.yml") -> list[BookPart]:
     """The parts of the book in reading order; the first page of the first part is its front page.
 
     Raises BadInput for an unknown key, a page named twice, or a notebook or prose page that is not there.
     """
     parts = [
-        Part(part["caption"], tuple(_page(entry, path) for entry in part["pages"]), part.get("numbered", False))
+        BookPart(part["caption"], tuple(_page(entry, path) for entry in part["pages"]), part.get("numbered", False))
         for part in yaml.safe_load(path.read_text())
     ]
     names = [page.name for part in parts for page in part.pages]
@@ -76,12 +76,12 @@ def _page(entry: dict[str, Any], path: Path) -> Page:
     return page
 
 
-def computed_pages(parts: Iterable[Part] | None = None) -> list[Page]:
+def computed_pages(parts: Iterable[BookPart] | None = None) -> list[Page]:
     """The pages that notebooks make, in reading order."""
     return [page for part in (read_grid() if parts is None else parts) for page in part.pages if page.notebook]
 
 
-def table_of_contents(parts: list[Part] | None = None) -> str:
+def table_of_contents(parts: list[BookPart] | None = None) -> str:
     """The text of `_toc.yml`."""
     parts = read_grid() if parts is None else parts
     front = parts[0].pages[0]

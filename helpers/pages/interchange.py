@@ -68,13 +68,17 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
     for path in PATHS.values():
         some = rows[rows["path"] == path]
         if len(some):
-            found[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = spread(100 * some["accuracy_barrier"], 0)
+            found[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = range_in_words(
+                100 * some["accuracy_barrier"], 0
+            )
     ours = means[means["source"] == "trained"]
     found["least-explained"] = f"{ours['explained'].min():.0%}"
     found["lost-there"] = f"{100 * ours.loc[ours['explained'].eq(ours['explained'].min()), 'lost'].iloc[0]:.1f}"
     both = pd.concat(partners.values())
     for column in ("before", "matched", "chance", "partner_epsilon", "match_epsilon"):
-        found[column.replace("_", "-")] = spread(pd.Series([table[column].mean() for table in partners.values()]), 2)
+        found[column.replace("_", "-")] = range_in_words(
+            pd.Series([table[column].mean() for table in partners.values()]), 2
+        )
     found["nearer"] = f"{(both['match_epsilon'] < both['partner_epsilon']).mean():.0%}"
     return found
 
@@ -93,7 +97,7 @@ def opening(means: pd.DataFrame, lost: float = 0.05) -> str:
     )
 
 
-def spread(values: pd.Series, digits: int) -> str:
+def range_in_words(values: pd.Series, digits: int) -> str:
     """One number, or the smallest and the largest of several: "0.31 to 0.45"."""
     low, high = (f"{value:.{digits}f}" for value in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
@@ -110,7 +114,7 @@ def barrier_reduced(path: pd.DataFrame) -> float:
 # ---------------------------------------------------------------- figures
 
 
-def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+def stacked_panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
     """One panel per network, one below the other."""
     figure, axes = plt.subplots(count, 1, figsize=(7.2, height * count), squeeze=False)
     return figure, list(axes[:, 0])
@@ -118,7 +122,7 @@ def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 
 def plot_stitching(tables: Tables) -> Figure:
     """Accuracy after a stitch at every layer, one line per source; grey bars are the similarity of the two layers."""
-    figure, axes = panels(len(tables), 3.8)
+    figure, axes = stacked_panels(len(tables), 3.8)
     for ax, (name, table) in zip(axes, tables.items(), strict=True):
         means = by_source(table)
         ours = means[means["source"] == "trained"]
@@ -163,7 +167,7 @@ def plot_paths(paths: Tables) -> Figure:
 
 def plot_partners(partners: Tables) -> Figure:
     """Mean correlation of every channel with its one partner, layer by layer; and what ε the partners need."""
-    figure, axes = panels(len(partners), 3.4)
+    figure, axes = stacked_panels(len(partners), 3.4)
     lines: dict[str, tuple[str, dict[str, Any]]] = {
         "matched": ("correlation of partners", {"color": "C0", "marker": "o"}),
         "chance": ("by chance (other images)", {"color": "C3", "marker": "x"}),

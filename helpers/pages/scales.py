@@ -32,7 +32,7 @@ def _plan() -> Plan:
     return read_evidence()
 
 
-def layer_groups(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
+def groups_or_thirds(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
     """Layers by group, from the input on: as fixed in `book/evidence.yml`, or for other networks in thirds.
 
     Other networks: the first layer; the other convolutional ones in thirds, early, middle, late; then by kind.
@@ -55,7 +55,7 @@ def group_means(calibrated: Mapping[str, pd.DataFrame], measure: str, column: st
     rows = []
     for network, table in calibrated.items():
         values = table[table["measure"] == measure].set_index("layer")[column]
-        groups = layer_groups(network, table).items()
+        groups = groups_or_thirds(network, table).items()
         rows.append({"network": spoken(network)} | {group: float(values[layers].mean()) for group, layers in groups})
     return pd.DataFrame(rows)
 
@@ -66,7 +66,7 @@ def measure_means(network: str, calibrated: pd.DataFrame, samples: str = "images
     rows = {}
     for name in (name for name in MEASURES if name in set(table["measure"])):
         values = table[table["measure"] == name].set_index("layer")["calibrated"]
-        rows[name] = {group: values[layers].mean() for group, layers in layer_groups(network, table).items()}
+        rows[name] = {group: values[layers].mean() for group, layers in groups_or_thirds(network, table).items()}
     return pd.DataFrame(rows).T
 
 

@@ -87,7 +87,7 @@ def plot_components(table: pd.DataFrame, names: Sequence[str] = ("subspace", "ck
     return figure
 
 
-def plot_agreement(rows: pd.DataFrame) -> Figure:
+def plot_probe_agreement(rows: pd.DataFrame) -> Figure:
     """Rank correlation of each measure with the probe, the best at the top: both ends, and each end alone."""
     figure, ax = plt.subplots(figsize=(6.8, 1.2 + 0.36 * len(rows)))
     places = np.arange(len(rows))[::-1]

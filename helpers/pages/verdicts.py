@@ -124,7 +124,7 @@ def similarity_rows(claim: Claim, plan: Plan, found: Measured, groups: tuple[str
             yield Row(network, f"similarity in {PLACES[group]}", value, claim.bound(group), PLACES[group])
 
 
-def other_targets(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def kept_by_other_targets(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
     """C2b: the share of calibrated similarity that networks with other targets keep, the largest over the targets.
 
     For "early" the smallest: there every kind of target has to keep its share.
@@ -204,7 +204,7 @@ def sampled_like_full(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row
 RULES: dict[str, Callable[[Claim, Plan, Measured], Iterator[Row]]] = {
     "C1": low_inside,
     "C2a": similar_near_output,
-    "C2b": other_targets,
+    "C2b": kept_by_other_targets,
     "C3": more_near_input,
     "C4": small_are_rare,
     "C5": accurate_and_different,

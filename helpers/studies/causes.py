@@ -120,7 +120,7 @@ def linear_cka(gram: Matrix, n_x: int) -> float:
     return float((xy**2).sum() / below) if below else np.nan
 
 
-def compare(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
+def match_conditions(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Per condition and pair: critical ε of every neuron; and per network what is left and its dimension."""
     critical, summary = [], []
     for condition, a, b, gram in conditions(moments, cast):
@@ -280,7 +280,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
     moments = collect_moments(nets, batches, [layer.name for layer in layers], pairs, cast.trained, classes)
     parts: dict[str, list[pd.DataFrame]] = {"critical": [], "summary": [], "directions": []}
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
-        found = *compare(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
+        found = *match_conditions(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
         for name, table in zip(parts, found, strict=True):
             parts[name].append(table.assign(**layer_columns(layer)))
     tables = {name: described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from . import store
-from .pairwise import CEILING, Comparison, Member, compare_members
+from .pairwise import CEILING, Member, MemberPair, compare_members
 from .store import Computed, Kind
 from .study import Study, test_images
 
 
-def cast_epochs(study: Study, epochs: Sequence[int]) -> tuple[dict[str, Member], list[Comparison]]:
+def cast_epochs(study: Study, epochs: Sequence[int]) -> tuple[dict[str, Member], list[MemberPair]]:
     """Every seed after every epoch, the last one and the one before it included."""
     last = study.runs[0].recipe.epochs
     chosen = sorted({epoch for epoch in epochs if epoch < last - 1} | {last - 1, last})
@@ -23,16 +23,16 @@ def cast_epochs(study: Study, epochs: Sequence[int]) -> tuple[dict[str, Member],
 
     members = {name(run.seed, epoch): Member(run, epoch) for run in study.runs for epoch in chosen}
     comparisons = [
-        Comparison(f"between, epoch {epoch}", name(a, epoch), name(b, epoch))
+        MemberPair(f"between, epoch {epoch}", name(a, epoch), name(b, epoch))
         for epoch in chosen
         for a, b in combinations(study.seeds, 2)
     ]
     comparisons += [
-        Comparison(f"within, epoch {epoch}", name(seed, epoch), name(seed, last))
+        MemberPair(f"within, epoch {epoch}", name(seed, epoch), name(seed, last))
         for epoch in chosen[:-1]
         for seed in study.seeds
     ]
-    comparisons += [Comparison(CEILING, name(seed, last - 1), name(seed, last)) for seed in study.seeds]
+    comparisons += [MemberPair(CEILING, name(seed, last - 1), name(seed, last)) for seed in study.seeds]
     return members, comparisons
 
 

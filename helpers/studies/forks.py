@@ -10,14 +10,14 @@ from itertools import combinations
 
 from ..networks import training
 from . import store
-from .pairwise import CEILING, Comparison, Member, compare_members
+from .pairwise import CEILING, Member, MemberPair, compare_members
 from .store import Computed, Kind
 from .study import Study, test_images
 
 
 def cast_forks(
     study: Study, orders: Sequence[int], starts: Sequence[int], after: Sequence[int]
-) -> tuple[dict[str, Member], list[Comparison]]:
+) -> tuple[dict[str, Member], list[MemberPair]]:
     """The members and comparisons of a study: its seeds, and relatives of its first seed.
 
     `orders` are the seeds of other orders with the same initialisation, `starts` those of other initialisations with
@@ -39,10 +39,10 @@ def cast_forks(
     forks = {name: run(first, orders[0], epoch) for name, epoch in epochs.items()}
     untrained = {f"{name}, untrained": Member(r, 0) for name, r in seeds.items()}
     earlier = {f"{name}, epoch {last - 1}": Member(r, last - 1) for name, r in seeds.items()}
-    comparisons = [Comparison(_shared(whole[a].run, whole[b].run), a, b) for a, b in combinations(whole, 2)]
-    comparisons += [Comparison("untrained", a, b) for a, b in combinations(untrained, 2)]
-    comparisons += [Comparison(name, f"seed {first}", name) for name in forks]
-    comparisons += [Comparison(CEILING, a, b) for a, b in zip(seeds, earlier, strict=True)]
+    comparisons = [MemberPair(_shared(whole[a].run, whole[b].run), a, b) for a, b in combinations(whole, 2)]
+    comparisons += [MemberPair("untrained", a, b) for a, b in combinations(untrained, 2)]
+    comparisons += [MemberPair(name, f"seed {first}", name) for name in forks]
+    comparisons += [MemberPair(CEILING, a, b) for a, b in zip(seeds, earlier, strict=True)]
     return {**whole, **forks, **untrained, **earlier}, comparisons
 
 

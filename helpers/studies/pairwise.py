@@ -42,7 +42,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MemberPair:
     """Two members, by name, compared under a condition."""
 
     condition: str
@@ -84,7 +84,7 @@ class _Products:
 
 def compare_members(
     members: Mapping[str, Member],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[MemberPair],
     data: datasets.Dataset,
     wanted: Sequence[str] | None = None,
     orders: int = 3,

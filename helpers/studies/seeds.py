@@ -20,7 +20,7 @@ from ..errors import BadInput
 from ..matching.diagnostics import diagnose
 from ..networks import architectures, datasets
 from ..networks.accumulators import Grams, Sampling
-from ..networks.activations import Compressed, captured, collect, forward, stream
+from ..networks.activations import CompressedLayer, captured, collect, forward, stream
 from ..networks.architectures import Layer
 from ..subspaces import Pair
 from . import grid, store
@@ -106,13 +106,13 @@ def collected(
     names: Sequence[str],
     pairs: Sequence[tuple[int, int]] | None,
     progress: bool,
-) -> dict[str, Compressed]:
+) -> dict[str, CompressedLayer]:
     """Each layer's joint Gram matrix or, without the paper's draws and with `pairs`, what these pairs need of it."""
     batches = list_batches(data, progress)
     if study.sampled or pairs is None:
         return collect(nets, batches, names, len(data.images), Sampling() if study.sampled else None)
     found = stream(nets, batches, names, {"gram": Grams.kind(pairs)})
-    return {name: Compressed(**each) for name, each in found.items()}
+    return {name: CompressedLayer(**each) for name, each in found.items()}
 
 
 def list_batches(data: datasets.Dataset, progress: bool, size: int = 25) -> Iterable[torch.Tensor]:
@@ -124,7 +124,7 @@ def list_batches(data: datasets.Dataset, progress: bool, size: int = 25) -> Iter
 def match_all(
     study: Study,
     layers: Sequence[Layer],
-    found: dict[str, Compressed],
+    found: dict[str, CompressedLayer],
     pairs: Sequence[tuple[int, int]],
     progress: bool,
 ) -> dict[str, pd.DataFrame]:
@@ -148,7 +148,7 @@ def match_all(
     return tables
 
 
-def controls(study: Study, layers: Sequence[Layer], found: dict[str, Compressed]) -> pd.DataFrame:
+def controls(study: Study, layers: Sequence[Layer], found: dict[str, CompressedLayer]) -> pd.DataFrame:
     """One row per layer and network: `control_rows`."""
     rows = [control_rows(found[layer.name].gram, study.seeds).assign(**layer_columns(layer)) for layer in layers]
     return described(study, pd.concat(rows, ignore_index=True))

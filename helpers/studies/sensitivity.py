@@ -133,7 +133,7 @@ def probe_agreement(table: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------- the study
 
 
-def averaged(network: nn.Module, data: datasets.Dataset, layers: Sequence[str]) -> dict[str, Samples]:
+def image_averages(network: nn.Module, data: datasets.Dataset, layers: Sequence[str]) -> dict[str, Samples]:
     """Each layer's neurons on every image, averaged over positions."""
     parts: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     for images in datasets.batches(data, BATCH):
@@ -157,7 +157,7 @@ def compute_sensitivity(
     layers = list(study.layers or three_layers(known))
     chosen_layers(nets["trained", study.seeds[0]], layers)  # names the valid ones if one is wrong
     sets = some_images(study, "train", images), some_images(study, "test", images)
-    parts = [[averaged(nets["trained", seed], data, layers) for data in sets] for seed in study.seeds[:2]]
+    parts = [[image_averages(nets["trained", seed], data, layers) for data in sets] for seed in study.seeds[:2]]
     labels = sets[0].labels, sets[1].labels
     tables = []
     for name in layers:

@@ -129,7 +129,7 @@ def _nearest_plane(row: Float[np.ndarray, " basis"], inner: Matrix, ridge: float
     return float((1 - explained).min())
 
 
-def smallest(pair: Pair, epsilon: float, limit: int = 20) -> pd.DataFrame:
+def smallest_matches(pair: Pair, epsilon: float, limit: int = 20) -> pd.DataFrame:
     """For every matched v the smallest v-minimal match among `limit` found, and a bound no match can beat.
 
     The bound is the larger of the enumeration's and of a count: q neurons of the other side that v needs, and on v's
@@ -227,7 +227,7 @@ def of_layer(pair: Pair, orders: int, draws: int, limit: int, mapped: bool) -> d
         tables["levels"] = pd.DataFrame([level | {"neurons": pair.n_x + pair.n_y}])
         if mapped and share == 0.5:
             tables["map"] = map_of(pair, epsilon, orders)
-            tables["smallest"] = smallest(pair, epsilon)
+            tables["smallest"] = smallest_matches(pair, epsilon)
             tables["simple"] = simple_sizes(pair, epsilon, limit)
         for name, table in tables.items():
             parts.setdefault(name, []).append(table.assign(**row))

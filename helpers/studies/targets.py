@@ -15,7 +15,7 @@ from ..networks import training
 from ..networks.datasets import load
 from ..networks.targets import TARGETS, VEHICLES, retarget
 from . import store
-from .pairwise import CEILING, Comparison, Member, calibrated_pairs, compare_members
+from .pairwise import CEILING, Member, MemberPair, calibrated_pairs, compare_members
 from .store import Computed, Kind
 from .study import Study, test_images
 
@@ -31,7 +31,7 @@ def other_targets(dataset: str) -> tuple[str, ...]:
 
 def cast_targets(
     study: Study, others: Sequence[int], aims: Sequence[str] | None = None
-) -> tuple[dict[str, Member], list[Comparison]]:
+) -> tuple[dict[str, Member], list[MemberPair]]:
     """The study's networks, trained for the labels, and one network of each seed in `others` for each other target.
 
     `aims` are the other targets; None takes all that the dataset has.
@@ -53,11 +53,11 @@ def cast_targets(
     members |= {f"{t}, seed {seed}": run(seed, t) for t in groups for seed in others}
     members |= {f"seed {r.seed}, untrained": Member(r, 0) for r in study.runs}
     members |= {f"seed {r.seed}, epoch {last - 1}": Member(r, last - 1) for r in study.runs}
-    comparisons = [Comparison("labels", a, b) for a, b in combinations(seeds, 2)]
-    comparisons += [Comparison(t, a, b) for t, names in groups.items() for a, b in product(seeds, names)]
-    comparisons += [Comparison(f"{t} alone", a, b) for t, names in groups.items() for a, b in combinations(names, 2)]
-    comparisons += [Comparison("untrained", a, f"{b}, untrained") for a, b in product(seeds, seeds) if a != b]
-    comparisons += [Comparison(CEILING, name, f"{name}, epoch {last - 1}") for name in seeds]
+    comparisons = [MemberPair("labels", a, b) for a, b in combinations(seeds, 2)]
+    comparisons += [MemberPair(t, a, b) for t, names in groups.items() for a, b in product(seeds, names)]
+    comparisons += [MemberPair(f"{t} alone", a, b) for t, names in groups.items() for a, b in combinations(names, 2)]
+    comparisons += [MemberPair("untrained", a, f"{b}, untrained") for a, b in product(seeds, seeds) if a != b]
+    comparisons += [MemberPair(CEILING, name, f"{name}, epoch {last - 1}") for name in seeds]
     return members, comparisons
 
 

@@ -182,10 +182,10 @@ def write_named(found: Comparison, name: str, images: Path | None, architecture:
     """`write` for a comparison on a folder of images; BadInput for one on other inputs, which have no hash."""
     if images is None:
         raise BadInput("a record needs --images: other inputs have no names and hashes to keep")
-    return write(found, architecture, known["a"], known["b"], images, name, known["size"], known["batch"])
+    return write_comparison(found, architecture, known["a"], known["b"], images, name, known["size"], known["batch"])
 
 
-def write(
+def write_comparison(
     found: Comparison, architecture: str | None, a: str, b: str, path: Path, name: str, size: int = 224, batch: int = 16
 ) -> Path:
     """A comparison into `results/imagenet-NAME`, with the images' hash and what it took."""

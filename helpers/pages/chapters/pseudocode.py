@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
-from ...matching.definitions import Array, Distances, Neuron, Set, neurons
+from ...matching.definitions import Array, Distances, Neuron, Set, all_neurons
 
 Edges = dict[Neuron, Set]
 
@@ -32,7 +32,7 @@ class Plain:
     def __init__(self, x: Array, y: Array, epsilon: float, ridge: float = 0.0, slack: float = 1e-9) -> None:
         self.r = Distances(x, y, ridge)
         self.limit = epsilon + slack
-        self.everyone = neurons(x, y)
+        self.everyone = all_neurons(x, y)
         self.rounds = self.deleted = 0
         self.trials: list[Trial] = []
 

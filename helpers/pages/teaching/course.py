@@ -69,7 +69,7 @@ class Chapter:
 
 def chapters(folder: Path = pages.NOTEBOOKS, executed: Path = PAGES) -> list[Chapter]:
     """The notebooks of the course, in the order in which they are taught."""
-    return [Chapter(name, pages.load(folder / f"{name}.py"), page_of(name, executed)) for name in COURSE]
+    return [Chapter(name, pages.load_notebook(folder / f"{name}.py"), page_of(name, executed)) for name in COURSE]
 
 
 def numbers() -> dict[str, int]:
@@ -180,7 +180,7 @@ def _exercise_texts(book: NotebookNode, kind: str) -> Iterator[str]:
 
 def teachers_page(names: dict[str, str]) -> str:
     """The book's page for teachers as plain Markdown, its table included."""
-    book = pages.load(pages.NOTEBOOKS / "teaching.py")
+    book = pages.load_notebook(pages.NOTEBOOKS / "teaching.py")
     context = plain.Context(names, {key: str(value) for key, value in numbers().items()})
     times = {"reading": "ten minutes", "running": "a second"}
     parts = []

@@ -56,7 +56,7 @@ def _block(lines: list[str], start: int, opening: re.Match[str]) -> Directive:
     return Directive(opening["name"], opening["argument"], options, "\n".join(body).strip(), start, stop + 1)
 
 
-def load(path: Path) -> NotebookNode:
+def load_notebook(path: Path) -> NotebookNode:
     """A notebook, from either half of its jupytext pair."""
     return cast(NotebookNode, jupytext.read(path))
 

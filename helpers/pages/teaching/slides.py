@@ -106,7 +106,7 @@ def figure_of(cell: NotebookNode) -> str | None:
 
 def lecture_sources(folder: Path = pages.NOTEBOOKS) -> Sources:
     """All pages, by name: a notebook that makes several is there once for each line of the grid."""
-    books = {path.stem: pages.load(path) for path in pages.sources(folder)}
+    books = {path.stem: pages.load_notebook(path) for path in pages.sources(folder)}
     books = {name: book for name, book in books.items() if "{{" not in pages.title(book)}
     several = [page for page in computed_pages() if page.name not in books]
     return Sources(books | {page.name: prepared(page, page.values("published")) for page in several})

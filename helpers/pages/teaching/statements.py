@@ -72,7 +72,7 @@ class Ledger:
 
 def collect_statements(root: Path = ROOT) -> Ledger:
     """Read notebooks/, tests/ and helpers/ under `root`; nothing is run."""
-    books = {path.stem: pages.load(path) for path in ordered(root / "notebooks")}
+    books = {path.stem: pages.load_notebook(path) for path in ordered(root / "notebooks")}
     ledger = Ledger({}, [])
     for name, book in books.items():
         _read_statements(name, book, ledger)
@@ -206,7 +206,7 @@ def _link(sight: Sight, root: Path) -> str:
     """A link to the figure, or to the page of a cell that draws none."""
     if sight.figure and "{{" not in sight.figure:
         return f"{{numref}}`{sight.figure}`"
-    return f"[{pages.title(pages.load(root / 'notebooks' / f'{sight.page}.py'))}]({sight.page}.ipynb)"
+    return f"[{pages.title(pages.load_notebook(root / 'notebooks' / f'{sight.page}.py'))}]({sight.page}.ipynb)"
 
 
 def checked_by_page(root: Path = ROOT) -> str:
