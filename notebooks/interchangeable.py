@@ -70,7 +70,7 @@ for each in networks:
 # %% tags=["remove-cell"]
 words = interchange.interchange_in_words(stitched, paths, partners)
 reduced = [interchange.barrier_reduced(path) for path in paths.values()]
-words["reduced"] = interchange.range_in_words(100 * np.array(reduced), 0) if np.isfinite(reduced).all() else "–"
+words["reduced"] = interchange.from_to(100 * np.array(reduced), 0) if np.isfinite(reduced).all() else "–"
 words["control"] = f"{max(table['largest_critical'].max() for table in controls.values()):.1g}"
 words["logits"] = f"{max(table['logits_differ'].max() for table in controls.values()):.0e}"
 words |= {"fit": str(fit), "images": str(images)}

@@ -64,8 +64,8 @@ def test_the_share_of_a_barrier_that_is_gone():
     found = path({"before matching": 2.0, "matched": 1.5, "matched, recalibrated": 0.5})
     assert interchange.barrier_reduced(found) == pytest.approx(0.75)
     assert np.isnan(interchange.barrier_reduced(path({})))
-    assert interchange.range_in_words(pd.Series([0.311, 0.449]), 2) == "0.31 to 0.45"
-    assert interchange.range_in_words(pd.Series([0.5]), 1) == "0.5"
+    assert interchange.from_to(pd.Series([0.311, 0.449]), 2) == "0.31 to 0.45"
+    assert interchange.from_to(pd.Series([0.5]), 1) == "0.5"
 
 
 def test_one_row_per_network_and_layer():

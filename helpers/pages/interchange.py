@@ -68,17 +68,13 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
     for path in PATHS.values():
         some = rows[rows["path"] == path]
         if len(some):
-            found[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = range_in_words(
-                100 * some["accuracy_barrier"], 0
-            )
+            found[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = from_to(100 * some["accuracy_barrier"], 0)
     ours = means[means["source"] == "trained"]
     found["least-explained"] = f"{ours['explained'].min():.0%}"
     found["lost-there"] = f"{100 * ours.loc[ours['explained'].eq(ours['explained'].min()), 'lost'].iloc[0]:.1f}"
     both = pd.concat(partners.values())
     for column in ("before", "matched", "chance", "partner_epsilon", "match_epsilon"):
-        found[column.replace("_", "-")] = range_in_words(
-            pd.Series([table[column].mean() for table in partners.values()]), 2
-        )
+        found[column.replace("_", "-")] = from_to(pd.Series([table[column].mean() for table in partners.values()]), 2)
     found["nearer"] = f"{(both['match_epsilon'] < both['partner_epsilon']).mean():.0%}"
     return found
 
@@ -97,7 +93,7 @@ def opening(means: pd.DataFrame, lost: float = 0.05) -> str:
     )
 
 
-def range_in_words(values: pd.Series, digits: int) -> str:
+def from_to(values: pd.Series, digits: int) -> str:
     """One number, or the smallest and the largest of several: "0.31 to 0.45"."""
     low, high = (f"{value:.{digits}f}" for value in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
