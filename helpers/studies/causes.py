@@ -29,7 +29,7 @@ from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
 from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
 
 RESIDUAL_RIDGE = 1e-9  # λ for what is left: rounding of 1e-13 of a neuron's power, against a share of 1e-4
-APART = {1: "1 epoch apart", 2: "2 epochs apart"}  # by how many epochs: the positive control
+APART = {1: "1 epoch apart", 2: "2 epochs apart"}  # by how many epochs
 
 CONDITIONS = {
     "as it is": "the layer as the paper matches it",
@@ -42,8 +42,8 @@ CONDITIONS = {
     "any image": "the second network sees other images of any class",
     "untrained": "both networks before training",
     "one untrained": "a trained network and another before training",
-    "1 epoch apart": "one training, its last epoch and the one before: positive control",
-    "2 epochs apart": "one training, two epochs apart: positive control",
+    "1 epoch apart": "one training, its last epoch and the one before; a short training still changes much in it",
+    "2 epochs apart": "one training, two epochs apart; a short training still changes much in them",
     "late checkpoint": "one training, its last epoch and the latest one before it that was kept: positive control",
 }
 REMOVALS = ("centred", "class means", "third logits", "other logits", "own logits")
@@ -133,7 +133,7 @@ def match_conditions(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.Dat
         alive = whole > 0
         left = float((np.diag(gram)[alive] / whole[alive]).mean())
         ranks = [effective_rank(part) for part in (gram[:n_x, :n_x], gram[n_x:, n_x:])]
-        summary.append(row | {"power_left": left, "effective_rank": np.mean(ranks), "cka": linear_cka(gram, n_x)})
+        summary.append(row | {"power_left": left, "effective_rank": np.mean(ranks), "cka_raw": linear_cka(gram, n_x)})
     return pd.concat(critical, ignore_index=True), pd.DataFrame(summary)
 
 
