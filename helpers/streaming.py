@@ -53,6 +53,7 @@ class _Accumulator:
         self.sums = np.zeros(sum(self.sizes))
         self.alive = np.zeros(sum(self.sizes), dtype=bool)
         self.samples = 0
+        self.names = [str(k) for k in range(len(self.sizes))]  # of the networks, for errors
 
     def _stacked(self, blocks: Sequence[Any]) -> Joint:
         """All blocks as a float64 (neurons, samples) matrix of its own; on a GPU if all blocks are."""
@@ -73,7 +74,7 @@ class _Accumulator:
         """Count a batch whose values are finite."""
         sums = as_array(joint.sum(1))
         for k, (start, end) in enumerate(zip(self.ends, self.ends[1:], strict=False)):
-            check_finite(sums[start:end], joint[start:end], str(k))
+            check_finite(sums[start:end], joint[start:end], self.names[k])
         unclear = np.flatnonzero((sums == 0) & ~self.alive)
         self.alive |= sums != 0
         if len(unclear):  # rows of zeros, or of numbers that cancel
@@ -211,8 +212,11 @@ class GramBlocks(Compressed):
 class BlockAccumulator(_Products):
     """Gram matrices of chosen pairs of networks: what 100 networks need where the joint matrix would be too large."""
 
-    def __init__(self, sizes: Sequence[int], pairs: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self, sizes: Sequence[int], pairs: Sequence[tuple[int, int]], names: Sequence[str] | None = None
+    ) -> None:
         super().__init__(sizes)
+        self.names = list(names or self.names)
         wanted = [(int(a), int(b)) for a, b in pairs]
         for k in (k for pair in wanted for k in pair):
             if not 0 <= k < len(self.sizes):

@@ -73,8 +73,8 @@ def in_chunks(batches: Iterable[Inputs], size: int) -> Iterator[Inputs]:
     for batch in batches:
         waiting = batch if waiting is None else _joined(waiting, batch)
         while (count := len(tensors_of(waiting)[0])) > size:
-            yield _part(waiting, 0, size)
-            waiting = _part(waiting, size, count)
+            yield part_of(waiting, 0, size)
+            waiting = part_of(waiting, size, count)
     if waiting is not None:
         yield waiting
 
@@ -85,7 +85,8 @@ def _joined(first: Inputs, second: Inputs) -> Inputs:
     return torch.cat([*tensors_of(first), *tensors_of(second)])
 
 
-def _part(inputs: Inputs, start: int, end: int) -> Inputs:
+def part_of(inputs: Inputs, start: int, end: int) -> Inputs:
+    """The inputs from `start` up to `end`."""
     if isinstance(inputs, Tensor):
         return inputs[start:end]
     return {name: part[start:end] for name, part in inputs.items()}

@@ -134,14 +134,14 @@ def fresh_network(architecture: str, seed: int, **options: Any) -> nn.Module:
 def from_import_path(path: str, **options: Any) -> Any:
     """What a function of your own returns, named as "package.module:function"; modules of the working folder too.
 
-    Raises BadInput for a module that cannot be from_import_path and for a name that it does not have.
+    Raises BadInput for a module that cannot be imported and for a name that it does not have.
     """
     module, _, name = path.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, ValueError) as error:
-        raise BadInput(f"{path}: module {module} cannot be from_import_path: {error}") from error
+        raise BadInput(f"{path}: module {module} cannot be imported: {error}") from error
     except AttributeError as error:
         names = [known for known in vars(sys.modules[module]) if not known.startswith("_")]
         raise unknown(f"function of {module}", name, names) from error
@@ -155,7 +155,7 @@ def _installed(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError:
-        raise BadInput(f"{package} is not installed: pip install {package}") from None
+        raise BadInput(f"{package} is not installed: pip install 'samerep[models]' brings it") from None
 
 
 def _of_timm(name: str, **options: Any) -> nn.Module:
@@ -171,7 +171,7 @@ def _of_transformers(folder: str, **options: Any) -> nn.Module:
     try:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, **options)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).strip().splitlines()[0]
         raise BadInput(f"transformers:{folder}: expected a folder with config.json: {reason}") from error
     return transformers.AutoModel.from_config(config)
 

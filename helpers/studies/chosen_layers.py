@@ -52,37 +52,40 @@ def default_names(network: nn.Module) -> list[str]:
     """The modules that are compared by default, from the input on; empty where there are no activations.
 
     This book's networks: all of `architectures.layers`. torchvision's ResNets: stem, block outputs, pooled features,
-    logits. Transformers: what every block returns, and the last linear layer. Any other: the outputs of its activation
-    modules, and of its last linear layer.
+    logits. Transformers: what every block returns, and the last linear layer after them. Any other: the outputs of its
+    activation modules, and of its last linear layer.
     """
     if isinstance(network, architectures.VGG | architectures.ResNet):
         return [layer.name for layer in architectures.layers(network)]
     modules = dict(network.named_modules())
     if isinstance(network, models.ResNet):
         return [name for name in modules if name in {"relu", "avgpool", "fc"} or re.fullmatch(r"layer\d+\.\d+", name)]
-    found = attention_blocks(network) or [name for name, module in modules.items() if is_activation(module)]
+    blocks = attention_blocks(network)
+    found = blocks or [name for name, module in modules.items() if is_activation(module)]
     linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
-    return [*found, *(name for name in linear[-1:] if name not in found)] if found else []
+    last = [name for name in linear[-1:] if name not in found and not name.startswith(tuple(f"{b}." for b in blocks))]
+    return [*found, *last] if found else []
 
 
 def attention_blocks(network: nn.Module) -> list[str]:
     """Modules that repeat within a list or sequence and have attention inside, but no such list of their own."""
     found = []
     for name, module in network.named_modules():
-        if isinstance(module, nn.ModuleList | nn.Sequential):
-            inside = [(f"{name}.{key}" if name else key, child) for key, child in module.named_children()]
-            kinds = {type(child) for _, child in inside}
-            if len(inside) > 1 and len(kinds) == 1 and all(_attends(child) for _, child in inside):
-                found += [place for place, child in inside if not _has_blocks(child)]
+        for key, child in _repeated(module).items():
+            if not any(_repeated(part) for part in child.modules()):
+                found.append(f"{name}.{key}" if name else key)
     return found
+
+
+def _repeated(module: nn.Module) -> dict[str, nn.Module]:
+    """The parts of a list or sequence of several modules of one class, all with attention inside; else nothing."""
+    inside = dict(module.named_children()) if isinstance(module, nn.ModuleList | nn.Sequential) else {}
+    alike = len(inside) > 1 and len({type(child) for child in inside.values()}) == 1
+    return inside if alike and all(map(_attends, inside.values())) else {}
 
 
 def _attends(module: nn.Module) -> bool:
     return any("Attention" in type(part).__name__ for part in module.modules())
-
-
-def _has_blocks(module: nn.Module) -> bool:
-    return any(isinstance(part, nn.ModuleList) and len(part) > 1 and _attends(part) for part in module.modules())
 
 
 def listening(network: nn.Module, wanted: Wanted) -> nn.Module:

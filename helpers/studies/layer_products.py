@@ -5,8 +5,9 @@ width (adaptive average pooling), anything else at one sample per input (the mea
 tokens that are no padding are samples, or the class token alone, or the mean over tokens.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ..errors import BadInput, unknown
 from ..networks.activations import forward
 from ..networks.calls import tapped
-from ..networks.inputs import Inputs, mask_of, tensors_of
+from ..networks.inputs import Inputs, mask_of, part_of, tensors_of
 from ..networks.layouts import arranged
 from ..streaming import BlockAccumulator, GramBlocks
 from ..subspaces import Gram
 
+ROOM = 2**26  # numbers of all layers that are held at once: half a GiB
 TOKENS = ("all", "class", "mean")
 Places = tuple[int, ...]  # (height, width) of a map, (tokens,) of a sequence, () where an input is one sample
 Maps = Float[Tensor, "neurons images places"]
@@ -51,21 +53,40 @@ def at_places(maps: Maps, places: Places, wanted: Places, tokens: str, mask: Ten
         return maps
     if len(wanted) == 2:
         return adaptive_avg_pool2d(maps.unflatten(2, places), wanted).flatten(2)
+    if mask is not None and tuple(mask.shape) != (maps.shape[1], maps.shape[2]):
+        mask = None  # it is about other tokens than this layer has
     if len(places) == 1 and tokens == "class":
+        return first_token(maps, mask)
+    if mask is None:
+        return maps.mean(2, keepdim=True)
+    weights = mask.to(maps) / mask.sum(1, keepdim=True).to(maps).clamp_min(1)
+    return (maps * weights).sum(2, keepdim=True)
+
+
+def without_padding(maps: Maps, mask: Tensor | None) -> Tensor:
+    """The tokens that are no padding as samples, where the mask is about these tokens."""
+    if mask is None or tuple(mask.shape) != tuple(maps.shape[1:]):
+        return maps
+    return maps[:, mask.to(maps.device).bool()]
+
+
+def first_token(maps: Maps, mask: Tensor | None) -> Maps:
+    """The first token of each input that is no padding, which may stand before it: the class token of most models."""
+    if mask is None:
         return maps[:, :, :1]
-    if mask is not None and tuple(mask.shape) == (maps.shape[1], maps.shape[2]):
-        weights = mask.to(maps) / mask.sum(1, keepdim=True).to(maps).clamp_min(1)
-        return (maps * weights).sum(2, keepdim=True)
-    return maps.mean(2, keepdim=True)
+    first = mask.to(maps.device).long().argmax(1)
+    return maps[:, torch.arange(len(first), device=maps.device), first].unsqueeze(2)
 
 
 @dataclass
 class _Group:
-    """All layers at one resolution: their joint matrix on a batch, and the products of the pairs among them."""
+    """All layers at one resolution: their joint matrix on some inputs, and the products of the pairs among them."""
 
     places: Places
     members: list[LayerSide] = field(default_factory=list)
     pairs: list[tuple[int, int]] = field(default_factory=list)
+    buffer: Tensor | None = None  # memory of the joint matrix, used again for all inputs
+    joint: Float[Tensor, "neurons samples"] | None = None
     sums: BlockAccumulator | None = None
     largest: np.ndarray | None = None
 
@@ -74,22 +95,43 @@ class _Group:
             self.members.append(side)
         return self.members.index(side)
 
-    def add(self, outputs: Mapping[tuple[int, str], Maps], tokens: str, mask: Tensor | None) -> None:
-        parts = [
-            at_places(outputs[side.network, side.layer], side.places, self.places, tokens, mask)
-            for side in self.members
-        ]
-        keep = mask if mask is not None and self.places == tuple(mask.shape[1:]) else None
-        home = parts[0].device if parts[0].is_cuda else "cpu"  # other accelerators have no float64
-        rows = [part.flatten(1) if keep is None else part[:, keep.bool()] for part in parts]
-        joint = torch.empty((sum(map(len, rows)), rows[0].shape[1]), dtype=torch.float64, device=home)
-        torch.cat([row.to(home, torch.float64) for row in rows], out=joint)
+    @property
+    def ends(self) -> list[int]:
+        """Where the rows of each member start, and where the last one's end."""
+        return [0, *accumulate(side.neurons for side in self.members)]
+
+    def put(self, side: LayerSide, part: Tensor) -> None:
+        """A layer's output, (neurons, samples) or (neurons, images, places), into its rows of the joint matrix."""
+        samples = part[0].numel()
+        if self.joint is None:
+            self.joint = self._laid_out(samples, part)
+        if (len(part), samples) != (side.neurons, self.joint.shape[1]):
+            raise BadInput(
+                f"layer {side.layer} has {len(part)} neurons and {samples} samples: expected {side.neurons} and "
+                f"{self.joint.shape[1]}, as layers that are set beside each other have the same samples"
+            )
+        start = self.ends[self.members.index(side)]
+        self.joint[start : start + len(part)].view(part.shape).copy_(part)
+
+    def _laid_out(self, samples: int, like: Tensor) -> Tensor:
+        count = self.ends[-1] * samples
+        if self.buffer is None or self.buffer.numel() < count:
+            home = like.device if like.is_cuda else "cpu"  # other accelerators have no float64
+            self.buffer = torch.empty(count, dtype=torch.float64, device=home)
+        return self.buffer[:count].view(self.ends[-1], samples)
+
+    def add(self) -> None:
+        """What was put into the joint matrix to the sums."""
+        assert self.joint is not None
         if self.sums is None or self.largest is None:
-            self.sums = BlockAccumulator([len(row) for row in rows], self.pairs)
-            self.largest = np.zeros(len(joint))
-        self.sums.add_joint(joint)
-        low, high = torch.aminmax(joint, dim=1)
-        self.largest = np.maximum(self.largest, torch.maximum(-low, high).cpu().numpy())
+            names = [f"{'ab'[side.network]} (layer {side.layer})" for side in self.members]
+            self.sums = BlockAccumulator([side.neurons for side in self.members], self.pairs, names)
+            self.largest = np.zeros(self.ends[-1])
+        self.sums.add_joint(self.joint)
+        if self.joint.shape[1]:
+            low, high = self.joint.amin(1), self.joint.amax(1)
+            self.largest = np.maximum(self.largest, torch.maximum(-low, high).cpu().numpy())
+        self.joint = None
 
 
 @dataclass(frozen=True)
@@ -125,30 +167,43 @@ class LayerProducts:
             group.pairs.append(self.where[a, b][1:])
 
     def add(self, inputs: Sequence[Inputs]) -> None:
-        """The next batch, as each network takes it. BadInput names the layer whose values are not finite."""
-        outputs: dict[tuple[int, str], Maps] = {}
-        for k, network in enumerate(self.networks):
-            outputs |= self._heard(k, network, inputs[k])
-        for group in self.groups.values():
-            try:
-                group.add(outputs, self.tokens, mask_of(inputs[0]))
-            except BadInput as error:
-                names = ", ".join(dict.fromkeys(side.layer for side in group.members))
-                raise BadInput(f"layer {names}: {error}") from error
+        """The next batch, as each network takes it, by parts for which there is room.
 
-    def _heard(self, k: int, network: nn.Module, inputs: Inputs) -> dict[tuple[int, str], Maps]:
+        BadInput names the layer whose values are not finite, or whose samples are not those of the layer beside it.
+        """
+        masks = [mask_of(given) for given in inputs]
+        both = [mask.cpu() for mask in masks if mask is not None]
+        if self.tokens == "all" and len(both) == 2 and both[0].shape == both[1].shape and not torch.equal(*both):
+            raise BadInput("the two networks have padding at different tokens: expected the same, or tokens='mean'")
+        count, size = len(tensors_of(inputs[0])[0]), self._size
+        for start in range(0, count, size):
+            for k, network in enumerate(self.networks):
+                given = part_of(inputs[k], start, start + size) if size < count else inputs[k]
+                self._hear(k, network, given)
+            for group in self.groups.values():
+                group.add()
+
+    @property
+    def _size(self) -> int:
+        """How many inputs go through at once, so that all joint matrices fit into `ROOM`."""
+        numbers = sum(group.ends[-1] * samples_of(group.places, 1) for group in self.groups.values())
+        return max(1, ROOM // max(1, numbers))
+
+    def _hear(self, k: int, network: nn.Module, inputs: Inputs) -> None:
         sides = {side.layer: side for group in self.groups.values() for side in group.members if side.network == k}
-        found: dict[tuple[int, str], Maps] = {}
-        images = len(tensors_of(inputs)[0])
+        images, mask = len(tensors_of(inputs)[0]), mask_of(inputs)
 
         def take(layer: str, output: Tensor) -> None:
             if output.is_complex():
                 raise BadInput(f"activations of layer {layer} are not an array of real numbers: found complex ones")
-            found[k, layer] = arranged(output, sides[layer].layout, images)[0].clone()
+            maps, places = arranged(output, sides[layer].layout, images)
+            for group in self.groups.values():
+                if (side := sides[layer]) in group.members:
+                    wanted = places if side.places == group.places else group.places  # lengths of texts may vary
+                    group.put(side, without_padding(at_places(maps, places, wanted, self.tokens, mask), mask))
 
         with tapped(network, list(sides), take):
             forward(network, inputs)
-        return found
 
     def of(self, a: LayerSide, b: LayerSide) -> PairProducts:
         """The products of two layers over all inputs so far."""
