@@ -1,55 +1,27 @@
 """torchvision's classifiers: in every layer the neurons that are found are the module's channels.
 
 The networks are on the meta device, where a pass costs nothing: which axis holds the neurons depends on shapes alone.
+`python -m benchmarks.zoo` does the same with numbers, and its table is recorded.
 """
 
+import json
+
 import pytest
-import torch
-from torch import nn
-from torchvision import models
-from torchvision.models import regnet
+from click.testing import CliRunner
 
-from helpers.networks.calls import heard
-from helpers.studies.chosen_layers import default_names
+from benchmarks import zoo
+from helpers.errors import BadInput
 
-LARGER = {"vit_b_16": 224, "vit_b_32": 224, "vit_l_16": 224, "vit_l_32": 224, "vit_h_14": 224, "maxvit_t": 224}
-ALL = models.list_models(module=models)
 FEW = ["alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v3_small"]
 FEW += ["regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11", "vit_b_32"]
-OPTIONS = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
-
-
-def channels(module):
-    """How many neurons a module has by its own account, if it says so."""
-    if isinstance(module, nn.LayerNorm):
-        return module.normalized_shape[-1]
-    names = ("out_channels", "out_features", "num_features")
-    return next((count for name in names if isinstance(count := getattr(module, name, None), int)), None)
-
-
-@pytest.fixture(autouse=True)
-def widths_on_the_cpu(monkeypatch):
-    """RegNets compute their widths with tensors, which have no values on the meta device."""
-    make = regnet.BlockParams.from_init_params.__func__
-
-    def on_the_cpu(cls, *args, **options):
-        with torch.device("cpu"):
-            return make(cls, *args, **options)
-
-    monkeypatch.setattr(regnet.BlockParams, "from_init_params", classmethod(on_the_cpu))
+LARGER = {"maxvit_t": 224, "inception_v3": 96, **dict.fromkeys((n for n in zoo.NAMES if n.startswith("vit_")), 224)}
 
 
 def check(name):
-    with torch.device("meta"):
-        net = models.get_model(name, weights=None, **OPTIONS.get(name, {})).eval()
-        size = LARGER.get(name, 96 if name == "inception_v3" else 64)
-        images = torch.randn(3, 3, size, size)
-    found = heard(net, [images], lambda: net(images))
-    tied = {layer: one for layer, one in found.items() if one.shape[0] % 3 == 0}  # not tables that no image reaches
-    known = {layer: channels(one.module) for layer, one in tied.items() if channels(one.module)}
-    assert {layer: found[layer].layout and found[layer].neurons for layer in known} == known
-    bases = {layer.split("#")[0].split("[")[0] for layer, one in found.items() if one.layout}
-    assert set(default_names(net)) <= bases
+    row = zoo.row_of(name, "meta")
+    assert row["neurons right"] == row["known channels"] > 0
+    assert row["layers by default"] > row["left out"] == 0
+    assert row["pixels"] == LARGER.get(name, 64)
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -58,6 +30,40 @@ def test_the_neurons_are_the_channels(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ALL if name not in FEW])
+@pytest.mark.parametrize("name", [name for name in zoo.NAMES if name not in FEW])
 def test_the_neurons_of_all_others_are_the_channels(name):
     check(name)
+
+
+def test_the_recorded_table_has_every_network_and_every_neuron_right():
+    rows = {row["model"]: row for row in json.loads(zoo.FILE.read_text())["rows"]}
+    assert sorted(rows) == sorted(zoo.NAMES)
+    for name, row in rows.items():
+        assert row["neurons right"] == row["known channels"]
+        assert row["layers by default"] > row["left out"] == 0
+        assert row["pixels"] == LARGER.get(name, 64)
+        assert (row["why not fewer"] == "") == (row["pixels"] == 64)
+
+
+def test_the_recorded_row_is_what_is_found_now():
+    rows = {row["model"]: row for row in json.loads(zoo.FILE.read_text())["rows"]}
+    assert zoo.row_of("squeezenet1_1") == rows["squeezenet1_1"]
+
+
+def test_a_wrong_axis_would_be_seen(monkeypatch):
+    monkeypatch.setattr(zoo, "channels", lambda module: 7)
+    row = zoo.row_of("squeezenet1_1", "meta")
+    assert row["known channels"] > row["neurons right"] == 0
+
+
+def test_a_network_that_takes_none_of_the_sizes_is_refused(monkeypatch):
+    monkeypatch.setattr(zoo, "SIZES", (8,))
+    with pytest.raises(BadInput, match=r"takes no images of \(8,\) pixels"):
+        zoo.row_of("alexnet", "meta")
+
+
+def test_the_command_prints_a_table_and_writes_only_when_told(tmp_path):
+    done = CliRunner().invoke(zoo.main, ["--only", "squeezenet1_1", "--out", str(tmp_path / "zoo.json")])
+    assert done.exit_code == 0
+    assert "squeezenet1_1" in done.output
+    assert json.loads((tmp_path / "zoo.json").read_text())["images"] == zoo.IMAGES
