@@ -1,7 +1,7 @@
-"""How far can a match be trusted? Dead and doubled neurons, rounding, rank, too few samples, close decisions.
+"""How far can a match be trusted? Dead and duplicate neurons, rounding, rank, too few samples, close decisions.
 
-`diagnose` measures; `flags` say in words what to look at, `refusals` what no table should be made of. Nothing is
-repaired silently: the route and the ridge λ are part of the answer.
+`diagnose` measures. `flags` say in words what to look at. `refusals` say which numbers must not be used in any table.
+Nothing is repaired silently: the route and the ridge λ are part of the answer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,18 +25,19 @@ if TYPE_CHECKING:
 
 FLAGGED, REFUSED = 1e-4, 1e-3  # estimated error of a critical ε
 GREY_RIDGES = (1e-14, 1e-12, 1e-10)
-GREY_FROM, GREY_MOVE = 0.05, 1e-5  # a critical ε above the first that moves by more than the second with λ
-LONE, LONE_FROM = 0.5, 20  # a sample that holds more than this share of a neuron's power, among at least so many
+GREY_FROM, GREY_MOVE = 0.05, 1e-5  # grey: a critical ε above the first number, which λ moves by more than the second
+LONE, LONE_FROM = 0.5, 20  # lone: a sample with more than this share of a neuron's power, where samples ≥ LONE_FROM
 FEW = 10  # samples per neuron below which the distances are more than 5 % too small
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` found.
+    """The measurements of `diagnose`.
 
-    neurons: a row for each neuron: side, neuron, dead, critical_epsilon, raw (before the slack of an exact match),
-    error (estimated), moves (by how much it changes with λ);  slack: up to where a distance counts as zero;
-    duplicates: groups of neurons of one side equal up to scale and sign;  lone: sides whose power one sample holds.
+    neurons: a table with one row per neuron. Its columns are side, neuron, dead, critical_epsilon, raw (the critical ε
+    before the slack of an exact match), error (estimated) and moves (how much it changes with λ). slack: a distance up
+    to this counts as zero. duplicates: groups of neurons of one side that are equal up to scale and sign. lone: one
+    line per side on which a single sample holds most of the power.
     """
 
     route: str
@@ -54,26 +55,27 @@ class Diagnosis:
 
     @property
     def samples_per_neuron(self) -> float:
-        """Samples over the alive neurons of the larger side."""
+        """The number of samples, divided by the number of alive neurons on the larger side."""
         alive = self.neurons[~self.neurons.dead].groupby("side").size()
         return self.samples / max(alive.max(), 1) if len(alive) else np.inf
 
     @property
     def grey(self) -> list[Neuron]:
-        """Neurons whose critical ε depends on where the rank of a side is cut."""
+        """Neurons whose critical ε depends on the tolerance that decides the rank of a side."""
         high = self.neurons.critical_epsilon.replace(np.inf, 1.0) > GREY_FROM
         return _names(self.neurons[high & (self.neurons.moves > GREY_MOVE)])
 
     def margin(self, epsilon: float) -> float:
-        """The smallest |critical ε − ε|: how much noise the maximum match at ε can bear. inf when nothing can match.
+        """The smallest |critical ε − ε| over the neurons: how much noise the maximum match at ε can bear.
 
-        At ε = 0 the distance of the raw critical ε from the slack.
+        At ε = 0 it is the smallest distance of a raw critical ε from the slack. It is inf when no neuron can be
+        matched.
         """
         raw = self.neurons.raw[np.isfinite(self.neurons.critical_epsilon)]
         return float(np.abs(raw - max(check_epsilon(epsilon), self.slack)).min()) if len(raw) else np.inf
 
     def margins(self, epsilons: Iterable[float]) -> "pd.DataFrame":
-        """The margin at each ε, and whether the estimated errors stay below it."""
+        """One row per ε: the margin, and whether the largest estimated error is smaller than it."""
         worst = self.neurons.error.max(skipna=True)
         rows = [(e, self.margin(e)) for e in epsilons]
         table = optional("pandas", "networks").DataFrame(rows, columns=["epsilon", "margin"])
@@ -93,7 +95,7 @@ class Diagnosis:
 
     @cached_property
     def flags(self) -> list[str]:
-        """What a reader of the numbers should know, the refusals first; empty when all is well."""
+        """What a reader of the numbers should know, with the refusals first; empty when all is well."""
         found = list(self.refusals)
         if 1 < self.samples_per_neuron < FEW:
             low = 1 - np.sqrt(1 - 1 / self.samples_per_neuron)
@@ -115,7 +117,7 @@ class Diagnosis:
         return [f"critical ε of {_listed(_names(bad))} may be wrong by {worst}{advice}"] if len(bad) else []
 
     def check(self) -> "Diagnosis":
-        """This, or `BadInput` with the first refusal."""
+        """This diagnosis; raises `BadInput` with the first refusal if there is one."""
         if self.refusals:
             raise BadInput(self.refusals[0])
         return self
@@ -126,7 +128,7 @@ def _names(rows: "pd.DataFrame") -> list[Neuron]:
 
 
 def _joined(separator: str, parts: Sequence[str]) -> str:
-    """The first five, and how many more."""
+    """The first five parts, and in words how many more there are."""
     return separator.join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
 
 
@@ -138,10 +140,11 @@ def _listed(neurons: Sequence[Neuron]) -> str:
 
 
 def critical_errors(pair: Pair) -> Float[np.ndarray, " alive"]:
-    """Estimated error of each alive neuron's critical ε: (1 + ‖c‖²)(λ + max |δG|) / 2r.
+    """Estimated error of each alive neuron's critical ε.
 
-    On the QR route nothing is squared: (1 + ‖c‖) u N from rounding and ‖c‖² λ / 2r from the ridge. Where r is so small
-    that the quotient exceeds it, the square root of the error of r².
+    On the Gram route it is (1 + ‖c‖²)(λ + max |δG|) / 2r, where r is the critical ε and c are the coefficients of its
+    fit. On the QR route nothing is squared: it is (1 + ‖c‖) u N from rounding plus ‖c‖² λ / 2r from the ridge. Where r
+    is very small, the square root of the error of r² is smaller than the quotient and replaces it.
     """
     peeled = peel_once(pair)
     squares, sizes = peeled.sizes**2, peeled.sizes
@@ -153,13 +156,13 @@ def critical_errors(pair: Pair) -> Float[np.ndarray, " alive"]:
 
 
 def ridge_moves(pair: Pair) -> Float[np.ndarray, " alive"]:
-    """How far each critical ε moves as λ goes through 1e-14, 1e-12, 1e-10: the rank grey zone."""
+    """How far each critical ε moves as λ takes the values 1e-14, 1e-12, 1e-10. A large move means an unclear rank."""
     peels = np.array([peel_once(at_ridge(pair, ridge)).critical for ridge in GREY_RIDGES])
     return np.ptp(peels, axis=0)
 
 
 def same_direction(pair: Pair) -> Bool[np.ndarray, "alive alive"]:
-    """Neurons of one side whose unit vectors are equal up to sign and rounding."""
+    """True for two neurons of one side whose unit vectors are equal up to sign and rounding."""
     is_x = np.arange(len(pair.gram)) < len(pair.alive_x)
     return (np.abs(pair.gram) >= 1 - rounding(pair)) & (is_x == is_x[:, None])
 
@@ -172,10 +175,10 @@ def duplicate_groups(pair: Pair) -> tuple[tuple[Neuron, ...], ...]:
 
 
 def lone_samples(pair: Pair) -> tuple[str, ...]:
-    """In words: the sides on which one sample holds most of the power of half of the neurons or more.
+    """In words: the sides on which one sample holds most of the power of at least half of the alive neurons.
 
-    All that a match then says is that both networks react to this sample. Known where activations were seen: from
-    arrays, and from `compare`.
+    A match of such a side says only that both networks react to this sample. The powers are known only where the
+    activations were seen: for arrays, and in `compare`.
     """
     found = []
     for side, shares in zip("xy", pair.known.get("peak_shares", ((), ())), strict=True):
@@ -191,7 +194,8 @@ def lone_samples(pair: Pair) -> tuple[str, ...]:
 def diagnose(pair: Pair, ridges: bool = True) -> Diagnosis:
     """Measure what could be wrong with the critical ε of a pair, neuron by neuron.
 
-    `ridges` also peels under three other λ, for `grey`; without it that is not known and the column `moves` is 0.
+    With `ridges` the pair is peeled under three other λ as well, which `Diagnosis.grey` needs. Without it the column
+    `moves` is 0 and `grey` is empty.
     """
     tabular = optional("pandas", "networks")
     alive = {"x": pair.alive_x, "y": pair.alive_y}

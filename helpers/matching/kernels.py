@@ -1,6 +1,6 @@
-"""Compiled trials: what falls when a neuron is deleted, on the one matrix M that holds both sides' inverses.
+"""Compiled trials: which neurons fall when one is deleted. All work on one matrix M that holds both sides' inverses.
 
-`minimal` calls them: its states decide by them, and its docstrings say what is decided.
+`minimal` calls these functions, and its docstrings say what a trial decides.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,10 @@ STABLE, AMBIGUOUS, FELL, DONE = 0, 1, 2, 3
 
 
 class Inverse(NamedTuple):
-    """A match as its joint inverse: M and the squared distances of `members`, of which the first `cut` are x."""
+    """A match as its joint inverse: the matrix M and the squared distances of `members`.
+
+    The first `cut` members are neurons of x, the others of y.
+    """
 
     M: np.ndarray
     squares: np.ndarray
@@ -24,7 +27,11 @@ class Inverse(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Deletions not yet in M: who, their pivot rows Q, and what they leave: distances s, and who is gone."""
+    """Deletions that M does not contain yet.
+
+    who: the deleted members;  Q: their pivot rows;  s: the squared distances after these deletions;  gone: who is
+    deleted.
+    """
 
     s: np.ndarray
     gone: np.ndarray
@@ -34,7 +41,7 @@ class Waiting(NamedTuple):
 
 @compiled
 def row_of(state, wait, count, i, row):  # type: ignore[no-untyped-def]
-    """Row i of M with the first `count` waiting deletions of its side applied."""
+    """Write row i of M into `row`, with the first `count` waiting deletions of its side applied."""
     for t in range(len(row)):
         row[t] = state.M[i, t]
     for e in range(count):
@@ -46,7 +53,7 @@ def row_of(state, wait, count, i, row):  # type: ignore[no-untyped-def]
 
 @compiled
 def pivot(state, wait, count, d):  # type: ignore[no-untyped-def]
-    """Delete d next: its row, over the root of its pivot, waits in Q[count]."""
+    """Delete d next: its row, divided by the root of its pivot, is stored in Q[count]."""
     row = wait.Q[count]
     row_of(state, wait, count, d, row)
     root = np.sqrt(row[d])
@@ -58,7 +65,10 @@ def pivot(state, wait, count, d):  # type: ignore[no-untyped-def]
 
 @compiled
 def copy_into(wait, other):  # type: ignore[no-untyped-def]
-    """Distances and the gone of `other`; in a loop, since a slice assignment takes seconds to compile."""
+    """Copy the distances and the deletions of `other` into `wait`.
+
+    This is a loop, because a slice assignment takes seconds to compile.
+    """
     for t in range(len(wait.s)):
         wait.s[t], wait.gone[t] = other.s[t], other.gone[t]
 
@@ -74,7 +84,10 @@ def targets_gone(target, wait, now):  # type: ignore[no-untyped-def]
 
 @compiled
 def fallen_by(state, wait, count, target, needed, limit):  # type: ignore[no-untyped-def]
-    """Let the last deletion's row² add to the other side; how many targets thereby fall: all if a needed one does."""
+    """Apply the last deletion to the other side's distances (they grow by row²), and count the targets that fall by it.
+
+    If a neuron falls that every target needs, all targets count as fallen.
+    """
     row, fallen = wait.Q[count], 0
     low, high = (state.cut, len(row)) if wait.who[count] < state.cut else (0, state.cut)
     for t in range(low, high):
@@ -97,10 +110,10 @@ def farthest(s, gone, limit):  # type: ignore[no-untyped-def]
 
 @compiled
 def cascade(state, wait, count, u, target, needed, square, guard):  # type: ignore[no-untyped-def]
-    """Delete u and all that falls after it, without touching M; `count` deletions are waiting already.
+    """Delete u and all that falls after it, without a change to M. `count` deletions are waiting already.
 
-    Stops as soon as every target has fallen, or a neuron that every target needs. O(N) for each pair of deletions on
-    one side. Returns (verdict, count).
+    It stops as soon as every target has fallen, or a neuron that every target needs. Each pair of deletions on one
+    side costs O(N). Returns (verdict, count).
     """
     left = 0
     for t in range(len(target)):
@@ -122,7 +135,7 @@ def cascade(state, wait, count, u, target, needed, square, guard):  # type: igno
 
 @compiled
 def bring_up_to_date(state, wait, count):  # type: ignore[no-untyped-def]
-    """The state without the deleted: M less the waiting pivot rows, on the rows and columns that remain."""
+    """The state without the deleted members: M less the waiting pivot rows, on the rows and columns that remain."""
     kept = np.flatnonzero(~wait.gone)
     M, row = np.empty((len(kept), len(kept))), np.empty(len(wait.s))
     for a in range(len(kept)):
@@ -134,10 +147,11 @@ def bring_up_to_date(state, wait, count):  # type: ignore[no-untyped-def]
 
 @compiled
 def spread(state, gone, needed, queue, count, limit):  # type: ignore[no-untyped-def]
-    """Violation graph, backwards from queue[:count]: j is needed when deleting j alone makes a needed neuron fall.
+    """Mark the neurons that are needed, backwards through the violation graph from queue[:count].
 
-    Distances only grow under further deletions, so whatever is needed once stays needed, even where M and the squares
-    do not hold the last deletions yet (prp-essential).
+    Neuron j is needed if deleting j alone makes a needed neuron fall. Distances only grow under further deletions. So
+    a neuron that is needed once stays needed, even if M and the squares do not contain the last deletions yet
+    (prp-essential).
     """
     while count > 0:
         count -= 1
@@ -153,10 +167,11 @@ def spread(state, gone, needed, queue, count, limit):  # type: ignore[no-untyped
 
 @compiled
 def trials(state, order, position, target, needed, now, wait, square, guard, most):  # type: ignore[no-untyped-def]
-    """Trials until the targets part, or one is ambiguous, or more than `most` deletions wait, or the end.
+    """Run trials until one splits the targets, one is ambiguous, more than `most` deletions wait, or all are done.
 
-    `order` holds indices of the state's members, -1 for others. `now` is left with the accepted deletions, `wait` with
-    those of the trial that stopped the run, if one did. Returns (verdict, position, accepted, count).
+    `order` holds positions in the state's members, -1 for neurons outside it. On return `now` holds the accepted
+    deletions. If a trial stopped the run, `wait` holds the deletions of this trial. Returns (verdict, position,
+    accepted, count).
     """
     queue = np.empty(len(target), np.int64)
     accepted = 0
@@ -181,11 +196,12 @@ def trials(state, order, position, target, needed, now, wait, square, guard, mos
 
 @compiled
 def advance(state, order, position, targets, needs, square, guard, most):  # type: ignore[no-untyped-def]
-    """Go through the trials order[position:] for all targets at once until they part, or the end.
+    """Go through the trials order[position:] for all targets together, until one splits the targets or all are done.
 
-    `targets`, `needs` (what every target needs; grows) and `order` are joint indices; M is brought up to date when more
-    than `most` deletions wait. Returns (verdict, position, state, smaller state): when a trial splits the targets, both
-    states; position is the index in `order` of the trial that stopped the run.
+    `targets`, `order` and `needs` are given by joint indices. `needs` marks what every target needs, and grows. M is
+    brought up to date when more than `most` deletions wait. Returns (verdict, position, state, smaller state): if a
+    trial splits the targets, the two states before and after it. `position` is the place in `order` of the trial that
+    stopped the run.
     """
     while True:
         N, members, count = len(state.squares), state.members, 0
@@ -212,7 +228,7 @@ def advance(state, order, position, targets, needs, square, guard, most):  # typ
 
 @compiled
 def place(at, count, d):  # type: ignore[no-untyped-def]
-    """Where joint index d stands among the first `count` of a side; -1 if it is on the other."""
+    """The position of joint index d among the first `count` neurons of a side; -1 if d is on the other side."""
     for i in range(count):
         if at[i] == d:
             return i
@@ -221,10 +237,10 @@ def place(at, count, d):  # type: ignore[no-untyped-def]
 
 @compiled
 def fall(Rx, Cx, sy, Ry, Cy, sx, at_x, at_y, u, target, needed, square):  # type: ignore[no-untyped-def]
-    """Delete joint index u and all that falls after it from triangular factors (destroyed).
+    """Delete joint index u, and all that falls after it, from the triangular factors. The arguments are overwritten.
 
-    Returns the sizes left; (0, 0) as soon as every target has fallen, or a neuron that every target needs. Joint
-    indices are in at_x and at_y.
+    Returns how many neurons are left on each side. Their joint indices are then in at_x and at_y. Returns (0, 0) as
+    soon as every target has fallen, or a neuron that every target needs.
     """
     n, m = len(sx), len(sy)
     left = target[at_x].sum() + target[at_y].sum()

@@ -1,9 +1,12 @@
-"""The paper's objects: matches, critical ε, minimal and simple matches.
+"""The functions of a pair of layers: maximum match, critical ε, minimal and simple matches.
 
-Every function takes two (neurons, samples) arrays, or in place of both one `helpers.subspaces.Pair`; a neuron is named
-by its side and index, ("x", 3). One rule decides everywhere: a ridge distance counts as at most ε when it is at most
-`helpers.matching.peeling.reach(pair, ε)`. The work is done in `peeling` (every ε at once), `minimal` (trials: does v
-survive without u?) and `enumeration` (all v-minimal matches).
+Every function takes two (neurons, samples) arrays, or one `helpers.subspaces.Pair` in place of both. A neuron is named
+by its side and index, such as ("x", 3). One rule decides everywhere: a ridge distance counts as at most ε when it is
+at most `helpers.matching.peeling.reach(pair, ε)`. Other modules do the work: `peeling` finds the critical ε of all
+neurons, `minimal` runs trials (does v stay matched without u?), and `enumeration` lists all v-minimal matches.
+
+Bad arguments raise `BadInput`: an ε outside [0, 1), a neuron that does not exist, a limit that is not positive, arrays
+with more neurons than samples.
 """
 
 from collections.abc import Iterable
@@ -34,13 +37,13 @@ from .objects import (
 
 
 def joint(pair: Pair, match: Match) -> minimal.Members:
-    """Where the alive neurons of a match stand among the alive neurons of the pair, x first."""
+    """The joint indices of a match: positions among the pair's alive neurons, those of x first, then those of y."""
     x, y = np.isin(pair.alive_x, match.x), np.isin(pair.alive_y, match.y)
     return np.flatnonzero(np.concatenate([x, y]))
 
 
 def named(pair: Pair, members: Int[np.ndarray, " members"]) -> Match:
-    """The match with these joint indices."""
+    """The match whose neurons have these joint indices."""
     cut = len(pair.alive_x)
     return Match(pair.alive_x[members[members < cut]], pair.alive_y[members[members >= cut] - cut])
 
@@ -51,7 +54,7 @@ def position(pair: Pair, neuron: Neuron) -> int:
 
 
 def state_of(pair: Pair, match: Match, epsilon: float) -> minimal.State:
-    """The match with its distances at hand, ready for trials. The last one is kept with the pair."""
+    """The match with its distances computed, ready for trials. The pair remembers the state that was made last."""
     key = match.key, epsilon, peeling.chosen_backend()
     if pair.known.get("state", (None,))[0] != key:
         square = peeling.reach(pair, epsilon) ** 2
@@ -64,9 +67,9 @@ def state_of(pair: Pair, match: Match, epsilon: float) -> minimal.State:
 
 @on_pairs
 def critical_epsilons(pair: Pair) -> tuple[Float[np.ndarray, " n_x"], Float[np.ndarray, " n_y"]]:
-    """The smallest ε at which each neuron is in the maximum match (alg-peel); inf if never in [0, 1).
+    """The smallest ε at which each neuron is in the maximum match (alg-peel); inf if there is none in [0, 1).
 
-    Dead neurons have inf; a distance within the slack of an exact match has 0.
+    A dead neuron has inf. A neuron whose distance is within the slack of an exact match has 0.
     """
     return peeling.critical(pair)
 
@@ -82,19 +85,22 @@ def maximum_match(pair: Pair, epsilon: float) -> Match:
 
 @on_pairs
 def largest_match_inside(pair: Pair, inside: Match, epsilon: float) -> Match:
-    """The match that contains every ε-match inside the given sets of neurons: max_match started there (alg-max)."""
+    """The match that contains every ε-match inside the given sets of neurons: max_match started from them (alg-max)."""
     square = peeling.reach(pair, check_epsilon(epsilon)) ** 2
     return named(pair, minimal.settle(pair, joint(pair, check_match(pair, inside)), square))
 
 
 @on_pairs
 def similarity_curve(pair: Pair, epsilons: Iterable[float], dead: str = "count") -> Float[np.ndarray, " epsilons"]:
-    """Maximum matching similarity s(ε) at each ε, from one peel."""
+    """The maximum matching similarity s(ε) at each ε, from one peel. `dead` as in `similarity`."""
     return np.array([similarity(pair, maximum_match(pair, e), dead) for e in epsilons])
 
 
 def similarity(pair: Pair, match: Match, dead: str = "count") -> float:
-    """Matched over all neurons: "count" the dead ones in the denominator (the paper), or "ignore" them."""
+    """The share of the neurons that are in the match.
+
+    dead: "count" keeps dead neurons in the denominator, as the paper does; "ignore" leaves them out.
+    """
     if dead not in DEAD:
         raise unknown("dead-neuron policy", dead, DEAD)
     if dead == "count":
@@ -104,7 +110,7 @@ def similarity(pair: Pair, match: Match, dead: str = "count") -> float:
 
 @on_pairs
 def is_match(pair: Pair, match: Match, epsilon: float) -> bool:
-    """Is every neuron of `match` within ε of the span of its other side (def-match)? The empty pair is."""
+    """Is every neuron of `match` within ε of the span of the match's other side (def-match)? The empty match is one."""
     return largest_match_inside(pair, match, epsilon) == match
 
 
@@ -112,15 +118,16 @@ def is_match(pair: Pair, match: Match, epsilon: float) -> bool:
 
 
 def _order(members: minimal.Members, rng: np.random.Generator | None) -> minimal.Members:
-    """Trials in index order, x first, or in a random one."""
+    """The order of the trials: by index with x first, or random."""
     return members if rng is None else members[rng.permutation(len(members))]
 
 
 @on_pairs
 def minimal_match(pair: Pair, neuron: Neuron, epsilon: float, rng: np.random.Generator | None = None) -> Match | None:
-    """A v-minimal match (alg-min): try to do without each other neuron once, in index order or a random one.
+    """A v-minimal match (alg-min): for each other neuron in turn, try once to do without it.
 
-    None when `neuron` is not in the maximum match. `rng` gives the randomised variant (alg-random-min).
+    The order is by index, or random with `rng` (alg-random-min). Returns None when `neuron` is not in the maximum
+    match.
     """
     neuron, rng = check_neuron(pair, neuron), check_rng(rng)
     whole = maximum_match(pair, epsilon)
@@ -134,7 +141,7 @@ def minimal_match(pair: Pair, neuron: Neuron, epsilon: float, rng: np.random.Gen
 def minimal_match_of_each(pair: Pair, epsilon: float, rng: np.random.Generator | None = None) -> dict[Neuron, Match]:
     """A v-minimal match for every neuron v of the maximum match, in one ordered pass (alg-min).
 
-    The same matches as `minimal_match` gives for each v on its own in that order.
+    These are the matches that `minimal_match` finds when it is called for each v with this order.
     """
     rng = check_rng(rng)
     whole = maximum_match(pair, epsilon)
@@ -148,9 +155,9 @@ def minimal_match_of_each(pair: Pair, epsilon: float, rng: np.random.Generator |
 
 @on_pairs
 def minimal_matches(pair: Pair, neuron: Neuron, epsilon: float, limit: int | None = LIMIT) -> Matches:
-    """Every v-minimal match, or the first `limit` of them (alg-all-min); `complete` says which.
+    """Every v-minimal match, or the first `limit` of them (alg-all-min); `complete` of the result says which.
 
-    Empty when `neuron` is not in the maximum match. limit None: all, however long it takes.
+    With limit None all are listed, however long it takes. Empty when `neuron` is not in the maximum match.
     """
     neuron, limit = check_neuron(pair, neuron), check_limit(limit)
     whole = maximum_match(pair, epsilon)
@@ -163,7 +170,7 @@ def minimal_matches(pair: Pair, neuron: Neuron, epsilon: float, limit: int | Non
 
 @on_pairs
 def simple_matches(pair: Pair, epsilon: float, limit: int | None = LIMIT) -> Matches:
-    """Every simple match (def-simple), or the first `limit`: the v-minimal ones of all v (thm-simple-minimal)."""
+    """Every simple match (def-simple), or the first `limit`: the v-minimal matches of all v (thm-simple-minimal)."""
     limit = check_limit(limit)
     whole = maximum_match(pair, epsilon)
     state = state_of(pair, whole, epsilon)
@@ -179,10 +186,10 @@ def simple_matches(pair: Pair, epsilon: float, limit: int | None = LIMIT) -> Mat
 
 @on_pairs
 def smallest_match(pair: Pair, neuron: Neuron, epsilon: float, limit: int | None = 100) -> Smallest | None:
-    """The smallest v-minimal match among the first `limit` found, and how small one could be at best.
+    """The smallest v-minimal match among the first `limit` found, and a lower bound on the size of any.
 
-    Best first: the search goes on where the fewest neurons are essential, so the lower bound is that number, and rises.
-    None when `neuron` is not in the maximum match.
+    The search goes on where the fewest neurons are known to be essential. This number is the lower bound, and it rises
+    during the search. Returns None when `neuron` is not in the maximum match.
     """
     neuron, limit = check_neuron(pair, neuron), check_limit(limit)
     whole = maximum_match(pair, epsilon)
@@ -200,9 +207,9 @@ def smallest_match(pair: Pair, neuron: Neuron, epsilon: float, limit: int | None
 
 @on_pairs
 def essential_neurons(pair: Pair, epsilon: float) -> dict[Neuron, frozenset[Neuron]]:
-    """For each v of the maximum match the neurons in every match that holds v, v included (prp-certificate).
+    """For each v of the maximum match: the neurons in every match that contains v, with v itself (prp-certificate).
 
-    u is one of them exactly when v is not in the largest match without u: one trial for each u.
+    u is one of them exactly when v is not in the largest match without u. So there is one trial for each u.
     """
     whole = maximum_match(pair, epsilon)
     state = state_of(pair, whole, epsilon)
@@ -212,9 +219,9 @@ def essential_neurons(pair: Pair, epsilon: float) -> dict[Neuron, frozenset[Neur
 
 @on_pairs
 def v_minimum_match(pair: Pair, neuron: Neuron, epsilon: float) -> Match | None:
-    """The match that holds v and lies inside every match that holds v (def-minimum); None where there is none.
+    """The match that contains v and lies inside every match that contains v (def-minimum); None if there is none.
 
-    It exists exactly when the neurons essential to v are themselves a match.
+    It exists exactly when the neurons essential to v form a match.
     """
     neuron = check_neuron(pair, neuron)
     needs = essential_neurons(pair, epsilon).get(neuron)
@@ -224,7 +231,7 @@ def v_minimum_match(pair: Pair, neuron: Neuron, epsilon: float) -> Match | None:
 
 @on_pairs
 def minimum_matches(pair: Pair, epsilon: float) -> dict[Neuron, Match | None]:
-    """The v-minimum match of each v of the maximum match, None where there is none."""
+    """The v-minimum match of each v of the maximum match; None where there is none."""
     candidates = {v: Match.of(needs) for v, needs in essential_neurons(pair, epsilon).items()}
     return {v: match if is_match(pair, match, epsilon) else None for v, match in candidates.items()}
 
@@ -242,8 +249,9 @@ def _checked_state(pair: Pair, match: Match, epsilon: float) -> minimal.State:
 def is_simple(pair: Pair, match: Match, epsilon: float) -> bool:
     """Is the match non-empty and not the union of the strictly smaller matches inside it (def-simple)?
 
-    A strictly smaller match misses some u, so lies in the largest match without u: one trial for each u. A v that no
-    trial leaves is a neuron for which the match is minimal (thm-simple-minimal).
+    A strictly smaller match lacks some u, so it lies in the largest match without u. One trial for each u finds these.
+    If no trial leaves v, the match is v-minimal (thm-simple-minimal), and so it is simple. Raises `BadInput` for a
+    pair that is not a match at this ε.
     """
     needs = minimal.essentials(_checked_state(pair, match, epsilon))
     return any(len(found) == len(match) for found in needs.values())
@@ -251,7 +259,10 @@ def is_simple(pair: Pair, match: Match, epsilon: float) -> bool:
 
 @on_pairs
 def decompose(pair: Pair, match: Match, epsilon: float) -> list[Match]:
-    """Simple matches whose union is the match (thm-decomposition): a v-minimal one for each v not yet covered."""
+    """Simple matches whose union is the match (thm-decomposition): a v-minimal one for each v not yet covered.
+
+    Raises `BadInput` for a pair that is not a match at this ε.
+    """
     state = _checked_state(pair, match, epsilon)
     parts: list[Match] = []
     covered: set[int] = set()

@@ -1,9 +1,10 @@
-"""Trials: does v survive when u is deleted from a match? Minimal matches are made of nothing else.
+"""Trials: does v stay in a match when u is deleted from it? All searches for minimal matches consist of such trials.
 
-A state is a match (the largest inside some set) whose distances are at hand. `state.without(u, targets)` deletes u and
-whatever falls after it, and answers with the smaller state and which targets are left. Three kinds of state give the
-same answer: `SweepState` (compiled; one matrix M that holds both sides' inverses), `DenseState` (the same in NumPy) and
-`SafeState` (triangular factors, for nearly dependent neurons and for decisions too close for an inverse).
+A state is a match (the largest inside some set of neurons) whose distances are computed. `state.without(u, targets)`
+deletes u and all that falls after it, and returns the smaller state, or None if no target is left. Three kinds of
+state give equal answers: `SweepState` (compiled; one matrix M holds both sides' inverses), `DenseState` (that method
+in NumPy) and `SafeState` (triangular factors, for nearly dependent neurons and for decisions that are too close for an
+inverse).
 """
 
 from dataclasses import dataclass
@@ -27,19 +28,19 @@ from .kernels import (
 )
 from .peeling import chosen_backend, givens_parts, joint_inverse
 
-LARGEST = 1e6  # largest entry of an inverse that is trusted: beyond, neurons are too nearly dependent
+LARGEST = 1e6  # largest entry of an inverse that is trusted: above it, neurons are too nearly dependent
 
 Members = Int[np.ndarray, " members"]
 Mask = Bool[np.ndarray, " joint"]
 
 
 class Ambiguous(Exception):
-    """A squared distance is too close to ε² for this state's rounding: ask a `SafeState`."""
+    """A squared distance is too close to ε² for this state's rounding. A `SafeState` must decide."""
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A neuron falls when its squared distance exceeds `square`; within `guard` of it an inverse cannot tell."""
+    """A neuron falls when its squared distance exceeds `square`. Within `guard` of it an inverse cannot decide."""
 
     square: float
     guard: float = 0.0
@@ -49,7 +50,7 @@ class Threshold:
 
 
 def settle(pair: Pair, members: Members, square: float) -> Members:
-    """Algorithm max_match (alg-max): delete whatever is too far, from distances computed afresh, until nothing is."""
+    """Algorithm max_match (alg-max): compute the distances, delete every neuron that is too far, until none is."""
     fallen = np.ones(1, bool)
     while fallen.any():
         sides = pair.keep(members).sides
@@ -59,7 +60,7 @@ def settle(pair: Pair, members: Members, square: float) -> Members:
 
 
 class State:
-    """A match and its distances. `members` are ascending joint indices of alive neurons, x first."""
+    """A match and its distances. `members` are the joint indices of its alive neurons, ascending, so x comes first."""
 
     def __init__(self, pair: Pair, members: Members, threshold: Threshold) -> None:
         self.pair, self.members, self.threshold = pair, members, threshold
@@ -67,13 +68,17 @@ class State:
     def without(self, u: int, targets: Mask, needed: Mask) -> "State | None":
         """The largest match left when u is deleted; None when every target has fallen.
 
-        `needed` holds what is known to be essential to every target: if one of these falls, so do they.
+        `needed` marks the neurons that are known to be essential to every target. If one of them falls, all targets
+        fall.
         """
         raise Ambiguous
 
     def advance(self, order: Members, start: int, targets: Mask, needed: Mask) -> "tuple[int, State, State | None]":
-        """Trials order[start:] until one splits the targets (then its position, this state, the smaller one) or all
-        are done (then the last state and None). Adds to `needed`."""
+        """Run the trials order[start:] until one splits the targets, or all are done. Marks more neurons in `needed`.
+
+        Returns (position, state, smaller state): the trial that splits the targets, the state before it and the state
+        after it. If all are done, the smaller state is None.
+        """
         state = self
         for position in range(start, len(order)):
             u = order[position]
@@ -95,7 +100,10 @@ def _holds(members: Members, u: int) -> bool:
 
 
 class SafeState(State):
-    """Triangular factors and Givens deletion: nothing cancels, so it decides every case; O(n²) to copy per trial."""
+    """Triangular factors and Givens deletion: nothing cancels, so this state decides every case.
+
+    Each trial copies the factors, which costs O(n²).
+    """
 
     def __init__(self, pair: Pair, members: Members, threshold: Threshold, backend: str) -> None:
         super().__init__(pair, members, threshold)
@@ -105,7 +113,7 @@ class SafeState(State):
         self.y = members[members >= len(pair.alive_x)]
 
     def without(self, u: int, targets: Mask, needed: Mask) -> State | None:
-        """Givens deletions on a copy, or in NumPy the distances of what is left, afresh, until nothing changes."""
+        """With Numba, Givens deletions on a copy. With NumPy, new distances of what is left, until nothing changes."""
         left = self._givens(u, targets, needed) if self.backend == "numba" else self._afresh(u)
         if not targets[left].any():
             return None
@@ -122,7 +130,7 @@ class SafeState(State):
 
 
 class DenseState(State):
-    """The joint inverse in NumPy, updated one deletion at a time on a copy."""
+    """The joint inverse in NumPy. Each trial works on a copy and updates it one deletion at a time."""
 
     def __init__(self, pair: Pair, members: Members, threshold: Threshold, M: np.ndarray, squares: np.ndarray) -> None:
         super().__init__(pair, members, threshold)
@@ -130,7 +138,7 @@ class DenseState(State):
         self.is_x = members < len(pair.alive_x)
 
     def without(self, u: int, targets: Mask, needed: Mask) -> State | None:
-        """Rank-one updates; the violation graph first: whoever falls by one deletion needs no update."""
+        """Rank-one updates, one per deletion."""
         M, squares, alive = self.M.copy(), self.squares.copy(), np.ones(len(self.M), bool)
         d, high = int(np.searchsorted(self.members, u)), self.threshold.square + self.threshold.guard
         target, stop = targets[self.members], needed[self.members]
@@ -152,7 +160,7 @@ class DenseState(State):
 
 
 class SweepState(State):
-    """The joint inverse, compiled: trials without copies, and what is needed is read off the violation graph."""
+    """The joint inverse, compiled. Trials need no copies, and the violation graph shows which neurons are needed."""
 
     def __init__(self, pair: Pair, members: Members, threshold: Threshold, M: np.ndarray, squares: np.ndarray) -> None:
         super().__init__(pair, members, threshold)
@@ -160,7 +168,7 @@ class SweepState(State):
 
     @property
     def inverse(self) -> Inverse:
-        """What the kernels work on."""
+        """The arrays on which the compiled functions work."""
         cut = int(np.searchsorted(self.members, len(self.pair.alive_x)))
         return Inverse(self.M, self.squares, cut, self.members)
 
@@ -168,7 +176,7 @@ class SweepState(State):
         return SweepState(self.pair, found.members, self.threshold, found.M, found.squares)
 
     def without(self, u: int, targets: Mask, needed: Mask) -> State | None:
-        """One cascade, and one commit if a target is left."""
+        """Run one cascade of deletions. If a target is left, make the smaller state."""
         N, state = len(self.members), self.inverse
         wait = Waiting(self.squares.copy(), np.zeros(N, np.bool_), np.empty(N, np.int64), np.empty((N, N)))
         at, masks = int(np.searchsorted(self.members, u)), (targets[self.members], needed[self.members])
@@ -178,7 +186,7 @@ class SweepState(State):
         return None if verdict == FELL else self._smaller(bring_up_to_date(state, wait, count))
 
     def advance(self, order: Members, start: int, targets: Mask, needed: Mask) -> tuple[int, State, State | None]:
-        """All trials in one compiled run; where an inverse cannot tell, a `SafeState` goes on."""
+        """All trials in one compiled run. Where an inverse cannot decide, a `SafeState` goes on."""
         limits = self.threshold.square, self.threshold.guard, PENDING
         verdict, position, found, smaller = advance(self.inverse, order, start, targets, needed, *limits)
         state = self._smaller(found)
@@ -188,7 +196,7 @@ class SweepState(State):
 
 
 def try_without(state: State, u: int, targets: Mask, needed: Mask | None = None) -> State | None:
-    """`state.without`, decided by triangular factors where the state cannot tell."""
+    """The answer of `state.without`, by triangular factors where the state cannot decide."""
     needed = np.zeros_like(targets) if needed is None else needed
     try:
         return state.without(u, targets, needed)
@@ -197,12 +205,12 @@ def try_without(state: State, u: int, targets: Mask, needed: Mask | None = None)
 
 
 def safe(state: State, backend: str | None = None) -> SafeState:
-    """The same match with triangular factors."""
+    """This state's match as a `SafeState`, with triangular factors."""
     return SafeState(state.pair, state.members, state.threshold, chosen_backend(backend))
 
 
 def make_state(pair: Pair, members: Members, square: float, backend: str | None = None) -> State:
-    """The fastest state that can be trusted with these neurons."""
+    """The fastest state that can be trusted with these neurons: a `SafeState` if they are too nearly dependent."""
     backend = chosen_backend(backend)
     M, squares = joint_inverse(pair.keep(members).sides)
     largest = float(np.abs(M).max(initial=1))
@@ -223,16 +231,17 @@ def mask(size: int, members: Any) -> Mask:
 
 
 def smallest(state: State, v: int, order: Members) -> Members:
-    """Algorithm min_match: the v-minimal match that trying the neurons in this order leaves."""
+    """Algorithm min_match (alg-min): the v-minimal match that is left after the neurons were tried in this order."""
     alone = mask(len(state.pair.gram), v)
     return state.advance(order, 0, alone, alone.copy())[1].members
 
 
 def smallest_of_each(state: State, targets: Members, order: Members) -> dict[int, Members]:
-    """The same for every target in one ordered pass (alg-all-v): targets share their trials until one trial parts them.
+    """A v-minimal match of every target in one ordered pass (alg-all-v).
 
-    Gives exactly what separate passes give, since a trial's answer for v does not depend on the other targets. What a
-    set of targets is known to need, each part of it needs too.
+    Targets share their trials until one trial splits them. The result is exactly what `smallest` gives for each
+    target, since a trial's answer for v does not depend on the other targets. What a set of targets is known to need,
+    every subset of it needs too.
     """
     size = len(state.pair.gram)
     found: dict[int, Members] = {}
@@ -247,13 +256,13 @@ def smallest_of_each(state: State, targets: Members, order: Members) -> dict[int
         inside = wanted & mask(size, smaller.members)
         stay = state, position + 1, wanted & ~inside, needed | mask(size, order[position])
         leave = smaller, position + 1, inside, needed.copy()
-        # the part with fewer targets next: no more than log₂(targets) states ever wait
+        # the part with fewer targets comes next, so that at most log₂(targets) states wait
         waiting += sorted([stay, leave], key=lambda part: -part[2].sum())
     return found
 
 
 def essentials(state: State) -> dict[int, list[int]]:
-    """For each member v the members u, v included, without which v falls: one trial for each u."""
+    """For each member v: the members u, v included, without which v falls. There is one trial for each u."""
     needs: dict[int, list[int]] = {v: [] for v in state.members.tolist()}
     targets = mask(len(state.pair.gram), state.members)
     for u in needs:
@@ -265,10 +274,10 @@ def essentials(state: State) -> dict[int, list[int]]:
 
 
 def nested(state: State, targets: Members, order: Members, backend: str | None = None) -> dict[int, Members]:
-    """A v-minimal match of every target, each searched inside the smallest match found so far that holds it.
+    """A v-minimal match of every target, each searched inside the smallest match found so far that contains it.
 
-    Any match that holds v holds a v-minimal one, so the start may be any of them. Another choice among the v-minimal
-    matches than `smallest_of_each`: they nest, and are a little smaller; but each search builds a state of its own.
+    Any match that contains v contains a v-minimal one, so a search may start from any of them. These matches are
+    nested and a little smaller than those of `smallest_of_each`, but each search builds its own state.
     """
     found: dict[int, Members] = {}
     inside: dict[int, Members] = {}

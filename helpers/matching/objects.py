@@ -1,4 +1,4 @@
-"""What a match is, and the checks of what its functions are given."""
+"""What a match is, and the checks of the arguments of all functions in `match`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ..errors import BadInput, unknown
 from ..subspaces import Pair
 
 Neuron = tuple[str, int]
-LIMIT = 10_000  # matches listed unless more are asked for: one neuron can have exponentially many minimal matches
+LIMIT = 10_000  # the default number of matches listed: one neuron can have exponentially many minimal matches
 DEAD = ("count", "ignore")
 
 
@@ -22,7 +22,7 @@ DEAD = ("count", "ignore")
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """(X, Y): sorted indices of the matched neurons of either side (def-match)."""
+    """(X, Y): the sorted indices of the matched neurons of each side (def-match)."""
 
     x: Int[np.ndarray, " matched_x"]
     y: Int[np.ndarray, " matched_y"]
@@ -33,7 +33,10 @@ class Match:
 
     @staticmethod
     def of(neurons: Iterable[Neuron]) -> "Match":
-        """From names: Match.of([("x", 0), ("y", 2)]). Raises BadInput for a side that is neither x nor y."""
+        """The match of named neurons: Match.of([("x", 0), ("y", 2)]).
+
+        Raises `BadInput` for another side than x and y.
+        """
         indices: dict[str, list[int]] = {"x": [], "y": []}
         for side, index in neurons:
             if side not in indices:
@@ -64,24 +67,24 @@ class Match:
         return bool(neuron[1] in (self.x if neuron[0] == "x" else self.y))
 
     def __or__(self, other: "Match") -> "Match":
-        """The union; of two ε-matches again an ε-match (lem-union)."""
+        """The union. The union of two ε-matches is an ε-match (lem-union)."""
         return Match(np.union1d(self.x, other.x), np.union1d(self.y, other.y))
 
     def __and__(self, other: "Match") -> "Match":
-        """The intersection; a match only where the uniqueness theorem holds (thm-uniqueness)."""
+        """The intersection. It is a match only where the uniqueness theorem holds (thm-uniqueness)."""
         return Match(np.intersect1d(self.x, other.x), np.intersect1d(self.y, other.y))
 
     def __le__(self, other: "Match") -> bool:
-        """Does it lie inside `other`?"""
+        """Does this match lie inside `other`?"""
         return set(self.neurons) <= set(other.neurons)
 
     def similarity(self, n_x: int, n_y: int) -> float:
-        """(|X| + |Y|) / (n_x + n_y), the paper's denominator: dead neurons counted. 0 when there are no neurons."""
+        """(|X| + |Y|) / (n_x + n_y), with the dead neurons in the denominator as in the paper. 0 without neurons."""
         return len(self) / (n_x + n_y) if n_x + n_y else 0.0
 
 
 class Matches(list[Match]):
-    """A list of matches that knows whether it holds all of them (`complete`) or the first ones up to a limit."""
+    """A list of matches. `complete` says whether these are all of them, or only the first ones up to a limit."""
 
     def __init__(self, matches: Iterable[Match] = (), complete: bool = True) -> None:
         super().__init__(matches)
@@ -93,10 +96,10 @@ class Matches(list[Match]):
 
 @dataclass(frozen=True)
 class Smallest:
-    """What an enumeration knows about the smallest v-minimal match when it stops.
+    """What a search knows about the smallest v-minimal match when it stops.
 
-    match: the smallest found;  lower_bound: no v-minimal match has fewer neurons;  seen: how many were found;
-    complete: the search ended, so `match` is as small as any.
+    match: the smallest one found;  lower_bound: every v-minimal match has at least so many neurons;  seen: how many
+    were found;  complete: the search has ended, so no v-minimal match is smaller than `match`.
     """
 
     match: Match
@@ -109,10 +112,10 @@ class Smallest:
 
 
 def on_pairs(function: Callable[..., Any], few_samples: bool = False) -> Callable[..., Any]:
-    """Let a function of a `Pair` take two arrays in its place, by position or as x and y.
+    """Let a function of a `Pair` also take two arrays, by position or as x and y.
 
     Arrays with more neurons than samples are refused (`check_enough` says why), unless the call has
-    `few_samples=True`; here is its default. A `Pair` is taken as it is.
+    `few_samples=True`. The argument `few_samples` here is the default of that option. A `Pair` is never refused.
     """
     whole = signature(function)
     pair, *rest = whole.parameters.values()
@@ -137,10 +140,10 @@ def on_pairs(function: Callable[..., Any], few_samples: bool = False) -> Callabl
 
 
 def check_enough(pair: Pair) -> Pair:
-    """The pair, or BadInput where a side has more neurons than samples.
+    """The pair; raises `BadInput` if a side has more neurons than samples.
 
-    Such neurons span everything, so that all distances are 0; or the arrays were (samples, neurons), as scikit-learn
-    has them.
+    So many neurons span everything, and all distances are 0. Often such arrays are (samples, neurons), as in
+    scikit-learn.
     """
     for network, count in (("x", pair.n_x), ("y", pair.n_y)):
         if count > pair.samples:
@@ -151,14 +154,14 @@ def check_enough(pair: Pair) -> Pair:
 
 
 def check_epsilon(epsilon: float) -> float:
-    """ε as a float in [0, 1)."""
+    """ε as a float; raises `BadInput` outside [0, 1)."""
     if not isinstance(epsilon, int | float | np.floating | np.integer) or not 0 <= epsilon < 1:
         raise BadInput(f"epsilon is {epsilon!r}: expected a number in [0, 1)")
     return float(epsilon)
 
 
 def check_neuron(pair: Pair, neuron: Neuron) -> Neuron:
-    """A neuron is ("x", i) or ("y", j)."""
+    """The neuron as a tuple ("x", i) or ("y", j); raises `BadInput` if the pair does not have it."""
     if not isinstance(neuron, tuple | list) or len(neuron) != 2:
         raise BadInput(f'neuron is {neuron!r}: expected a side and an index, such as ("x", 0)')
     side, index = neuron
@@ -172,21 +175,21 @@ def check_neuron(pair: Pair, neuron: Neuron) -> Neuron:
 
 
 def check_match(pair: Pair, match: Match) -> Match:
-    """All neurons of the match exist."""
+    """The match; raises `BadInput` if the pair lacks one of its neurons."""
     for neuron in match.neurons:
         check_neuron(pair, neuron)
     return match
 
 
 def check_limit(limit: int | None) -> int | None:
-    """A positive number of matches, or None for all."""
+    """The limit: a positive number of matches, or None for all. Raises `BadInput` for anything else."""
     if limit is not None and (not isinstance(limit, int | np.integer) or limit < 1):
         raise BadInput(f"limit is {limit!r}: expected a positive whole number, or None for all")
     return limit
 
 
 def check_rng(rng: np.random.Generator | None) -> np.random.Generator | None:
-    """A source of random orders, or None for index order."""
+    """The source of random orders, or None for index order. Raises `BadInput` for anything else."""
     if rng is not None and not isinstance(rng, np.random.Generator):
         raise BadInput(f"rng is {rng!r}: expected a NumPy generator, such as np.random.default_rng(0), or None")
     return rng

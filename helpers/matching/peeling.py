@@ -1,8 +1,9 @@
-"""One peel gives every ε: delete the neuron farthest from the other span, again and again.
+"""One peel gives the critical ε of every neuron: delete the neuron farthest from the other span, again and again.
 
-Distances only grow as a span shrinks, so a neuron's critical ε (the smallest at which it is in the maximum match) is
-the running minimum of the largest distances up to its deletion. Two ways to follow the distances, equal in every test:
-Givens column deletion (compiled), and a lazily updated inverse (NumPy only). Indices are those of the alive neurons.
+Distances only grow as a span shrinks. So the critical ε of a neuron (the smallest ε at which it is in the maximum
+match) is the smallest of the largest distances, from the start up to its deletion. Two ways to follow the distances
+agree in every test: Givens column deletion (compiled), and an inverse that is updated late (NumPy only). Indices here
+are joint indices: positions among the alive neurons, x first.
 """
 
 import os
@@ -18,15 +19,18 @@ from ..subspaces import UNIT, Pair, Side
 Vector = Float[np.ndarray, " neurons"]
 BACKENDS = ("numba", "numpy")
 PENDING = 32  # deletions applied together, by one matrix product
-CANCELLED = 1e-6  # a pivot this much below its last built value has lost ten of sixteen digits: build again
+CANCELLED = 1e-6  # a pivot that has shrunk by this factor has lost too many digits: M is built anew
 CEILING = 1 - 1e-13  # a distance of 1 up to rounding: orthogonal to the other span
-TIE = 1e-9  # a distance this little above ε is a tie: far above rounding, far below any margin that means something
-WIDEST_TIE = 1e-4  # even where a Gram matrix is so ill-conditioned that rounding alone moves a distance by more
-ROUNDING_SHARE = 0.2  # of the bound on rounding errors: random ill-conditioned layers show less than 0.05 of it
+TIE = 1e-9  # a distance up to this above ε is a tie: far above rounding, far below any margin that matters
+WIDEST_TIE = 1e-4  # no tie is wider, even where rounding moves a distance of an ill-conditioned Gram matrix by more
+ROUNDING_SHARE = 0.2  # share of the bound on rounding errors: ill-conditioned random layers reach less than 0.05
 
 
 def chosen_backend(backend: str | None = None) -> str:
-    """ "numba" (default) or "numpy"; the environment variable SAMEREP_BACKEND sets the default."""
+    """The name of the backend: "numba" (default) or "numpy". Raises `BadInput` for another one.
+
+    The environment variable SAMEREP_BACKEND sets the default.
+    """
     name = backend or os.environ.get("SAMEREP_BACKEND", "numba")
     if name not in BACKENDS:
         raise unknown("backend", name, BACKENDS)
@@ -40,7 +44,7 @@ def chosen_backend(backend: str | None = None) -> str:
 def delete_column(R, C, squares, k, m, j):  # type: ignore[no-untyped-def]
     """Rotate basis neuron j out of the k × k factor R and its m target columns C (Givens column deletion).
 
-    The last row of C is what the targets lose: squares += row². A sum of squares, so no cancellation, ever.
+    The last row of C is what the targets lose: squares += row². Only squares are added, so nothing cancels.
     """
     for i in range(j):
         for t in range(j, k - 1):
@@ -63,8 +67,11 @@ def delete_column(R, C, squares, k, m, j):  # type: ignore[no-untyped-def]
 
 @compiled
 def delete_neuron(R, C, lost, kept, coordinates, at, n, m, i):  # type: ignore[no-untyped-def]
-    """Delete neuron i of n on one side: as a basis neuron (R, C; the other side's squares `lost` grow), and as a
-    target (its entry of `kept`, its column of `coordinates`, its name in `at`)."""
+    """Delete neuron i of the n neurons of one side, as a basis neuron and as a target.
+
+    As a basis neuron it leaves R and C, and the other side's squares `lost` grow. As a target it leaves `kept`,
+    `coordinates` (its column) and `at` (its index).
+    """
     delete_column(R, C, lost, n, m, i)
     for t in range(i, n - 1):
         at[t], kept[t] = at[t + 1], kept[t + 1]
@@ -75,7 +82,7 @@ def delete_neuron(R, C, lost, kept, coordinates, at, n, m, i):  # type: ignore[n
 
 @compiled
 def solution_square(R, C, k, t):  # type: ignore[no-untyped-def]
-    """‖c‖² of target t's coefficients on the k basis neurons: back substitution in R c = C_t."""
+    """‖c‖² of the coefficients c of target t on the k basis neurons: back substitution in R c = C_t."""
     c = C[:k, t].copy()
     for i in range(k - 1, -1, -1):
         c[i] = (c[i] - np.dot(R[i, i + 1 : k], c[i + 1 :])) / R[i, i]
@@ -84,9 +91,10 @@ def solution_square(R, C, k, t):  # type: ignore[no-untyped-def]
 
 @compiled
 def peel_givens(Rx, Cx, sy, Ry, Cy, sx):  # type: ignore[no-untyped-def]
-    """Critical ε² of the x and of the y neurons, and ‖c‖² of the fit each comes from; destroys its arguments.
+    """Critical ε² of the x and of the y neurons, and ‖c‖² of the fit behind each. The arguments are overwritten.
 
-    O(n³) in all. The running minimum is one neuron's distance: its coefficients tell how exact the critical ε is.
+    The cost is O(n³). Each critical ε is the distance of one neuron: the coefficients c of its fit tell how exact it
+    is.
     """
     n, m = len(sx), len(sy)
     critical_x, critical_y, size_x, size_y = np.empty(n), np.empty(m), np.empty(n), np.empty(m)
@@ -111,16 +119,19 @@ def peel_givens(Rx, Cx, sy, Ry, Cy, sx):  # type: ignore[no-untyped-def]
 
 
 def nearest_first(pair: Pair) -> Int[np.ndarray, " alive"]:
-    """Joint indices of the alive neurons, x first, each side by its distance to the whole other side.
+    """Joint indices of the alive neurons, x first, each side ordered by the distance to the whole other side.
 
-    Far neurons tend to be deleted early, and a deletion near the end of a triangular factor leaves few rows to rotate.
+    Far neurons are usually deleted early. A deletion near the end of a triangular factor leaves few rows to rotate.
     """
     of_y, of_x = (side.squares for side in pair.sides)
     return np.concatenate([np.argsort(of_x, kind="stable"), len(of_x) + np.argsort(of_y, kind="stable")])
 
 
 def peel_compiled(pair: Pair) -> tuple[Vector, Vector]:
-    """Critical ε² and ‖c‖² of all alive neurons, x first, by compiled Givens deletions; in any order the same."""
+    """Critical ε² and ‖c‖² of all alive neurons, x first, by compiled Givens deletions.
+
+    The order of the neurons changes only the speed.
+    """
     order = nearest_first(pair)
     found = peel_givens(*givens_parts(pair.keep(order).sides))
     squares, sizes = np.empty((2, len(order)))
@@ -129,7 +140,7 @@ def peel_compiled(pair: Pair) -> tuple[Vector, Vector]:
 
 
 def givens_parts(sides: tuple[Side, Side]) -> list[np.ndarray]:
-    """Copies of R, C and squares of both sides, rows contiguous, ready to be destroyed."""
+    """Copies of R, C and squares of both sides, with contiguous rows. `peel_givens` and `fall` overwrite them."""
     return [np.array(a, order="C") for side in sides for a in (side.factor, side.coordinates, side.squares)]
 
 
@@ -137,10 +148,10 @@ def givens_parts(sides: tuple[Side, Side]) -> list[np.ndarray]:
 
 
 def joint_inverse(sides: tuple[Side, Side]) -> tuple[Float[np.ndarray, "n n"], Vector]:
-    """M and r². M = [[P_x, A_x], [A_y, P_y]] with P = (G_BB + λI)⁻¹ of each side and A = P G_BT.
+    """M and r², where M = [[P_x, A_x], [A_y, P_y]], with P = (G_BB + λI)⁻¹ of each side and A = P G_BT.
 
-    In this one matrix deleting neuron j reads the same on both sides: r²_t += M_jt² / M_jj for the other side's t, and
-    M_i −= (M_ij / M_jj) M_j for the rows i of j's side.
+    In this one matrix the deletion of neuron j has one form on both sides: r²_t += M_jt² / M_jj for each t of the
+    other side, and M_i −= (M_ij / M_jj) M_j for the rows i of j's side.
     """
     rows = []
     for side in sides:
@@ -151,7 +162,7 @@ def joint_inverse(sides: tuple[Side, Side]) -> tuple[Float[np.ndarray, "n n"], V
 
 
 class LazyInverse:
-    """M and r² of a shrinking pair: deletions wait as pivot rows and are applied together (NumPy only)."""
+    """M and r² of a pair that shrinks. Deletions wait as pivot rows and are applied together (NumPy only)."""
 
     def __init__(self, pair: Pair, members: Int[np.ndarray, " members"]) -> None:
         self.pair, self.members = pair, members
@@ -171,7 +182,7 @@ class LazyInverse:
         return self.M[j] - Q[:, j] @ Q
 
     def delete(self, j: int) -> "LazyInverse":
-        """Without member j: this object updated, or a new build when the pivot has cancelled."""
+        """The pair without member j: this object, updated, or a new one when the pivot has lost too many digits."""
         row, same = self.row(j), bool(self.is_x[j])
         if row[j] < CANCELLED * self.built[j]:
             fresh = LazyInverse(self.pair, self.members[self.alive])
@@ -195,7 +206,7 @@ class LazyInverse:
         return int(np.argmax(np.where(self.alive, self.squares, -1)))
 
     def solution_square(self, j: int) -> float:
-        """‖c‖² of member j's coefficients on the other side, which is the basis."""
+        """‖c‖² of the coefficients c of member j on the other side, which is its basis."""
         other = self.is_x != self.is_x[j]
         c, waiting = self.M[other, j], self.rows[not self.is_x[j]]
         if waiting:
@@ -219,7 +230,7 @@ def peel_lazily(pair: Pair) -> tuple[Vector, Vector]:
 
 
 def drop_column(R: np.ndarray, C: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """R and C without basis neuron j, and what each target's r² gains: a QR of the rows below j (NumPy only)."""
+    """R and C without basis neuron j, and what each target's r² gains: a QR of the rows from j on (NumPy only)."""
     Q, rest = np.linalg.qr(R[j:, j + 1 :], mode="complete")
     turned = Q.T @ C[j:]
     R = np.vstack([np.delete(R[:j], j, axis=1), np.hstack([np.zeros((len(rest) - 1, j)), rest[:-1]])])
@@ -227,7 +238,10 @@ def drop_column(R: np.ndarray, C: np.ndarray, j: int) -> tuple[np.ndarray, np.nd
 
 
 def peel_triangles(pair: Pair) -> tuple[Vector, Vector]:
-    """Critical ε² and ‖c‖² of all alive neurons, by column deletion with NumPy's QR: for the QR route's small λ."""
+    """Critical ε² and ‖c‖² of all alive neurons, by column deletion with NumPy's QR.
+
+    The QR route needs it: its λ is too small for an inverse.
+    """
     sides = list(pair.sides)
     at = [list(range(len(pair.alive_x))), list(range(len(pair.alive_x), len(pair.gram)))]
     critical, sizes = np.empty((2, len(pair.gram)))
@@ -252,14 +266,14 @@ def peel_triangles(pair: Pair) -> tuple[Vector, Vector]:
 
 @dataclass(frozen=True)
 class Peeled:
-    """Of every alive neuron, x first: raw critical ε, and ‖c‖ of the fit whose distance it is."""
+    """One entry per alive neuron, x first: the raw critical ε, and ‖c‖ of the fit whose distance it is."""
 
     critical: Vector
     sizes: Vector
 
 
 def peel_once(pair: Pair, backend: str | None = None) -> Peeled:
-    """The peel of all alive neurons, remembered by the pair (alg-peel)."""
+    """The peel of all alive neurons (alg-peel). The pair remembers it."""
     backend = chosen_backend(backend)
     if ("peel", backend) not in pair.known:
         if backend == "numba":
@@ -271,17 +285,18 @@ def peel_once(pair: Pair, backend: str | None = None) -> Peeled:
 
 
 def peel(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
-    """Raw critical ε of the alive neurons of x and of y, before any slack."""
+    """Raw critical ε of the alive neurons of x and of y, before the slack of an exact match is applied."""
     raw, cut = peel_once(pair, backend).critical, len(pair.alive_x)
     return raw[:cut], raw[cut:]
 
 
 def slack(pair: Pair) -> float:
-    """Up to where a distance counts as zero.
+    """A distance up to this counts as zero.
 
-    The ridge leaves a zero distance at τ‖c‖: ten times that, over the neurons that lie at this floor against the
-    whole other side. A small basis needs larger coefficients than the whole side, so at least 300 τ; and at most
-    1000 τ, so that one fit with huge coefficients cannot open the gate.
+    The ridge λ = τ² leaves a zero distance at τ‖c‖. The slack is ten times the largest τ‖c‖ of the neurons that lie at
+    this floor against the whole other side. It is at least 300 τ, because a small basis needs larger coefficients than
+    the whole side. It is at most 1000 τ, so that one fit with huge coefficients does not make other distances count as
+    zero.
     """
     if "slack" not in pair.known:
         tau = np.sqrt(pair.ridge)
@@ -293,15 +308,16 @@ def slack(pair: Pair) -> float:
 
 
 def rounding(pair: Pair) -> float:
-    """max |δG| of the unit neurons' products: the rounding errors of a sum of d products grow like √d."""
+    """max |δG| of the products of unit neurons: the rounding errors of a sum of d products grow like √d."""
     return 4 * UNIT * np.sqrt(pair.samples)
 
 
 def tie(pair: Pair) -> float:
     """How far above ε a distance may lie and still count as ε.
 
-    On the QR route 1e-9, far above rounding. A Gram matrix is squared: its distances, computed once by deletions and
-    once afresh, differ by up to (1 + ‖c‖²) max |δG| / 2r, c the coefficients of the fit, and that can be more.
+    On the QR route it is 1e-9, far above rounding. A Gram matrix holds squares, so rounding costs it more. Distances
+    computed by deletions differ from newly computed ones by up to (1 + ‖c‖²) max |δG| / 2r, where c are the
+    coefficients of the fit. This can be more than 1e-9.
     """
     if pair.route != "gram":
         return TIE
@@ -314,15 +330,19 @@ def tie(pair: Pair) -> float:
 
 
 def reach(pair: Pair, epsilon: float) -> float:
-    """The one rule of the engine: a distance counts as at most ε when it is at most this.
+    """A distance counts as at most ε when it is at most this value. The engine has no other rule.
 
-    ε itself but for ties, and never less than the slack of an exact match; never 1, where nothing is explained.
+    It is ε plus the tie, at least the slack of an exact match, and always below 1, the distance of an orthogonal
+    neuron.
     """
     return float(min(max(epsilon + tie(pair), slack(pair)), np.nextafter(CEILING, 0)))
 
 
 def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
-    """Critical ε of all neurons: 0 within the slack, inf for the dead and for those never matched below 1."""
+    """Critical ε of all neurons of x and of y.
+
+    It is 0 within the slack of an exact match, and inf for dead neurons and for those not matched at any ε below 1.
+    """
     found = []
     for n, alive, raw in zip((pair.n_x, pair.n_y), (pair.alive_x, pair.alive_y), peel(pair, backend), strict=True):
         values = np.full(n, np.inf)
@@ -332,7 +352,7 @@ def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
 
 
 def at_ridge(pair: Pair, ridge: float) -> Pair:
-    """The same neurons under another λ, on the QR route: a Gram matrix gives a root by its eigenvalues."""
+    """A pair with these neurons under another λ, on the QR route. A Gram matrix gives its root by its eigenvalues."""
     root = pair.root
     if root is None:
         values, vectors = np.linalg.eigh(pair.gram)

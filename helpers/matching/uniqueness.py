@@ -1,7 +1,7 @@
-"""When is the structure unique? The two conditions of the uniqueness theorem, measured.
+"""When are minimal matches unique? The two conditions of the uniqueness theorem, measured.
 
-Strong linear independence of one side is bounded from its Gram matrix; stability of a pair is refuted by chains of
-subsets. Whether a neuron has a minimum match is decided without either by `helpers.matching.v_minimum_match`.
+Strong linear independence of one side is bounded from its Gram matrix. Stability of a pair is refuted by chains of
+subsets. `helpers.matching.v_minimum_match` decides without these conditions whether a neuron has a minimum match.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,11 +17,11 @@ from ..subspaces import Pair, gram_ridge
 
 Matrix = Float[np.ndarray, "neurons neurons"]
 LARGEST_EXACT = 14  # 2^13 - 1 ways to cut a side in two: about a second
-LARGEST_STABLE = 12  # 2^12 subsets a side: about half a second
+LARGEST_STABLE = 12  # 2^12 subsets per side: about half a second
 
 
 def unit_gram(gram: Matrix) -> Matrix:
-    """The Gram matrix of the neurons scaled to unit norm; `BadInput` names a dead neuron."""
+    """The Gram matrix of the neurons scaled to unit norm. A dead neuron raises `BadInput`, which names it."""
     norms = np.sqrt(np.diag(gram))
     if (norms == 0).any():
         dead = int(np.flatnonzero(norms == 0)[0])
@@ -30,10 +30,10 @@ def unit_gram(gram: Matrix) -> Matrix:
 
 
 def angle(gram: Matrix, a: Sequence[int], b: Sequence[int]) -> float:
-    """Smallest angle, in radians, between the spans of two sets of neurons (def-angle); 0 when a side is dependent.
+    """Smallest angle in radians between the spans of two sets of neurons (def-angle); 0 if the neurons are dependent.
 
-    Its sine is what is left of the unit vectors of one span after projection on the other, so small angles keep
-    their digits.
+    Its sine is the length of what is left of a unit vector of one span after projection on the other. The angle is
+    computed from the sine, so small angles keep their digits.
     """
     inner, outer = gram[np.ix_(a, a)], gram[np.ix_(b, b)]
     ridge = gram_ridge(len(gram)) * np.eye(len(gram))
@@ -46,7 +46,7 @@ def angle(gram: Matrix, a: Sequence[int], b: Sequence[int]) -> float:
 
 @dataclass(frozen=True)
 class Independence:
-    """The angle θ of strong linear independence lies in [lower, upper], radians; `cut` is the worst set found."""
+    """The angle θ of strong linear independence lies in [lower, upper], in radians. `cut` is the worst set found."""
 
     lower: float
     upper: float
@@ -54,14 +54,14 @@ class Independence:
 
 
 def all_cuts(neurons: int) -> Iterable[tuple[int, ...]]:
-    """Every way to cut the neurons in two, as the part without neuron 0."""
+    """Every way to cut the neurons into two sets, given as the set without neuron 0."""
     rest = range(1, neurons)
     for size in range(1, neurons):
         yield from combinations(rest, size)
 
 
 def likely_cuts(gram: Matrix) -> list[tuple[int, ...]]:
-    """Each neuron against the rest, and the sign patterns of the Gram matrix's smallest eigenvectors."""
+    """Cuts that are likely to be bad: each neuron against the rest, and the signs of the smallest eigenvectors."""
     singles = [(i,) for i in range(len(gram))]
     vectors = np.linalg.eigh(gram)[1][:, : min(8, len(gram))]
     signs = [tuple(np.flatnonzero(v > 0).tolist()) for v in vectors.T]
@@ -80,7 +80,7 @@ def condition_angle(gram: Matrix) -> float:
 def strong_independence(gram: Matrix) -> Independence:
     """θ of strong linear independence (def-strong): exact for few neurons, bounded from both sides for many.
 
-    Enlarging either set only lowers the angle: the worst pair of disjoint sets is a set and its complement (lem-cut).
+    A larger set has a smaller angle, so the worst pair of disjoint sets is a set and its complement (lem-cut).
     """
     unit = unit_gram(gram)
     if len(unit) < 2:
@@ -99,7 +99,7 @@ def strong_independence(gram: Matrix) -> Independence:
 def chain_distances(
     gram: Matrix, order: Int[np.ndarray, " basis"], targets: Int[np.ndarray, " targets"]
 ) -> Float[np.ndarray, "prefixes targets"]:
-    """Distance of each target to the span of the first 0, 1, 2, … neurons of `order`: one factorisation (lem-chain)."""
+    """Distance of each target to the span of the first 0, 1, 2, … neurons of `order` (lem-chain): one factorisation."""
     ridge = gram_ridge(len(gram)) * np.eye(len(order))
     factor = cholesky(gram[np.ix_(order, order)] + ridge)
     coordinates = solve_triangular(factor, gram[np.ix_(order, targets)], trans="T")
@@ -108,7 +108,7 @@ def chain_distances(
 
 
 def subset_distances(pair: Pair, chains: int, seed: int = 0) -> Float[np.ndarray, " distances"]:
-    """Distances of every neuron to many subsets of the other side: `chains` random orders, all prefixes; sorted."""
+    """Sorted distances of every neuron to many subsets of the other side: all prefixes of `chains` random orders."""
     rng = np.random.default_rng(seed)
     cut = len(pair.alive_x)
     sides = np.arange(cut), np.arange(cut, len(pair.gram))
@@ -121,21 +121,21 @@ def subset_distances(pair: Pair, chains: int, seed: int = 0) -> Float[np.ndarray
 
 
 def stability_reach(distances: Float[np.ndarray, " distances"], epsilon: float) -> float:
-    """The smallest of the distances above ε: the pair is not (ε, λ)-stable for any λ from there on (def-stable)."""
+    """The smallest of the distances above ε. From this λ on the pair is not (ε, λ)-stable (def-stable)."""
     above = distances[distances > epsilon + 1e-9]
     return float(above.min()) if len(above) else 1.0
 
 
 @dataclass(frozen=True)
 class Stability:
-    """The pair is (ε, λ)-stable for no λ ≥ `reach`; where `exact` (all subsets tried), for every λ below it."""
+    """The pair is (ε, λ)-stable for no λ ≥ `reach`. If `exact` (all subsets were tried), it is for every λ below it."""
 
     reach: float
     exact: bool
 
 
 def all_subset_distances(pair: Pair) -> Float[np.ndarray, " distances"]:
-    """Distances of every neuron to every subset of the other side; sorted. 2^n chains' ends."""
+    """Sorted distances of every neuron to every subset of the other side; there are 2^n subsets."""
     cut, found = len(pair.alive_x), [np.ones(1)]
     sides = np.arange(cut), np.arange(cut, len(pair.gram))
     for basis, targets in (sides, sides[::-1]):
