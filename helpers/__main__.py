@@ -85,7 +85,7 @@ def train(seeds: str, order_seed: int | None, device: str, jobs: int, scheduler:
     options |= {"order_seed": order_seed, "augment_seed": order_seed}
     runs = [training.plan(seed=seed, **options) for seed in seed_list(seeds)]
     with devices.on_device(device), grid.workers(jobs, scheduler):
-        grid.train_all(runs)
+        grid.train_all([(run, None) for run in runs])
         for run in runs:
             click.echo(training.train(run))
 

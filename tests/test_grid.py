@@ -22,7 +22,7 @@ from helpers.errors import BadInput
 from helpers.files import ROOT
 from helpers.networks import devices, training
 from helpers.networks.accumulators import Sampling
-from helpers.studies import grid, records, seeds, store
+from helpers.studies import calibration, grid, records, seeds, store
 
 STUDY = {"network": "vgg8_bn", "width": 0.06, "epochs": 1, "images": 100, "layers": ("relu1_1", "logits")}
 SEEDS = (3, 0, 4, 1, 2)  # five networks in blocks of two: two blocks, three tasks; of one task each: see `many`
@@ -337,7 +337,39 @@ def test_runs_are_trained_as_tasks_or_together_on_a_gpu_or_left_to_the_study(mon
     monkeypatch.setattr(devices, "chosen_device", lambda default: torch.device(device))
     runs = [training.plan("vgg8_bn", "digits", 0.06, 77, "digits", 1)]
     with grid.workers(jobs):
-        grid.train_all(runs)
+        grid.train_all([(run, None) for run in runs])
         monkeypatch.setattr(training, "is_whole", lambda path: True)
-        grid.train_all(runs)
+        grid.train_all([(run, None) for run in runs])
     assert done == used
+
+
+# ---------------------------------------------------------------- other kinds
+
+
+def test_forks_wait_for_the_trunk_that_they_share(monkeypatch):
+    trunk, whole = training.plan("vgg8_bn", "digits", 0.06, 77, "digits", 2), set()
+    forks = [training.plan("vgg8_bn", "digits", 0.06, 77, "digits", 2, order_seed=k, fork_after=1) for k in (1, 2)]
+    asked: list[list[training.Run]] = []
+    monkeypatch.setattr(grid, "each", lambda function, given, *_: asked.append([run for (run,) in given]))
+    monkeypatch.setattr(training, "is_whole", lambda path: path in whole)
+    with grid.workers(2):
+        grid.train_all([(forks[0], None), (trunk, 0), (forks[1], None), (forks[0], 2)])
+        assert asked == [[forks[0].trunk], forks]
+        whole.add(trunk.checkpoint(2))
+        grid.train_all([(run, None) for run in forks])
+    assert asked[2:] == [forks]
+
+
+@pytest.mark.slow
+def test_parts_are_tasks_and_a_killed_run_computes_only_what_is_missing(cache):
+    study, settings = few(seeds=(0, 1), epochs=2), {"images": 60, "permutations": 2, "untrained": 1}
+    wanted = calibration.compute(study, progress=False, **settings)
+    parts = sorted(cache.rglob("parts/*/*.parquet"))
+    assert [path.stem for path in parts] == ["logits", "relu1_1"]
+    parts[0].unlink()
+    before = parts[1].stat().st_mtime_ns
+    with grid.workers(jobs=2):
+        found = calibration.compute(study, progress=False, **settings)
+    assert_same(found, wanted)
+    assert parts[0].exists()
+    assert parts[1].stat().st_mtime_ns == before

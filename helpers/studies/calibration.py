@@ -6,13 +6,10 @@ and permutation. `helpers.studies.ends.calibrate_values` makes the scale of it.
 
 from functools import partial
 
-import pandas as pd
-from tqdm import tqdm
-
 from ..measures import MEASURES
 from ..measures.chance import PERMUTATIONS
 from .ends import values_at_ends
-from .kept import IMAGES, keep_activations, part
+from .kept import IMAGES, all_parts, keep_activations
 from .store import Computed, Kind
 from .study import Study
 from .tables import described
@@ -36,11 +33,11 @@ def compute(
     kept = keep_activations(study, images, earlier, untrained, progress)
     key = [KIND.name, KIND.code, kept.key, permutations]
     measures = [MEASURES[name] for name in NAMES]
-    tables = [
-        part(key, layer.name, partial(values_at_ends, kept, layer.name, measures, permutations, "positions"))
-        for layer in tqdm(kept.layers, desc="calibrating layers", disable=not progress)
-    ]
-    values = described(study, pd.concat(tables, ignore_index=True))
+    makers = {
+        layer.name: partial(values_at_ends, kept, layer.name, measures, permutations, "positions")
+        for layer in kept.layers
+    }
+    values = described(study, all_parts(key, makers, "calibrating layers", progress))
     return Computed({"values": values}, kept.behind)
 
 

@@ -24,6 +24,7 @@ from ..networks import datasets
 from ..networks.moments import SHUFFLES, Moments, collect_moments, without_gone
 from ..subspaces import Matrix, Pair
 from .ceiling import pair_columns
+from .grid import train_all
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
 from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
@@ -254,6 +255,7 @@ def labelled_batches(data: datasets.Dataset, progress: bool, size: int = 100) ->
 def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn.Module], list[dict[str, Any]]]:
     """The networks with their sidecars; the untrained ones calibrated on the images. Trains what is not trained."""
     runs = dict(zip(study.seeds, study.runs, strict=True))
+    train_all((runs[seed], epoch) for seed, epoch in cast.members)
     loaded = [network_at(runs[seed], epoch, data) for seed, epoch in cast.members]
     return [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
 

@@ -15,6 +15,7 @@ from ..errors import BadInput
 from ..networks.accumulators import Grams
 from ..networks.activations import stream
 from ..streaming import GramBlocks
+from .grid import train_all
 from .seeds import check_sound, list_batches, network_row
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
@@ -30,6 +31,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
         raise BadInput(f"epoch is {study.epoch}: the ceiling compares the last epoch with earlier ones")
     members, pairs = checkpoints(study)
     data, runs = test_images(study), dict(zip(study.seeds, study.runs, strict=True))
+    train_all([(runs[seed], epoch) for seed, epoch in members], progress)
     loaded = [network_at(runs[seed], epoch, data, progress) for seed, epoch in members]
     nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
     layers = chosen_layers(nets[0], study.layers)

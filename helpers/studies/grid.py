@@ -6,7 +6,7 @@ cache) which the next run finds. So a run that was killed goes on, and where a t
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -152,15 +152,25 @@ def _in_folders(variables: Mapping[str, str], function: Callable[..., Any], argu
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def train_all(runs: Sequence[training.Run], epoch: int | None = None, progress: bool = True) -> None:
-    """Train every run without this epoch (None: its last): one task each where there are several workers, all side by
-    side on a GPU. With one worker and no GPU nothing is done: the study trains each network when it needs it.
+def train_all(wanted: Iterable[tuple[training.Run, int | None]], progress: bool = True) -> None:
+    """Train every run that lacks the epoch named with it (None: its last): as tasks, or all side by side on a GPU.
+
+    Where there is one worker and no GPU nothing is done: a study trains each network when it needs it.
     """
-    waiting = [run for run in runs if not training.is_whole(run.checkpoint(epoch or run.recipe.epochs))]
-    if waiting and _workers.get().several:
-        each(_train, [(run,) for run in waiting], "training networks", progress)
-    elif waiting and (device := devices.chosen_device("auto")).type == "cuda":
-        train_together(waiting, str(device), progress)
+    waiting = dict.fromkeys(run for run, epoch in wanted if epoch != 0 and not training.is_whole(_end(run, epoch)))
+    trunks = dict.fromkeys(run.trunk for run in waiting if run.fork_after)  # first: several forks may share one
+    for runs in (
+        [run for run in trunks if not training.is_whole(_end(run))],
+        [run for run in waiting if run not in trunks],
+    ):
+        if runs and _workers.get().several:
+            each(_train, [(run,) for run in runs], "training networks", progress)
+        elif runs and (device := devices.chosen_device("auto")).type == "cuda":
+            train_together(runs, str(device), progress)
+
+
+def _end(run: training.Run, epoch: int | None = None) -> Path:
+    return run.checkpoint(run.recipe.epochs if epoch is None else epoch)
 
 
 def _train(run: training.Run) -> None:

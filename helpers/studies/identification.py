@@ -10,11 +10,10 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from tqdm import tqdm
 
 from ..measures import MEASURES, Compared, Sampled
 from .intervals import interval
-from .kept import IMAGES, TRAINED, Kept, Role, keep_activations, part
+from .kept import IMAGES, TRAINED, Kept, Role, all_parts, keep_activations
 from .store import Computed, Kind
 from .study import Study
 from .tables import described
@@ -30,11 +29,8 @@ def compute(
     kept = keep_activations(study, images, earlier, 0, progress)
     key = [KIND.name, KIND.code, kept.key]
     pairs = list(combinations(study.seeds[:networks], 2))
-    tables = [
-        part(key, f"{a}-{b}", partial(_pair, kept, a, b))
-        for a, b in tqdm(pairs, desc="layers × layers", disable=not progress)
-    ]
-    values = described(study, pd.concat(tables, ignore_index=True))
+    makers = {f"{a}-{b}": partial(_pair, kept, a, b) for a, b in pairs}
+    values = described(study, all_parts(key, makers, "layers × layers", progress))
     return Computed({"values": values}, kept.behind)
 
 

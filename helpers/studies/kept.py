@@ -7,7 +7,7 @@ up to 9 of them on an even grid, for fewer images where these are many samples.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -19,14 +19,14 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..errors import BadInput
 from ..files import atomic
 from ..measures.compared import Sampled
 from ..networks import datasets, training
-from ..networks.activations import captured
+from ..networks.activations import captured, forward
 from ..networks.architectures import Layer
+from .grid import each, train_all
 from .records import cache_root
 from .store import behind
 from .study import Study, chosen_layers, network_at, test_images
@@ -78,10 +78,10 @@ def write_activations(network: nn.Module, images: Iterable[Tensor], layers: Sequ
     done = 0
     with captured(network, layers) as outputs:
         for batch in batches:
-            network(batch)
+            forward(network, batch)
             for layer in layers:
-                means[layer].append(averaged(outputs[layer]).float().numpy())
-                part = on_grid(outputs[layer]).float().contiguous().numpy()
+                means[layer].append(averaged(outputs[layer]).float().cpu().numpy())
+                part = on_grid(outputs[layer]).float().contiguous().cpu().numpy()
                 grids[layer].append(part[: max(0, images_taken(total, part.shape[1]) - done)])
             done += len(batch)
     scratch = place.with_name(f".{place.name}.part")
@@ -155,12 +155,12 @@ def keep_activations(
     epochs |= {Role(EARLIER, study.seeds[0]): earlier}
     epochs |= {Role(UNTRAINED, seed): 0 for seed in study.seeds[:untrained]}
     runs = dict(zip(study.seeds, study.runs, strict=True))
+    train_all([(runs[role.seed], epoch) for role, epoch in epochs.items()], progress)
     network, _ = network_at(runs[study.seeds[0]], last, data, False)
     layers = chosen_layers(network, study.layers)
-    places, sidecars = {}, []
-    for role, epoch in tqdm(epochs.items(), desc="keeping activations", disable=not progress):
-        places[role], sidecar = _kept_network(runs[role.seed], epoch, data, [layer.name for layer in layers])
-        sidecars.append(sidecar)
+    tasks = [(runs[role.seed], epoch, data, [layer.name for layer in layers]) for role, epoch in epochs.items()]
+    found = each(_kept_network, tasks, "keeping activations", progress)
+    places, sidecars = dict(zip(epochs, (place for place, _ in found), strict=True)), [known for _, known in found]
     return Kept(tuple(layers), places, behind(data, sidecars, [network]), study.seeds)
 
 
@@ -182,6 +182,15 @@ def _kept_network(
 
 
 # ---------------------------------------------------------------- finished parts
+
+
+def all_parts(
+    key: Sequence[Any], makers: Mapping[str, Callable[[], pd.DataFrame]], label: str, progress: bool = True
+) -> pd.DataFrame:
+    """The tables of all parts below each other, each a task of its own; `key` names all that they depend on."""
+    return pd.concat(
+        each(part, [(key, name, make) for name, make in makers.items()], label, progress), ignore_index=True
+    )
 
 
 def part(key: Sequence[Any], name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:

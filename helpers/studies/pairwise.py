@@ -25,6 +25,7 @@ from ..networks import datasets, training
 from ..networks.activations import captured, forward, neurons
 from ..networks.architectures import Layer
 from ..subspaces import Pair
+from .grid import train_all
 from .study import chosen_layers, network_at
 from .tables import EPSILONS, layer_columns
 
@@ -77,7 +78,7 @@ class _Products:
 
     def pair(self, a: str, b: str, order: int) -> tuple[Pair, Float[np.ndarray, " neurons"]]:
         """Two networks' neurons with the images of b in an order (0: as they are), and the power of every neuron."""
-        cross, own = self.cross[a, b][order].numpy(), (self.own[a].numpy(), self.own[b].numpy())
+        cross, *own = (sums.cpu().numpy() for sums in (self.cross[a, b][order], self.own[a], self.own[b]))
         joint = np.block([[own[0], cross], [cross.T, own[1]]])
         return Pair.from_gram(joint, len(own[0]), len(own[1]), self.samples), np.diag(joint)
 
@@ -99,6 +100,7 @@ def compare_members(
         for name in (comparison.a, comparison.b):
             if name not in members:
                 raise BadInput(f"{comparison.condition} compares {name}: expected one of {', '.join(members)}")
+    train_all([(member.run, member.epoch) for member in members.values()], progress)
     loaded = {name: network_at(member.run, member.epoch, data, progress) for name, member in members.items()}
     nets = {name: network for name, (network, _) in loaded.items()}
     layers = chosen_layers(next(iter(nets.values())), wanted)

@@ -9,11 +9,10 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from ..measures import MEASURES
 from .ends import values_at_ends
-from .kept import IMAGES, Kept, keep_activations, part
+from .kept import IMAGES, Kept, all_parts, keep_activations
 from .store import Computed, Kind
 from .study import Study
 from .tables import described
@@ -33,11 +32,8 @@ def compute(
     """All measures of all layers; settings as for `helpers.studies.calibration.compute`."""
     kept = keep_activations(study, images, earlier, untrained, progress)
     key = [KIND.name, KIND.code, kept.key, permutations]
-    tables = [
-        part(key, layer.name, partial(_layer, kept, layer.name, permutations))
-        for layer in tqdm(kept.layers, desc="measuring layers", disable=not progress)
-    ]
-    values = described(study, pd.concat(tables, ignore_index=True))
+    makers = {layer.name: partial(_layer, kept, layer.name, permutations) for layer in kept.layers}
+    values = described(study, all_parts(key, makers, "measuring layers", progress))
     return Computed({"values": values}, kept.behind)
 
 

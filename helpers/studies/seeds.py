@@ -46,8 +46,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
     Where all Gram matrices would be too large, or there are several workers (`grid.workers`), each block of networks
     and each pair of blocks is a task of its own, which leaves its tables in the cache.
     """
-    if study.epoch != 0:
-        grid.train_all(study.runs, study.epoch, progress)
+    grid.train_all([(run, study.epoch) for run in study.runs], progress)
     parts = grid.blocks(study.seeds, neurons_of(study), 1 + Sampling().draws * study.sampled)
     if len(parts) == 1:
         return compute_block(study, progress=progress)

@@ -29,6 +29,7 @@ from ..networks import datasets, training
 from ..networks.activations import calibrate, captured, neurons
 from ..networks.tails import LinearMap, Stitched, quick, recalibrate, tail
 from ..subspaces import CONSTANT, Gram, Matrix
+from .grid import train_all
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers
 from .tables import described, layer_columns
@@ -275,6 +276,7 @@ def trained_networks(study: Study, progress: bool = True) -> tuple[dict[tuple[st
     """The study's networks by ("trained", seed), trained if they are not, and their sidecars."""
     found: dict[tuple[str, int], nn.Module] = {}
     sidecars = []
+    train_all([(run, None) for run in study.runs], progress)
     for seed, run in zip(study.seeds, study.runs, strict=True):
         training.train(run, progress=progress)
         found["trained", seed], sidecar = training.load(run.checkpoint(run.recipe.epochs))
