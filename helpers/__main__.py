@@ -1,20 +1,39 @@
 """The command line: `python -m helpers COMMAND --help`."""
 
-import ast
-import re
+from .signals import Stopped, leave_at_once
+
+if __name__ == "__main__":
+    leave_at_once()  # what follows imports for seconds
+
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 try:
     import click
     import torch
+    from safetensors import SafetensorError
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: pip install 'samerep[networks]' brings it")
 
-from .errors import BadInput, unknown
-from .networks import datasets, devices, training, weights
+from .errors import BadInput, shown
+from .networks import datasets, devices, training
+from .parameters import (
+    LARGEST_SEED,
+    MOST_EPOCHS,
+    Check,
+    check_choice,
+    check_epochs,
+    check_file_name,
+    check_names,
+    check_seeds,
+    check_width,
+    is_integer,
+    literal,
+    whole,
+)
+from .processes import stopping_in_order
 from .studies import grid
 from .studies import two_networks as imagenet
 from .studies.kinds import KINDS
@@ -24,24 +43,58 @@ from .studies.study import Study
 RECORDED = tuple(name for name, kind in KINDS.items() if kind.compute)
 
 
-def seed_list(text: str) -> tuple[int, ...]:
-    """ "0,1,2" as numbers; at least one, none twice, all of them what a random generator takes."""
-    try:
-        seeds = tuple(weights.check_seed(part.strip()) for part in text.split(","))
-    except BadInput:
-        raise BadInput(f"seeds are '{text}': expected whole numbers from 0 to 2^63 - 1, as in 0,1,2") from None
-    if len(set(seeds)) < len(seeds):
-        raise BadInput(f"seeds {text} repeat: give each seed once")
-    return seeds
+class Strict(click.Command):
+    """A command that takes each option once: of two values click would use the last in silence."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        for option in order:
+            if isinstance(option, click.Option) and not option.multiple and order.count(option) > 1:
+                raise BadInput(f"option {option.opts[0]} is given twice: expected one value")
+        return super().parse_args(ctx, args)
 
 
-def check_name(kind: str, name: str) -> None:
-    """The name of a file or folder that lies where it should."""
-    if not re.fullmatch(r"[\w-]+", name):
-        raise BadInput(f"{kind} name '{name}': expected letters, digits, - and _ only")
+class Group(click.Group):
+    """A group of strict commands."""
+
+    command_class = Strict
 
 
-@click.group()
+class Value(click.ParamType):
+    """An option's text as the value that Python reads in it, checked as a parameter of that name."""
+
+    name = "value"
+
+    def __init__(self, check: Check, read: Callable[[str], Any] = literal) -> None:
+        self.check, self.read = check, read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What the command gets; BadInput names the option."""
+        name = (param and param.name) or self.name
+        return self.check(name, self.read(value) if isinstance(value, str) else value)
+
+
+def seeds_in(text: str) -> Any:
+    """One seed or several with commas, as Python reads them."""
+    found = literal(text)
+    return (found,) if is_integer(found) else found
+
+
+WIDTH = Value(lambda name, value: check_width(value))
+EPOCHS = Value(lambda name, value: check_epochs(value))
+SEEDS = Value(lambda name, value: check_seeds(value, 1), seeds_in)
+NAMES = Value(check_names, lambda text: text.split(","))
+
+
+def number(least: int, most: int) -> Value:
+    """The type of an option that takes whole numbers in a range."""
+    return Value(whole(least, most))
+
+
+SIZE, SEED, EPOCH = number(1, datasets.LARGEST_SIZE), number(0, LARGEST_SEED), number(0, MOST_EPOCHS)
+
+
+@click.group(cls=Group)
 def cli() -> None:
     """Fetch data, train networks, record studies, run notebooks, build the book."""
 
@@ -56,7 +109,7 @@ def data(action: str, name: str) -> None:
 
 def many(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of commands that give tasks to workers."""
-    jobs = click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Tasks at a time, here.")
+    jobs = click.option("--jobs", type=number(1, 256), default=1, show_default=True, help="Tasks at a time, here.")
     scheduler = click.option("--scheduler", help="A Dask scheduler, as tcp://host:8786: its workers do the tasks.")
     return jobs(scheduler(command))
 
@@ -71,19 +124,21 @@ def device(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 @cli.command()
 @click.option("--network", required=True)
 @click.option("--dataset", default="cifar10", show_default=True)
-@click.option("--width", default=1.0, show_default=True)
-@click.option("--seeds", default="0,1", show_default=True)
+@click.option("--width", type=WIDTH, default=1.0, show_default=True)
+@click.option("--seeds", type=SEEDS, default="0,1", show_default=True)
 @click.option("--recipe", default="short", show_default=True)
-@click.option("--epochs", type=int)
-@click.option("--order-seed", type=int, help="Of order and augmentation, if not that of the initialisation.")
+@click.option("--epochs", type=EPOCHS)
+@click.option("--order-seed", type=SEED, help="Of order and augmentation, if not that of the initialisation.")
 @click.option("--target", default="labels", show_default=True, help="labels, rotation, vehicles or shuffled")
-@click.option("--fork-after", default=0, help="Start from the run in its own order, after this epoch.")
+@click.option("--fork-after", type=EPOCH, default=0, help="Start from the run in its own order, after this epoch.")
 @device("auto")
 @many
-def train(seeds: str, order_seed: int | None, device: str, jobs: int, scheduler: str | None, **options: Any) -> None:
+def train(
+    seeds: tuple[int, ...], order_seed: int | None, device: str, jobs: int, scheduler: str | None, **options: Any
+) -> None:
     """Train one network per seed, resumably. Example: train --network vgg16_bn --width 0.25 --seeds 0,1,2"""
     options |= {"order_seed": order_seed, "augment_seed": order_seed}
-    runs = [training.plan(seed=seed, **options) for seed in seed_list(seeds)]
+    runs = [training.plan(seed=seed, **options) for seed in seeds]
     with devices.on_device(device), grid.workers(jobs, scheduler):
         grid.train_all([(run, None) for run in runs])
         for run in runs:
@@ -93,24 +148,22 @@ def train(seeds: str, order_seed: int | None, device: str, jobs: int, scheduler:
 @cli.command()
 @click.option("--network", required=True)
 @click.option("--dataset", default="cifar10", show_default=True)
-@click.option("--width", default=1.0, show_default=True)
-@click.option("--seeds", default="0,1", show_default=True)
+@click.option("--width", type=WIDTH, default=1.0, show_default=True)
+@click.option("--seeds", type=SEEDS, default="0,1", show_default=True)
 @click.option("--recipe", default="short", show_default=True)
-@click.option("--epochs", type=int)
-@click.option("--epoch", type=int, help="Compare the networks after this epoch; 0 is untrained.")
-@click.option("--images", type=int, help="So many images of the test set, from the first; all by default.")
+@click.option("--epochs", type=EPOCHS)
+@click.option("--epoch", type=EPOCH, help="Compare the networks after this epoch; 0 is untrained.")
+@click.option("--images", type=number(1, 10_000_000), help="The first so many images of the test set; all by default.")
 @click.option("--sampled", is_flag=True, help="The paper's sampling beside the full test set.")
-@click.option("--layers", help="Names with commas; all by default.")
-@click.option("--keep", help="Wide layers to keep compressed, too, with commas.")
+@click.option("--layers", type=NAMES, help="Names with commas; all by default.")
+@click.option("--keep", type=NAMES, help="Wide layers to keep compressed, too, with commas.")
 @click.option("--what", default="seeds", show_default=True, help=f"The kind of study: {', '.join(RECORDED)}.")
-@click.option("--block", type=click.IntRange(2), help="Networks that a task compares with as many others.")
+@click.option("--block", type=number(2, 10_000), help="Networks that a task compares with as many others.")
 @device("cpu")
 @many
 def record(
     what: str,
-    seeds: str,
-    layers: str | None,
-    keep: str | None,
+    keep: tuple[str, ...] | None,
     device: str,
     jobs: int,
     scheduler: str | None,
@@ -118,20 +171,10 @@ def record(
     **options: Any,
 ) -> None:
     """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
-    if what not in RECORDED:
-        raise unknown("kind of record", what, RECORDED)
-    names = {"layers": layers and layers.split(","), "keep": keep.split(",") if keep else ()}
-    study = Study(**options | names | {"seeds": seed_list(seeds)})
+    kind = KINDS[check_choice("kind of record", what, RECORDED)]
+    study = Study(**options, keep=keep or ())
     with devices.on_device(device), grid.workers(jobs, scheduler, block):
-        click.echo(record_study(KINDS[what], study))
-
-
-def literal(text: str) -> Any:
-    """A parameter's value as Python reads it, or the text itself: 0.25, [0, 1], resnet18."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that literal_eval is known to raise
-        return text
+        click.echo(record_study(kind, study))
 
 
 @cli.command()
@@ -143,23 +186,23 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 
     Example: run network -p network resnet18 -p width 0.25 --page my-resnet18
     """
-    from .pages import grid, places, running
+    from .pages import grid, running
 
-    stem = Path(notebook).stem
-    if stem not in (names := sorted(path.stem for path in places.NOTEBOOKS.glob("*.py"))):
-        raise unknown("notebook", notebook, names)
-    if page is not None:
-        check_name("page", page)
-    values = {name: literal(value) for name, value in parameters}
-    default = f"{stem}-own" if values else stem
-    click.echo(running.run_page(grid.Page(page or default, stem, page or "Your own run", values)))
+    click.echo(running.run_page(grid.own_page(notebook, given(parameters), page)))
+
+
+def given(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Names and values of `-p NAME VALUE`; BadInput for a name that comes twice."""
+    names = [name for name, _ in parameters]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"parameter {shown(name)} is given twice: expected one value")
+    return {name: literal(text) for name, text in parameters}
 
 
 @cli.command()
 @click.option("--tier", default="published", show_default=True, help="published or smoke")
-@click.option(
-    "--jobs", default=2, type=click.IntRange(1), show_default=True, help="Notebooks that run at the same time."
-)
+@click.option("--jobs", default=2, type=number(1, 256), show_default=True, help="Notebooks that run at the same time.")
 def book(tier: str, jobs: int) -> None:
     """Run what is stale and build the HTML book. Example: book --tier smoke"""
     from .pages.teaching import slides
@@ -205,16 +248,18 @@ def course(folder: Path) -> None:
 @click.option("--network-b", help="The architecture of the second network, where it is another one.")
 @click.option("--a", default="", help="Weights: a checkpoint file, untrained:SEED, or torchvision's IMAGENET1K_V1.")
 @click.option("--b", default="", help="The weights to compare with.")
-@click.option("--layers", help="Modules by name, with commas, * and ? allowed; all comparable ones by default.")
-@click.option("--layers-b", help="The layers of the second network to set beside them.")
+@click.option(
+    "--layers", type=NAMES, help="Modules by name, with commas, * and ? allowed; all comparable ones by default."
+)
+@click.option("--layers-b", type=NAMES, help="The layers of the second network to set beside them.")
 @click.option("--grid", is_flag=True, help="Every layer of the one with every layer of the other.")
-@click.option("--measures", help="Other measures too, with commas, such as cka.")
+@click.option("--measures", type=NAMES, help="Other measures too, with commas, such as cka.")
 @click.option("--before-relu", is_flag=True, help="What goes into a layer's activation, not what comes out.")
 @click.option("--tokens", default="all", show_default=True, help="all, class or mean: what of a sequence is a sample.")
 @device("cpu")
 @click.option("--statistics", help="What images are normalised by: imagenet, cifar10 or digits.")
-@click.option("--size", default=224, show_default=True, help="Images are resized and cut to SIZE × SIZE.")
-@click.option("--batch", default=16, show_default=True, help="Images at a time: more need more memory.")
+@click.option("--size", type=SIZE, default=224, show_default=True, help="Images are resized and cut to SIZE × SIZE.")
+@click.option("--batch", type=number(1, 65_536), default=16, show_default=True, help="Images at a time.")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write a page to open.")
 @click.option("--save", type=click.Path(path_type=Path), help="Also keep the result as a file.")
 @click.option("--record", "name", help="Also write results/imagenet-NAME.")
@@ -227,7 +272,7 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
              compare --inputs digits.npz --network mine:small --network-b mine:large --grid --html grid.html
     """
     if name is not None:
-        check_name("record", name)
+        check_file_name("record", name)
     devices.as_device(options["device"])  # refused before anything is loaded
     found = imagenet.compare_named(**options)
     for line in imagenet.spoken_result(found):
@@ -242,25 +287,46 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
 
 
 def main() -> None:
-    """One clear line: exit code 2 on bad input, 1 where the user or a lack of memory stops the work."""
+    """One clear line: exit code 2 on bad input, 130 and 143 on signals, 1 where memory, disk or rights do not suffice.
+
+    However it ends, the processes that it started end with it.
+    """
     try:
-        sys.exit(cli(standalone_mode=False))
+        with stopping_in_order():
+            sys.exit(cli(standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        stop(f"error: {error.format_message()}", error.exit_code)
+        stop(BadInput(f"error: {error.format_message()}"), error.exit_code)
     except BadInput as error:
         stop(f"error: {error}", 2)
+    except Stopped as stopped:
+        stop(stopped, stopped.code)
     except click.Abort:
-        stop("aborted", 1)
+        stop("stopped", 130)
     except (MemoryError, torch.OutOfMemoryError) as error:
-        stop(f"error: not enough memory: {str(error).splitlines()[0]}", 1)
+        stop(f"error: not enough memory{first_line(error)}; take fewer images, a smaller batch or a smaller size", 1)
     except ModuleNotFoundError as error:
         stop(f"error: {error.name} is not installed: the pages are made in the book's clone, after `make book`", 1)
+    except (OSError, SafetensorError) as error:
+        stop(f"error: {in_words(error)}", 1)
 
 
-def stop(text: str, code: int) -> None:
+def first_line(error: BaseException) -> str:
+    """What an error says, up to its first line break, after a colon; nothing if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return f": {lines[0]}" if lines else ""
+
+
+def in_words(error: Exception) -> str:
+    """What the system refused, and for which file."""
+    name = getattr(error, "filename", None)
+    reason = getattr(error, "strerror", None) or first_line(error).removeprefix(": ") or type(error).__name__
+    return f"{reason}: {name}" if name else str(reason)
+
+
+def stop(text: object, code: int) -> None:
     """Say so on standard error and leave."""
     click.echo(text, err=True)
     sys.exit(code)

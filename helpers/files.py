@@ -1,13 +1,23 @@
-"""Files that are whole or absent: written under a temporary name, then moved; known by their hash."""
+"""Files and folders that are whole or absent: written under a temporary name, then moved; known by their hash.
+
+A temporary name says which process made it. What a process left that was killed is swept at the next start, and never
+counts as anything: all its names begin with a dot.
+"""
 
 import hashlib
 import os
+import re
+import shutil
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 IN_CLONE = (__package__ or "") == "helpers"  # the installed library has another name
 ROOT = Path(__file__).resolve().parent.parent if IN_CLONE else Path.cwd()  # never a folder of installed packages
+LOCK = re.compile(r"\..+\.lock")
+LEFT = re.compile(r"\.(?P<pid>\d+)-(?P<start>[0-9a-f]+)-(?P<host>[0-9a-f]{6})\.(?P<kind>new|old)\.(?P<name>.+)")
 
 FOLDERS = {  # environment variables, and what takes their place below ROOT
     "SAMEREP_DATA": "data",
@@ -21,12 +31,107 @@ FOLDERS = {  # environment variables, and what takes their place below ROOT
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success move it there, on any error remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = scratch_name(path, "new")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(place: Path) -> Iterator[Path]:
+    """Yield a new folder beside `place` that takes its place on success and is gone on any error.
+
+    Killed at any moment, the next `sweep` leaves the old folder or the new one in place, whole.
+    """
+    old = scratch_name(place, "old")
+    with scratch_folder(place) as work:
+        try:
+            yield work
+            if place.exists():
+                place.rename(old)
+            work.rename(place)
+        finally:
+            if old.exists() and not place.exists():
+                old.rename(place)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(place: Path) -> Iterator[Path]:
+    """Yield a new folder beside `place` that is gone in the end."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    work = scratch_name(place, "new")
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def scratch_name(path: Path, kind: str) -> Path:
+    """A hidden name beside `path` that says which process on which machine made it."""
+    pid = os.getpid()
+    return path.with_name(f".{pid}-{_start(pid)}-{_host()}.{kind}.{path.name}")
+
+
+@cache
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+def _start(pid: int) -> str | None:
+    """When a process began, in hexadecimal hundredths of a second (numbers of processes come again); None if it ended.
+
+    "0" where psutil is not installed, as with the core of the library alone, which leaves nothing to sweep.
+    """
+    try:
+        import psutil
+    except ModuleNotFoundError:
+        return "0"
+    try:
+        return f"{round(psutil.Process(pid).create_time() * 100):x}"
+    except psutil.Error:
+        return None
+
+
+def sweep(*folders: Path) -> list[Path]:
+    """Put away what dead processes of this machine left in these folders; returns what was found.
+
+    A folder that was moved aside, and whose successor never came, moves back.
+    """
+    found = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if _is_left(path)]
+    for path in sorted(found, key=lambda path: path.name):  # what is new goes before what is old comes back
+        with suppress(OSError):  # another process may sweep as well, and some folders can only be read
+            _put_away(path)
+    return found
+
+
+def _is_stale(lock: Path) -> bool:
+    """Whether the process that a lock names has ended. The lock itself went with it; only the file is left."""
+    pid = lock.read_text(errors="replace").strip()
+    return pid.isascii() and pid.isdigit() and _start(int(pid)) is None
+
+
+def _put_away(path: Path) -> None:
+    match = LEFT.fullmatch(path.name)
+    if match and match["kind"] == "old" and not path.with_name(match["name"]).exists():
+        path.rename(path.with_name(match["name"]))
+    elif path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a file or folder is temporary and its process has ended."""
+    match = LEFT.fullmatch(path.name)
+    if LOCK.fullmatch(path.name):
+        return _is_stale(path)
+    if not match or match["host"] != _host():
+        return False
+    return _start(int(match["pid"])) not in (match["start"], "0")
 
 
 def sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def network():
     return imagenet.open_network("untrained:0", RESNET)
+
+
+def sidecar(dataset, epoch):
+    """What stands beside a checkpoint of this book."""
+    run = asdict(training.plan("vgg8_bn", dataset, 0.125, epoch))
+    data = {"classes": 10, "channels": 3, "image_size": 32, "data_sha256": "0" * 64}
+    made = {"accuracy": 0.1, "loss": None, "train_seconds": 0.0, "device": "cpu", "precision": "fp32", "torch": "2"}
+    return run | data | made | {"epoch": epoch}
 
 
 def compared(a, b, folder, batch=4, **options):
@@ -197,9 +206,9 @@ def test_safetensors_come_back(network, tmp_path):
     ("name", "architecture", "message"),
     [
         ("untrained:0", "resnet51", "did you mean 'resnet5"),
-        ("untrained:x", RESNET, "seed 'x': expected a whole number from 0"),
-        ("untrained:²", RESNET, "seed '²': expected a whole number from 0"),
-        (f"untrained:{2**63}", RESNET, f"seed '{2**63}': expected a whole number from 0"),
+        ("untrained:x", RESNET, "seed is 'x': expected a whole number from 0"),
+        ("untrained:²", RESNET, "seed is '²': expected a whole number from 0"),
+        (f"untrained:{2**63}", RESNET, f"seed is {2**63}: expected a whole number from 0"),
         ("untrained", RESNET, "unknown weights 'untrained': did you mean 'untrained:0'"),
         ("untrained:0", None, "give its architecture"),
         ("IMAGENET1K_V9", RESNET, "did you mean 'IMAGENET1K_V1'"),
@@ -247,7 +256,7 @@ def test_damaged_and_unfitting_files_are_named(network, tmp_path):
 def test_images_that_are_not_there_or_do_not_fit(folder, network, tmp_path):
     with pytest.raises(BadInput, match="not a folder"):
         imagenet.image_batches(tmp_path / "none")
-    with pytest.raises(BadInput, match="batch is 0: expected a whole number of images, at least 1"):
+    with pytest.raises(BadInput, match="batch is 0: expected a whole number from 1"):
         imagenet.image_batches(folder, batch=0)
     grey, number = imagenet.image_batches(folder, 64, statistics="digits")
     with pytest.raises(BadInput, match="do not fit ResNet"):
@@ -302,8 +311,7 @@ def test_checkpoints_of_this_book_are_recorded_as_what_they_say_they_are(folder,
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
     for epoch in (0, 3):
         net = networks.build("vgg8_bn", 0.125, seed=epoch)
-        known = {"network": "vgg8_bn", "width": 0.125, "classes": 10, "channels": 3, "image_size": 32, "epoch": epoch}
-        training.save(net, tmp_path / f"epoch-{epoch}.safetensors", known)
+        training.save(net, tmp_path / f"epoch-{epoch}.safetensors", sidecar("cifar10", epoch))
     a, b = (str(tmp_path / f"epoch-{epoch}.safetensors") for epoch in (3, 0))
     for name, other in (("first", a), ("second", a), ("start", b)):
         more = ["--size", "32", "--layers", "relu1_1", "--record", name]
@@ -372,8 +380,7 @@ def test_command_line_takes_import_paths_and_arrays(tmp_path, monkeypatch):
 def test_own_checkpoints_bring_their_own_statistics(tmp_path):
     net = networks.build("vgg8_bn", 0.125, seed=0)
     for name in ("cifar10", "digits"):
-        known = {"network": "vgg8_bn", "width": 0.125, "classes": 10, "channels": 3, "image_size": 32, "epoch": 1}
-        training.save(net, tmp_path / f"{name}.safetensors", known | {"dataset": name})
+        training.save(net, tmp_path / f"{name}.safetensors", sidecar(name, epoch=1))
     paths = [str(tmp_path / f"{name}.safetensors") for name in ("cifar10", "digits")]
     assert [weights.statistics_of(path) for path in (*paths, "untrained:0")] == ["cifar10", "digits", "imagenet"]
     with pytest.raises(BadInput, match="trained on cifar10 and digits: say which statistics to use"):

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from helpers import studies
-from helpers.__main__ import literal
 from helpers.errors import BadInput
 from helpers.pages import across_networks, grid, layer_figures, layer_tables, provenance, running
+from helpers.parameters import literal
 from helpers.studies import records
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]
@@ -181,7 +181,7 @@ def test_a_record_by_other_code_is_called_older(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
     for name, code in {"a": studies.SEEDS.code, "b": "76125c7587644194"}.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "provenance.json").write_text(json.dumps({"code": code, "files": {}}))
+        (tmp_path / name / "provenance.json").write_text(json.dumps({"code": code, "study": {}, "files": {}}))
     assert provenance.record_table()["made_by"].tolist() == ["this code", "older code"]
 
 
@@ -195,15 +195,16 @@ def test_accuracies_are_those_of_the_checkpoints():
 
 def test_networks_of_other_records_are_listed_once(tmp_path, monkeypatch):
     def write(name, kind, *hashes):
-        checkpoints = [{"seed": 0, "accuracy": 0.5, "sha256": value} for value in hashes]
+        checkpoints = [{"seed": 0, "accuracy": 0.5, "sha256": f"{value:064}"} for value in hashes]
         (tmp_path / name).mkdir()
-        known = {"kind": kind, "study": {"seeds": [0, 1]}, "checkpoints": checkpoints, "files": {}}
+        study = {"dataset": "cifar10", "network": "vgg16", "width": 1.0, "seeds": [0, 1], "recipe": "short"}
+        known = {"kind": kind, "study": study, "checkpoints": checkpoints, "files": {}}
         (tmp_path / name / "provenance.json").write_text(json.dumps(known))
 
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
-    write("a", "seeds", "one", "two")
-    write("causes-a", "causes", "three", "four", "three, earlier")
-    write("simple_matches-a", "simple_matches", "one", "four")
+    write("a", "seeds", 1, 2)
+    write("causes-a", "causes", 3, 4, 5)
+    write("simple_matches-a", "simple_matches", 1, 4)
     assert provenance.apart()["record"].tolist() == ["causes-a", "causes-a"]
 
 

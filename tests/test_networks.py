@@ -96,9 +96,9 @@ def test_larger_images_and_other_channels_run():
     ("options", "message"),
     [
         ({"name": "resnet19"}, "unknown network 'resnet19': did you mean 'resnet18'"),
-        ({"name": "vgg16", "width": 0}, "width 0: expected a factor above 0"),
-        ({"name": "vgg16", "width": float("nan")}, "width nan"),
-        ({"name": "vgg16", "image_size": 28}, "image size 28: .* at least 32"),
+        ({"name": "vgg16", "width": 0}, "width is 0: expected a factor from 1/64 to 16"),
+        ({"name": "vgg16", "width": float("nan")}, "width is nan"),
+        ({"name": "vgg16", "image_size": 28}, "image_size is 28: expected a whole number from 32"),
         ({"name": "vgg16", "initialisation": "he"}, "unknown initialisation 'he'"),
     ],
 )

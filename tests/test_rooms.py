@@ -12,18 +12,24 @@ from helpers.studies import hashes
 MODULES = sorted(
     ".".join(path.relative_to(hashes.PACKAGE).with_suffix("").parts) for path in hashes.PACKAGE.rglob("*.py")
 )
-FOUNDATION = {"errors", "files", "compiling"}
+FOUNDATION = {"errors", "files", "compiling", "parameters", "gram_files"}
 CORE = FOUNDATION | {"subspaces", "streaming"}
+READERS = {"schemas", "processes"}  # need further packages
 MAY_IMPORT = {  # besides its own room
     "errors": set(),
     "files": {"errors"},
     "compiling": FOUNDATION,
     "subspaces": FOUNDATION,
     "streaming": CORE,
+    "parameters": {"errors"},
+    "gram_files": {"errors", "files"},
+    "signals": set(),
+    "processes": {"errors", "signals"},
+    "schemas": {"errors", "parameters"},
     "matching": CORE,
     "measures": CORE,
-    "networks": CORE,
-    "studies": CORE | {"matching", "measures", "networks"},
+    "networks": CORE | READERS,
+    "studies": CORE | READERS | {"matching", "measures", "networks"},
 }
 LONGEST, MEDIAN, LONGEST_FUNCTION = 400, 12, 40
 SHARED = {"KIND", "compute"}  # what every kind of study has

@@ -151,8 +151,8 @@ def test_the_untrained_network_of_a_fork_is_its_trunks():
     ("options", "message"),
     [
         ({"target": "rotations"}, "unknown target 'rotations': did you mean 'rotation'"),
-        ({"fork_after": -1}, r"fork after epoch -1: expected 0 \(no fork\) to 7"),
-        ({"fork_after": 8}, r"fork after epoch 8: expected 0 \(no fork\) to 7"),
+        ({"fork_after": -1}, "fork_after is -1: expected a whole number from 0 to 7"),
+        ({"fork_after": 8}, "fork_after is 8: expected a whole number from 0 to 7"),
     ],
 )
 def test_bad_input_gets_one_clear_line(options, message):

@@ -1,5 +1,6 @@
 """The paper's objects: matches of two layers, critical ε, minimal and simple matches."""
 
+from ..parameters import check_epsilon
 from .match import (
     critical_epsilons,
     decompose,
@@ -27,7 +28,6 @@ from .objects import (
     Matches,
     Neuron,
     Smallest,
-    check_epsilon,
     check_limit,
     check_match,
     check_neuron,

@@ -15,9 +15,10 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import BadInput, optional
+from ..parameters import check_epsilon
 from ..subspaces import UNIT, Pair
 from .match import critical_epsilons, named
-from .objects import Match, Neuron, check_epsilon, on_pairs
+from .objects import Match, Neuron, on_pairs
 from .peeling import at_ridge, peel_once, rounding, slack
 
 if TYPE_CHECKING:

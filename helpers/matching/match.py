@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..errors import BadInput, unknown
+from ..parameters import check_epsilon
 from ..subspaces import Pair
 from . import enumeration, minimal, peeling
 from .objects import (
@@ -25,7 +26,6 @@ from .objects import (
     Matches,
     Neuron,
     Smallest,
-    check_epsilon,
     check_limit,
     check_match,
     check_neuron,

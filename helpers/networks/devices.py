@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ..errors import BadInput
+from ..errors import BadInput, shown
 
 VARIABLE = "SAMEREP_DEVICE"
 
@@ -24,7 +24,7 @@ def as_device(name: str) -> torch.device:
         return torch.device(name)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
-        raise BadInput(f"device is '{name}': expected one that works here, such as {usable}") from error
+        raise BadInput(f"device is {shown(name)}: expected one that works here, such as {usable}") from error
 
 
 def chosen_device(default: str = "cpu") -> torch.device:

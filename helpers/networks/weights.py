@@ -7,7 +7,6 @@ weights is found and named, and nothing is loaded in part.
 import importlib
 import os
 import pickle
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from ..errors import BadInput, unknown
+from ..parameters import check_seed, literal
 from . import architectures, training
 from .datasets import STATISTICS
 
@@ -54,7 +54,7 @@ def open_network(weights: str, architecture: str | None = None, **options: Any) 
     if not weights:
         return from_import_path(architecture, **options).eval()
     if weights.startswith(UNTRAINED):
-        return fresh_network(architecture, check_seed(weights.removeprefix(UNTRAINED)), **options).eval()
+        return fresh_network(architecture, check_seed(literal(weights.removeprefix(UNTRAINED))), **options).eval()
     if path.suffix in FILES:
         return _filled(path, architecture, **options).eval()
     return _downloaded(architecture, weights).eval()
@@ -102,13 +102,6 @@ def untrained(weights: str, architecture: str | None = None, seed: int = 0, **op
     shape = {key: known[key] for key in ("width", "classes", "channels", "image_size")}
     rule = known["recipe"]["initialisation"]
     return architectures.build(known["network"], **shape, seed=seed, initialisation=rule).eval()
-
-
-def check_seed(text: str) -> int:
-    """A seed as PyTorch's generators take it: a whole number from 0 to 2⁶³ − 1."""
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 2**63:
-        raise BadInput(f"seed '{text}': expected a whole number from 0 to 2^63 - 1")
-    return int(text)
 
 
 def fresh_network(architecture: str, seed: int, **options: Any) -> nn.Module:

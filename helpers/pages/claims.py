@@ -13,7 +13,7 @@ import yaml
 
 from ..errors import BadInput, unknown
 from ..files import ROOT
-from ..matching.objects import check_epsilon
+from ..parameters import check_epsilon
 from ..studies.study import Study
 
 EVIDENCE = ROOT / "book" / "evidence.yml"

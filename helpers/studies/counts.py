@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import BadInput
-from ..matching.objects import check_epsilon
 from ..matching.peeling import TIE
+from ..parameters import check_epsilon
 
 COUNTS = {
     "neurons": "share of all neurons",

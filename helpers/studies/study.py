@@ -1,6 +1,6 @@
 """The parameters of a study and what they stand for: its trained networks, its images, its layers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..networks import architectures, datasets, training
 from ..networks.activations import calibrate
 from ..networks.architectures import Layer
 from ..networks.devices import chosen_device
+from ..parameters import check_flag, check_names, check_seeds, check_whole
 
 EARLIER = (1, 2)  # epochs before the end of a training
 
@@ -37,22 +38,19 @@ class Study:
     keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seeds", check_seeds(self.seeds))
-        object.__setattr__(self, "keep", tuple(self.keep))
-        if self.layers is not None:
-            object.__setattr__(self, "layers", tuple(self.layers))
-        if self.images is not None and not (_whole(self.images) and self.images >= 1):
-            raise BadInput(f"images is {self.images}: expected a positive number, or None for the whole test set")
-        if not isinstance(self.width, int | float) or not 0 < self.width <= 16:
-            raise BadInput(f"width {self.width}: expected a factor above 0 and at most 16, such as 1 or 0.25")
-        for name in ("epochs", "epoch"):
-            if not (getattr(self, name) is None or _whole(getattr(self, name))):
-                raise BadInput(
-                    f"{name} is {getattr(self, name)}: expected a whole number, or None for the recipe's own"
-                )
-        last = self.runs[0].recipe.epochs
-        if self.epoch is not None and not 0 <= self.epoch <= last:
-            raise BadInput(f"epoch is {self.epoch}: expected 0 (untrained) to {last}")
+        checked: dict[str, Any] = {
+            "seeds": check_seeds(self.seeds),
+            "keep": check_names("keep", self.keep) if self.keep else (),
+        }
+        checked["layers"] = None if self.layers is None else check_names("layers", self.layers)
+        checked["images"] = None if self.images is None else check_whole("images", self.images, 1)
+        checked |= {name: check_flag(name, getattr(self, name)) for name in ("before_relu", "sampled")}
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        first = self.runs[0]  # checks the rest
+        object.__setattr__(self, "width", first.width)
+        if self.epoch is not None:
+            check_whole("epoch", self.epoch, 0, first.recipe.epochs)
 
     @property
     def runs(self) -> list[training.Run]:
@@ -70,26 +68,6 @@ class Study:
         parts += [f"{self.images}images"] if self.images else []
         parts += ["before-relu"] if self.before_relu else []
         return "-".join(parts)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
-    """At least two different whole numbers from 0."""
-    try:
-        given = tuple(seeds)
-        found = tuple(map(int, given))
-    except (TypeError, ValueError, OverflowError):
-        raise BadInput(f"seeds are {seeds!r}: expected a list of whole numbers") from None
-    if any(seed != number or seed < 0 for seed, number in zip(found, given, strict=True)):
-        raise BadInput(f"seeds are {list(given)}: expected whole numbers from 0")
-    if len(found) < 2:
-        raise BadInput(f"seeds are {list(found)}: expected at least two, one per network to compare")
-    if len(set(found)) < len(found):
-        raise BadInput(f"seeds {list(found)} repeat: a network is not compared with itself; give each seed once")
-    return found
 
 
 def test_images(study: Study) -> datasets.Dataset:

@@ -8,10 +8,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from ..matching.match import critical_epsilons
-from ..matching.objects import check_epsilon
 from ..matching.peeling import TIE
 from ..measures.dimension import effective_rank
 from ..networks.architectures import Layer
+from ..parameters import check_epsilon
 from ..subspaces import Gram, Pair
 from .study import Study
 
@@ -67,7 +67,7 @@ def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.Da
     """Maximum matching similarity s(ε) per layer and pair: matched over all neurons, dead ones too (paper)."""
     by = [c for c in critical.columns if c not in ("side", "neuron", "critical_epsilon", "dead", "power")]
     tables = []
-    for epsilon in map(check_epsilon, epsilons):
+    for epsilon in dict.fromkeys(map(check_epsilon, epsilons)):
         inside = critical.assign(similarity=critical["critical_epsilon"] <= epsilon + TIE)
         groups = inside.groupby(by, sort=False, observed=True)
         counts = groups.agg(similarity=("similarity", "mean"), neurons=("neuron", "size"), dead=("dead", "sum"))

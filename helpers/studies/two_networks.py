@@ -25,6 +25,7 @@ from ..networks.activations import calibrate
 from ..networks.architectures import Layer
 from ..networks.inputs import in_batches
 from ..networks.weights import architecture_of, from_import_path, is_untrained, open_network, statistics_of
+from ..parameters import check_whole
 from .chosen_layers import Wanted, default_names, kind_of
 from .comparison import ENOUGH, compare
 from .records import read_tables, records_of
@@ -70,8 +71,7 @@ def image_batches(
 
     How they are cut and normalised, and what is refused: `datasets.image_folder`.
     """
-    if not isinstance(batch, int) or batch < 1:
-        raise BadInput(f"batch is {batch}: expected a whole number of images, at least 1")
+    batch = check_whole("batch", batch, 1)
     folder = datasets.image_folder(path, size, crop, statistics)
     return Batches(folder, batch), len(folder)
 
@@ -137,15 +137,15 @@ def compare_named(
     network_b: str | None = None,
     a: str = "",
     b: str = "",
-    layers: str | None = None,
-    layers_b: str | None = None,
-    measures: str | None = None,
+    layers: Wanted = None,
+    layers_b: Wanted = None,
+    measures: Sequence[str] | None = None,
     statistics: str | None = None,
     size: int = 224,
     batch: int = 16,
     **options: Any,
 ) -> Comparison:
-    """Two networks and their inputs by name, as on the command line; names of layers and measures with commas.
+    """Two networks and their inputs by name, as on the command line.
 
     Raises BadInput unless there is one source of inputs: a folder of images, an .npz, or a loader's import path.
     """
@@ -159,9 +159,7 @@ def compare_named(
     nets = [open_network(given, name) for given, name in ((a, network), (b, network_b or network))]
     fresh = [is_untrained(given) for given in (a, b)]
     nets = [calibrated(net, in_batches(data, batch)) if new else net for net, new in zip(nets, fresh, strict=True)]
-    lists = [names.split(",") if names else None for names in (layers, layers_b)]
-    chosen = measures.split(",") if measures else ()
-    return compare(nets[0], nets[1], data, None, *lists, measures=chosen, batch=batch, **options)
+    return compare(nets[0], nets[1], data, None, layers, layers_b, measures=measures or (), batch=batch, **options)
 
 
 def spoken_result(found: Comparison) -> list[str]:

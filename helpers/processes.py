@@ -1,0 +1,140 @@
+"""Nothing left running, nobody in each other's way: children that end with their parent, and locks."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from .errors import BadInput
+from .signals import ENDING, raise_stopped
+
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # opened here: a child before its program cannot
+SET_PARENT_DEATH_SIGNAL = 1  # Linux: PR_SET_PDEATHSIG
+OWN = threading.local()  # the locks that this thread holds
+PATIENCE = 3  # seconds that a child has to end by itself
+
+
+# ---------------------------------------------------------------- children
+
+
+@contextmanager
+def stopping_in_order() -> Iterator[None]:
+    """While open, a signal raises `Stopped` in the main thread, so that files in the making are put away.
+
+    On leaving, however that comes, the processes that were started meanwhile end.
+    """
+    children = psutil.Process().children(recursive=True)
+    before = {number: signal.signal(number, raise_stopped) for number in ENDING}
+    try:
+        yield
+    finally:
+        end_children(but=children)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent(parent: int) -> None:
+    """Called in a child of the process `parent`: it ends when that does, however that ends.
+
+    On Linux the kernel sends the signal; elsewhere a thread waits for the parent.
+    """
+    if LIBC is not None:
+        LIBC.prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:  # it had ended before
+            os._exit(1)
+        return
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(parent).wait()
+    os._exit(1)
+
+
+def ending_with_us() -> dict[str, Any]:
+    """Options of `subprocess.Popen` for a child that ends with this process; empty where the child must see to it."""
+    return {} if LIBC is None else {"preexec_fn": partial(end_with_parent, os.getpid())}
+
+
+def run_child(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it said; it ends with this process."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, **ending_with_us(), **options)
+
+
+def end_children(but: Sequence[psutil.Process] = ()) -> None:
+    """End every other process that this one started, and what those started: politely first, then by force."""
+    children = [child for child in psutil.Process().children(recursive=True) if child not in but]
+    for child in children:
+        with suppress(psutil.Error):
+            child.terminate()
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
+    for child in alive:
+        with suppress(psutil.Error):
+            child.kill()
+    psutil.wait_procs(alive, timeout=PATIENCE)
+
+
+# ---------------------------------------------------------------- memory
+
+
+def check_memory(needed: float, advice: str) -> None:
+    """BadInput if what is about to be done needs more bytes than this machine has free; `advice` says what helps."""
+    free = psutil.virtual_memory().available
+    if needed > free:
+        found = f"about {needed / 2**30:.0f} GiB of memory are needed and {free / 2**30:.0f} GiB are free"
+        raise BadInput(f"{found}: expected less; {advice}")
+
+
+# ---------------------------------------------------------------- locks
+
+
+@contextmanager
+def held(place: Path, doing: str, wait: bool = False) -> Iterator[None]:
+    """Only one process at a time works on `place`; the lock goes with the process, however that ends.
+
+    A second process waits its turn, or is refused; either way one line says which process it is. `doing` completes
+    "process 12 is …". Raises BadInput when it is refused, or would wait for itself, OSError where nothing can be
+    written.
+    """
+    path = place.with_name(f".{place.name}.lock")
+    if path in (own := vars(OWN).setdefault("locks", set())):
+        raise BadInput(f"this process is {doing} {place} already: expected it to end first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        line = f"{_owner(path)} is {doing} {place}"
+        if not wait:
+            raise BadInput(f"{line}: expected it to end first") from None
+        if not os.environ.get("SAMEREP_PAGE"):  # on a page of the book it would stand among the results
+            print(f"{line}: waiting for it", file=sys.stderr)
+        lock.acquire()
+    try:
+        own.add(path)
+        path.write_text(f"{os.getpid()}")
+        yield
+    finally:
+        own.discard(path)
+        with suppress(OSError):  # while it is still held: who waits for it notices, and takes a new one
+            path.unlink()
+        lock.release()
+
+
+def _owner(path: Path) -> str:
+    """The process that holds a lock, as far as its file says so."""
+    try:
+        return f"process {int(path.read_text())}"
+    except (OSError, ValueError):
+        return "another process"

@@ -1,0 +1,203 @@
+"""What is read back is checked against a schema, once: one line names the file, the place in it, and what was expected.
+
+pydantic is strict here: a number in words is no number, and a text is no list.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+
+from .errors import BadInput, shown
+from .parameters import LARGEST_SEED, MOST_EPOCHS, NARROWEST, WIDEST
+
+LARGEST_TEXT = 16 * 2**20  # bytes of a JSON or YAML file; the largest of ours has some kilobytes
+
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+Epoch = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
+Width = Annotated[float, Field(ge=NARROWEST, le=WIDEST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+Word = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Strict(BaseModel):
+    """Values of the right type only, no NaN, no unknown key."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Open(Strict):
+    """The same, and keys that nobody asks for may stand beside."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_json(path: Path, model: type[Model], mend: str) -> Model:
+    """A JSON file as the model says; BadInput names the file and what is wrong in it, and says how to `mend` it."""
+    return parsed(_text(path, mend), model, str(path), mend)
+
+
+def parsed(text: str, model: type[Model], source: str, mend: str) -> Model:
+    """JSON text as the model says."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise _refused(error, source, mend) from None
+
+
+def read_yaml(path: Path, model: type[Model]) -> Model:
+    """A YAML file as the model says; BadInput names the file and the first thing that is wrong in it.
+
+    Read as JSON values, so that both kinds of file are held to the same rules.
+    """
+    try:
+        found = yaml.safe_load(_text(path, "repair it"))
+        text = json.dumps(found)
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
+    return parsed(text, model, path.name, "repair it")
+
+
+def _text(path: Path, mend: str) -> str:
+    try:
+        if path.stat().st_size > LARGEST_TEXT:
+            raise BadInput(f"{path} has {path.stat().st_size} bytes: expected at most {LARGEST_TEXT}; {mend}")
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing: {mend}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is damaged (no text): {mend}") from None
+
+
+def _refused(error: ValidationError, source: str, mend: str) -> BadInput:
+    """The first of pydantic's complaints, in this project's words."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"])) or "it"
+    if first["type"] == "extra_forbidden":
+        return BadInput(f"unknown key in {source} '{first['loc'][-1]}' (at {place}): {mend}")
+    if first["type"] == "missing":
+        return BadInput(f"{source} has no {place}: {mend}")
+    if first["type"] == "json_invalid":
+        return BadInput(f"{source} is damaged (not JSON): {mend}")
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("String should ")
+    return BadInput(f"{source}: {place} is {shown(first['input'])}: expected {message}; {mend}")
+
+
+def dumped(model: BaseModel) -> dict[str, Any]:
+    """The values by name, as JSON holds them."""
+    return model.model_dump(mode="json")
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+class RecipeOf(Open):
+    """What a sidecar says of the recipe."""
+
+    name: Word
+    epochs: Epochs
+    initialisation: Word = "kaiming"
+
+
+class Sidecar(Open):
+    """What stands beside the weights of a checkpoint. Those of older versions lack what has a default."""
+
+    network: Word
+    dataset: Word
+    width: Width
+    seed: Seed
+    recipe: RecipeOf
+    order_seed: Seed
+    augment_seed: Seed
+    target: Word = "labels"
+    fork_after: Epoch = 0
+    epoch: Epoch
+    accuracy: Share
+    loss: float | None
+    train_seconds: Seconds | None
+    classes: Annotated[int, Field(ge=1, le=100_000)]
+    channels: Annotated[int, Field(ge=1, le=64)]
+    image_size: Annotated[int, Field(ge=32, le=4096)]
+    data_sha256: Hash
+    device: Word
+    precision: Word
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    torch: Word
+    sha256: Hash
+
+
+# ---------------------------------------------------------------- records
+
+FileName = Annotated[str, Field(pattern=r"^(grams/)?[^./\\][^/\\]*\.(parquet|npz)$", max_length=200)]
+
+
+class CheckpointOf(Open):
+    """One network behind a record."""
+
+    seed: Seed
+    sha256: Hash
+    accuracy: Share
+
+
+class Provenance(Open):
+    """What stands behind a record. Kinds may say more; what all of them say is checked."""
+
+    study: dict[str, Any]
+    files: dict[FileName, Hash]
+    grams: dict[Word, list[Seed]] = {}
+    checkpoints: list[CheckpointOf] = []
+    settings: dict[str, Any] = {}
+    seconds: Seconds = 0.0
+
+
+class Written(RootModel[dict[str, list[Hash]]]):
+    """The hashes of files that a program has written into a folder, by path."""
+
+
+# ---------------------------------------------------------------- the grid of the book
+
+Name = Annotated[str, Field(pattern=r"^[\w-]+$", max_length=100)]
+Pattern = Annotated[str, Field(pattern=r"^[\w*][\w*.-]*(/[\w*][\w*.-]*)*$", max_length=200)]
+
+
+class Entry(Strict):
+    """One page: of a notebook, or of prose."""
+
+    page: Name | None = None
+    prose: Name | None = None
+    notebook: Name | None = None
+    title: Word | None = None
+    parameters: dict[Name, Any] = {}
+    smoke: dict[Name, Any] = {}
+    depends: list[Pattern] = []
+
+    @property
+    def name(self) -> str:
+        """What the page is called."""
+        return self.page or self.prose or self.notebook or ""
+
+    @model_validator(mode="after")
+    def _of_one_source(self) -> "Entry":
+        if (self.prose is None) == (self.notebook is None):
+            raise ValueError("either a notebook or prose")
+        return self
+
+
+class PartOf(Strict):
+    """Some pages under one caption."""
+
+    caption: Word
+    numbered: bool = False
+    pages: Annotated[list[Entry], Field(min_length=1)]
+
+
+class Grid(RootModel[Annotated[list[PartOf], Field(min_length=1)]]):
+    """The whole book."""
