@@ -1,6 +1,5 @@
 """Causes: each condition against brute force on all activations, planted causes found, the twins of the critique."""
 
-import shutil
 from dataclasses import replace
 from itertools import combinations
 
@@ -311,9 +310,8 @@ def kept(study: Study, *epochs: tuple[int, int]) -> None:
     """Checkpoints of (seed, epoch), made without training."""
     for seed, epoch in epochs:
         run = study.runs[study.seeds.index(seed)]
-        start = training.start(run)
-        for suffix in (".safetensors", ".json"):
-            shutil.copy(start.with_suffix(suffix), run.checkpoint(epoch).with_suffix(suffix))
+        network, known = training.load(training.start(run))
+        training.save(network, run.checkpoint(epoch), known | {"epoch": epoch})
 
 
 @pytest.mark.parametrize(

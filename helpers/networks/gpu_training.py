@@ -8,12 +8,15 @@ is one launch, without a word from the CPU, and the seeds overlap. On a CPU the 
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..files import sweep
+from ..processes import held
 from .augmentation import draw_windows, random_stream, windows
 from .devices import as_device
 from .training import AUGMENTATION, ORDER, Recipe, Run, Training, is_trained
@@ -29,13 +32,21 @@ def train_together(runs: Sequence[Run], device: str = "cuda", progress: bool = T
     `train_seconds` in a sidecar is the run's share of the time. Raises BadInput as `training.train` does.
     """
     place = as_device(device)
-    waiting = [SideBySide(Training(run, place)) for run in runs if not is_trained(run)]
+    with ExitStack() as locks:
+        for where in sorted(run.folder for run in runs if not is_trained(run)):
+            locks.enter_context(held(where, "training in", wait=True))
+            sweep(where)
+        _train_together([run for run in runs if not is_trained(run)], place, progress)
+    return [run.checkpoint(run.recipe.epochs) for run in runs]
+
+
+def _train_together(runs: Sequence[Run], place: torch.device, progress: bool) -> None:
+    waiting = [SideBySide(Training(run, place)) for run in runs]
     last = max((run.recipe.epochs for run in runs), default=0)
     first = min((each.training.epoch for each in waiting), default=last)
     for epoch in tqdm(range(first + 1, last + 1), desc=f"{len(waiting)} networks", unit="epoch", disable=not progress):
         now = [each for each in waiting if each.training.epoch < epoch <= each.recipe.epochs]
         train_epoch(now, epoch)
-    return [run.checkpoint(run.recipe.epochs) for run in runs]
 
 
 def train_epoch(networks: Sequence["SideBySide"], epoch: int) -> None:

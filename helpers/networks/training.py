@@ -6,6 +6,8 @@ written and read: `checkpoints`.
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,18 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ..errors import BadInput, unknown
-from ..files import atomic, folder
+from ..errors import BadInput
+from ..files import sweep
+from ..parameters import check_choice, check_epochs, check_seed, check_whole, check_width
+from ..processes import held
 from . import architectures as networks
 from . import datasets, targets
 from .augmentation import crop, random_stream
-from .checkpoints import is_whole, load, read_sidecar, save
+from .checkpoints import is_whole, load, read_sidecar, resumable, run_folder, save, save_momentum
 from .devices import as_device, chosen_device, pays_bf16
 
 ORDER, AUGMENTATION, ROTATION = 1, 2, 3  # streams of random numbers, so that each can be fixed while the other varies
@@ -102,13 +104,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where its checkpoints lie, under $SAMEREP_RUNS or `runs/`."""
-        seeds = f"seed-{self.seed}"
-        if (self.order_seed, self.augment_seed) != (self.seed, self.seed):
-            seeds += f"-order-{self.order_seed}-augment-{self.augment_seed}"
-        seeds += f"-after-{self.fork_after}" if self.fork_after else ""
-        recipe = f"{self.recipe.name}-{self.recipe.epochs}"
-        recipe += f"-{self.target}" if self.target != "labels" else ""
-        return folder("SAMEREP_RUNS", "runs") / self.dataset / f"{self.network}-w{self.width:g}" / recipe / seeds
+        return run_folder(asdict(self))
 
     def checkpoint(self, epoch: int) -> Path:
         """The file of the weights after `epoch` epochs; of a fork's trunk before the fork."""
@@ -128,37 +124,33 @@ def plan(
     target: str = "labels",
     fork_after: int = 0,
 ) -> Run:
-    """The run these parameters describe. Raises BadInput for unknown names and for numbers out of range."""
-    for kind, value, valid in (
-        ("network", network, networks.NAMES),
-        ("dataset", dataset, datasets.NAMES),
-        ("recipe", recipe, tuple(RECIPES)),
-        ("target", target, targets.TARGETS),
-    ):
-        if value not in valid:
-            raise unknown(kind, value, valid)
-    seeds = (seed, seed if order_seed is None else order_seed, seed if augment_seed is None else augment_seed)
-    for number in seeds:
-        if not 0 <= number < 2**63:
-            raise BadInput(f"seed {number}: expected a whole number from 0, below 2**63")
-    chosen = RECIPES[recipe] if epochs is None else replace(RECIPES[recipe], epochs=epochs)
-    if chosen.epochs < 1:
-        raise BadInput(f"{chosen.epochs} epochs: expected at least 1 (epoch 0, the untrained network, is always kept)")
-    if not 0 <= fork_after < chosen.epochs:
-        raise BadInput(f"fork after epoch {fork_after}: expected 0 (no fork) to {chosen.epochs - 1}")
-    return Run(network, dataset, float(width), seeds[0], chosen, *seeds[1:], target, fork_after)
+    """The run these parameters describe. Raises BadInput for unknown names and for numbers that cannot be."""
+    check_choice("network", network, networks.NAMES)
+    check_choice("dataset", dataset, datasets.NAMES)
+    check_choice("target", target, targets.TARGETS)
+    chosen = RECIPES[check_choice("recipe", recipe, RECIPES)]
+    if epochs is not None:
+        chosen = replace(chosen, epochs=check_epochs(epochs))
+    fork_after = check_whole("fork_after", fork_after, 0, chosen.epochs - 1)
+    seed = check_seed(seed)
+    order_seed = seed if order_seed is None else check_seed(order_seed, "order_seed")
+    augment_seed = seed if augment_seed is None else check_seed(augment_seed, "augment_seed")
+    return Run(network, dataset, check_width(width), seed, chosen, order_seed, augment_seed, target, fork_after)
 
 
 def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
     """Train to the last epoch, from the last one that is whole, and return the final checkpoint.
 
     Interrupted at any moment and started again, it ends with the same weights as without the interruption.
-    Raises BadInput if the loss is no longer finite, or if another recipe of this name was trained in the run's folder.
+    Raises BadInput for an unknown device, if the loss is no longer finite, and if another recipe of this name was
+    trained in the run's folder.
     """
     place = as_device(device) if device else chosen_device("auto")
-    if is_trained(run):
+    if is_trained(run):  # read-only checkpoints need no lock
         return run.checkpoint(run.recipe.epochs)
-    return Training(run, place).finish(progress)
+    with held(run.folder, "training in", wait=True):  # another process may be about to end the same training
+        sweep(run.folder)
+        return run.checkpoint(run.recipe.epochs) if is_trained(run) else Training(run, place).finish(progress)
 
 
 def is_trained(run: Run) -> bool:
@@ -193,7 +185,7 @@ def check_made_by(run: Run, sidecar: dict[str, Any]) -> None:
             )
 
 
-def describe(run: Run, data: datasets.Dataset, device: torch.device) -> dict[str, Any]:
+def describe(run: Run, data: datasets.Dataset, device: torch.device, threads: int | None = None) -> dict[str, Any]:
     """What a sidecar says of a checkpoint beside its epoch: the run, the data, and the device."""
     return asdict(run) | {
         "classes": len(data.classes),
@@ -202,6 +194,7 @@ def describe(run: Run, data: datasets.Dataset, device: torch.device) -> dict[str
         "data_sha256": data.sha256,
         "device": device.type,
         "precision": "bf16" if pays_bf16(device) else "fp32",
+        "threads": threads or torch.get_num_threads(),  # sums on several threads have another order of their terms
         "torch": torch.__version__,
     }
 
@@ -218,12 +211,8 @@ class Training:
         self.network = _fresh(run, self.data).to(device).to(memory_format=torch.channels_last)
         self.bf16 = pays_bf16(device)
         self.optimiser = _optimiser(self.network, run.recipe)
-        self.seconds = 0.0
+        self.seconds, self.threads = 0.0, torch.get_num_threads()
         self.epoch = self._resume() or self._start()
-
-    @property
-    def momentum_file(self) -> Path:
-        return self.run.folder / "momentum.safetensors"
 
     def _start(self) -> int:
         """Keep what the training starts from: the untrained network or, for a fork, its trunk where it leaves it."""
@@ -236,22 +225,25 @@ class Training:
 
     def _resume(self) -> int:
         """Take up the last epoch whose momentum and weights are whole; 0 if there is none."""
-        try:
-            with safe_open(self.momentum_file, "pt") as file:
-                epoch = int(file.metadata()["epoch"])
-                momentum = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            network, sidecar = load(self.run.checkpoint(epoch))
-        except (BadInput, SafetensorError, OSError):
+        found = resumable(self.run.folder, [name for name, _ in self.network.named_parameters()])
+        if found is None:
             return 0
+        network, sidecar, momentum = found
         check_made_by(self.run, sidecar)
+        self.threads = sidecar["threads"] or self.threads
         self.network.load_state_dict(network.state_dict())
         for name, parameter in self.network.named_parameters():
             if name in momentum:
                 self.optimiser.state[parameter]["momentum_buffer"] = momentum[name].to(parameter)
         self.seconds = sidecar["train_seconds"]
-        return epoch
+        return sidecar["epoch"]
 
     def finish(self, progress: bool) -> Path:
+        """Train the epochs that are left, on as many threads as those before, and return the last checkpoint."""
+        with on_threads(self.threads):
+            return self._finish(progress)
+
+    def _finish(self, progress: bool) -> Path:
         recipe = self.run.recipe
         label = f"{self.run.network} w{self.run.width:g} seed {self.run.seed}"
         with tqdm(total=recipe.epochs, initial=self.epoch, desc=label, unit="epoch", disable=not progress) as bar:
@@ -334,15 +326,26 @@ class Training:
         measured = accuracy(self.network, self.test)
         record = {"epoch": epoch, "accuracy": measured, "loss": loss, "train_seconds": self.seconds}
         path = self.run.checkpoint(epoch)
-        save(self.network, path, record | describe(self.run, self.data, self.device))
+        sidecar = record | describe(self.run, self.data, self.device, self.threads)
+        save(self.network, path, sidecar)
         momentum = {
             name: self.optimiser.state[parameter]["momentum_buffer"].contiguous()
             for name, parameter in self.network.named_parameters()
             if parameter in self.optimiser.state
         }
-        with atomic(self.momentum_file) as temporary:
-            save_file(momentum, temporary, {"epoch": str(epoch)})
+        save_momentum(self.run.folder, momentum, sidecar)
         return measured
+
+
+@contextmanager
+def on_threads(number: int) -> Iterator[None]:
+    """While open, PyTorch works with this number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def accuracy(network: nn.Module, data: datasets.Dataset) -> float:

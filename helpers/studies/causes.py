@@ -21,6 +21,7 @@ from ..errors import BadInput
 from ..matching.match import critical_epsilons
 from ..measures.dimension import effective_rank
 from ..networks import datasets
+from ..networks.checkpoints import check_different
 from ..networks.moments import SHUFFLES, Moments, collect_moments, without_gone
 from ..subspaces import Matrix, Pair
 from .ceiling import pair_columns
@@ -257,6 +258,7 @@ def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn
     runs = dict(zip(study.seeds, study.runs, strict=True))
     train_all((runs[seed], epoch) for seed, epoch in cast.members)
     loaded = [network_at(runs[seed], epoch, data) for seed, epoch in cast.members]
+    check_different({f"seed {known['seed']} after epoch {known['epoch']}": network for network, known in loaded})
     return [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
 
 
@@ -282,7 +284,12 @@ def compute(study: Study, progress: bool = True) -> Computed:
     moments = collect_moments(nets, batches, [layer.name for layer in layers], pairs, cast.trained, classes)
     parts: dict[str, list[pd.DataFrame]] = {"critical": [], "summary": [], "directions": []}
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
-        found = *match_conditions(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
+        try:
+            found = *match_conditions(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
+        except BadInput as error:
+            reason = str(error).partition(": use the QR route")[0]  # which moments do not have
+            advice = "train longer, or name the other layers (on the command line: --layers)"
+            raise BadInput(f"layer {layer.name}: {reason}; {advice}") from None
         for name, table in zip(parts, found, strict=True):
             parts[name].append(table.assign(**layer_columns(layer)))
     tables = {name: described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}

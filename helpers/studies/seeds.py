@@ -22,6 +22,7 @@ from ..networks import architectures, datasets
 from ..networks.accumulators import Grams, Sampling
 from ..networks.activations import CompressedLayer, captured, collect, forward, stream
 from ..networks.architectures import Layer
+from ..networks.checkpoints import check_different
 from ..subspaces import Pair
 from . import grid, store
 from .store import Computed, Kind, Result
@@ -59,6 +60,7 @@ def compute_block(study: Study, first: int = 0, progress: bool = True) -> Comput
     data = test_images(study)
     loaded = [network_at(run, study.epoch, data, progress) for run in study.runs]
     nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
+    check_different({f"seed {sidecar['seed']}": network for network, sidecar in loaded})
     layers, keep = chosen_layers(nets[0], study.layers), chosen_layers(nets[0], study.keep)
     names = names_at(study, layers)
     pairs = pairs_across(len(nets), first)

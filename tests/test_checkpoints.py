@@ -1,0 +1,240 @@
+"""A checkpoint is who it says: copies, swaps, damage and edits are refused by name, or trained again, never used."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from helpers.errors import BadInput
+from helpers.files import sha256
+from helpers.networks import checkpoints, datasets, training
+from helpers.studies import seeds
+from helpers.studies.study import Study
+
+
+@pytest.fixture(autouse=True)
+def few_images(tmp_path, monkeypatch):
+    """Train on 96 digits, in a folder of this test's own."""
+    monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path / "runs"))
+    whole = datasets.load
+
+    def load(name, split="test"):
+        data = whole(name, split)
+        return replace(data, images=data.images[:96], labels=data.labels[:96])
+
+    monkeypatch.setattr(datasets, "load", load)
+
+
+def tiny(seed=0, epochs=2):
+    return training.plan("vgg8_bn", "digits", 0.0625, seed, "digits", epochs)
+
+
+def trained(seed=0, epochs=2):
+    run = tiny(seed, epochs)
+    return run, training.train(run, progress=False)
+
+
+def copy(source, target):
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(source.with_suffix(suffix), target.with_suffix(suffix))
+
+
+def edit(path, **changes):
+    """Change the sidecar; None takes a key away."""
+    side = path.with_suffix(".json")
+    known = json.loads(side.read_text()) | changes
+    side.write_text(json.dumps({name: value for name, value in known.items() if value is not None}))
+
+
+def test_another_seeds_files_are_refused_by_name():
+    (_, first), (_, second) = trained(0), trained(1)
+    copy(first, second)
+    with pytest.raises(BadInput, match=r"seed-1/epoch-002\.safetensors is a copy of .*seed-0/epoch-002"):
+        checkpoints.load(second)
+    with pytest.raises(BadInput, match="is a copy of"):
+        training.train(tiny(1), progress=False)
+
+
+def test_swapped_epochs_are_refused_by_name():
+    run, last = trained()
+    copy(run.checkpoint(1), last)
+    with pytest.raises(BadInput, match=r"epoch-002\.safetensors is a copy of .*epoch-001"):
+        checkpoints.load(last)
+
+
+def test_an_edited_sidecar_does_not_make_a_network_another_one():
+    """Everything made consistent but the identity inside the weights."""
+    (_, first), (_, second) = trained(0), trained(1)
+    copy(first, second)
+    edit(second, seed=1, order_seed=1, augment_seed=1)
+    with pytest.raises(BadInput, match="holds the weights of another run or epoch than its sidecar says"):
+        checkpoints.load(second)
+
+
+def test_weights_without_an_identity_as_older_versions_wrote_them_are_read():
+    _, path = trained()
+    save_file(load_file(path), path)
+    edit(path, sha256=sha256(path), threads=None, target=None, fork_after=None)
+    network, known = checkpoints.load(path)
+    assert (known["target"], known["fork_after"], known["threads"]) == ("labels", 0, None)
+    assert len(list(network.parameters())) > 0
+
+
+def test_two_networks_with_equal_weights_are_refused_by_name():
+    (_, first), (_, second) = trained(0), trained(1)
+    save_file(load_file(first), second)  # as an older version wrote it
+    edit(second, sha256=sha256(second))
+    with pytest.raises(BadInput, match="seed 0 and seed 1 have equal weights"):
+        seeds.compute(Study(network="vgg8_bn", width=0.0625, epochs=2), progress=False)
+    checkpoints.check_different({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
+
+
+def test_a_checkpoint_of_ones_own_may_lie_anywhere(tmp_path):
+    _, path = trained()
+    copy(path, tmp_path / "mine.safetensors")
+    assert checkpoints.load(tmp_path / "mine.safetensors")[1]["seed"] == 0
+
+
+SIDECARS = {
+    "a list": "[]",
+    "null": "null",
+    "no JSON": "{",
+    "a number": "3",
+    "empty": "",
+    "binary": b"\xff\xfe\x00",
+    **{
+        f"no {key}": {key: None}
+        for key in ("network", "width", "recipe", "accuracy", "seed", "epoch", "sha256", "classes")
+    },
+    "a width in words": {"width": "wide"},
+    "a width of 0": {"width": 0},
+    "a seed in words": {"seed": "0"},
+    "half a seed": {"seed": 0.5},
+    "another seed": {"seed": 9},
+    "an epoch in words": {"epoch": "2"},
+    "accuracy above 1": {"accuracy": 3},
+    "accuracy that is none": {"accuracy": float("nan")},
+    "huge classes": {"classes": 10**9},
+    "channels in words": {"channels": "three"},
+    "images of no size": {"image_size": 0},
+    "a recipe in words": {"recipe": "digits"},
+    "a recipe without epochs": {"recipe": {"name": "digits"}},
+    "a network that is not": {"network": "vgg9_bn"},
+    "a hash of no length": {"sha256": "abc"},
+    "threads in words": {"threads": "two"},
+    "losses that are text": {"loss": "low"},
+}
+
+
+@pytest.mark.parametrize("damage", SIDECARS.values(), ids=SIDECARS)
+def test_a_sidecar_that_is_not_one_is_refused_in_one_line(damage):
+    _, path = trained(epochs=1)
+    if isinstance(damage, dict):
+        edit(path, **damage)
+    else:
+        path.with_suffix(".json").write_bytes(damage.encode() if isinstance(damage, str) else damage)
+    with pytest.raises(BadInput) as caught:
+        checkpoints.load(path)
+    assert str(caught.value).isprintable()
+    assert "epoch-001" in str(caught.value)
+    with pytest.raises(BadInput):
+        training.train(tiny(epochs=1), progress=False)
+
+
+class Stop(Exception):
+    """Ends a training after an epoch."""
+
+
+def stopped_after(epoch, monkeypatch, epochs=3):
+    run = tiny(epochs=epochs)
+    keep = training.Training.keep
+
+    def kept(self, number, loss):
+        found = keep(self, number, loss)
+        if number == epoch:
+            raise Stop
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "keep", kept)
+        with pytest.raises(Stop):
+            training.train(run, progress=False)
+    return run
+
+
+def scale(path):
+    tensors = load_file(path)
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        known = file.metadata()
+    tensors["logits.weight"] *= 1.5
+    save_file(tensors, path, known)
+
+
+MOMENTA = {
+    "changed": scale,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "empty": lambda path: path.write_bytes(b""),
+    "without tensors": lambda path: save_file({}, path, {"epoch": "2"}),
+    "of an epoch in words": lambda path: save_file(load_file(path), path, {"epoch": "x"}),
+    "without metadata": lambda path: save_file(load_file(path), path),
+    "of other shapes": lambda path: save_file(
+        {k: v.flatten() for k, v in load_file(path).items()}, path, {"epoch": "2"}
+    ),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", MOMENTA.values(), ids=MOMENTA)
+def test_damaged_momentum_means_the_epoch_before_and_the_same_end(damage, monkeypatch, tmp_path):
+    gold = sha256(trained(epochs=3)[1])
+    shutil.rmtree(tmp_path / "runs")
+    run = stopped_after(2, monkeypatch)
+    damage(run.folder / checkpoints.MOMENTUM)
+    resumed = checkpoints.resumable(
+        run.folder, [name for name, _ in checkpoints.load(run.checkpoint(1))[0].named_parameters()]
+    )
+    assert resumed is not None
+    assert resumed[1]["epoch"] == 1
+    assert sha256(training.train(run, progress=False)) == gold
+
+
+def test_momentum_of_another_run_is_not_taken(monkeypatch, tmp_path):
+    gold = sha256(trained(epochs=3)[1])
+    other = trained(1, 3)[0]
+    shutil.rmtree(tiny(epochs=3).folder)
+    run = stopped_after(2, monkeypatch)
+    for name in (checkpoints.MOMENTUM, checkpoints.MOMENTUM_BEFORE):
+        shutil.copy(other.folder / name, run.folder / name)
+    assert checkpoints.resumable(run.folder, []) is None
+    assert sha256(training.train(run, progress=False)) == gold
+
+
+def test_a_training_goes_on_with_the_threads_it_began_with(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        run = stopped_after(1, monkeypatch)
+        torch.set_num_threads(2)
+        training.train(run, progress=False)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert [checkpoints.read_sidecar(run.checkpoint(epoch))["threads"] for epoch in range(4)] == [1, 1, 1, 1]
+
+
+def test_what_a_killed_training_left_is_swept(monkeypatch):
+    run = stopped_after(1, monkeypatch)
+    left = run.folder / ".1-1-000000.new.epoch-002.safetensors"
+    from helpers import files
+
+    left = left.with_name(left.name.replace("000000", files._host()))
+    left.touch()
+    training.train(run, progress=False)
+    assert not left.exists()
+    assert not list(run.folder.parent.glob(".*"))
