@@ -19,11 +19,14 @@ from scipy.linalg.lapack import dgeqrf
 
 from .errors import BadInput, unknown
 from .files import atomic
+from .gram_files import full, read_gram
+from .parameters import check_whole
 
 UNIT = float(np.finfo(np.float64).eps) / 2  # u, the unit roundoff
 QR_RIDGE = 1e-16  # λ = τ², τ = 1e-8: a QR sees a singular value down to about u
 ROUTES = ("auto", "gram", "qr")
 SMALL = 2e8  # N² d up to which the QR of two arrays costs a fraction of a second
+NO_COSINE = 1e-6  # by how much rounding may lift a cosine above 1
 CONSTANT = 1e-12  # a centred neuron with less than this share of its raw power is constant up to rounding
 
 Matrix = Float[np.ndarray, "neurons neurons"]
@@ -159,19 +162,10 @@ class Gram(Compressed):
             np.savez_compressed(file, upper=upper, sums=self.sums, samples=self.samples, sizes=self.sizes)
 
     @staticmethod
-    def load(path: Path) -> "Gram":
-        """What `save` wrote; `BadInput` names a damaged file."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                upper, sums = file["upper"], file["sums"]
-                samples, sizes = int(file["samples"]), tuple(map(int, file["sizes"]))
-            gram = np.zeros((len(sums), len(sums)))
-            gram[np.triu_indices(len(sums))] = upper
-        except (OSError, KeyError, ValueError, EOFError) as error:
-            raise BadInput(f"{path} is not a saved Gram matrix: {error}") from None
-        except Exception as error:  # zipfile and zlib raise their own kinds on a damaged archive
-            raise BadInput(f"{path} is a damaged Gram matrix: {error}") from None
-        return Gram(sums, samples, sizes, gram + np.triu(gram, 1).T)
+    def load(path: Path, expected: str | None = None) -> "Gram":
+        """What `save` wrote, with the SHA-256 `expected` if one is given; BadInput names a file that is not that."""
+        upper, sums, samples, sizes = read_gram(Path(path), expected)
+        return Gram(sums, samples, sizes, full(upper, len(sums)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,12 +247,15 @@ class Pair:
     def from_gram(gram: Matrix, n_x: int, n_y: int, samples: int) -> "Pair":
         """From the raw joint Gram matrix, x first. Raises BadInput for a wrong shape and for what is no Gram matrix."""
         _check_joint(gram, n_x + n_y, n_x + n_y)
+        samples = check_whole("samples", samples, 1)
         if (lowest := np.diag(gram).min(initial=0)) < 0:
             bad = np.diag(gram).argmin()
             raise BadInput(f"neuron {bad} has the square {lowest:g}: expected 0 or more on a Gram matrix's diagonal")
         norms = np.sqrt(np.diag(gram))
         alive = norms > 0
         unit = gram[np.ix_(alive, alive)] / norms[alive, None] / norms[alive]
+        if (largest := np.abs(unit).max(initial=0)) > 1 + NO_COSINE:
+            raise BadInput(f"two neurons have the cosine {largest:.3g}: expected a Gram matrix, with none above 1")
         np.fill_diagonal(unit, 1.0)
         return Pair(unit, *_alive(alive, n_x), n_x, n_y, samples, gram_ridge(max(n_x, n_y)))
 

@@ -1,6 +1,7 @@
 """Layers by name, one small study end to end, what a record keeps, controls, intervals, and what is refused."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -176,10 +177,9 @@ def test_a_record_without_the_hash_of_a_file_is_not_trusted(recorded):
     content = path.read_text()
     known = json.loads(content)
     gram = next(name for name in known["files"] if name.startswith("grams/"))
-    for damaged in ([], {"study": {}}, known | {"files": {k: v for k, v in known["files"].items() if k != gram}}):
-        path.write_text(json.dumps(damaged))
-        with pytest.raises(BadInput, match="missing or damaged: restore it from git"):
-            studies.read_tables(recorded)
+    path.write_text(json.dumps(known | {"files": {k: v for k, v in known["files"].items() if k != gram}}))
+    with pytest.raises(BadInput, match="missing or damaged: restore it from git"):
+        studies.read_tables(recorded)
     path.write_text(content)
 
 
@@ -189,13 +189,13 @@ def test_writers_of_one_record_do_not_disturb_each_other(tmp_path, monkeypatch):
 
     def other_writes_first(frame, path, **options):
         monkeypatch.setattr(pd.DataFrame, "to_parquet", save)
-        monkeypatch.setattr(records.os, "getpid", lambda: -1)
-        records.write_tables({"t": table}, {}, place)
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        records.write_tables({"t": table}, {"study": {}}, place)
         monkeypatch.undo()
         return save(frame, path, **options)
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", other_writes_first)
-    records.write_tables({"t": table}, {}, place)
+    records.write_tables({"t": table}, {"study": {}}, place)
     assert studies.read_tables(place)[0]["t"].equals(table)
     assert [path.name for path in tmp_path.iterdir()] == ["record"]
 
@@ -239,19 +239,20 @@ def test_the_self_match_control_can_fail_and_skips_the_dead():
     [
         ({"network": "vgg9"}, "did you mean 'vgg"),
         ({"dataset": "digit"}, "did you mean 'digits'"),
-        ({"seeds": ()}, "at least two"),
+        ({"seeds": ()}, r"seeds is \(\): expected a list"),
+        ({"seeds": (0,)}, "at least two"),
         ({"seeds": (1, 1)}, "repeat"),
-        ({"seeds": (0, 1.5)}, "whole numbers"),
-        ({"seeds": (0, float("nan"))}, "whole numbers"),
-        ({"seeds": (-1, 0)}, "whole numbers from 0"),
-        ({"epoch": 99}, "expected 0"),
-        ({"images": 0}, "positive"),
-        ({"images": 10.5}, "positive number"),
-        ({"images": float("nan")}, "positive number"),
-        ({"width": float("nan")}, "width nan"),
-        ({"width": "wide"}, "width wide"),
+        ({"seeds": (0, 1.5)}, "a whole number"),
+        ({"seeds": (0, float("nan"))}, "a whole number"),
+        ({"seeds": (-1, 0)}, "a whole number from 0"),
+        ({"epoch": 99}, "expected a whole number from 0 to 8"),
+        ({"images": 0}, "images is 0: expected a whole number from 1"),
+        ({"images": 10.5}, "whole number"),
+        ({"images": float("nan")}, "whole number"),
+        ({"width": float("nan")}, "width is nan"),
+        ({"width": "wide"}, "width is 'wide'"),
         ({"images": 500.0}, "images is 500.0"),
-        ({"images": "all"}, "images is all"),
+        ({"images": "all"}, "images is 'all'"),
         ({"epoch": 1.5}, "epoch is 1.5: expected a whole number"),
         ({"epochs": 1.5}, "epochs is 1.5: expected a whole number"),
     ],

@@ -5,23 +5,28 @@ parquet file per table, compressed layers, and `provenance.json`, which holds th
 """
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pyarrow import ArrowException, parquet
 
-from ..errors import BadInput
-from ..files import ROOT, folder, sha256
+from ..errors import BadInput, unknown
+from ..files import ROOT, atomic_folder, folder, sha256, sweep
+from ..schemas import Provenance, read_json
 from ..subspaces import Gram
+from .study import Study
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "numba", "pandas")
 OPENED: dict[str, dict[str, Any]] = {}  # provenance of each record that this process has read
 ASKED: set[str] = set()  # names of the records that this process looked for, found or not; "*": it listed all
 EVERYTHING = "*"
+LARGEST_TABLE = 2 * 2**30  # bytes that a table may have in memory
+NAMED = ("dataset", "network", "width", "seeds", "recipe")  # what every study of a record says
+WITHOUT_STUDY = ("two_networks",)  # kinds that are computed from files of the reader's own
 
 
 def results_root() -> Path:
@@ -37,7 +42,8 @@ def cache_root() -> Path:
 def all_records() -> list[Path]:
     """The folders of all records, of whatever kind."""
     ASKED.add(EVERYTHING)
-    return sorted(path.parent for path in results_root().glob("*/provenance.json"))
+    sweep(results_root())
+    return sorted(path.parent for path in results_root().glob("[!.]*/provenance.json"))
 
 
 def records_of(kind: str = "seeds") -> list[Path]:
@@ -54,20 +60,20 @@ def write_tables(
     tables: dict[str, pd.DataFrame], provenance: dict[str, Any], place: Path, grams: dict[str, Gram] | None = None
 ) -> Path:
     """Write a record of any kind; the folder appears whole or not at all."""
-    scratch, old = (place.with_name(f".{place.name}.{os.getpid()}.{end}") for end in ("part", "old"))
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    for name, table in tables.items():
-        compact(table).to_parquet(scratch / f"{name}.parquet", compression="zstd")
-    for layer, gram in (grams or {}).items():
-        gram.save(scratch / "grams" / f"{layer}.npz")
-    files = {str(path.relative_to(scratch)): sha256(path) for path in sorted(scratch.rglob("*.*"))}
-    (scratch / "provenance.json").write_text(json.dumps(provenance | {"files": files}, indent=1) + "\n")
-    if place.exists():
-        place.rename(old)
-    scratch.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+    with atomic_folder(place) as scratch:
+        for name, table in tables.items():
+            compact(table).to_parquet(scratch / f"{name}.parquet", compression="zstd")
+        for layer, gram in (grams or {}).items():
+            gram.save(scratch / "grams" / f"{layer}.npz")
+        files = {path.relative_to(scratch).as_posix(): sha256(path) for path in _files_in(scratch)}
+        (scratch / "provenance.json").write_text(json.dumps(provenance | {"files": files}, indent=1) + "\n")
     return place
+
+
+def _files_in(place: Path) -> list[Path]:
+    """The files of a record, temporary ones aside."""
+    found = [path for pattern in ("*", "grams/*") for path in place.glob(pattern) if path.is_file()]
+    return sorted(path for path in found if path.name != "provenance.json" and not path.name.startswith("."))
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:
@@ -77,14 +83,28 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_provenance(place: Path) -> dict[str, Any]:
-    """What is known of a record; BadInput if it cannot be read."""
+    """What is known of a record; BadInput if its provenance cannot be read or is not one."""
+    path = place / "provenance.json"
+    read_json(path, Provenance, mend(place))
+    known = json.loads(path.read_text("utf-8"))
+    if known["study"] and kind_name(known) not in WITHOUT_STUDY:
+        study_of(known, str(path))
+    return known
+
+
+def study_of(known: Mapping[str, Any], source: str) -> Study:
+    """The study that a provenance names; BadInput says what of it is missing, unknown or cannot be."""
+    given, names = known["study"], [field.name for field in fields(Study)]
+    for name in given:
+        if name not in names:
+            raise BadInput(f"{source}: {unknown('parameter of a study', name, names)}")
+    for name in NAMED:
+        if name not in given:
+            raise BadInput(f"{source} names no {name} of its study: {mend(Path(source).parent)}")
     try:
-        found = json.loads((place / "provenance.json").read_text())
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict) or "files" not in found:
-        raise BadInput(f"{place / 'provenance.json'} is missing or damaged: {mend(place)}")
-    return found
+        return Study(**given)
+    except BadInput as error:
+        raise BadInput(f"{source}: {error}") from None
 
 
 def mend(place: Path) -> str:
@@ -97,13 +117,29 @@ def read_tables(place: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """Tables and provenance of a record of any kind, every file checked; BadInput names the damaged one."""
     OPENED[place.name] = provenance = read_provenance(place)
     files = provenance["files"]
-    for name in (f"grams/{layer}.npz" for layer in provenance.get("grams", ())):
-        files.setdefault(name, "unknown")  # a file without a hash is not trusted
-    for name, expected in files.items():
-        if not (place / name).exists() or sha256(place / name) != expected:
+    wanted = {f"grams/{layer}.npz" for layer in provenance.get("grams", ())}
+    there = {path.relative_to(place).as_posix() for path in _files_in(place)}
+    for name in sorted(wanted | there | set(files)):  # a file without a hash is not trusted
+        if name not in there or name not in files or sha256(place / name) != files[name]:
             raise BadInput(f"{place / name} is missing or damaged: {mend(place)}")
-    paths = [place / name for name in files if name.endswith(".parquet")]
-    return {path.stem: _plain(pd.read_parquet(path)) for path in paths}, provenance
+    return {Path(name).stem: _table(place / name) for name in files if name.endswith(".parquet")}, provenance
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A table; BadInput for a file that is no parquet, or that would unfold to more than `LARGEST_TABLE`."""
+    try:
+        known = parquet.read_metadata(path)
+        size = sum(known.row_group(group).total_byte_size for group in range(known.num_row_groups))
+        size = max(size, 8 * known.num_rows * known.num_columns)
+        if size > LARGEST_TABLE:
+            raise BadInput(
+                f"{path} would unfold to {size} bytes: expected at most {LARGEST_TABLE}; {mend(path.parent)}"
+            )
+        return _plain(pd.read_parquet(path))
+    except (ArrowException, OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{path} cannot be read as a table: {mend(path.parent)}") from None
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:

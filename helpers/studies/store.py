@@ -18,16 +18,40 @@ import pandas as pd
 from torch import nn
 
 from ..errors import BadInput, unknown
+from ..files import sweep
 from ..networks.datasets import Dataset
+from ..processes import held
 from ..subspaces import Gram, Pair
 from .hashes import code_version
-from .records import ASKED, LIBRARIES, cache_root, commit, read_provenance, read_tables, results_root, write_tables
+from .records import (
+    ASKED,
+    LIBRARIES,
+    cache_root,
+    commit,
+    kind_name,
+    read_provenance,
+    read_tables,
+    results_root,
+    study_of,
+    write_tables,
+)
 from .study import Study
 from .tables import EPSILONS, similarity_table
 
 # ---------------------------------------------------------------- what a kind of study gives
 
-ORIGIN = ("seed", "epoch", "sha256", "accuracy", "device", "gpu", "precision", "weights", "torch")  # of a checkpoint
+ORIGIN = (
+    "seed",
+    "epoch",
+    "sha256",
+    "accuracy",
+    "device",
+    "gpu",
+    "precision",
+    "threads",
+    "weights",
+    "torch",
+)  # of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -150,7 +174,8 @@ class Result:
                 raise BadInput(f"seed {seed} of layer {layer} was not kept compressed: kept are seeds {kept}")
         if layer not in self.grams:
             assert self.folder is not None
-            self.grams[layer] = Gram.load(self.folder / "grams" / f"{layer}.npz")
+            name = f"grams/{layer}.npz"
+            self.grams[layer] = Gram.load(self.folder / name, self.provenance.get("files", {}).get(name))
         return self.grams[layer].networks([held.index(seed) for seed in wanted])
 
     def pair(self, layer: str, seed_a: int | None = None, seed_b: int | None = None) -> Pair:
@@ -183,11 +208,13 @@ def answer(
         recorded = find_record(kind, study, settings)
         if recorded:
             return recorded
-        cached = cache_root() / study_key(kind, study, settings)
-        if (cached / "provenance.json").exists():
+    cached = cache_root() / study_key(kind, study, settings)
+    with held(cached, "computing", wait=True):  # another process may be about to end the same study
+        sweep(cache_root())
+        if not recompute and (cached / "provenance.json").exists():
             return read(study, cached)
-    result = computed_now(kind, study, settings, progress)
-    result.folder = write(result, cache_root() / study_key(kind, study, settings))
+        result = computed_now(kind, study, settings, progress)
+        result.folder = write(result, cached)
     return result
 
 
@@ -238,7 +265,17 @@ def find_record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = N
     ASKED.add(place.name)
     if not (place / "provenance.json").exists():
         return None
-    return _cut(read(study, place)) if answers(kind, read_provenance(place), study, settings) else None
+    known = read_provenance(place)
+    check_name(kind, known, place)
+    return _cut(read(study, place)) if answers(kind, known, study, settings) else None
+
+
+def check_name(kind: Kind, known: Mapping[str, Any], place: Path) -> None:
+    """BadInput if a record is of another kind or another study than the name of its folder says."""
+    settings = {name: value for name, value in known.get("settings", {}).items() if name in kind.defaults}
+    name = kind.record_name(study_of(known, str(place / "provenance.json")), settings)
+    if kind_name(known) != kind.name or name != place.name:
+        raise BadInput(f"{place} holds the {kind_name(known)} record {name}: expected the record of its own name")
 
 
 def answers(kind: Kind, known: dict[str, Any], study: Study, settings: Mapping[str, Any] | None = None) -> bool:
@@ -293,8 +330,10 @@ def record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None, 
     Raises BadInput if the older record holds seeds, layers, draws or kept layers that this study lacks.
     """
     place = results_root() / kind.record_name(study, settings)
-    check_replaces(place, study)
-    return write(kind.thin(computed_now(kind, study, settings, progress)), place)
+    with held(place, "recording"):
+        sweep(results_root())
+        check_replaces(place, study)
+        return write(kind.thin(computed_now(kind, study, settings, progress)), place)
 
 
 def record_computed(kind: Kind, found: Computed, settings: Mapping[str, Any], seconds: float) -> Path:
@@ -326,8 +365,11 @@ def check_replaces(place: Path, study: Study) -> None:
 
 
 def recorded_study(place: Path) -> Study:
-    """The parameters of a record that has some."""
-    return Study(**read_provenance(place)["study"])
+    """The parameters of a record that has some; BadInput if it has none, or those of another record's name."""
+    study = study_of(read_provenance(place), str(place / "provenance.json"))
+    if study.id not in place.name:
+        raise BadInput(f"{place} holds a record of {study.id}: expected the record of its own name")
+    return study
 
 
 def write(result: Result, place: Path) -> Path:
