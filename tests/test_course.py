@@ -1,6 +1,7 @@
 """The course: solutions are cut out, both versions run, the folder is whole or absent, the slides need no network."""
 
 import ast
+import os
 import re
 import textwrap
 
@@ -200,22 +201,96 @@ def test_course_notebooks_show_no_directive(chapter):
         assert not (found := re.search(r"^:::.*|\{[\w:]+\}`.*|\{\{\w+\}\}", words, re.M)), found and found[0]
 
 
-def test_a_course_replaces_a_course_and_nothing_else(tmp_path):
-    with course.replaced(tmp_path / "course") as work:
-        (work / "one").touch()
-    with course.replaced(tmp_path / "course") as work:
-        (work / "two").touch()
-    assert {p.name for p in (tmp_path / "course").iterdir()} == {"two", course.MARK}
+def write(folder, **files):
+    """A course of these files, as the real one is written; returns what was left as it is."""
+    kept = []
+    with course.renewed(folder, kept) as work:
+        for name, text in files.items():
+            path = work / name.replace("_", "/")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+    return [path.relative_to(folder).as_posix() for path in kept]
+
+
+def content(folder):
+    return {
+        p.relative_to(folder).as_posix(): p.read_text()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != course.MARK
+    }
+
+
+def test_a_course_takes_the_place_of_a_course_and_of_nothing_else(tmp_path):
+    folder = tmp_path / "course"
+    assert write(folder, a="1", student_b="1", c="1") == []
+    assert write(folder, a="2", student_b="2") == []
+    assert content(folder) == {"a": "2", "student/b": "2"}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(BadInput, match="mine holds something else"), course.replaced(tmp_path / "mine"):
-        pass
-    with pytest.raises(RuntimeError), course.replaced(tmp_path / "half") as work:
-        raise RuntimeError
-    assert {p.name for p in tmp_path.iterdir()} == {"course", "mine"}
+    with pytest.raises(BadInput, match="mine holds something else"):
+        write(tmp_path / "mine", a="1")
+
+    def fail():
+        with course.renewed(tmp_path / "half", []) as work:
+            (work / "a").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["course", "mine"]
 
 
-@pytest.mark.slow
+def test_what_a_teacher_added_or_changed_stays_and_is_named(tmp_path):
+    folder = tmp_path / "course"
+    write(folder, a="1", student_b="1", c="1", d="1")
+    (folder / "student" / "b").write_text("mine")
+    (folder / "notes").write_text("mine")
+    (folder / "c").unlink()
+    (folder / "d").write_text("mine")
+    for _ in range(2):
+        assert write(folder, a="2", student_b="2", c="2") == ["student/b"]
+        assert content(folder) == {"a": "2", "student/b": "mine", "notes": "mine", "c": "2", "d": "mine"}
+
+
+def test_a_course_of_an_older_version_is_added_to_and_not_overwritten(tmp_path):
+    folder = tmp_path / "course"
+    folder.mkdir()
+    (folder / course.MARK).touch()
+    (folder / "a").write_text("old")
+    assert write(folder, a="new", b="new") == ["a"]
+    assert content(folder) == {"a": "old", "b": "new"}
+
+
+def test_killed_while_files_move_the_next_call_ends_it(tmp_path, monkeypatch):
+    folder = tmp_path / "course"
+    write(folder, a="1", b="1", c="1")
+    moved = []
+
+    def replace(source, target):
+        if str(target).endswith(("/a", "/b", "/c")) and len(moved) == 2:
+            raise KeyboardInterrupt
+        moved.append(target)
+        os.rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            write(folder, a="2", b="2", c="2")
+    assert write(folder, a="2", b="2", c="2") == []
+    assert content(folder) == {"a": "2", "b": "2", "c": "2"}
+
+
+def test_a_link_in_the_folder_is_left(tmp_path):
+    folder, precious = tmp_path / "course", tmp_path / "precious"
+    precious.write_text("mine")
+    write(folder, a="1")
+    (folder / "a").unlink()
+    (folder / "a").symlink_to(precious)
+    (folder / "self").symlink_to(folder)
+    assert write(folder, a="2") == ["a"]
+    assert precious.read_text() == "mine"
+
+
 def test_write_course_is_complete(tmp_path):
     folder = tmp_path / "course"
     assert str(folder) in course.write_course(folder)[0]

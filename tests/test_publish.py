@@ -1,7 +1,14 @@
 """The grid, its pages and their hashes; what is refused. No notebook of the book runs here."""
 
+import ast
+import html
+import os
+import re
+
 import nbformat
+import psutil
 import pytest
+from markdown_it import MarkdownIt
 
 from helpers.errors import BadInput
 from helpers.pages import box, dependencies, grid, places, publish, running
@@ -181,3 +188,63 @@ def test_launch_links_lead_to_the_template():
         "https://x/blob/main/notebooks/tiny.ipynb",
         "../_sources/book/pages/a.ipynb",
     ]
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    'a" onmouseover="alert(1)',
+    "[link](javascript:alert(1))",
+    "**bold** _em_ `code` $x$",
+    "{ref}`label`",
+    "a\n# heading",
+    "```{raw} html\n<script>alert(1)</script>\n```",
+    "&lt;script&gt;",
+    "{{page}}",
+    "</title><script>",
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_value_is_text_whatever_signs_it_holds(tiny, value):
+    """Rendered, a hostile title or parameter is the value's own text, and no element, link or formula comes of it."""
+    page = Page("my-page", "tiny", value, {"seeds": [value]})
+    cells = running.prepared(page, page.parameters).cells
+    rendered = MarkdownIt("commonmark", {"html": True}).render(cells[0].source)
+    plain = re.sub("<[^>]*>", "", rendered)
+    assert html.unescape(plain).startswith(value + "\n")
+    assert set(re.findall("<(/?[a-z0-9]+)", rendered)) == {"h1", "/h1", "p", "/p"}
+    figure = next(cell for cell in cells if "mystnb" in cell.metadata)
+    assert figure.metadata["mystnb"]["figure"]["name"] == "fig-my-page"
+
+
+def test_ordinary_values_stay_as_they_are():
+    for value in (
+        "VGG-16 with batch norm on CIFAR-10, width 1/4",
+        "vgg16_bn",
+        "torchvision:resnet18",
+        "0, 1, 2",
+        "~/x.pt",
+    ):
+        assert running.as_text(value) == value
+
+
+def test_a_kernel_has_an_environment_of_its_own_and_ends_with_its_page(tiny, monkeypatch):
+    monkeypatch.delenv("SAMEREP_PAGE", raising=False)
+    (tiny / "notebooks" / "tiny.py").write_text(
+        "# %%\nimport os\nos.environ['SAMEREP_PAGE'], os.getcwd(), os.getpid()\n"
+    )
+    path = running.run_page(Page("my-page", "tiny", "My title"))
+    name, folder, pid = ast.literal_eval(nbformat.read(path, as_version=4).cells[0].outputs[0]["data"]["text/plain"])
+    assert (name, folder) == ("my-page", str(tiny))
+    assert "SAMEREP_PAGE" not in os.environ
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert not list((tiny / "pages").glob(".*"))
+
+
+def test_two_pages_run_at_a_time_and_the_first_failure_ends_the_others(tiny):
+    (tiny / "notebooks" / "slow.py").write_text("# %%\nimport threading\nthreading.Event().wait(600)\n")
+    pages = [Page("slow", "slow"), Page("bad", "tiny", parameters={"fail": True})]
+    with pytest.raises(BadInput, match="no luck"):
+        running.run_pages(pages, "published", jobs=2)
+    assert not list((tiny / "pages").iterdir())

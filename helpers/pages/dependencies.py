@@ -48,7 +48,7 @@ def _files(patterns: Iterable[str]) -> list[str]:
 
 def record_hashes() -> dict[str, str]:
     """The hash of each record's provenance, which holds the hashes of its other files."""
-    return {path.parent.name: sha256(path) for path in sorted(results_root().glob("*/provenance.json"))}
+    return {path.parent.name: sha256(path) for path in sorted(results_root().glob("[!.]*/provenance.json"))}
 
 
 def code_of(source: Path) -> str:

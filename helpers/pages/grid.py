@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput, shown
+from ..parameters import check_choice, check_file_name
+from ..schemas import Entry, Grid, read_yaml
 from . import places
 
 
@@ -51,10 +53,8 @@ def read_grid(path: Path = places.BOOK / "grid.yml") -> list[BookPart]:
 
     Raises BadInput for an unknown key, a page named twice, or a notebook or prose page that is not there.
     """
-    parts = [
-        BookPart(part["caption"], tuple(_page(entry, path) for entry in part["pages"]), part.get("numbered", False))
-        for part in yaml.safe_load(path.read_text())
-    ]
+    read = read_yaml(path, Grid).root
+    parts = [BookPart(part.caption, tuple(_page(entry, path) for entry in part.pages), part.numbered) for part in read]
     names = [page.name for part in parts for page in part.pages]
     for name in names:
         if names.count(name) > 1:
@@ -62,14 +62,9 @@ def read_grid(path: Path = places.BOOK / "grid.yml") -> list[BookPart]:
     return parts
 
 
-def _page(entry: dict[str, Any], path: Path) -> Page:
-    known = ("page", "prose", "notebook", "title", "parameters", "smoke", "depends")
-    for key in entry:
-        if key not in known:
-            raise unknown(f"key in {path.name}", key, known)
-    name = str(entry.get("page") or entry.get("prose") or entry.get("notebook"))
-    rest = {key: entry[key] for key in ("notebook", "title", "parameters", "smoke") if key in entry}
-    page = Page(name, **rest, depends=tuple(entry.get("depends", ())))
+def _page(entry: Entry, path: Path) -> Page:
+    name = entry.name
+    page = Page(name, entry.notebook, entry.title, entry.parameters, entry.smoke, tuple(entry.depends))
     source = page.source if page.notebook else places.BOOK / f"{name}.md"
     if not source.exists():
         raise BadInput(f"{path.name}: page '{name}' needs {source.relative_to(places.ROOT)}, which is not there")
@@ -79,6 +74,27 @@ def _page(entry: dict[str, Any], path: Path) -> Page:
 def computed_pages(parts: Iterable[BookPart] | None = None) -> list[Page]:
     """The pages that notebooks make, in reading order."""
     return [page for part in (read_grid() if parts is None else parts) for page in part.pages if page.notebook]
+
+
+def notebook_names() -> list[str]:
+    """The notebooks of the book."""
+    return sorted(source.stem for source in places.NOTEBOOKS.glob("*.py"))
+
+
+def own_page(notebook: str, values: dict[str, Any], name: str | None = None) -> Page:
+    """The page that a reader makes with other parameters; it lies beside the book's pages and never in place of one.
+
+    `notebook` is a name, or a path to one of the book's notebooks: nothing else is run. Raises BadInput for another
+    path, and for the name of one of the book's own pages.
+    """
+    path = Path(notebook)
+    stem = check_choice("notebook", path.stem, notebook_names())
+    if path.name != notebook and path.resolve().parent != places.NOTEBOOKS.resolve():
+        raise BadInput(f"notebook {shown(notebook)} is not in {places.NOTEBOOKS}: expected one of the book's notebooks")
+    taken = {page.name.casefold() for part in read_grid() for page in part.pages}
+    if name is not None and check_file_name("page", name).casefold() in taken:
+        raise BadInput(f"page name '{name}' is a page of the book: expected another name")
+    return Page(name or f"{stem}-own", stem, name or "Your own run", values)
 
 
 def table_of_contents(parts: list[BookPart] | None = None) -> str:

@@ -3,15 +3,16 @@
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import BadInput, unknown
-from ..files import sha256
+from ..errors import BadInput
+from ..files import atomic_folder, sha256, sweep
+from ..parameters import check_choice
+from ..processes import held, run_child
 from . import places
 from .grid import Page, computed_pages, read_grid, table_of_contents
 from .pairs import write_if_new
@@ -25,15 +26,15 @@ MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
 def stage_vendor() -> Path:
     """Scripts and fonts of others, copied out of the installed packages: the repository holds only our own."""
     vendor = places.BUILD / "vendor"
-    shutil.rmtree(vendor, ignore_errors=True)
-    (vendor / "mathjax").mkdir(parents=True)
     spec = find_spec("plotly")
     assert spec is not None
     assert spec.origin is not None
-    shutil.copy(Path(spec.origin).parent / "package_data" / "plotly.min.js", vendor)
-    for name in MATHJAX:
-        source, target = mathjax_root() / name, vendor / "mathjax" / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    with held(vendor, "filling", wait=True), atomic_folder(vendor) as work:
+        (work / "mathjax").mkdir()
+        shutil.copy(Path(spec.origin).parent / "package_data" / "plotly.min.js", work)
+        for name in MATHJAX:
+            source, target = mathjax_root() / name, work / "mathjax" / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     return vendor
 
 
@@ -49,16 +50,18 @@ def build_book(tier: str = "published", jobs: int = 2) -> Path:
 
     A second call with nothing changed returns at once. Raises BadInput when a notebook fails or Sphinx warns.
     """
-    if tier not in TIERS:
-        raise unknown("tier", tier, TIERS)
+    check_choice("tier", tier, TIERS)
     parts = read_grid()
     pages = computed_pages(parts)
-    write_if_new(places.ROOT / "_toc.yml", table_of_contents(parts))
-    run_pages(pages, tier, jobs)
-    check_pages(pages, tier)
-    stamp, html = book_hash(pages), places.BUILD / "html"
-    if not ((html / ".stamp").exists() and (html / ".stamp").read_text() == stamp):
-        build_html(html, stamp)
+    html = places.BUILD / "html"
+    with held(html, "building"):
+        sweep(places.BUILD, places.PAGES)
+        write_if_new(places.ROOT / "_toc.yml", table_of_contents(parts))
+        run_pages(pages, tier, jobs)
+        check_pages(pages, tier)
+        stamp = book_hash(pages)
+        if not ((html / ".stamp").exists() and (html / ".stamp").read_text() == stamp):
+            build_html(html, stamp)
     return html / "index.html"
 
 
@@ -75,6 +78,18 @@ def build_html(html: Path, stamp: str) -> None:
     stage_vendor()
     work = places.BUILD / "work"
     shutil.rmtree(work, ignore_errors=True)
+    try:
+        built = _built(work)
+        (built / ".stamp").write_text(stamp)
+        with atomic_folder(html) as new:
+            new.rmdir()
+            built.rename(new)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _built(work: Path) -> Path:
+    """Jupyter Book's own run; returns the folder with the HTML, inside `work`."""
     options = ["-W", "-n", "--keep-going", "--all", "--path-output", str(work)]
     command = [
         sys.executable,
@@ -85,13 +100,9 @@ def build_html(html: Path, stamp: str) -> None:
         *options,
     ]
     environment = os.environ | {"PYTHONPATH": str(places.ROOT)}
-    done = subprocess.run(command, cwd=places.ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = run_child(command, cwd=places.ROOT, env=environment)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
-        shown = (lines or (done.stdout + done.stderr).splitlines())[-WARNINGS_SHOWN:]
-        raise BadInput(f"the book did not build ({len(lines)} warnings):\n" + "\n".join(shown))
-    built = work / "_build" / "html"
-    (built / ".stamp").write_text(stamp)
-    shutil.rmtree(html, ignore_errors=True)
-    built.rename(html)
-    shutil.rmtree(work)
+        last = (lines or (done.stdout + done.stderr).splitlines())[-WARNINGS_SHOWN:]
+        raise BadInput(f"the book did not build ({len(lines)} warnings):", last)
+    return work / "_build" / "html"

@@ -3,51 +3,82 @@
 import ast
 import json
 import os
+import re
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
-from joblib import Parallel, delayed
 from jupyter_client import AsyncKernelManager
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from ..errors import BadInput, unknown
-from ..files import atomic
+from ..errors import BadInput
+from ..files import atomic, scratch_name, sweep
+from ..networks import datasets, training, weights
+from ..parameters import check_choice, check_parameter
+from ..processes import end_children, ending_with_us, held
+from ..studies.records import results_root
 from . import places
 from .dependencies import Depends, code_of, depends_on
 from .filled import fill_values
-from .grid import Page
+from .grid import Page, notebook_names
 from .pairs import pair_notebook, plain_ids
 from .places import LABEL
 
+HARMLESS = re.compile(r"(?!_)[\w .,:;/()+=@%~-]*(?<!_)")  # nothing in it means anything to Markdown or HTML
 START_SECONDS = 600  # a kernel that imports torch on a busy machine takes its time
-SOCKET_PATH = 60  # characters of a temporary folder that leave room for the names of folder and socket
+SOCKET_PATH = 40  # characters of a temporary folder that leave room for the names of folder and socket
 WORDS_A_MINUTE = 180  # for text with formulas
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(places.ROOT), "PYTHONHASHSEED": "0"}
 
 
 class LocalKernel(AsyncKernelManager):
-    """A kernel spoken to through files, not ports: nobody else can listen, and no port is taken twice."""
+    """A kernel spoken to through files, not ports: nobody else can listen, and no port is taken twice.
+
+    Through ports all the same on Windows, which has no such files. The kernel ends with this process.
+    """
+
+    page = ""
 
     def __init__(self, **options: Any) -> None:
-        self.sockets = tempfile.TemporaryDirectory(dir=_short_place())  # its own: kernels in one folder share files
-        super().__init__(**options | {"transport": "ipc", "ip": f"{self.sockets.name}/kernel"})
+        self.sockets = own_temporary()  # its own: two kernels in one folder would share their files
+        if sys.platform != "win32":
+            options |= {"transport": "ipc", "ip": f"{self.sockets.name}/kernel"}
+        super().__init__(**options)
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-        """Without the kernel's log: a cell's error comes as a message; the log only says that it was told to stop."""
-        await super()._async_launch_kernel(kernel_cmd, **options | {"stderr": subprocess.DEVNULL})
+        """In the repository's root, with an environment of its own: kernels of several pages start from one process.
+
+        Without the kernel's log: a cell's error comes as a message; the log only says that it was told to stop.
+        """
+        environment = os.environ | options.get("env", {}) | KERNEL | {"SAMEREP_PAGE": self.page}
+        own = {"stderr": subprocess.DEVNULL, "cwd": str(places.ROOT), "env": environment}
+        await super()._async_launch_kernel(kernel_cmd, **options | own | ending_with_us())
+
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:
+        """The sockets go with the kernel, not when this object happens to be collected."""
+        await super()._async_cleanup_resources(restart=restart)
+        if not restart:
+            self.sockets.cleanup()
 
 
-def _short_place() -> str | None:
+def own_temporary() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder whose name says which process made it, so that it can be swept if that is killed."""
+    return tempfile.TemporaryDirectory(prefix=scratch_name(Path("page"), "new").name, dir=_short_place())
+
+
+def _short_place() -> str:
     """Where sockets lie: a socket's path has at most 107 characters, and a cluster's TMPDIR can be longer."""
-    return "/tmp" if len(tempfile.gettempdir()) > SOCKET_PATH else None
+    place = tempfile.gettempdir()
+    return "/tmp" if sys.platform != "win32" and len(place) > SOCKET_PATH else place
 
 
 def run_page(page: Page, tier: str = "published", place: Path | None = None) -> Path:
@@ -57,11 +88,18 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
     """
     target = place or places.PAGES / f"{page.name}.ipynb"
     values = page.values(tier)
+    check_choice("notebook", page.notebook, notebook_names())
     check_parameters(page, values)
+    with held(target, "running the page"):
+        sweep(target.parent, Path(_short_place()))
+        return _run_page(page, tier, values, target)
+
+
+def _run_page(page: Page, tier: str, values: dict[str, Any], target: Path) -> Path:
     notebook = prepared(page, values)
     depends = depends_on(page, tier)  # before it runs: what is edited meanwhile makes the page stale
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:  # papermill writes while it runs: not where Sphinx looks
+    with own_temporary() as scratch:  # papermill writes while it runs: not where Sphinx looks
         executed = _execute(notebook, Path(scratch) / "page.ipynb", page, values)
     finish(executed, page, depends, time.perf_counter() - start)
     with atomic(target) as temporary:
@@ -70,9 +108,8 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
 
 
 def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str, Any]) -> NotebookNode:
-    environment = dict(os.environ)
-    os.environ.update(KERNEL, SAMEREP_PAGE=page.name)
-    options = {"kernel_name": "python3", "cwd": str(places.ROOT), "kernel_manager_class": LocalKernel}
+    kernel = type("PageKernel", (LocalKernel,), {"page": page.name})
+    options = {"kernel_name": "python3", "kernel_manager_class": kernel}
     quiet_and_patient = {"progress_bar": False, "start_timeout": START_SECONDS}
     try:
         return papermill.execute_notebook(notebook, str(scratch), parameters=values, **options, **quiet_and_patient)
@@ -82,9 +119,6 @@ def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str
             f"{page.source.relative_to(places.ROOT)} (page {page.name}) failed in cell {error.cell_index} "
             f"(`{line}`) with {error.ename}: {error.evalue}"
         ) from None
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
 
 
 def parameters_of(page: Page) -> dict[str, Any]:
@@ -111,11 +145,25 @@ def _assigned(statement: ast.stmt) -> list[tuple[str, Any]]:
 
 
 def check_parameters(page: Page, values: dict[str, Any]) -> None:
-    """papermill only logs a parameter it does not know; here it is refused, with the nearest valid name."""
+    """Refuse, before any cell runs, a parameter that the notebook does not know and a value that it cannot take."""
     known = parameters_of(page)
-    for name in values:
-        if name not in known:
-            raise unknown(f"parameter of {page.notebook}", name, known)
+    for name, value in values.items():
+        check_choice(f"parameter of {page.notebook}", name, known)
+        check_parameter(name, value, known[name])
+        if name in (valid := valid_names()) and value is not None:
+            check_choice(name, value, valid[name])
+
+
+def valid_names() -> dict[str, list[str]]:
+    """The names that a notebook's parameter of this name can take."""
+    models = weights.architecture_names()
+    return {
+        **dict.fromkeys(("network", "beside", "architecture"), models),
+        "dataset": list(datasets.NAMES),
+        "recipe": list(training.RECIPES),
+        "statistics": list(datasets.STATISTICS),
+        "study": [path.parent.name for path in results_root().glob("[!.]*/provenance.json")],
+    }
 
 
 def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
@@ -127,7 +175,7 @@ def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
         if cell.cell_type == "markdown":
             cell.source = fill(cell.source, words)
         else:
-            cell.metadata = nbformat.from_dict(json.loads(fill(json.dumps(cell.metadata), words)))
+            cell.metadata = nbformat.from_dict(filled(cell.metadata, words))
         if "parameters" in tags:
             cell.metadata["tags"] = [*tags, "remove-cell" if values else "hide-input"]
     notebook.cells += _provenance_cells(page, values)
@@ -135,11 +183,27 @@ def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
 
 
 def fill(text: str, words: dict[str, Any]) -> str:
-    """`text` with {{name}} replaced by the value; lists as "0, 1, 2"."""
+    """Markdown with {{name}} replaced by the value; lists as "0, 1, 2". A value is text, whatever signs it holds."""
     for name, value in words.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        text = text.replace("{{" + name + "}}", shown)
+        listed = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        text = text.replace("{{" + name + "}}", as_text(listed))
     return text
+
+
+def as_text(value: str) -> str:
+    """A value that Markdown and HTML show as it stands: signs that mean something to them become references."""
+    if HARMLESS.fullmatch(value):
+        return value
+    return "".join(sign if sign.isalnum() or sign in " .,-" else f"&#{ord(sign)};" for sign in value)
+
+
+def filled(value: Any, words: dict[str, Any]) -> Any:
+    """The same for all texts inside lists and dictionaries."""
+    if isinstance(value, dict):
+        return {key: filled(entry, words) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [filled(entry, words) for entry in value]
+    return fill(value, words) if isinstance(value, str) else value
 
 
 def _provenance_cells(page: Page, values: dict[str, Any]) -> list[NotebookNode]:
@@ -202,10 +266,19 @@ def is_fresh(page: Page, tier: str = "published") -> bool:
 def run_pages(pages: Iterable[Page], tier: str, jobs: int = 2) -> list[Page]:
     """Run every page that is not fresh, some at a time, with a bar; returns those that ran."""
     stale = [page for page in pages if not is_fresh(page, tier)]
-    work = (delayed(run_page)(page, tier) for page in stale)
-    runs = Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
-    for _ in tqdm(runs, total=len(stale), desc="running notebooks", unit="page", disable=not stale):
-        pass
+    pool = ThreadPoolExecutor(jobs)  # the work is done in kernels; these threads wait for them
+    runs = [pool.submit(run_page, page, tier) for page in stale]
+    try:
+        bar = tqdm(as_completed(runs), total=len(stale), desc="running notebooks", unit="page", disable=not stale)
+        for run in bar:
+            run.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        while any(run.running() for run in runs):  # a thread may just have started another kernel
+            end_children()
+            wait(runs, timeout=1, return_when=FIRST_COMPLETED)
+        raise
+    pool.shutdown()
     return stale
 
 

@@ -1,5 +1,6 @@
 """The teaching kit: a folder with student notebooks, solutions, problem sheets, slides, and all they need to run."""
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -13,7 +14,9 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from ...errors import BadInput
-from ...files import ROOT
+from ...files import ROOT, atomic, scratch_folder, sha256, sweep
+from ...processes import held
+from ...schemas import Written, read_json
 from ..places import PAGES
 from ..running import WORDS_A_MINUTE, fill
 from . import pages, plain, slides
@@ -95,11 +98,12 @@ def page_of(name: str, executed: Path = PAGES) -> NotebookNode | None:
 
 
 def write_course(folder: Path) -> list[str]:
-    """Write the course; it appears whole or not at all, and replaces nothing but an older course.
+    """Write the course, or bring an older one up to date; what a teacher added or changed there stays.
 
     Returns what to tell the teacher, line by line. Raises BadInput if `folder` holds something else.
     """
-    with replaced(folder) as work:
+    kept: list[Path] = []
+    with renewed(folder, kept) as work:
         found = chapters()
         names = plain.names_of([chapter.source for chapter in found])
         for kind in ("student", "solutions"):
@@ -113,26 +117,63 @@ def write_course(folder: Path) -> list[str]:
         missing = slides.write_slides(work / "slides")
         _copy_what_it_needs(work)
     absent = f"The slides lack {len(missing)} figures: run make book first, then make course again." if missing else ""
-    return [line for line in (f"The course: {folder}/README.md", absent) if line]
+    left = [f"Left as it is, because it was changed: {path}" for path in kept]
+    return [line for line in (f"The course: {folder}/README.md", absent, *left) if line]
 
 
 @contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder` that takes its place on success and vanishes on an error."""
+def renewed(folder: Path, kept: list[Path]) -> Iterator[Path]:
+    """A new folder whose files, on success, take their places in `folder`; on an error nothing has changed.
+
+    A file that the course did not write, or that was changed since, stays as it is; `kept` takes up those of which
+    there is a new version. Raises BadInput if `folder` holds something else.
+    """
     if folder.exists() and not (folder.is_dir() and ((folder / MARK).exists() or not any(folder.iterdir()))):
         raise BadInput(f"{folder} holds something else: expected a new folder, or a course made before")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work, old = (folder.with_name(f".{os.getpid()}.{kind}.{folder.name}") for kind in ("new", "old"))
-    work.mkdir()
-    try:
+    sweep(folder.parent)
+    with held(folder, "writing"), scratch_folder(folder) as work:
         yield work
-        (work / MARK).touch()
-        if folder.exists():
-            folder.rename(old)
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        kept += put(work, folder)
+
+
+def put(work: Path, folder: Path) -> list[Path]:
+    """Move the files of `work` into `folder`; returns those that stay because they were changed there.
+
+    The hashes of what the course wrote lie in its mark, old and new ones until all is done: killed at any moment, the
+    next call goes on.
+    """
+    old = written(folder)
+    new = {path.relative_to(work).as_posix(): sha256(path) for path in sorted(work.rglob("*")) if path.is_file()}
+    mark(folder, {name: [*old.get(name, []), *([new[name]] if name in new else [])] for name in {*old, *new}})
+    kept = []
+    for name in new:
+        target = folder / name
+        if target.is_symlink() or (target.exists() and sha256(target) not in [*old.get(name, []), new[name]]):
+            kept.append(target)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(work / name, target)
+    for name in old.keys() - new.keys():  # what is no longer part of the course
+        target = folder / name
+        if target.is_file() and not target.is_symlink() and sha256(target) in old[name]:
+            target.unlink()
+    mark(folder, {name: [new[name]] for name in new})
+    return kept
+
+
+def written(folder: Path) -> dict[str, list[str]]:
+    """The hashes of the files that the course has written into a folder; none for a course of an older version."""
+    path = folder / MARK
+    if not path.exists() or not path.stat().st_size:
+        return {}
+    return read_json(path, Written, f"move {folder} away and make the course anew").root
+
+
+def mark(folder: Path, hashes: dict[str, list[str]]) -> None:
+    """Write them down."""
+    with atomic(folder / MARK) as temporary:
+        temporary.write_text(json.dumps(dict(sorted(hashes.items())), indent=1))
 
 
 def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Chapter]) -> NotebookNode:

@@ -1,0 +1,108 @@
+"""Killed at random moments, again and again: every command ends as without the kills, and leaves nothing behind.
+
+`SAMEREP_KILLS` says how many kills each command gets.
+"""
+
+import hashlib
+import os
+import random
+import signal
+import threading
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from helpers import studies
+from helpers.files import LEFT, sha256
+from helpers.networks import training
+from helpers.pages import grid, places, running
+from helpers.studies import records, store
+from helpers.studies.study import Study
+
+KILLS = int(os.environ.get("SAMEREP_KILLS", "3"))
+LONGEST = {"train": 3.0, "record": 3.0, "page": 6.0}  # seconds after which a kill comes at the latest
+STUDY = Study(network="vgg8_bn", width=0.0625, epochs=2)
+NOTEBOOK = "# %%\nimport os\ntotal = sum(range(10))\ntotal, os.getpid()\n"
+
+
+def train(root: Path) -> str:
+    return sha256(training.train(training.plan("vgg8_bn", "digits", 0.0625, 0, "digits", 3), progress=False))
+
+
+def record(root: Path) -> str:
+    tables, _ = records.read_tables(store.record(studies.SEEDS, STUDY, progress=False))
+    values = [tables["critical"]["critical_epsilon"].to_numpy(), tables["layers"]["effective_rank"].to_numpy()]
+    return hashlib.sha256(np.concatenate(values).tobytes()).hexdigest()
+
+
+def page(root: Path) -> str:
+    (root / "notebooks").mkdir(exist_ok=True)
+    (root / "notebooks" / "tiny.py").write_text(NOTEBOOK)
+    (root / "requirements.lock").touch()
+    places.NOTEBOOKS, places.PAGES, places.ROOT = root / "notebooks", root / "pages", root
+    path = running.run_page(grid.Page("tiny", "tiny", "Tiny"))
+    return nbformat.read(path, as_version=4).cells[0].outputs[0]["data"]["text/plain"].partition(",")[0]
+
+
+STARTED: set[int] = set()  # processes of this test: others may run on this machine at the same time
+
+
+def started(command, root: Path) -> int:
+    """The command in a process of its own that has everything imported; the result lies in `result`."""
+    pid = os.fork()
+    if pid:
+        STARTED.add(pid)
+        return pid
+    code = 1
+    try:
+        torch.set_num_threads(1)
+        os.environ.update({f"SAMEREP_{name.upper()}": str(root / name) for name in ("runs", "results", "cache")})
+        result = command(root)
+        (root / "result").write_text(result)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def ended(pid: int, seconds: float | None) -> int:
+    """The exit status of a process, which is killed when the time is over."""
+    timer = threading.Timer(seconds, os.kill, (pid, signal.SIGKILL)) if seconds is not None else None
+    if timer:
+        timer.start()
+    status = os.waitpid(pid, 0)[1]
+    if timer:
+        timer.cancel()
+    return status
+
+
+def left_over(root: Path) -> list[Path]:
+    """Temporary files and locks of the processes of this test."""
+    names = [(path, LEFT.fullmatch(path.name)) for path in (*root.rglob(".*"), *Path("/tmp").iterdir())]
+    found = [path for path, match in names if match and int(match["pid"]) in STARTED]
+    return found + list(root.rglob(".*.lock"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [train, record, page], ids=lambda command: command.__name__)
+def test_a_command_killed_at_random_ends_as_without_the_kills(command, tmp_path):
+    gold, root = tmp_path / "gold", tmp_path / "killed"
+    for folder in (gold, root):
+        folder.mkdir()
+    assert ended(started(command, gold), None) == 0
+    draw, killed = random.Random(0), 0
+    before = {process.pid for process in psutil.process_iter()}
+    for _ in range(KILLS):
+        killed += ended(started(command, root), draw.uniform(0.02, LONGEST[command.__name__])) != 0
+    assert ended(started(command, root), None) == 0
+    assert (root / "result").read_text() == (gold / "result").read_text()
+    orphans = [
+        p for p in psutil.process_iter(["cmdline"]) if p.pid not in before and "ipykernel" in str(p.info["cmdline"])
+    ]
+    psutil.wait_procs(orphans, timeout=10)
+    assert not [process for process in orphans if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not left_over(root)
+    print(f"{command.__name__}: {KILLS} kills, {killed} hit, no orphan, nothing left")
