@@ -72,6 +72,6 @@ UNLOADED := triton|cuda-|nvidia-(cusolver|nvtx|cuda-cccl)
 
 .venv/pip:
 	@echo "Setting up .venv (about two minutes the first time)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15) and "Python 3.11 to 3.14 is needed: make PYTHON=python3.12")'
 	@$(PYTHON) -m venv .venv
 	@touch $@

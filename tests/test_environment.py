@@ -69,7 +69,7 @@ def test_conda_takes_everything_from_the_lock():
     *conda, pip = environment["dependencies"]
     assert pip == {"pip": ["-r requirements.lock", "-r requirements-cuda.lock"]}
     assert {re.split("[=<>]", name)[0] for name in conda} == {"python", "pip"}
-    lowest = re.fullmatch(r">=(\d+\.\d+)", PROJECT["requires-python"])
+    lowest = re.fullmatch(r">=(\d+\.\d+),<\d+\.\d+", PROJECT["requires-python"])
     assert lowest is not None
     assert f"python={lowest[1]}" in conda
 
@@ -94,3 +94,18 @@ def test_the_clone_is_on_the_path_and_the_wheel_takes_every_room_but_the_pages()
 
 def test_the_core_is_four_packages():
     assert [Requirement(text).name for text in PROJECT["dependencies"]] == ["numpy", "scipy", "numba", "jaxtyping"]
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_pin_what_they_use_and_can_read_and_no_more(path):
+    text, found = path.read_text(), yaml.safe_load(path.read_text())
+    used = re.findall(r"uses: (\S+)", text)
+    assert used
+    assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", name) for name in used)
+    assert found["permissions"] == {"contents": "read"}
+    for job in found["jobs"].values():
+        writes = "write" in job.get("permissions", {}).values()
+        assert not (writes and any("run" in step or "checkout" in step.get("uses", "") for step in job["steps"]))
