@@ -169,15 +169,15 @@ def extrapolated(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def minimal_tables(sizes: Sizes, say: Callable[[str], None]) -> dict[str, pd.DataFrame]:
     """One v, and all v; beyond the smallest layers the published all v is estimated as one v times their number."""
-    ones, alls = [], []
+    ones, every_v = [], []
     for name, n, x, y, epsilon in _minimal_layers(sizes):
         say(f"minimal matches, {name}, n = {n}")
         ones.append(one_minimal(name, x, y, epsilon, n in sizes.published_minimal))
-        alls.append(each_minimal(name, x, y, epsilon, n <= sizes.published_all))
+        every_v.append(each_minimal(name, x, y, epsilon, n <= sizes.published_all))
     one = extrapolated(pd.DataFrame(ones), "published")
     one["ratio"] = one["published"] / one["engine"]
     one["ratio with compression"] = one["published"] / (one["engine"] + one["compression"])
-    every = pd.DataFrame(alls)
+    every = pd.DataFrame(every_v)
     every["published is"] = np.where(every["published"].isna(), "estimate: one v × matched", "measured")
     every["published"] = every["published"].fillna(one["published"] * every["matched"])
     every["ratio"] = every["published"] / every["engine"]

@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to find one minimal match, all of them, or one for every neuron; why each method is right, what
-# it costs, and why one minimal match found in one order says little about a layer.
+# **You will learn** how to find one minimal match, all of them, or one for every neuron. You learn why each method is
+# right and what it costs. You also learn why one minimal match from one order says little about a layer.
 #
 # **You need first** [the maximum match](maximum.ipynb) with its peel, and [simple matches](simple.ipynb).
 #
@@ -29,7 +29,7 @@ small_epsilon = 0.4
 layer = "relu_fc2"  # where the order of the trials matters most
 epsilon = 0.35
 orders = 300  # random orders to try
-sizes = [8, 16, 24, 32]  # neurons a side, for the measured cost
+sizes = [8, 16, 24, 32]  # neurons per network, for the measured cost
 
 # %% tags=["hide-input", "remove-stderr"]
 import inspect
@@ -64,19 +64,19 @@ figures.style()
 # | What are all of them? | all_min_match | {prf:ref}`alg-all-min`, {prf:ref}`alg-split` |
 # | What about every $v$ of the layer? | one ordered pass | {prf:ref}`alg-all-v` |
 #
-# max_match, min_match and all_min_match are from the paper {cite}`wang2018towards`; the peel, the split and the ordered
-# pass are ours. All are built from one step: *delete a neuron and see who falls after it*. This chapter first counts
-# such steps, then makes them cheap, then uses them.
+# max_match, min_match and all_min_match are from the paper {cite}`wang2018towards`; the peel, the split and the
+# ordered pass are ours. All use one step: *delete a neuron and see which other neurons are then too far*. We say that
+# these neurons *fall*. This chapter first counts such steps, then makes them fast, then uses them.
 #
-# Throughout, $M(S)$ is the largest ε-match inside a set $S$ of neurons: what {prf:ref}`alg-max` returns when it starts
-# at $S$ instead of at all neurons. (ε is fixed, so we write $M(S)$ with the set in the place of ε.) Two facts are used
-# all the time. $M(S)$ contains every match inside $S$ ({prf:ref}`thm-maximum`). And if $S \subseteq T$, then $M(S)
+# In this chapter $M(S)$ is the largest ε-match inside a set $S$ of neurons. It is the result of {prf:ref}`alg-max`
+# when it starts with $S$ instead of all neurons. (ε is fixed here, so we do not write it.) We use two facts. $M(S)$
+# contains every match inside $S$ ({prf:ref}`thm-maximum`). And if $S \subseteq T$, then $M(S)
 # \subseteq M(T)$, because a match inside $S$ is inside $T$.
 #
 # ## What a maximum match costs
 #
 # Each round of {prf:ref}`alg-max` that is not the last deletes a neuron, so $N$ neurons need at most $N + 1$ rounds
-# ({prf:ref}`thm-max-correct`). Is this ever needed? In most layers a few rounds are enough. But there are dominoes.
+# ({prf:ref}`thm-max-correct`). Are so many rounds ever needed? In most layers a few rounds are enough. But in some layers neurons fall one after another, like dominoes.
 #
 # :::{prf:proposition} Dominoes
 # :label: prp-rounds
@@ -97,8 +97,9 @@ figures.style()
 # $3/2$, and takes $1 / (\tfrac32 \cdot 2) = 1/3$. Either way $r > 3/4$. The two copies of $w_1$ are at distance 0 from
 # each other.
 #
-# So at first only the last neuron is too far, since it has one neighbour. Without it the last but one has one
-# neighbour, and so on, down to the two copies of $w_1$: $N - 2$ neurons in as many rounds, and a round that finds nothing.
+# So at first only the last neuron is too far, because it has one neighbour. Without it the last but one has one
+# neighbour, and so on, down to the two copies of $w_1$. So $N - 2$ neurons fall in $N - 2$ rounds, and one more round
+# finds nothing.
 # :::
 
 # %% tags=["shows-prp-rounds"]
@@ -110,14 +111,15 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Rounds on dominoes")
 
 # %% [markdown]
 # The peel ({prf:ref}`alg-peel`) makes exactly $N$ deletions, whatever the layers, and answers every ε. So the
-# question is what *one deletion* costs. The straightforward way solves the least-squares problems again from the
-# activations. The next lemma does without them.
+# question is what *one deletion* costs. The straightforward way is to solve the least-squares problems again from the
+# activations. The next lemma avoids this.
 #
 # ### A deletion is an update
 #
-# Scale all neurons to unit length, and let $B$ be the neurons of one side, with Gram matrix $G_{BB}$. The relative
-# distance of a neuron $z$ of the other side is, with the small ridge λ of [the chapter on numerics](numerics.ipynb)
-# ({prf:ref}`def-ridge`; no relation to the λ of stability), $r(z, B)^2 = \min_c \|z - B^\top c\|^2 + \lambda \|c\|^2$.
+# Scale all neurons to unit length, and let $B$ be the neurons of one side, with Gram matrix $G_{BB}$. Let $z$ be a
+# neuron of the other side. Its relative distance is $r(z, B)^2 = \min_c \|z - B^\top c\|^2 + \lambda \|c\|^2$, with
+# the small ridge λ of [the chapter on numerics](numerics.ipynb) ({prf:ref}`def-ridge`). This λ is not the λ of
+# stability.
 #
 # :::{prf:lemma} Deleting one neuron
 # :label: lem-deletion-update
@@ -139,7 +141,8 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Rounds on dominoes")
 # zero, the rest of $P'$ is the inverse of the rest of $K$.
 # :::
 #
-# Here are the updated distances of one neuron, beside those computed afresh without $y_1$, without $y_2$, and so on.
+# Here are the updated distances of one neuron. Beside them are the distances that were computed again without $y_1$,
+# without $y_2$, and so on.
 
 # %% tags=["shows-lem-deletion-update"]
 vectors = np.random.default_rng(0).normal(size=(6, 8))
@@ -154,15 +157,15 @@ rows = pd.DataFrame({"without": names, "updated": updated, "afresh": afresh})
 figures.table(rows, label="Distances after a deletion")
 
 # %% [markdown]
-# With $n$ neurons a side an update of $P$, of all coefficients and of all distances costs about $n^2$ multiplications.
-# A least-squares round from $d$ samples costs about $n^2 d$. **The factor saved is $d$**, which is about ten
-# million for the first layers of this book's networks. (The engine updates triangular factors instead of $P$ where
-# neurons are nearly dependent; [the chapter on numerics](numerics.ipynb) says why.)
+# With $n$ neurons on each side an update of $P$, of all coefficients and of all distances costs about $n^2$
+# multiplications. A least-squares round from $d$ samples costs about $n^2 d$. **The factor saved is $d$**, which is
+# about ten million for the first layers of this book's networks. (The code of this book updates triangular factors
+# instead of $P$ where neurons are nearly dependent; [the chapter on numerics](numerics.ipynb) says why.)
 #
 # ## One minimal match
 #
-# Which neurons does $v$ need? Try to do without each of the others, one after the other. If $v$ stays in the maximum
-# match of the rest, the neuron was not needed. If $v$ falls, put it back.
+# Which neurons does $v$ need? Try to delete each of the others, one after the other. If $v$ stays in the maximum
+# match of the rest, the neuron is not needed. If $v$ falls, put the neuron back.
 #
 # :::{prf:algorithm} min_match
 # :label: alg-min
@@ -174,7 +177,8 @@ figures.table(rows, label="Distances after a deletion")
 # 3. Return $S$.
 # :::
 #
-# `Plain` in `helpers/pages/chapters/pseudocode.py` has all algorithms of this chapter word for word, slow and countable:
+# `Plain` in `helpers/pages/chapters/pseudocode.py` has all algorithms of this chapter exactly as written here. It is
+# slow, and it counts its steps:
 
 # %%
 Code(inspect.getsource(Plain.min_match), language="python")
@@ -207,8 +211,8 @@ small_arrays = drawings.representatives(small)
 members = sorted(Plain(*small_arrays, small_epsilon, small.ridge).max_match())
 
 # %% [markdown]
-# We look at the neuron whose minimal matches differ most in size, and try two orders: that of the index, and one in
-# which the neurons of its largest minimal match come last.
+# We take the neuron whose minimal matches differ most in size, and try two orders. One is the order of the index. In
+# the other, the neurons of its largest minimal match come last.
 
 # %% tags=["hide-input"]
 several = {v: matching.minimal_matches(small, v, small_epsilon) for v in members}
@@ -228,10 +232,10 @@ glue("trace-sizes", " and ".join(str(len(m)) for m in found), display=False)
 glue("trace-trials", " and ".join(str(len(t)) for t in trials), display=False)
 
 # %% [markdown]
-# In `{{small_layer}}` at ε = {{small_epsilon}}, {glue:text}`trace-members` neurons are matched. The figure shows min_match
-# for $v$ = {glue:text}`trace-v` (framed), a row for each trial. Follow the red boxes: a neuron is tried (−), others fall
-# with it (↓), and $v$ survives. A green tick says that $v$ fell, so the neuron was put back. Left, the neurons are tried
-# in the order of their index; right, some others come first.
+# In `{{small_layer}}` at ε = {{small_epsilon}}, {glue:text}`trace-members` neurons are matched. The figure shows
+# min_match for $v$ = {glue:text}`trace-v` (framed), a row for each trial. A red box with − is a neuron that is tried
+# and deleted, because $v$ stays. Boxes with ↓ are neurons that fall with it. A green tick means that $v$ fell, so the
+# neuron was put back. On the left the neurons are tried in the order of their index. On the right in the other order.
 
 # %% tags=["hide-input", "shows-alg-min", "shows-thm-min-correct"] mystnb={"image": {"alt": "Two grids, one row for each trial of min_match and one column for each matched neuron. In the left grid the first trials remove few neurons or many; the two orders end with different sets of neurons of different size."}, "figure": {"caption": "min_match on a real layer in two orders. \u2212 tried, done without; \u2193 fell with it; \u2713 tried and put back. White: no longer in the match.", "name": "fig-trials"}}
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.4))
@@ -242,9 +246,9 @@ axes[0].set_ylabel("neuron tried")
 plt.show()
 
 # %% [markdown]
-# Two things to see. One accepted trial can clear away many neurons, so there are fewer trials than neurons:
-# {glue:text}`trace-trials`. And the two orders end in different places, with {glue:text}`trace-sizes` neurons. Both are
-# v-minimal: neither can lose a neuron. "The" minimal match of $v$ does not exist.
+# You can see two things. One successful trial can delete many neurons, so there are fewer trials than neurons:
+# {glue:text}`trace-trials`. And the two orders end with different matches, with {glue:text}`trace-sizes` neurons.
+# Both are v-minimal. So $v$ does not have a single minimal match.
 #
 # ## The order decides
 #
@@ -288,9 +292,9 @@ counts = words.value_counts().rename_axis("x1-minimal match")
 figures.table(counts.reset_index(name="orders of 120"), label="All orders")
 
 # %% [markdown]
-# So random orders are a sample, but not a fair one: their average is not the average over all minimal matches. How much
-# does it matter in a real layer? Take the last hidden layer, the one closest to the output, with ε = {{epsilon}}. For a
-# first look, draw a few orders for *every* matched neuron, and choose the neuron whose sizes vary most.
+# So random orders give a sample of the minimal matches, but some matches are more likely than others. How much does
+# the order matter in a real layer? Take the last hidden layer, the one closest to the output, with ε = {{epsilon}}.
+# We draw a few orders for *every* matched neuron, and choose the neuron whose sizes vary most.
 
 # %%
 pair = recorded.pair(layer)
@@ -302,8 +306,8 @@ widest = max(ranges, key=lambda u: np.ptp(ranges[u]))
 sampled = [minimal_match(pair, widest, epsilon, rng) for rng in rngs]
 
 # %% [markdown]
-# Beside the random orders stand the order of the index, a search for the smallest match of the chosen neuron, with a
-# bound (`smallest_match`, below), and the neurons that no match can do without.
+# We compute three more things. One is the match from the order of the index. The second is the smallest match of the
+# chosen neuron, with a lower bound (`smallest_match`, below). The third are the neurons that are in every match.
 
 # %%
 by_index = {u: len(m) for u, m in minimal_match_of_each(pair, epsilon).items()}
@@ -330,8 +334,8 @@ glue("order-shared", len(shared), display=False)
 glue("order-outside", len(outside), display=False)
 
 # %% [markdown]
-# Left, all random orders for this one neuron. Right, the range of sizes for each neuron of the layer, with a dot for
-# what the order of the index gives. The question to ask of both: what would a single run have told you?
+# Left: all random orders for this one neuron. Right: the range of sizes for each neuron of the layer, with a dot for
+# the order of the index. Ask yourself: what would you have learned from a single run?
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: a histogram of the sizes of minimal matches of one neuron over many random orders, broad, with a line for the size found in order of index. Right: a vertical range of sizes for every matched neuron, with a dot for the order of index somewhere in or beyond the range."}, "figure": {"caption": "Sizes of minimal matches in a recorded layer. Left: one neuron, many random orders. Right: every neuron, 20 random orders each; dots: order of index.", "name": "fig-random-orders"}}
 figure, (ax, right) = plt.subplots(1, 2, figsize=(10, 3.8), width_ratios=[4, 5], sharey=True)
@@ -348,21 +352,18 @@ plt.show()
 
 # %% [markdown]
 # For {glue:text}`widest`, {glue:text}`order-orders` orders gave {glue:text}`order-distinct` *different* minimal matches, of
-# {glue:text}`order-least` to {glue:text}`order-most` neurons, {glue:text}`order-median:.0f` in the median. The order of the index
-# gives {glue:text}`order-index`; {glue:text}`order-share:.0f` % of the random orders give as many or more. Is this neuron's
-# similarity local or distributed? One order may say {glue:text}`order-least` and the next {glue:text}`order-most`. Nor is the order of the index like a
-# random one: it tries one whole network first, and for {glue:text}`order-outside` of the {glue:text}`order-matched`
-# neurons its size lies outside the range of 20 random orders. (A 21st random order would lie outside for at most two neurons in 21, on average.)
+# {glue:text}`order-least` to {glue:text}`order-most` neurons, {glue:text}`order-median:.0f` in the median. The order of the index gives {glue:text}`order-index`; {glue:text}`order-share:.0f` % of the random orders give as many or more. Is this neuron's similarity local or distributed? One order may give {glue:text}`order-least` and the next {glue:text}`order-most`. The order of the index is not like a random order, because it tries one whole network first. For {glue:text}`order-outside` of the {glue:text}`order-matched` neurons its size lies outside the range of 20 random orders. (Another random order would lie outside for at most 2 of 21 neurons, on average.)
 #
-# **One order is one arbitrary sample.** A histogram of "sizes of simple matches" from a single pass depends on how
-# the neurons happen to be numbered, which means nothing. What can be reported instead:
+# **One order is one arbitrary sample.** A histogram of "sizes of simple matches" from a single pass depends on the
+# numbers of the neurons, which have no meaning. You can report these instead:
 #
 # - The *spread* over many orders, with the order or the seeds published.
-# - The *smallest* match found, with a bound: here {glue:text}`order-best` neurons, and a search (below) proves that no match with
-#   this neuron has fewer than {glue:text}`order-bound`. Between the two, nobody knows.
-# - What *no order can change*: critical ε, the maximum match, and the neurons that are in every match with $v$.
+# - The *smallest* match found, with a bound. Here it has {glue:text}`order-best` neurons, and a search (below) proves
+#   that no match with this neuron has fewer than {glue:text}`order-bound`.
+# - What *does not depend on the order*: critical ε, the maximum match, and the neurons that are in every match with
+#   $v$.
 #
-# ## What no order can change
+# ## What does not depend on the order
 #
 # :::{prf:definition} Violation, essential
 # :label: def-violation
@@ -371,8 +372,8 @@ plt.show()
 # every match inside $S$ that contains $v$ contains $u$.
 # :::
 #
-# By {prf:ref}`lem-deletion-update` the whole graph is read off the matrix at hand: $u \to w$ exactly when
-# $r_w^2 + a_{uw}^2 / P_{uu} > \varepsilon^2$. It costs no deletion at all.
+# By {prf:ref}`lem-deletion-update` the matrix that we already have gives the whole graph: $u \to w$ exactly when
+# $r_w^2 + a_{uw}^2 / P_{uu} > \varepsilon^2$. No deletion is necessary.
 #
 # :::{prf:proposition} The violation graph
 # :label: prp-essential
@@ -431,9 +432,11 @@ for ax, u in zip(axes, (complete, hidden), strict=True):
 plt.show()
 
 # %% [markdown]
-# For {glue:text}`graph-exact` of the {glue:text}`trace-members` neurons the arrows show all there is. In `{{layer}}` the picture is another: of its
-# {glue:text}`order-matched` matched neurons, {glue:text}`order-some` have an essential neuron other than themselves, and the {glue:text}`order-distinct` sampled
-# minimal matches of {glue:text}`widest` have {glue:text}`order-shared` in common, itself included. Here hardly any single neuron is needed; some group is.
+# For {glue:text}`graph-exact` of the {glue:text}`trace-members` neurons the arrows show all there is. `{{layer}}` is
+# different. Of its {glue:text}`order-matched` matched neurons, {glue:text}`order-some` have an essential neuron other
+# than themselves. The {glue:text}`order-distinct` sampled minimal matches of {glue:text}`widest` have
+# {glue:text}`order-shared` in common, including {glue:text}`widest`. Here hardly any single neuron is necessary, but
+# some group of neurons is.
 #
 # ## All minimal matches
 #
@@ -470,10 +473,11 @@ plt.show()
 # then misses $D$, but $D$ meets all of $\mathcal M$: impossible.)
 # :::
 #
-# The weak point is the list of sets $D$: for $k$ known matches of $s$ neurons there may be $s^k$ of them, the list changes with every
-# new match, and before the end all must have failed. The engine goes another way. It *splits* the search at a known match $m = \{v, u_1, u_2,
-# \dots\}$: any other minimal match misses some $u_i$. Let $u_i$ be the *first* that it misses. Then it lies in $S \setminus u_i$ and holds
-# $u_1, \dots, u_{i-1}$. These cases exclude each other, so no match comes out twice.
+# The weak point is the list of sets $D$. For $k$ known matches of $s$ neurons there may be $s^k$ of them. The list
+# changes with every new match, and all sets must be tested before the end. The code of this book uses another method.
+# It *splits* the search at a known match $m = \{v, u_1, u_2, \dots\}$. Any other minimal match misses some $u_i$. Let
+# $u_i$ be the *first* that it misses. Then it lies in $S \setminus u_i$ and holds $u_1, \dots, u_{i-1}$. These cases
+# exclude each other, so no match comes out twice.
 #
 # :::{prf:algorithm} Split
 # :label: alg-split
@@ -499,8 +503,7 @@ plt.show()
 # :::
 #
 # Both, on families in which the number of minimal matches is known: the switches of {prf:ref}`prp-many` with $2^k$, the wide layers of
-# {prf:ref}`prp-wide`. The table counts the $x_1$-minimal matches, the rounds of {prf:ref}`alg-max` that either way needs, and the sets $D$ that must
-# all fail before {prf:ref}`alg-all-min` may stop.
+# {prf:ref}`prp-wide`. The table counts the $x_1$-minimal matches, the rounds of {prf:ref}`alg-max` that each method needs, and the sets $D$ that {prf:ref}`alg-all-min` must test before it stops.
 
 # %% tags=["shows-alg-all-min", "shows-thm-all-min-correct", "shows-alg-split", "shows-thm-split-correct"]
 e = np.sin(0.2) + 1e-3
@@ -520,18 +523,20 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Two ways to list all")
 glue("split-more", float(100 * max(split / sets - 1 for _, _, sets, split, _ in rows)), display=False)
 
 # %% [markdown]
-# The split needs up to {glue:text}`split-more:.0f` % more rounds here. What it buys: no list of sets to keep and to check against; matches come out one
-# by one, so one may stop at any time; and each open part knows neurons $H$ that all its matches hold. Search the part with the fewest first, and
-# that number is a *lower bound* for every match still to come. This is where the bound above came from (`smallest_match`).
+# The split needs up to {glue:text}`split-more:.0f` % more rounds here. It has three advantages. It needs no list of
+# sets. Matches come out one by one, so one may stop at any time. And for each open part we know neurons $H$ that all
+# its matches contain. If we always search the part with the smallest $H$ first, the size of $H$ is a *lower bound*
+# for all matches that are still to come. `smallest_match` uses this bound.
 #
-# Listing all takes at least as long as there are matches, and {prf:ref}`prp-many` and {prf:ref}`prp-wide` say how many there can
-# be. `minimal_matches(x, y, v, epsilon, limit=...)` stops at a limit and says so in `.complete`. Only where the structure is unique
-# ({prf:ref}`thm-uniqueness`) is one run of min_match for each neuron all there is to do.
+# The time to list all matches grows with their number, and {prf:ref}`prp-many` and {prf:ref}`prp-wide` say how large
+# it can be. `minimal_matches(x, y, v, epsilon, limit=...)` stops at a limit and says so in `.complete`. Only if the
+# structure is unique ({prf:ref}`thm-uniqueness`), one run of min_match for each neuron is enough.
 #
 # ## Every neuron in one ordered pass
 #
-# A histogram of sizes needs a minimal match for *every* $v$. Separate runs repeat each other: while no trial has told $v$ from $w$, both
-# work on the same set $S$. So carry a whole set $V$ of targets along, and branch only where a trial parts them.
+# A histogram of sizes needs a minimal match for *every* $v$. Separate runs for $v$ and $w$ repeat work. As long as
+# each trial had equal results for both, they work on equal sets $S$. So we process a whole set $V$ of targets
+# together, and branch only where a trial has different results for them.
 #
 # :::{prf:algorithm} One ordered pass
 # :label: alg-all-v
@@ -553,8 +558,7 @@ glue("split-more", float(100 * max(split / sets - 1 for _, _, sets, split, _ in 
 #
 # :::{prf:proof}
 # Follow one $v$. In {prf:ref}`alg-min` its state after $k$ trials is a set $S_k(v)$, and the next trial replaces it by $T = M(S_k(v) \setminus u)$ if $v
-# \in T$ and keeps it otherwise. This depends on $S_k(v)$ and $u$ only, not on other targets. In the pass, $v$ always belongs to one branch,
-# and by induction its set is $S_k(v)$: it is so at the start, and each of the three cases does to $v$'s set what {prf:ref}`alg-min` does. One
+# \in T$ and keeps it otherwise. This depends on $S_k(v)$ and $u$ only, not on other targets. In the pass, $v$ always belongs to one branch. By induction its set is $S_k(v)$: this is true at the start, and in each of the three cases the set of $v$ changes as in {prf:ref}`alg-min`. One
 # difference remains. {prf:ref}`alg-min` never tries $u = v$, while the pass may try a target $u \in V$ when there are other targets. Then $u$ itself
 # falls, so it goes to the branch that keeps $S$, as if there had been no trial. For the count: each trial of the pass serves at least one target
 # other than $u$, for which {prf:ref}`alg-min` makes the same trial; assign it to that target. No two trials of the pass are assigned to the same trial.
@@ -588,15 +592,16 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Trials saved")
 # :::
 #
 # :::{prf:proof}
-# 1 is {prf:ref}`alg-peel` and {prf:ref}`thm-peel`. 2: each of the $s - 1$ neurons other than $v$ is tried at most once; a trial deletes at most the $s$
-# neurons of $S$; and the final deletions take distinct neurons from $S$, which keeps $v$. 3: the Gram matrix takes $O(n^2 d)$, its inverse
-# $O(n^3)$, and a deletion updates $O(n^2)$ numbers. For least squares, a round costs $O(n^2 d)$ and deletes at least one neuron or is the last
-# ({prf:ref}`prp-rounds`), so there are at most $2n + 1$ rounds in a maximum match, and at most $s^2$ in the trials of a minimal one.
+# 1 is {prf:ref}`alg-peel` and {prf:ref}`thm-peel`. For 2: each of the $s - 1$ neurons other than $v$ is tried at most
+# once, and a trial deletes at most the $s$ neurons of $S$. The final deletions take distinct neurons from $S$, and
+# never $v$. For 3: the Gram matrix takes $O(n^2 d)$, its inverse $O(n^3)$, and a deletion updates $O(n^2)$ numbers.
+# For least squares, a round costs $O(n^2 d)$. It deletes at least one neuron or is the last ({prf:ref}`prp-rounds`).
+# So there are at most $2n + 1$ rounds in a maximum match, and at most $s^2$ rounds in the trials of a minimal one.
 # :::
 #
-# These are bounds for the worst case. How does it go in practice? The cell runs the straightforward algorithms and the engine on the same two
-# layers, rotations of shared features with a little noise, in which every neuron is matched. It checks
-# that both find the same matches, the maximum one and the minimal ones.
+# These are bounds for the worst case. What happens in practice? The cell runs the straightforward algorithms and the
+# code of this book on two layers in which every neuron is matched. (The layers are rotations of shared features with
+# a little noise.) It checks that both find equal maximum matches and equal minimal matches.
 
 
 # %%
@@ -619,7 +624,7 @@ def seconds(work, least=0.05):
 
 # %% tags=["shows-prp-cost"]
 def compare(n, v=("x", 0), e=0.3):
-    """CPU seconds of each way with n neurons a side; the matches must agree."""
+    """CPU seconds of each way with n neurons per network; the matches must agree."""
     x, y = rotations(n)
     work = {
         "published, one ε": lambda: published.maximum_match(x, y, e),
@@ -639,14 +644,14 @@ minimal_match_of_each(*rotations(4), 0.3)  # compiles, once
 measured = pd.DataFrame([compare(n) for n in sizes], index=sizes)
 
 # %% [markdown]
-# Look at the slopes and at the gaps. Both axes are logarithmic.
+# Compare the slopes of the lines and the distances between them. Both axes are logarithmic.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "CPU seconds against neurons a side on logarithmic axes. The published minimal match rises steeply and lies orders of magnitude above the engine, whose curve for every neuron at once lies below the published curve for a single neuron."}, "figure": {"caption": "Measured CPU time with 1000 samples. Dashed: minimal matches. The engine finds one for every neuron v in less time than the straightforward algorithm takes for one v.", "name": "fig-cost"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "CPU seconds against neurons per network on logarithmic axes. The published minimal match rises steeply and lies orders of magnitude above the engine, whose curve for every neuron at once lies below the published curve for a single neuron."}, "figure": {"caption": "Measured CPU time with 1000 samples. Dashed: minimal matches. The engine finds one for every neuron v in less time than the straightforward algorithm takes for one v.", "name": "fig-cost"}}
 figure, ax = plt.subplots(figsize=(7.6, 4.2))
 for name, mark, line in zip(measured, "osos^", ("-", "-", "--", "--", "--"), strict=True):
     colour = drawings.COLOURS["y" if "published" in name else "x"]
     ax.loglog(sizes, measured[name], marker=mark, linestyle=line, label=name, color=colour)
-ax.set(xlabel="neurons a side", ylabel="CPU seconds", xticks=sizes, xticklabels=sizes)
+ax.set(xlabel="neurons per network", ylabel="CPU seconds", xticks=sizes, xticklabels=sizes)
 ax.minorticks_off()
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
@@ -659,18 +664,23 @@ glue("cost-ratio", float(measured["published, one v"].iloc[-1] / measured["engin
 glue("cost-max", float(measured["published, one ε"].iloc[-1] / measured["engine, every ε"].iloc[-1]), display=False)
 
 # %% [markdown]
-# With {glue:text}`cost-n` neurons a side the engine finds one minimal match {glue:text}`cost-ratio:.0f` times faster than the
-# straightforward algorithm, whose time grows like $n$ to the power {glue:text}`cost-slope:.1f` here. One straightforward maximum match, for a single
-# ε, takes {glue:text}`cost-max:.1f` times as long as the peel, for every ε. [How fast, and against what](speed.ipynb) measures larger layers, with
-# more samples and on recorded geometry, where the factors are larger.
+# With {glue:text}`cost-n` neurons on each side, our code finds one minimal match {glue:text}`cost-ratio:.0f` times
+# faster than the straightforward algorithm. The time of the straightforward algorithm grows like $n$ to the power
+# {glue:text}`cost-slope:.1f` here. Its maximum match for a single ε takes {glue:text}`cost-max:.1f` times as long as
+# our peel for every ε. The page [How fast, and against what](speed.ipynb) has larger layers, more samples and
+# recorded layers, and there the factors are larger.
 #
 # ## In short
 #
-# - Everything is made of one step: delete a neuron and see who falls. As an update it costs $n^2$ and needs no samples.
-# - min_match needs one trial a neuron because a failed trial stays failed. Any order gives *a* minimal match, and other orders give others.
-# - One order is an arbitrary sample. Report spreads, smallest sizes with bounds, essential neurons, critical ε.
-# - All minimal matches can be listed without repetition; how many there are decides how long it takes.
-# - For every $v$ at once, carry the targets together until a trial parts them. The answer is the same.
+# - All algorithms use one step: delete a neuron and see which others fall. As an update it costs $n^2$ and needs no
+#   samples.
+# - min_match needs one trial per neuron, because a trial that failed once would always fail. Each order gives a
+#   minimal match, and different orders can give different ones.
+# - One order is an arbitrary sample. Report the range of sizes, the smallest size with a bound, essential neurons,
+#   and critical ε.
+# - All minimal matches can be listed without repetition. The time depends on their number.
+# - For all $v$ at once, process the targets together until a trial separates them. Each gets the match of a separate
+#   run.
 #
 # ## Exercises
 #
@@ -688,8 +698,9 @@ glue("cost-max", float(measured["published, one ε"].iloc[-1] / measured["engine
 #
 # 2\. It proves that no neuron but $v$ itself is essential to $v$: a sample is enough to refute.
 #
-# 3\. It proves nothing for certain: a minimal match without $u$ may be too unlikely to turn up; {prf:ref}`prp-random-reach` gives it a
-# positive probability, but that may be tiny. One trial settles it: $u$ is essential exactly when $v \notin M(S \setminus u)$.
+# 3\. It proves nothing. There may be a minimal match without $u$ that is very unlikely. By
+# {prf:ref}`prp-random-reach` its probability is positive, but it may be tiny. One trial settles it: $u$ is essential
+# exactly when $v \notin M(S \setminus u)$.
 # :::
 
 # %% [markdown]
@@ -745,8 +756,8 @@ def smallest_sets(matches, v):
 
 
 # %% [markdown]
-# Why is every smallest set among the combinations? A smallest $D$ has a neuron $u_m \in D$ of each match $m$; these $u_m$ alone do what $D$ does, so
-# they are all of $D$.
+# Why is every smallest set among the combinations? A smallest $D$ contains a neuron $u_m$ of each match $m$. The set
+# of these $u_m$ already meets every match, so it is all of $D$.
 #
 # :::{solution-end}
 # :::
@@ -772,9 +783,10 @@ print("median size in order of index:", np.median(list(by_index.values())), "→
 print("neurons whose match in this order grew:", sum(larger[u] > by_index[u] for u in by_index), "of", len(by_index))
 
 # %% [markdown]
-# The maximum match grows ({prf:ref}`lem-monotone`). A match at ε is also a match at every larger ε, so it contains a v-minimal match of the larger ε: the
-# *smallest* size can only shrink. In a given order nothing is promised: the trials run through another sequence of sets and may end in a larger match
-# than before. In deep layers most shrink by far, because at a larger ε fewer directions must be explained.
+# The maximum match grows ({prf:ref}`lem-monotone`). A match at ε is also a match at every larger ε, so it contains a
+# v-minimal match of the larger ε: the *smallest* size can only shrink. For one fixed order there is no such rule: the
+# trials meet other sets and may end in a larger match than before. In deep layers most matches become much smaller,
+# because at a larger ε fewer directions must be explained.
 #
 # :::{solution-end}
 # :::

@@ -11,16 +11,16 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how similarity between seeds runs from the input to the output of every network here, and what changes with
-# architecture, shortcuts, batch norm and width.
+# **You will learn** how the similarity between seeds changes from the input to the output of every network here, and
+# how it depends on architecture, shortcuts, batch norm and width.
 #
 # **You need first** [critical ε and the maximum match](maximum.ipynb).
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# Every network below was trained on CIFAR-10 from several seeds, and every layer of every pair of seeds was matched on the whole
-# test set. The recipes are short; [how the numbers were made](provenance.ipynb) has the details.
+# Every network below was trained on CIFAR-10 from several seeds. Every layer of every pair of seeds was matched on
+# the whole test set. [How the numbers were made](provenance.ipynb) has the details of the training.
 
 # %% tags=["parameters"]
 epsilons = [0.3, 0.5]
@@ -44,8 +44,9 @@ glue("late_high", across_networks.late_matches(means, epsilons[-1]), display=Fal
 # %% [markdown]
 # ## Index: every network and layer
 #
-# Each cell is the mean similarity over pairs of seeds at ε = 0.3 (parameter `look_at`) and leads to the page of that network. Layers are
-# gathered by their relative depth: 0 is the first layer, 1 the logits. Where a column gathers several layers, the cell has their mean.
+# Each cell is the mean similarity over pairs of seeds at ε = 0.3 (parameter `look_at`). It links to the page of that
+# network. The columns are relative depths: 0 is the first layer, 1 is the logits. If a column contains several
+# layers, the cell has their mean.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -55,15 +56,16 @@ figures.table(
 # %% [markdown]
 # ## Layers at equal relative depth
 #
-# At ε = {glue:text}`low`, the largest similarity of any convolutional layer between the first layer and the last stage is
-# {glue:text}`between_low`. The convolutional layers of the deeper half match to more than one half on average in {glue:text}`late_low`.
+# Look first at ε = {glue:text}`low`. Between the first layer and the last stage, the largest similarity of a
+# convolutional layer is {glue:text}`between_low`. The convolutional layers of the deeper half have a mean similarity
+# above one half in {glue:text}`late_low`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity against relative depth, one for each network, at the first of two \u03b5."}, "figure": {"caption": "Mean similarity between seeds against relative depth at \u03b5 = 0.3.", "name": "fig-depth-low"}}
 figure = layer_figures.plot_depths(means, epsilons[0])
 
 # %% [markdown]
-# At ε = {glue:text}`high` the largest similarity between the first layer and the last stage is {glue:text}`between_high`, and the
-# deeper half matches to more than one half on average in {glue:text}`late_high`.
+# At ε = {glue:text}`high` the largest similarity between the first layer and the last stage is
+# {glue:text}`between_high`. The deeper half has a mean similarity above one half in {glue:text}`late_high`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity against relative depth, one for each network, at the second of two \u03b5."}, "figure": {"caption": "Mean similarity between seeds against relative depth at \u03b5 = 0.5.", "name": "fig-depth-high"}}
 figure = layer_figures.plot_depths(means, epsilons[-1])
@@ -74,8 +76,9 @@ figures.download(across_networks.together(means), "architectures")
 # %% [markdown]
 # ## Where a layer starts to match
 #
-# The similarity at a fixed ε is 0 or 1 in most layers, so it hides most of the difference between networks. The median critical ε does not: it
-# is the ε at which half of a layer's neurons match. The lower the line, the more similar the layer.
+# The similarity at a fixed ε is near 0 or near 1 in most layers, so it hides most differences between networks. The
+# median critical ε shows them. It is the ε at which half of a layer's neurons match. A lower line means a more
+# similar layer.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the median critical \u03b5 against relative depth, one for each network."}, "figure": {"caption": "Median critical \u03b5 of a layer's neurons over all pairs, against relative depth.", "name": "fig-depth-critical"}}
 critical = across_networks.critical_depths(studies)
@@ -87,26 +90,27 @@ figures.download(critical, "architectures-critical")
 # %% [markdown]
 # ## Two networks side by side
 #
-# Pairs of networks that differ in one thing above all; the epochs stand in the name. The table has the median critical ε of both, averaged
-# over all convolutional layers, over those of them that are outputs of a block (a VGG has none), and over the layers near the output.
+# The table has pairs of networks that differ mainly in one thing. The names contain the number of epochs. The numbers
+# are the median critical ε of both networks. They are averaged over three sets of layers: all convolutional layers,
+# the outputs of blocks (a VGG has none), and the layers near the output.
 
 # %%
 figures.table(across_networks.contrasts(studies), label="Networks that differ in one thing above all")
 
 # %% [markdown]
-# The accuracies differ too, and in some pairs the epochs; a difference between two rows is no proof of a cause.
+# The accuracies differ, too, and in some pairs the epochs. So a difference between two rows does not prove a cause.
 #
 # :::{exercise} Shortcuts
 # :label: ex-architectures-shortcuts
-# ResNet-20 and its plain twin have the same parameters, but the plain one lacks the shortcuts. Before you look: in which of the two
-# should a block's output be closer to that of another seed, and why?
+# ResNet-20 and its plain twin have equally many parameters, but the plain network has no shortcuts. Before you look:
+# in which of the two should the output of a block be more similar to that of another seed, and why?
 # :::
 #
 # :::{solution} ex-architectures-shortcuts
 # :class: dropdown
-# One can argue both ways. A shortcut carries the input on, which all seeds share, so blocks near the input should be
-# closer with shortcuts. But the plain network must pass all information through every layer, which leaves it less freedom. The column
-# "block outputs" of the table decides for these networks and this training, not for all. Do not read it off the mean over all
-# convolutional layers: that one also has the layers *inside* blocks (`relu1`), past which a shortcut leads, and it can say the
-# opposite.
+# There are arguments for both. A shortcut carries the input on, which all seeds share. So blocks near the input
+# should be more similar with shortcuts. But the plain network must pass all information through every layer, which
+# leaves it less freedom. The column "block outputs" of the table decides for these networks and this training, not
+# for all. Do not use the mean over all convolutional layers. It includes the layers *inside* blocks (`relu1`), which
+# a shortcut skips, and it can show the opposite.
 # :::

@@ -192,7 +192,7 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # are the principal components of the third network's layer after its logits were removed from it. Without as many of
 # these as there are logits, {glue:text}`beside_left` is left.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left, a line for the strongest directions of a third network, a line for those beside its logits, and a star for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the centred layers as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left. One line is for the strongest directions of a third network, one for directions beside its logits. A star is for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the centred layers as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
 directions = cause_findings.directions_near_output(tables["directions"])
 if len(directions):
     figure = cause_findings.plot_directions(directions)
@@ -217,8 +217,8 @@ figures.download(directions, f"directions-{name}")
 # ### Other networks, other widths
 #
 # The table has these numbers for every network. First come the areas of the hidden layers near the output, as they
-# are and centred. The other columns are shares of the centred area that are left without the class means, without the
-# logits of a third network, without directions *as strong* as these, and without the whole layer of that network.
+# are and centred. The other columns say which share of the centred area is left when something is removed. This is
+# the class means, the logits of a third network, directions *as strong* as these, or the whole layer of that network.
 
 # %% tags=["hide-input", "remove-stderr"]
 compared = {across_networks.study_title(study): tables}
@@ -287,8 +287,8 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 # %% [markdown]
 # ## What would change our mind
 #
-# Three results could change our mind: the match stays although the outputs are removed; the match disappears although
-# the outputs stay; or networks that were trained for other targets on the same images match as well as these do.
+# Three results could change our mind. The match stays although the outputs are removed. The match disappears although
+# the outputs stay. Or networks that were trained on these images for other targets match as well as these do.
 #
 # ## Try it
 #

@@ -250,6 +250,7 @@ check("ex-stitch-map", stitch)
 #
 # :::{solution} ex-stitch-images
 # :class: dropdown
-# The pooled and the fully connected layers: they have one sample per image, so a map from 512 neurons has more unknowns per neuron than there are
-# images, and fits noise. A convolutional layer has a sample at each position: 200 images of 32 × 32 positions are 204 800 samples.
+# The pooled and the fully connected layers. They have one sample per image, and a map from 512 neurons has more
+# unknowns per neuron than there are images. So it fits noise. A convolutional layer has a sample at each position:
+# 200 images of 32 × 32 positions are 204 800 samples.
 # :::

@@ -41,9 +41,9 @@ still = answer.plot_by_layer(plan, found.critical)
 answer.answer_figure(answer.answer_data(plan, found.critical, found.calibrated), alt, still)
 
 # %% [markdown]
-# Each point compares one layer of two copies of a network that differ only in their random start. The
-# **similarity** is the share of matched neurons. A neuron is matched if neurons of the other copy can be added up,
-# each with a weight, so that the sum equals the neuron up to a relative error ε {cite}`wang2018towards`.
+# Each point compares one layer of two copies of a network that differ only in their random start. The **similarity**
+# is the share of matched neurons. A neuron is matched if a weighted sum of matched neurons of the other copy equals
+# it, up to a relative error ε {cite}`wang2018towards`.
 #
 # ## Three things to take away
 #

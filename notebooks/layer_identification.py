@@ -68,7 +68,7 @@ rival = [f"{MEASURES[row['measure']].title} ({100 * row['accuracy']:.0f} % in {s
 glue("best", " and ".join(rival), display=False)
 glue("guess", f"{100 * max(guessing.values()):.0f}", display=False)
 rates = [row["accuracy"] for row in own.values()]
-glue("expected", scales.kept_or_missed(all(0.5 <= rate <= 0.9 for rate in rates)), display=False)
+glue("expected", scales.yes_or_no(all(0.5 <= rate <= 0.9 for rate in rates)), display=False)
 verdicts = ["knows layers" if r >= 0.7 else "does not know layers" if r <= 0.4 else "is in between" for r in rates]
 glue("verdict", "; ".join(f"in {spoken(n)} it {v}" for n, v in zip(networks, verdicts, strict=True)), display=False)
 glue("layers", " and ".join(str(table["layer_a"].nunique()) for table in values.values()), display=False)
@@ -169,10 +169,10 @@ check("ex-identify-accuracy", identified)
 #
 # :::{solution} ex-identify-linear
 # :class: dropdown
-# All layers of a network would have mean CCA 1 with one another, and every layer of the other network would have one
-# and the same mean CCA with all of them. So all layers are tied, and with n layers 1/n of them are identified. A
-# measure does not see a difference that it is invariant to. The more it ignores, the fewer differences between layers
-# it can use. For mean CCA only the nonlinear steps between layers are left.
+# All layers of a network would have mean CCA 1 with one another. A layer of the other network would have equal mean
+# CCA with all of them. So all layers are tied, and with n layers 1/n of them are identified. A measure does not see a
+# difference that it is invariant to. The more it ignores, the fewer differences between layers it can use. For mean
+# CCA only the nonlinear steps between layers are left.
 # :::
 #
 # :::{exercise} Fewer images

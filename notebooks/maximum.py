@@ -90,7 +90,7 @@ parts = [first, second, first | second]
 reach = max(r.worst(first), r.worst(second))
 assert all(is_match_by_definition(r, pair, reach) for pair in parts)
 
-# %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, the match x2 with y2 at distance 0.620, and their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at one \u03b5, and their union. Every distance has become smaller.", "name": "fig-union"}}
+# %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, and the match x2 with y2 at distance 0.620. Then their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at one \u03b5, and their union. Every distance has become smaller.", "name": "fig-union"}}
 drawings.draw_pairs(r, parts, reach, ["one match", "another", "their union"])
 plt.show()
 
@@ -444,8 +444,8 @@ glue("peel-gap", float(gap), display=False)
 glue("first", float(min(map(np.min, critical))), display=False)
 
 # %% [markdown]
-# The engine's critical ε differ from these by at most {glue:text}`peel-gap:.0e`. Nothing matches below
-# ε = {glue:text}`first:.3f`.
+# The critical ε from the code of this book differ from these by at most {glue:text}`peel-gap:.0e`. Nothing matches
+# below ε = {glue:text}`first:.3f`.
 #
 # A deep layer of the same network looks different. Many neurons share *one* critical ε, so the curve has one very
 # high step, a cliff. On the left these neurons form the long flat part.

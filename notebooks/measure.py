@@ -73,9 +73,9 @@ glue(
 )
 glue("rivals", len(scales.RIVALS), display=False)
 glue("which", "; ".join(f"{spoken(n)}: {scales.listed(names)}" for n, names in found.items()), display=False)
-glue("dip-expected", scales.kept_or_missed(all(len(names) >= 4 for names in found.values())), display=False)
+glue("dip-expected", scales.yes_or_no(all(len(names) >= 4 for names in found.values())), display=False)
 glue("p-largest", f"{least:.3f}", display=False)
-glue("chance-expected", scales.kept_or_missed(np.isclose(least, 1 / (permutations + 1))), display=False)
+glue("chance-expected", scales.yes_or_no(np.isclose(least, 1 / (permutations + 1))), display=False)
 glue("rho-low", f"{of_rivals.min():.2f}", display=False)
 glue("rho-high", f"{of_rivals.max():.2f}", display=False)
 for place in ("first", "middle", "late"):

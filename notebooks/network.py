@@ -75,15 +75,16 @@ figure = layer_figures.plot_compared(compared, shown)
 figures.table(layer_tables.layer_table(result, epsilons), label="Similarity by layer and ε")
 
 # %% [markdown]
-# **Neurons.** A network compared with itself in another order must match to 1, dead neurons aside: this checks the computation. The
-# dimension is the effective rank of the centred activations.
+# **Neurons.** The column of self-matches checks the computation: a network is compared with itself, with its neurons
+# in another order. The result must be 1 if there are no dead neurons. The dimension is the effective rank of the
+# centred activations.
 
 # %%
 facts = layer_tables.layer_facts(result)
 columns = ["layer", "neurons", "dead", "share_alive", "self_match", "dimension"]
 figures.table(facts[columns], digits=2, label="Neurons, dead neurons, self-match and dimension by layer")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "For each layer and \u03b5 the difference between the sampled and the full similarity, around zero."}, "figure": {"caption": "Error of the paper's sampling (10 000 positions, 16 draws) in hundredths, where a layer has more positions than that.", "name": "fig-sampling-{{page}}"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "For each layer and \u03b5 the difference between the sampled and the full similarity, around zero."}, "figure": {"caption": "Error of the paper's sampling (10 000 positions, 16 draws) in hundredths, for layers with more positions than that.", "name": "fig-sampling-{{page}}"}}
 figure = layer_figures.plot_sampling(layer_tables.sampling_error(result))
 
 # %% [markdown]
@@ -96,7 +97,7 @@ match = maximum_match(pair, epsilon)
 f"{layer}, ε = {epsilon}: {len(match.x)} of {pair.n_x} and {len(match.y)} of {pair.n_y} neurons match"
 
 # %% [markdown]
-# Run this page with other parameters; what is not recorded is trained first:
+# Run this page with other parameters. Networks that are not recorded are trained first:
 #
 # ```bash
 # .venv/bin/python -m helpers run notebooks/network.py -p network {{network}} -p dataset {{dataset}} -p width {{width}} \

@@ -249,7 +249,8 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 # 1. the neurons of either layer are **reordered** (the distances move with their neurons);
 # 2. any neurons are **rescaled**, each by its own factor $c_v \neq 0$, negative ones included;
 # 3. both layers are changed to $XQ$ and $YQ$ with **one and the same** matrix $Q$ with $QQ^{\mathsf T} = c\,I$, $c >
-#    0$: the samples are permuted, each repeated $k$ times, or rotated into other coordinates.
+#    0$. For example, the samples are permuted, each is repeated $k$ times, or they are rotated into other
+#    coordinates.
 #
 # More generally, they depend on nothing but the joint Gram matrix: the inner products of all neurons of both layers.
 # :::
@@ -302,10 +303,10 @@ figures.table(pd.DataFrame(distances))
 # only.
 #
 # Now on a real layer. Two networks were trained on CIFAR-10 from different seeds; their layer was recorded as a Gram
-# matrix. We look at each neuron of network A and its distance to the span of B's whole layer, three times: as
-# recorded; with A's neurons shuffled, rescaled at random and some of them flipped; and with A's neurons, at unit
-# length, mixed by a random rotation. A change of neurons $X \mapsto TX$ turns a Gram matrix $G$ into $TGT^{\mathsf
-# T}$.
+# matrix. We look at each neuron of network A and its distance to the span of B's whole layer, three times. First as
+# recorded. Then with A's neurons shuffled, rescaled at random and some of them flipped. Finally with A's neurons, at
+# unit length, mixed by a random rotation. A change of neurons $X \mapsto TX$ turns a Gram matrix $G$ into
+# $TGT^{\mathsf T}$.
 
 # %%
 study = studies.Study(dataset, network, width, tuple(seeds), recipe, epochs)

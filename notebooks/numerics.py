@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** why one small matrix replaces all activations, how to measure a distance to a span so that rounding
-# cannot change which sets match, how exact the numbers are, and how many samples a layer needs.
+# **You will learn** why one small matrix replaces all activations, and how to compute a distance to a span so that
+# all theorems stay true. You also learn how exact the numbers are, and how many samples a layer needs.
 #
 # **You need first** [ε-approximate matches](matches.ipynb) and [the maximum match](maximum.ipynb).
 #
@@ -44,16 +44,15 @@ from helpers.subspaces import QR_RIDGE, Pair, gram_ridge
 figures.style()
 
 # %% [markdown]
-# The definition of a match is exact: a distance is at most ε‖z‖ or it is not. A computer sees activations of finite
-# precision, on finitely many inputs. This chapter asks what that does to matches. Three things can go wrong: the
-# *method* may break the theory, *rounding* may move a distance across ε, and *too few samples* may make a distance
-# small that is not. The first is cured for good, the second is kept under watch, and the third is the one that
-# matters most.
+# The definition of a match is exact: a distance is at most ε‖z‖ or it is not. A computer has activations of finite
+# precision, on finitely many inputs. What does that change? Three things can go wrong. The *method* may make the
+# theorems false. *Rounding* may move a distance across ε. *Too few samples* may make a distance too small. The first
+# problem can be solved completely. The second can be checked. The third matters most.
 #
 # ## One matrix is enough
 #
 # A convolutional channel has one activation for every image and every position: millions on a test set. None of them
-# is needed once the inner products of the neurons are known.
+# is needed if the inner products of the neurons are known.
 #
 # :::{prf:proposition} The Gram matrix suffices
 # :label: prp-gram-suffices
@@ -63,8 +62,8 @@ figures.style()
 # 1. Every relative distance of a neuron to the span of other neurons is a function of $G$ alone. So are all matches,
 #    for every ε.
 # 2. If the samples are split into parts, $Z = [Z_1 \; \dots \; Z_p]$, then $G = \sum_i Z_i Z_i^\top$.
-# 3. If $Q$ has orthonormal columns, $Q^\top Q = I$, then $ZQ^\top$ has the same Gram matrix as $Z$: the order of the
-#    samples does not matter, nor any orthogonal change of the sample axis.
+# 3. If $Q$ has orthonormal columns, $Q^\top Q = I$, then $ZQ^\top$ has the same Gram matrix as $Z$. So the order of
+#    the samples does not matter, and neither does an orthogonal change of the sample axis.
 # :::
 #
 # :::{prf:proof}
@@ -78,8 +77,8 @@ figures.style()
 # 3\. $ZQ^\top (ZQ^\top)^\top = Z Q^\top Q Z^\top = ZZ^\top$.
 # :::
 #
-# Part 2 is what makes the whole test set affordable: read a batch, add its products, forget it. Two halves of a pass,
-# computed on two machines, are merged by adding two matrices.
+# Part 2 makes it possible to use the whole test set: read a batch, add its products, and delete it. Two halves of the
+# test set can be computed on two machines, and their matrices are then added.
 
 # %% tags=["shows-prp-gram-suffices"]
 rng = np.random.default_rng(seed)
@@ -112,15 +111,16 @@ columns = ["layer", "neurons", "samples", "activations in MB", "matrix in kB", "
 figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), digits=1)
 
 # %% [markdown]
-# The other direction is useful too. Any array with the right Gram matrix stands for the activations it came from, so
-# the experiments below use the geometry of a real layer with as few samples as we like:
-# `numerics.activations_with(gram, samples, rng)`.
+# The other direction is useful, too. Any array with the right Gram matrix can replace the activations. So the
+# experiments below use the geometry of a real layer, but with few samples: `numerics.activations_with(gram, samples,
+# rng)`.
 #
 # ## Truncation breaks the theory
 #
 # How does one compute the distance to a span when some neurons are nearly dependent? The usual least-squares solver,
 # such as `numpy.linalg.lstsq`, *truncates*: it drops every singular direction below a cut `rcond` times the largest
-# singular value. This looks harmless. It is not, because the cut is relative and the largest singular value moves.
+# singular value. This looks harmless, but it is not. The cut is relative, and the largest singular value changes when
+# neurons are added.
 #
 # :::{prf:proposition} Truncation is not monotone
 # :label: prp-truncation
@@ -150,7 +150,8 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # their union $x_2 = e_2$ is farther than $1/\sqrt 2$ from the truncated span of $\{y_1, y_2, y_3\}$.
 # :::
 #
-# A maximum match that does not exist cannot be computed by any algorithm. The cure is to shrink instead of to cut.
+# So with truncation there is no maximum match to compute. The solution is to shrink directions instead of dropping
+# them.
 #
 # ## The ridge distance
 #
@@ -166,11 +167,12 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # $r(z, B)^2 = 1 - g^\top (G_{BB} + \lambda I)^{-1} g$, and $r(z, ∅) = 1$.
 # :::
 #
-# This is the distance the engine computes, and so every number about recorded networks that comes from it. The small
-# examples of the earlier chapters, and one real layer in [the maximum match](maximum.ipynb), use plain least squares
+# The code of this book computes this distance. So all numbers about recorded networks use it. The small examples of
+# the earlier chapters, and one real layer in [the maximum match](maximum.ipynb), use plain least squares
 # (`helpers.matching.definitions`). That is safe there, because their neurons are either exactly dependent or far from it.
 #
-# In the ridge distance large coefficients, which near-dependence needs, cost a little; nothing is switched on or off.
+# In the ridge distance large coefficients cost a little. They occur when neurons are nearly dependent. No direction
+# is dropped.
 #
 # :::{prf:proposition} The ridge distance is monotone and continuous
 # :label: prp-ridge-monotone
@@ -205,9 +207,9 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # The proof of the peel uses nothing else.
 # :::
 #
-# The figure puts the two side by side on the plane of {prf:ref}`prp-truncation`: `e2` is in the span of `y1` and `y2`
-# throughout, and we add copies of `y1`. The truncated distance jumps from 0 to nearly 1 although no information was
-# lost. The ridge distance goes down, by an amount too small to see.
+# The figure compares the two in the plane of {prf:ref}`prp-truncation`. `e2` is always in the span of `y1` and `y2`,
+# and we add copies of `y1`. The truncated distance jumps from 0 to nearly 1 although no information was lost. The
+# ridge distance becomes smaller, by an amount that is too small to see.
 
 # %% tags=["shows-prp-truncation", "shows-def-ridge"]
 cut = 1e-3
@@ -230,7 +232,8 @@ plt.show()
 figures.download(pd.DataFrame({"copies": copies, "truncated": truncated, "ridge": ridge}), "truncation")
 
 # %% [markdown]
-# What this does to matches: two exact matches, and their union. The ridge keeps it, truncation loses `x2`.
+# The next cell takes the union of two exact matches. With the ridge the union is a match. With truncation `x2` is
+# lost.
 
 # %% tags=["shows-cor-ridge-union"]
 x, y = np.array([y1, e2]), np.array([y1, y2, y1])  # x1 x2 and y1 y2 y3
@@ -243,12 +246,12 @@ figures.table(pd.DataFrame(rows, columns=["sets", "truncated distance of x2", "r
 # %% [markdown]
 # ## What zero looks like
 #
-# The price of the ridge is that no distance is ever 0. How far above it lies a neuron that is *exactly* in the span?
+# With the ridge no distance is exactly 0. How large is the distance of a neuron that lies *exactly* in the span?
 #
 # :::{prf:proposition} The floor of the ridge
 # :label: prp-ridge-floor
-# Let $\delta$ be the relative distance of $z$ to the span of $B$, let $c$ be the smallest coefficients (in norm) that
-# attain it, and $\sigma$ the smallest non-zero singular value of the unit neurons of $B$. Then
+# Let $\delta$ be the relative distance of $z$ to the span of $B$, and let $c$ be the smallest coefficients (in norm)
+# that attain it. Let $\sigma$ be the smallest non-zero singular value of the unit neurons of $B$. Then
 #
 # $$ \delta^2 + \frac{\sigma^2}{\sigma^2 + \lambda}\, \lambda \|c\|^2 \;\le\; r(z, B)^2 \;\le\; \delta^2 + \lambda \|c\|^2 . $$
 # :::
@@ -266,18 +269,18 @@ figures.table(pd.DataFrame(rows, columns=["sets", "truncated distance of x2", "r
 # where the last factor lies between $\sigma^2 / (\sigma^2 + \lambda)$ and 1.
 # :::
 #
-# A zero distance therefore shows as $\tau \|c\|$. That is why *exact* matches need a slack: the engine counts a
-# distance as 0 when it lies below ten times this floor; this threshold is at least $300\,\tau$ and at most
-# $1000\,\tau$. From ε = 0.05 on the floor is invisible for coefficients of ordinary size, since squares add:
-# $\sqrt{0.05^2 + 10^{-12}}$ is 0.05 to nine digits.
+# So a zero distance appears as $\tau \|c\|$. Therefore *exact* matches need a slack. The code counts a distance as 0
+# when it is below ten times this floor. This threshold is at least $300\,\tau$ and at most $1000\,\tau$. From ε =
+# 0.05 on, the floor has no visible effect for coefficients of usual size, because squares are added: $\sqrt{0.05^2 +
+# 10^{-12}}$ is 0.05 to nine digits.
 #
 # ### Two routes
 #
-# The Gram matrix squares the singular values. Its entries are rounded at the unit roundoff u ≈ 10⁻¹⁶, so its
-# eigenvalues below about n · u are noise, and λ must stand above them: the engine takes 20 n u, and at least 10⁻¹².
-# The *QR route* keeps a triangular factor $R$ with $R^\top R = G$ instead of $G$ and never squares; it costs a few
-# times as much ([measured here](speed.ipynb)) and allows $\lambda = 10^{-16}$. The figure plants neurons at known
-# distances from a span. Both routes follow the diagonal down to their floor τ‖c‖, and stay there.
+# The Gram matrix squares the singular values. Its entries are rounded at the unit roundoff u ≈ 10⁻¹⁶. So its
+# eigenvalues below about n · u are noise, and λ must be larger. The code takes λ = 20 n u, and at least 10⁻¹². The
+# *QR route* stores a triangular factor $R$ with $R^\top R = G$ instead of $G$, so nothing is squared. It costs a few
+# times as much ([measured here](speed.ipynb)) and allows $\lambda = 10^{-16}$. In the figure we placed neurons at
+# known distances from a span. Both routes follow the diagonal down to their floor τ‖c‖, and stay there.
 
 # %% tags=["shows-prp-ridge-floor"]
 rng = np.random.default_rng(seed)
@@ -300,8 +303,8 @@ plt.show()
 figures.download(pd.DataFrame({"planted": planted} | routes), "routes")
 
 # %% [markdown]
-# And this is what becomes of an exact match: four neurons that are mixtures of the other four, without noise. The raw
-# distances stand at the floor; the slack lies above them, so the critical ε are 0.
+# Here is an exact match: four neurons that are mixtures of the other four, without noise. The raw distances are at
+# the floor. The slack is larger, so the critical ε are 0.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -314,9 +317,10 @@ figures.table(pd.DataFrame(rows, columns=["route", "largest raw distance", "slac
 # %% [markdown]
 # ### The grey zone of rank
 #
-# Are two neurons one direction or two? If they differ by much more than τ, two; if by much less, one. In between the
-# answer depends on λ, and with it the critical ε of a neuron that needs their *difference*. We put `y2` at a small
-# step from `y1`, and let `x2` be the direction of that step. The figure has its critical ε under three ridges.
+# Do two nearly equal neurons span one direction or two? If they differ by much more than τ, two. If they differ by
+# much less, one. In between the answer depends on λ. Then the critical ε of a neuron that needs their *difference*
+# depends on λ, too. We put `y2` at a small step from `y1`, and let `x2` be the direction of this step. The figure
+# shows the critical ε of `x2` for three ridges.
 
 # %%
 steps = 10.0 ** np.arange(-8, -0.9, 0.5)
@@ -324,7 +328,7 @@ y1, u = np.linalg.qr(rng.standard_normal((200, 2)))[0].T
 near = [Pair.from_arrays(np.array([y1, u]), np.array([y1, y1 + step * u]), route="gram") for step in steps]
 grey = {ridge: [critical_epsilons(at_ridge(p, ridge))[0][1] for p in near] for ridge in GREY_RIDGES}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Critical \u03b5 of x2 against the step between y1 and y2 on a logarithmic axis, for three ridges. All curves fall from 1 for tiny steps to 0 for large ones; the fall moves to larger steps as the ridge grows, so that for steps between 1e-7 and 1e-4 the three disagree."}, "figure": {"caption": "Between one direction and two the answer depends on \u03bb.", "name": "fig-grey"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Critical \u03b5 of x2 against the step between y1 and y2 on a logarithmic axis, for three ridges. All curves fall from 1 for tiny steps to 0 for large ones. With a larger ridge a curve falls at larger steps. So for steps between 1e-7 and 1e-4 the three disagree."}, "figure": {"caption": "Between one direction and two the answer depends on \u03bb.", "name": "fig-grey"}}
 ax = plt.figure(figsize=(6.5, 3.2)).gca()
 for marker, (ridge, values) in zip("os^", grey.items(), strict=True):
     ax.semilogx(steps, values, marker + "-", ms=5, label=f"λ = {ridge:.0e}")
@@ -336,9 +340,9 @@ plt.show()
 figures.download(pd.DataFrame({"step": steps} | {f"ridge {r:.0e}": v for r, v in grey.items()}), "grey-zone")
 
 # %% [markdown]
-# No choice of λ is right here; the data do not say. So the engine says so: `diagnose` peels under three ridges and
-# flags every neuron whose critical ε moves. This is its answer for a step inside the grey zone, and for a recorded
-# layer. (The engine counts from 0: its x1 is our `x2`.)
+# Here no choice of λ is right, because the data do not decide it. So the function `diagnose` peels with three ridges
+# and flags every neuron whose critical ε changes. This is its answer for a step inside the grey zone, and for a
+# recorded layer. (The code counts from 0: its x1 is our `x2`.)
 
 # %%
 for name, checked in (("step of 1e-5", near[6]), (layer, result.gram(layer).networks([0, 1]).pair(0, 1))):
@@ -366,10 +370,10 @@ for name, checked in (("step of 1e-5", near[6]), (layer, result.gram(layer).netw
 # the roles of $G$ and $\tilde G$ for the other direction. For the second inequality divide by $r + \tilde r$.
 # :::
 #
-# Two lessons. Errors grow with the coefficients, which are large where neurons are nearly dependent. And they grow as
-# the distance itself gets small. The figure shows what that comes to: activations with the geometry of recorded
-# layers, rounded to four formats (float64 entries and products; float32 entries and products; TF32 and bfloat16
-# entries with float32 products; sums always in float64). We compare all critical ε with those of the QR route in
+# Errors grow with the coefficients, which are large where neurons are nearly dependent. And they grow when the
+# distance itself is small. The figure shows the errors for activations with the geometry of recorded layers. The
+# activations are rounded to four formats: float64, float32, TF32 and bfloat16. Products are in float64 for the first
+# and in float32 for the others. Sums are always in float64. We compare all critical ε with those of the QR route in
 # float64. Every format with fewer bits loses digits.
 
 
@@ -395,7 +399,7 @@ versions = {name: in_precisions(name) for name in names}
 errors = [(name, p, largest_error(exact, found[p])) for name, (exact, found) in versions.items() for p in found]
 errors = pd.DataFrame(errors, columns=["layer", "precision", "error"])
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Largest error of a critical \u03b5 on a logarithmic axis for six recorded layers in four precisions. float64 lies between 1e-13 and 1e-11, float32 near 1e-7 to 1e-6, TF32 near 1e-5, bfloat16 near 1e-4."}, "figure": {"caption": "Largest error of a critical \u03b5, by the precision of the entries.", "name": "fig-precision"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Largest error of a critical \u03b5 on a logarithmic axis for six recorded layers in four precisions. The format float64 lies between 1e-13 and 1e-11, float32 near 1e-7 to 1e-6, TF32 near 1e-5, bfloat16 near 1e-4."}, "figure": {"caption": "Largest error of a critical \u03b5, by the precision of the entries.", "name": "fig-precision"}}
 ax = plt.figure(figsize=(6.8, 3.6)).gca()
 sns.stripplot(errors, x="precision", y="error", hue="layer", size=7, jitter=False, dodge=True, ax=ax)
 ax.set(yscale="log", xlabel="", ylabel="largest error of a critical ε")
@@ -428,16 +432,17 @@ glue("precision-minimal", len(smallest), display=False)
 glue("precision-shortest", rows[-1][2], display=False)
 
 # %% [markdown]
-# In no format do more than {glue:text}`precision-worst` of the {glue:text}`precision-maximum` maximum matches change.
-# Minimal matches are more delicate: in the shortest format {glue:text}`precision-shortest` of {glue:text}`precision-minimal`
-# neurons get another one. Their many decisions hang on gaps too small for the shorter formats.
+# In each format at most {glue:text}`precision-worst` of the {glue:text}`precision-maximum` maximum matches change.
+# Minimal matches change more often: in the shortest format {glue:text}`precision-shortest` of
+# {glue:text}`precision-minimal` neurons get another one. A minimal match needs many decisions, and some of them
+# depend on differences that the short formats cannot see.
 #
 # ## Dead neurons and duplicates
 #
-# A *dead* neuron is zero on every input. Read literally, the definition puts it into every match: its distance 0 is
-# at most ε · 0. It would be matched with anything, which says nothing. This book keeps dead neurons out of every
-# match and reports how many there are. They still count in the denominator of the similarity, as in the paper, unless
-# a page says "alive neurons only". (A layer with dead neurons compared with itself then scores less than 1.)
+# A *dead* neuron is zero on every input. Taken literally, the definition puts it into every match, because its
+# distance 0 is at most ε · 0. But a neuron that matches everything says nothing. So in this book dead neurons are in
+# no match, and their number is reported. They still count in the denominator of the similarity, as in the paper,
+# unless a page says "alive neurons only". (So a layer with dead neurons has a similarity below 1 with itself.)
 #
 # *Duplicates*, neurons that are multiples of each other, are the simplest exact dependence. They make $G_{BB}$
 # singular and plain inverses useless. For the ridge they are harmless:
@@ -473,16 +478,16 @@ figures.table(pd.DataFrame(rows, columns=["neuron", "critical ε"]), digits=6)
 # %% [markdown]
 # ## Samples versus neurons
 #
-# Now to the error that dwarfs all rounding. With as many neurons as samples, *every* vector is in the span: a match
-# at ε = 0 that means nothing. Fewer samples than that still flatter.
+# Now to an error that is much larger than rounding. With as many neurons as samples, *every* vector is in the span,
+# so everything matches at ε = 0. With more samples the distances are still too small.
 #
 # :::{prf:proposition} Finite samples
 # :label: prp-finite-sample
 # Let $z = \sum_k c_k b_k + \sigma e$, where the entries of $e \in \mathbb R^d$ are independent of the $b_k$ and of
 # each other, with mean 0 and variance 1, and let $b_1, \dots, b_n$ span $n \le d$ dimensions. Then the squared
 # distance of $z$ to their span has the expectation $\sigma^2 (d - n)$, while the noise $\sigma e$ itself has expected
-# squared norm $\sigma^2 d$. In the root mean square, a neuron fitted on $d$ samples by $n$ others appears too
-# close by the factor
+# squared norm $\sigma^2 d$. So a neuron that is fitted on $d$ samples by $n$ others appears too close. In the root
+# mean square the factor is
 #
 # $$ \sqrt{1 - n/d} . $$
 # :::
@@ -494,10 +499,10 @@ figures.table(pd.DataFrame(rows, columns=["neuron", "critical ε"]), digits=6)
 # $\mathbb E\, e e^\top = I$. And $\mathbb E \|e\|^2 = d$.
 # :::
 #
-# We take a recorded layer's Gram matrix as the truth, draw $d$ independent samples with these covariances, and
-# compute the distances of the x neurons to the span of all y neurons. Their medians lie on the curve of the
-# proposition. The critical ε are too small as well, but less so: by the time a neuron falls, fewer neurons are left
-# on the other side.
+# We take the Gram matrix of a recorded layer as the truth. We draw $d$ independent samples with these covariances,
+# and compute the distances of the x neurons to the span of all y neurons. Their medians lie on the curve of the
+# proposition. The critical ε are too small as well, but less so: when a neuron is deleted, fewer neurons are left on
+# the other side.
 
 
 # %% tags=["shows-prp-finite-sample"]
@@ -543,9 +548,9 @@ figures.download(draws, "finite-samples")
 # ### 10 000 positions or all of them
 #
 # The paper compares convolutional layers on 10 000 positions drawn at random, sixteen times over, and averages the
-# similarity. Our records hold both that and the similarity on the whole test set. Most points of the figure lie on
-# the diagonal, many of them at its two ends. A few are far off, above and below. Some have long bars: draws on both
-# sides of a cliff. Others have short bars and are off all the same: that is bias.
+# similarity. Our records have both this average and the similarity on the whole test set. Most points of the figure
+# lie on the diagonal, many of them at its two ends. A few are far above or below it. Some of these have long bars:
+# their draws lie on both sides of a cliff. Others have short bars: their error is a bias.
 
 # %% tags=["hide-input"]
 by = ["width", "layer", "seed_a", "seed_b", "epsilon"]
@@ -580,10 +585,10 @@ plt.show()
 figures.download(both.drop(columns="width"), "sampled-positions")
 
 # %% [markdown]
-# Of {glue:text}`compared` comparisons {glue:text}`off` are off by more than 0.02; the worst says
-# {glue:text}`worst-sampled:.2f` where the whole test set says {glue:text}`worst-full:.2f`. In {glue:text}`biased` of
-# them the difference exceeds three standard errors of the mean of the draws: that part is bias, and more draws would
-# not cure it. How can a distance that is wrong by a few per cent do so much?
+# Of {glue:text}`compared` comparisons {glue:text}`off` have an error of more than 0.02. The worst is
+# {glue:text}`worst-sampled:.2f` instead of {glue:text}`worst-full:.2f`. In {glue:text}`biased` comparisons the
+# difference exceeds three standard errors of the mean of the draws. That is a bias, and more draws would not remove
+# it. Why can an error of a few per cent in a distance change the similarity so much?
 #
 # ## Margins and cliffs
 #
@@ -602,11 +607,11 @@ figures.download(both.drop(columns="width"), "sampled-positions")
 # in no match either time.
 # :::
 #
-# So the *margin*, the smallest $|\varepsilon_v - \varepsilon|$, says how much error a similarity can stand. What
-# makes it treacherous is that critical ε come in crowds. When the farthest neuron is deleted, the others lose a part
-# of their basis and often fall at once, all with the same critical ε: a **cliff**. The figure counts matched neurons
-# as ε grows. A tall vertical step is a cliff. Where one stands at the ε you quote, the third digit of a distance
-# decides over much of the layer.
+# So the *margin*, the smallest $|\varepsilon_v - \varepsilon|$, says how large an error may be without changing the
+# similarity. But often many neurons have one common critical ε. When the farthest neuron is deleted, the others lose
+# a part of their basis, and many become too far at the same time. This is a **cliff**. The figure counts matched
+# neurons as ε grows. A tall vertical step is a cliff. If there is a cliff at the ε that you report, the third digit
+# of a distance decides about a large part of the layer.
 
 # %% tags=["hide-input"]
 critical = result.tables["critical"]
@@ -641,20 +646,22 @@ columns = ["layer", "share in the largest cliff", "its ε", "margin at 0.25", "m
 figures.table(pd.DataFrame(rows, columns=columns), digits=4)
 
 # %% [markdown]
-# Compare a margin with its enemies: rounding and precision ({numref}`fig-precision`), and the number of samples
-# ({numref}`fig-finite-sample`), which moves a distance by a share of about n/2d (and a critical ε by less, as the
-# figure shows). Against rounding in float64 every margin of the table is safe. Against 10 000 positions not every margin
-# is: by {prf:ref}`prp-margin`, at each point off the diagonal of {numref}`fig-sampled` sampling moved a critical ε
-# across ε. Hence this book's rules: the whole test set, float64, critical ε recorded per neuron, and a margin beside
-# every similarity that decides something.
+# Compare a margin with two kinds of errors. One is rounding ({numref}`fig-precision`). The other comes from the
+# number of samples ({numref}`fig-finite-sample`). It changes a distance by a share of about n/2d, and a critical ε by
+# less, as the figure shows. Every margin in the table is larger than the rounding errors of float64. Not every margin
+# is larger than the error from 10 000 positions: by {prf:ref}`prp-margin`, at each point off the diagonal of
+# {numref}`fig-sampled` sampling moved a critical ε across ε. So this book has four rules: use the whole test set, use
+# float64, record the critical ε of each neuron, and give a margin for every similarity that decides something.
 #
 # ## In short
 #
 # - All distances follow from one small matrix, the Gram matrix of both layers.
-# - Truncated least squares is not monotone: then there may be no maximum match. A small **ridge** keeps every theorem true.
+# - Truncated least squares is not monotone, so there may be no maximum match. With a small **ridge** every theorem
+#   stays true.
 # - The matrix must be summed in float64. Its error bounds the error of every distance, and a result says how large it is.
 # - Dead neurons match nothing. Duplicates are exact and harmless with the ridge.
-# - Few samples make layers look similar. The full test set has no such error; 10 000 random positions have one at a cliff.
+# - Few samples make layers look similar. With all images and positions a convolutional layer has so many samples that
+#   this error is small. With 10 000 random positions it matters at a cliff.
 #
 # ## Exercises
 #
@@ -729,10 +736,9 @@ check("ex-enough-samples", samples_needed)
 # %% [markdown]
 # :::{exercise} Move the cut
 # :label: ex-move-the-cut
-# In the cell of {numref}`fig-truncation` the angle `a` between `y1` and `y2` is chosen so that $σ_2/σ_1$ is just above
-# the cut with one copy and just below it with two. Change `cut` to `1e-4`, leaving the rest of the cell as it is, and
-# predict: does the jump go away, move, or stay? Then replace `2.05 * cut` by `4 * cut` and predict where the jump is
-# now. Run it.
+# Look at the cell of {numref}`fig-truncation`. The angle `a` between `y1` and `y2` is such that $σ_2/σ_1$ is just
+# above the cut with one copy, and just below it with two. Change `cut` to `1e-4` and nothing else. Predict: does the
+# jump disappear, move, or stay? Then replace `2.05 * cut` by `4 * cut` and predict where the jump is now. Run it.
 # :::
 #
 # :::{solution} ex-move-the-cut
@@ -740,21 +746,21 @@ check("ex-enough-samples", samples_needed)
 # With a smaller cut the jump stays where it is, because the angle shrinks with it: for every cut there are bad
 # neurons ({prf:ref}`prp-truncation`). With four times the cut, $m$ copies give $σ_2/σ_1 ≈ 4 t \sqrt m / (m + 1)$.
 # This falls below $t$ when $4 \sqrt m < m + 1$, that is, from $m = 14$ on: outside the figure, until you raise the
-# number of copies. Lowering the cut moves the trouble to other neurons; it does not end it.
+# number of copies. A smaller cut only moves the problem to other neurons.
 # :::
 #
 # :::{exercise} On the edge of the cliff
 # :label: ex-edge-of-the-cliff
 # Look at {numref}`fig-cliffs`. Choose the ε where `layer` has its largest cliff, and predict the similarity 0.002
 # below and 0.002 above it. Then run `maximum_match(truth, epsilon).similarity(n, n)` for both. Which of the errors of
-# this chapter could carry you over the edge?
+# this chapter is large enough to matter here?
 # :::
 #
 # :::{solution-start} ex-edge-of-the-cliff
 # :class: dropdown
-# The share of the largest cliff is lost between the two. An error of 0.002 is beyond rounding in any precision used
-# here, and about as large as the bias of 10 000 positions: {prf:ref}`prp-finite-sample` makes that half of n/d,
-# relative to ε.
+# The difference is the share of the largest cliff. An error of 0.002 is larger than rounding in every precision used
+# here. It is about as large as the bias of 10 000 positions, which is n/2d relative to ε by
+# {prf:ref}`prp-finite-sample`.
 # :::
 
 # %% tags=["solution"]

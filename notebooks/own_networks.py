@@ -11,7 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to match two networks of your own, layer by layer, in two minutes, and what to distrust.
+# **You will learn** how to match two networks of your own, layer by layer, in two minutes. You also learn what can
+# mislead you.
 #
 # **You need first** [critical ε and the maximum match](maximum.ipynb).
 #
@@ -34,8 +35,8 @@
 # found.to_html("two-networks.html")          # all of it as one page
 # ```
 #
-# In a clone of this repository the package is called `helpers`. As it stands, this page trains two small networks on the digits that
-# come with scikit-learn; with your checkpoints it shows yours.
+# In a clone of this repository the package is called `helpers`. This page trains two small networks on the digits
+# that come with scikit-learn. Run it with your checkpoints, and it shows your networks.
 
 # %% tags=["parameters"]
 checkpoint_a = None  # a file, "untrained:0", or torchvision's "IMAGENET1K_V1"; None makes an example
@@ -85,21 +86,22 @@ display(found.plot(epsilons=epsilons))
 display(found.plot("map"))
 
 # %% [markdown]
-# **How to read it.** A neuron is matched at ε when a combination of matched neurons of the other network comes within ε of its length of
-# it, and the other way around. The similarity is the share of matched neurons. Read along a line to see where the two networks agree,
-# and from line to line to see how exactly. The map shows every ε: look at where each layer turns dark.
+# **How to read it.** A neuron is matched at ε if a weighted sum of matched neurons of the other network equals it up
+# to a relative error of ε. This must hold in both directions. The similarity is the share of matched neurons. Follow
+# one line to see where the two networks agree. Compare the lines to see how exactly they agree. The map shows every
+# ε: look where each layer becomes dark.
 #
 # ## What can mislead
 #
-# - *Too few samples.* With as many neurons as samples everything matches. A layer with fewer than {glue:text}`enough` samples per neuron is
-#   left out, with the number of images it needs (`found.left_out`).
-# - *Dead neurons* are in no match, so a network can match itself with less than 1. *Copies* of a neuron make a match easy. *One sample* that
-#   holds nearly all the power makes any two networks match. All of these are said in `found.flags`.
-# - *The wrong axis.* Which axis of a layer's output holds the neurons is followed through the network; where it is not certain, `compare`
-#   refuses and asks for `layouts={"layer": "nhwc"}`.
-# - *No control.* A similarity means little alone. So set two others beside it: a network and itself (the highest score that there can
-#   be), and the same architectures before training (what inputs and architecture bring about alone). Only what lies between is learned and
-#   shared.
+# - *Too few samples.* With as many neurons as samples everything matches. A layer with fewer than {glue:text}`enough`
+#   samples per neuron is left out, and `found.left_out` says how many images it needs.
+# - *Dead neurons* are in no match, so a network can match itself with less than 1. *Copies* of a neuron make a match
+#   easy. *One sample* with nearly all the power makes any two networks match. `found.flags` reports all of these.
+# - *The wrong axis.* `compare` follows through the network which axis of a layer's output holds the neurons. If this
+#   is not certain, `compare` refuses and asks for `layouts={"layer": "nhwc"}`.
+# - *No control.* A similarity alone means little. So compute two others. Compare a network with itself: this is the
+#   highest possible score. Compare the two architectures before training: this similarity comes from the inputs and
+#   the architecture alone. Only what lies between the two is learned and shared.
 
 # %% tags=["hide-input"]
 figures.table(found.flagged, label="What to distrust")
@@ -123,8 +125,9 @@ figures.table(rows, label="The two networks beside their controls")
 # %% [markdown]
 # ## Transformers
 #
-# A transformer's layer returns one vector per token. `tokens="all"` takes every token that is no padding as a sample, `"class"` the class
-# token alone, `"mean"` the mean over tokens. Here are two small vision transformers, trained from different seeds.
+# A transformer's layer returns one vector per token. With `tokens="all"` every token that is not padding is a sample.
+# `tokens="class"` takes the class token only, and `tokens="mean"` the mean over tokens. Here are two small vision
+# transformers, trained from different seeds.
 
 # %% tags=["remove-stderr"]
 train, test = small.digit_images("train"), small.digit_images("test")[0]
@@ -132,8 +135,8 @@ vits = [small.fitted(small.seeded_model(small.SmallViT, seed), *train, epochs=6,
 figures.table(compare(*vits, test, progress=False).wide(epsilons), label="Two vision transformers, all tokens")
 
 # %% [markdown]
-# A CNN against a ViT, layer by layer: the layers have other names and sizes, so every layer is set beside every other, both averaged to
-# the resolution that they share.
+# Now a CNN and a vision transformer. Their layers have different names and sizes. So every layer of one is compared
+# with every layer of the other, and both are averaged to the lower resolution.
 
 # %% tags=["remove-stderr"] mystnb={"image": {"alt": "A heat map with the layers of a convolutional network below each other and the blocks of a vision transformer to the right; the shade gives the similarity."}, "figure": {"caption": "Every layer of a CNN beside every block of a vision transformer.", "name": "fig-own-grid"}}
 cnn = small.fitted(small.seeded_model(small.SmallCNN, 0), *train, epochs=6, seed=0)
@@ -142,8 +145,8 @@ crossed = compare(cnn, vits[0], test, layers=stages, layers_b="blocks.?", grid=T
 display(crossed.plot("grid", epsilons))
 
 # %% [markdown]
-# Two small text encoders that tell from which description of a dataset a piece of text is. Inputs are dictionaries with `input_ids`, as a
-# tokenizer gives them.
+# Here are two small text encoders. They were trained to recognise from which description of a dataset a piece of text
+# comes. Inputs are dictionaries with `input_ids`, as a tokenizer returns them.
 
 # %% tags=["remove-stderr"]
 pieces = small.text_pieces("train")
@@ -161,8 +164,8 @@ figures.table(compare(*texts, letters, progress=False).wide(epsilons), label="Tw
 #     -p images photos -p size 224 -p statistics imagenet
 # ```
 #
-# Checkpoints may come from a training script, torch.compile, DataParallel or Lightning. A layer that does not exist is refused with the valid
-# names:
+# Checkpoints may come from a training script, `torch.compile`, DataParallel or Lightning. For a layer that does not
+# exist the error message lists the valid names:
 
 # %%
 try:
@@ -171,18 +174,20 @@ except ValueError as error:
     print(str(error)[:200])
 
 # %% [markdown]
-# More ways to ask are in the [cookbook](../cookbook.md).
+# The [cookbook](../cookbook.md) has more examples.
 #
 # :::{exercise} A control of your own
 # :label: ex-own-control
-# Compare network a with a copy of itself to whose last hidden layer a little noise was added. How much noise does it take until the
-# layer no longer matches at ε = 0.3? Predict it first: what is the relative distance of a neuron to its noisy copy?
+# Add a little noise to the last hidden layer of a copy of network a, and compare the two. How much noise does it take
+# until the layer no longer matches at ε = 0.3? Predict it first: what is the relative distance of a neuron to its
+# noisy copy?
 # :::
 #
 # :::{solution} ex-own-control
 # :class: dropdown
-# If the noise has r times the norm of the neuron and is independent of everything, the neuron's relative distance to the line of its
-# noisy copy is r / √(1 + r²): the sine of the angle between them. It passes 0.3 at r ≈ 0.31. The clean neurons may be nearer to the
-# span of *all* noisy copies, which averages noise out. But the noise of each copy lies outside the clean span, so its distance from that
-# span stays r / √(1 + r²), however redundant the layer is: at r ≈ 0.31 all copies fall, and the clean neurons with them.
+# Let the noise be independent of everything, with r times the norm of the neuron. Then the relative distance of the
+# neuron to the line of its noisy copy is r / √(1 + r²), the sine of the angle between them. It reaches 0.3 at r ≈
+# 0.31. The clean neurons may be nearer to the span of *all* noisy copies, which averages noise out. But the noise of
+# each copy lies outside the clean span. So the distance of a copy to the clean span is r / √(1 + r²), even in a
+# redundant layer. At r ≈ 0.31 no copy matches any more, and so no clean neuron does.
 # :::

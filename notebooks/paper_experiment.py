@@ -75,7 +75,7 @@ figures.download(evidence.counts_by_layer(plan, found), "paper-experiment")
 # the squared activations. Counted by power, the hidden fully connected layers of VGG-16-BN reach
 # {glue:text}`fc-power:.2f` instead of {glue:text}`vgg16_bn-fc:.2f`.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with the similarity of each layer at epsilon 0.3 counted in three ways: by neurons, by alive neurons and by power."}, "figure": {"caption": "The same matches at \u03b5 = 0.3, counted over all neurons, over alive neurons, and by power.", "name": "fig-counts"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with the similarity of each layer at epsilon 0.3 counted in three ways: by neurons, by alive neurons and by power."}, "figure": {"caption": "The matches at \u03b5 = 0.3, counted in three ways: over all neurons, over alive neurons, and by power.", "name": "fig-counts"}}
 figure = evidence.plot_counts(plan, found.critical)
 
 # %% [markdown]

@@ -11,16 +11,16 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** which networks stand behind the numbers of this book, how they were trained, and how that differs from
-# the authors' training.
+# **You will learn** which networks the numbers of this book come from, how these were trained, and how the training
+# differs from the authors' training.
 #
 # **You need first** nothing.
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# All our numbers on this page are read from the files that lie beside every recorded table in `results/`, and the settings of the
-# training from the code that trains.
+# All numbers on this page are read from the files beside the recorded tables in `results/`. The settings of the
+# training are read from the code that trains.
 
 # %% tags=["hide-input", "remove-stderr"]
 from myst_nb import glue
@@ -38,8 +38,9 @@ glue("megabytes", f"{records['kilobytes'].sum() / 1000:.1f}", display=False)
 # %% [markdown]
 # ## What was trained, and how well
 #
-# Behind the recorded studies stand {glue:text}`networks` networks, with {glue:text}`hours` hours of training in all; the best reaches a
-# test accuracy of {glue:text}`best`. Times are wall times on a machine that did other work beside it, so they are upper bounds.
+# The recorded studies use {glue:text}`networks` networks, which took {glue:text}`hours` hours to train. The best
+# reaches a test accuracy of {glue:text}`best`. Times are wall times on a machine that did other work, too, so they
+# are upper bounds.
 
 # %%
 figures.table(accuracies, label="Networks, recipes and test accuracies")
@@ -54,9 +55,7 @@ figures.table(provenance.networks(), label="Every network")
 figures.download(provenance.networks(), "networks")
 
 # %% [markdown]
-# {glue:text}`apart` more networks stand only behind records of [causes](causes.ipynb) or [simple matches](simple_matches.ipynb). They
-# were trained apart, and neither they nor their hours are counted above. Nor are the small networks on digits, which pages train for
-# themselves.
+# {glue:text}`apart` more networks are used only in records of [causes](causes.ipynb) or [simple matches](simple_matches.ipynb). They and their hours are not counted above. The small networks on digits are not counted either, because the pages train them.
 
 # %%
 figures.table(apart, label="Networks behind the records of causes and simple matches only")
@@ -64,10 +63,10 @@ figures.table(apart, label="Networks behind the records of causes and simple mat
 # %% [markdown]
 # ## The training beside the authors'
 #
-# The recipe `paper` has the settings of the authors' code; the networks above say which recipe they used. Networks without batch norm start
-# at half the rate, in the authors' code and here. The short recipe reaches its accuracy in a fraction of the time, with one rise and
-# fall of the learning rate; what it does not reach is the accuracy of 160 epochs. Where accuracy matters for a claim, the
-# [ledger](ledger.ipynb) says so.
+# The recipe `paper` has the settings of the authors' code. The tables above say which recipe each network used.
+# Networks without batch norm start at half the learning rate, in the authors' code and here. In the short recipe the
+# learning rate rises and falls once. It needs much less time, but it does not reach the accuracy of 160 epochs. If
+# accuracy matters for a claim, [the verdicts](ledger.ipynb) say so.
 
 # %%
 figures.table(provenance.settings(), label="The authors' training beside ours")
@@ -85,9 +84,10 @@ figures.table(provenance.settings(), label="The authors' training beside ours")
 #
 # ## Every record
 #
-# Each is a folder in `results/` with tables, often with compressed layers, and with the hashes of all its files; reading checks
-# them. `code` is the hash of the modules that the numbers passed through, and `made by` says whether these modules are still as they were
-# when the record was made. A test matches the layers that older records kept again and gets the same numbers. All together are {glue:text}`megabytes` MB.
+# Each record is a folder in `results/` with tables, often with compressed layers, and with the hashes of all its
+# files. The hashes are checked when the record is read. `code` is the hash of the modules that computed the numbers.
+# `made by` says whether these modules have changed since. A test matches the layers in older records again and gets
+# equal numbers. All records together have {glue:text}`megabytes` MB.
 
 # %%
 figures.table(records, label="Every record")
@@ -107,16 +107,17 @@ figures.table(provenance.libraries(), label="Versions of the libraries behind th
 # .venv/bin/python -m helpers record --network vgg16_bn --width 0.25 --seeds 0,1,2,3,4 --what simple_matches
 # ```
 #
-# The second `record` is of the untrained networks, the third of the [causes](causes.ipynb), the last of the
-# [simple matches](simple_matches.ipynb).
+# The second `record` command is for the untrained networks, the third for the [causes](causes.ipynb), the last for
+# the [simple matches](simple_matches.ipynb).
 #
-# Seeds fix initialisation, order and augmentation. On another machine, or with another number of threads, sums are rounded in another
-# order, so weights drift apart during training: expect the same findings, not the same digits.
+# The seed fixes initialisation, order and augmentation. On another machine, or with another number of threads, sums
+# are rounded in another way, so the weights become different during training. Expect equal findings, but not equal
+# digits.
 #
 # :::{exercise} The whole recipe
 # :label: ex-provenance-paper
-# How long would the authors' 160 epochs take for one VGG-16 with batch norm at full width on this machine, going by the table? Find the
-# row, work it out on paper, and say which claims of the ledger wait for it.
+# How long would the authors' 160 epochs take for one VGG-16 with batch norm at full width, according to the table?
+# Find the row, work it out on paper, and say which claims of the ledger wait for it.
 # :::
 #
 # :::{solution} ex-provenance-paper

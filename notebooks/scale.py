@@ -80,11 +80,11 @@ above = [t.loc[t["untrained"] >= t["observed"], "layer"] for t in rows.values()]
 glue("untrained-above", ", ".join(pd.concat(above)) or "none", display=False)
 glue("measure", MEASURES[look_at].title, display=False)
 glue("p-largest", f"{largest:.3f}", display=False)
-glue("p-expected", scales.kept_or_missed(abs(largest - 1 / (permutations + 1)) < 1e-9), display=False)
-glue("middle-expected", scales.kept_or_missed(bool(groups["middle"].between(0.3, 0.6).all())), display=False)
-glue("late-expected", scales.kept_or_missed(bool(groups["late"].iloc[0] > 0.85)), display=False)
-glue("pool-expected", scales.kept_or_missed(bool((groups["pool"] > 0.9).all())), display=False)
-glue("untrained-expected", scales.kept_or_missed(most_untrained < 0.25), display=False)
+glue("p-expected", scales.yes_or_no(abs(largest - 1 / (permutations + 1)) < 1e-9), display=False)
+glue("middle-expected", scales.yes_or_no(bool(groups["middle"].between(0.3, 0.6).all())), display=False)
+glue("late-expected", scales.yes_or_no(bool(groups["late"].iloc[0] > 0.85)), display=False)
+glue("pool-expected", scales.yes_or_no(bool((groups["pool"] > 0.9).all())), display=False)
+glue("untrained-expected", scales.yes_or_no(most_untrained < 0.25), display=False)
 
 # %% [markdown]
 # :::{admonition} Answer

@@ -85,7 +85,7 @@ glue("sensed-hand-cca", f"{by_hand.mean_cca:.2f}", display=False)
 # are left. In the middle layer the match falls earlier, because each neuron also contains weak directions. When
 # strong components are removed first (right), probe, match and CKA fall with the first few components.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Panels of lines, a row per layer: value of three measures and the probe's accuracy against the share of principal components taken out, weakest first on the left, strongest first on the right."}, "figure": {"caption": "What is left of each measure and of the probe's accuracy as components are taken out.", "name": "fig-components"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Panels of lines, one row per layer: value of three measures and the probe's accuracy against the share of principal components removed. On the left the weakest are removed first, on the right the strongest."}, "figure": {"caption": "What is left of each measure and of the probe's accuracy as components are taken out.", "name": "fig-components"}}
 figure = sensed.plot_components(table)
 
 # %% tags=["hide-input"]
@@ -229,7 +229,7 @@ check("ex-blind-angle", blind_angle)
 # :::{solution} ex-rotated-neurons
 # :class: dropdown
 # CKA falls. All neurons of a layer contain its private direction ($p$ or $q$), so the power of this direction grows
-# with their number, while the signal is spread over more and more directions: $\cos^4\theta / (\cos^4\theta + (n -
-# 1)\sin^4\theta)$. The mean canonical correlation rises to 1: it gives every direction the same weight. The critical
-# ε stays.
+# with their number. The signal is spread over more and more directions. The result is $\cos^4\theta / (\cos^4\theta +
+# (n - 1)\sin^4\theta)$. The mean canonical correlation rises to 1: it gives every direction the same weight. The
+# critical ε stays.
 # :::

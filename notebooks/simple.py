@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how a match falls apart into pieces that cannot be split further, why these pieces are the
-# smallest matches that hold some neuron, and that there can be one of them, a few, or exponentially many.
+# **You will learn** how a match can be split into pieces that cannot be split further. These pieces are the smallest
+# matches that contain some neuron. There can be one of them, a few, or exponentially many.
 #
 # **You need first** [ε-approximate matches](matches.ipynb) and [the maximum match](maximum.ipynb).
 #
@@ -20,10 +20,10 @@
 # :::
 #
 # The maximum match answers one question: how much of the two layers can be matched at all? It does not say *how*.
-# Below are two pairs of layers with three neurons a side. In both pairs every neuron is matched exactly, so the
-# maximum matching similarity is 1 in both. But the first pair is the same three neurons twice, and in the second no
-# neuron of one layer means anything to the other layer until all six are taken together. Similarity can be *local* or
-# *distributed*, and this chapter is about telling the two apart.
+# Below are two pairs of layers, with three neurons in each layer. In both pairs every neuron is matched exactly, so
+# the maximum matching similarity is 1 in both. But in the first pair the two layers have equal neurons, so each
+# neuron has a partner. In the second pair only all six neurons together are a match. Similarity can be *local* or
+# *distributed*. This chapter shows how to distinguish the two.
 
 # %% tags=["parameters"]
 network = "resnet20"
@@ -60,9 +60,9 @@ from helpers.pages.teaching.exercises import check
 figures.style()
 
 # %% [markdown]
-# Each box below is an exact match; its neurons are named in it, those of the first layer in the upper line. A line
-# leads up to a match from each match just below it. On the left (same neurons twice) there is a match for every
-# choice of pairs; on the right there is nothing between the empty match and everything.
+# Each box below is an exact match. It shows the names of its neurons, with the first layer in the upper line. A line
+# connects a match with each match just below it. On the left (equal neurons) every choice of pairs is a match. On the
+# right there are only two matches: the empty one and the one with all neurons.
 
 # %% tags=["hide-input", "shows-prp-few"] mystnb={"image": {"alt": "Two Hasse diagrams. Left: a cube of eight matches, from the empty one over three pairs x1 y1, x2 y2, x3 y3 to all six neurons. Right: only two boxes, the empty match and the match of all six neurons."}, "figure": {"caption": "All exact matches of two pairs of layers. Both have maximum matching similarity 1. Blue boxes cannot be split.", "name": "fig-local-distributed"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.9))
@@ -75,8 +75,9 @@ for ax, layers, title in zip(
 # %% [markdown]
 # ## A small example, all of it
 #
-# Three neurons against four. Read the rows: $x_1$ looks at the first input only, and so do $y_1$ and $y_2$, which are
-# copies of one another but for scale. The neurons $y_3$ and $y_4$ are the sum and the difference of $x_2$ and $x_3$.
+# The example has three neurons in one layer and four in the other. Read the rows: $x_1$ reacts to the first input
+# only, and so do $y_1$ and $y_2$, which differ only in scale. The neurons $y_3$ and $y_4$ are the sum and the
+# difference of $x_2$ and $x_3$.
 
 # %%
 x = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
@@ -85,18 +86,18 @@ matches = all_matches(x, y, epsilon=0.0)
 len(matches)
 
 # %% [markdown]
-# There are $2^7 = 128$ pairs $(X, Y)$ of sets of neurons. `all_matches` tries every one by the definition
-# ({prf:ref}`def-match`); the last line counts those that pass, the empty match included. Here they are.
+# There are $2^7 = 128$ pairs $(X, Y)$ of sets of neurons. `all_matches` checks the definition ({prf:ref}`def-match`)
+# for each of them. The last line counts the matches, including the empty one. Here they are.
 
-# %% tags=["hide-input", "shows-def-simple", "shows-prp-lattice"] mystnb={"image": {"alt": "Hasse diagram with eight boxes in four levels. The empty match at the bottom; above it three blue boxes, x1 with y1, x1 with y2, and x2 x3 with y3 y4; above these the grey unions; at the top all seven neurons."}, "figure": {"caption": "Every match of the example. Blue: simple. Grey: a union of smaller matches, or empty. The union of any two boxes is a box.", "name": "fig-lattice"}}
+# %% tags=["hide-input", "shows-def-simple", "shows-prp-lattice"] mystnb={"image": {"alt": "Hasse diagram with eight boxes in four levels. The empty match is at the bottom. Above it are three blue boxes, x1 with y1, x1 with y2, and x2 x3 with y3 y4. Above these are the grey unions, and at the top all seven neurons."}, "figure": {"caption": "Every match of the example. Blue: simple. Grey: a union of smaller matches, or empty. The union of any two boxes is a box.", "name": "fig-lattice"}}
 figure, ax = plt.subplots(figsize=(7.2, 4.2))
 lattice.draw_lattice(ax, matches)
 
 # %% [markdown]
-# Take any two boxes and unite them: the union is again a box. That is the union-close lemma ({prf:ref}`lem-union`).
-# Now intersect the two boxes $x_1 \mid y_1$ and $x_1 \mid y_2$: what they share is $x_1$ alone, and $x_1$ alone is
-# not a match. Matches are closed under union, and *not* under intersection. Still, below any two matches there is a
-# largest one. This makes the matches a *lattice*.
+# The union of any two boxes is again a box. That is the union lemma ({prf:ref}`lem-union`). Now take the intersection
+# of $x_1 \mid y_1$ and $x_1 \mid y_2$. It is $x_1$ alone, and that is not a match. So matches are closed under union,
+# but *not* under intersection. Still, among the matches inside any two matches there is a largest one. This makes the
+# matches a *lattice*.
 #
 # In what follows a match $(X, Y)$ is treated as one set $S = X \cup Y$ of neurons of both layers. So $S \subseteq T$,
 # $S \cup T$ and $S \cap T$ have their usual meaning, and "$v \in S$" makes sense for a neuron of either layer. The
@@ -104,9 +105,9 @@ lattice.draw_lattice(ax, matches)
 #
 # :::{prf:proposition} The lattice of matches
 # :label: prp-lattice
-# Ordered by inclusion, the matches form a lattice: the smallest match that holds both $S$ and $T$ is $S \cup T$, and
-# the largest match inside both is the maximum match of the neurons of $S \cap T$. The bottom is the empty match, the
-# top the maximum match.
+# Ordered by inclusion, the matches form a lattice. The smallest match that contains both $S$ and $T$ is $S \cup T$.
+# The largest match inside both is the maximum match of the neurons of $S \cap T$. The bottom is the empty match, the
+# top is the maximum match.
 # :::
 #
 # :::{prf:proof}
@@ -119,8 +120,7 @@ lattice.draw_lattice(ax, matches)
 #
 # ## Matches that cannot be split
 #
-# The match of all seven neurons says little: it is put together from three smaller ones. Those three tell the whole
-# story.
+# The match of all seven neurons is the union of three smaller ones. So these three matches are enough to describe it.
 #
 # :::{prf:definition} Simple match
 # :label: def-simple
@@ -128,9 +128,8 @@ lattice.draw_lattice(ax, matches)
 # matches $T \subsetneq S$.
 # :::
 #
-# "Union" means of any number of matches. Simple does not mean small, nor does it mean that no smaller match lies
-# inside. It means that the smaller matches inside, all of them together, leave some neuron of $S$ uncovered. In code,
-# word for word:
+# The union can be of any number of matches. A simple match need not be small, and smaller matches may lie inside it.
+# But all smaller matches inside it together do not contain all of its neurons. Here is the definition in code:
 
 
 # %%
@@ -142,8 +141,8 @@ def is_simple_by_definition(match, matches):
 [name(m) for m in matches if is_simple_by_definition(m, matches)]
 
 # %% [markdown]
-# There is a second way to ask for the smallest pieces. Start from a neuron: what is the least that must be taken
-# along so that $v$ is matched?
+# There is a second way to define smallest pieces. Start from a neuron $v$: which other neurons are necessary so that
+# $v$ is matched?
 #
 # :::{prf:definition} v-minimal match
 # :label: def-minimal
@@ -156,10 +155,10 @@ def is_simple_by_definition(match, matches):
 # A match is the *v-minimum match* if it contains $v$ and lies inside every match that contains $v$.
 # :::
 #
-# Minimal and minimum differ as in any partial order: below a v-minimal match there is no match that holds $v$; above
-# the v-minimum match there are all that do. If the v-minimum match exists, it is the only v-minimal match. And if
-# there is only one v-minimal match, it is the v-minimum match, because of the next lemma. In our example $x_1$ has
-# two minimal matches and no minimum one.
+# Minimal and minimum differ as in any partial order. No match that contains $v$ is smaller than a v-minimal match.
+# Every match that contains $v$ contains the v-minimum match. If the v-minimum match exists, it is the only v-minimal
+# match. Conversely, if there is only one v-minimal match, it is the v-minimum match, by the next lemma. In our
+# example $x_1$ has two minimal matches and no minimum match.
 
 # %% tags=["shows-def-minimal", "shows-def-minimum", "shows-lem-minimal-exists"]
 everyone = [("x", i) for i in range(3)] + [("y", j) for j in range(4)]
@@ -182,8 +181,8 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # $v$.
 # :::
 #
-# Compare the list of simple matches with the column of minimal ones: they are the same three sets. This is no
-# accident.
+# Compare the list of simple matches with the column of minimal matches. Both contain three sets, and these are equal.
+# The next theorem says why.
 #
 # :::{prf:theorem} Simple means minimal for some neuron
 # :label: thm-simple-minimal
@@ -199,8 +198,9 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # $S$. Hence $S$ is not simple.
 # :::
 #
-# The proof tells more than the statement. If $S$ is simple, the neurons not covered by the smaller matches inside $S$
-# are exactly the $v$ for which $S$ is minimal. They *generate* $S$; its other neurons are only taken along.
+# The proof shows even more. Let $S$ be simple. Some neurons of $S$ are in no smaller match inside $S$. These are
+# exactly the $v$ for which $S$ is v-minimal. They *generate* $S$. The other neurons are in $S$ because the generators
+# need them.
 #
 # :::{prf:theorem} Decomposition
 # :label: thm-decomposition
@@ -213,8 +213,8 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # leave $S$. (The empty match is the union of none.)
 # :::
 #
-# Simple matches are to matches what prime powers are to whole numbers, with union in the place of the least common
-# multiple. They are also the only ones that can play this part:
+# This is similar to whole numbers: every whole number is the least common multiple of prime powers, and every match
+# is a union of simple matches. No smaller set of matches has this property:
 #
 # :::{prf:corollary} The simple matches generate
 # :label: cor-generators
@@ -229,9 +229,9 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # So $S \in G$. The last claim counts the subsets of the set of simple matches.
 # :::
 #
-# So the lattice of a pair of layers, which may have astronomically many elements, is stored without loss in the list
-# of its simple matches. `simple_matches` finds the list without looking at the $2^n$ pairs ([how](algorithms.ipynb)),
-# and `decompose` takes a given match apart.
+# So the list of the simple matches describes the whole lattice of a pair of layers, which may have a huge number of
+# elements. `simple_matches` finds the list without trying all $2^n$ pairs ([how](algorithms.ipynb)). `decompose`
+# splits a given match into simple matches.
 
 # %% tags=["shows-thm-decomposition", "shows-thm-simple-minimal", "shows-cor-generators"]
 few = {"few_samples": True}  # 4 neurons in 3 dimensions, on purpose; without this the engine refuses them
@@ -269,9 +269,9 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # $x_i$.
 # :::
 #
-# Case (b) is as distributed as similarity can be. Change one thing: let every direction $e_i$ occur in *two* neurons
-# of $\mathcal Y$, or in $c$ of them. Then a match must choose, for every $i$ and independently, one of the copies.
-# Each of the $k$ switches has $c$ positions.
+# In case (b) similarity is completely distributed. Now change one thing: let every direction $e_i$ occur in *two*
+# neurons of $\mathcal Y$, or in $c$ of them. Then for every $i$ a minimal match contains one of the copies, and the
+# choices are independent. This is like $k$ switches with $c$ positions each.
 #
 # :::{prf:proposition} Exponentially many simple matches
 # :label: prp-many
@@ -290,12 +290,12 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 #
 # :::{prf:proof}
 # *Distances of an x.* Let $Y \subseteq \mathcal Y$ contain $m_i$ of the $c$ copies of $e_i$. The spans of the copies
-# of different $e_i$ are orthogonal to each other, so the squared distance of $\sum_i a_i e_i$ to
-# $\operatorname{span} z_Y$ is $\sum_i a_i^2 \rho_i$, where $\rho_i$ is the squared distance of $e_i$ to the span of
-# its own $m_i$ copies. If $m_i = 0$ then $\rho_i = 1$. If $m_i \ge 1$, one copy alone leaves $\sin^2\varphi$, so
-# $\rho_i \le \sin^2 \varphi$. The vector $z_{x_i}$ has squared norm $(k - 1) + 4 = k + 3$ and entries at least 1.
-# Hence for *every* $x \in \mathcal X$: if all $m_i \ge 1$, then $r(x, Y)^2 \le \sin^2 \varphi \le \varepsilon^2$; if
-# some $m_i = 0$, then $r(x, Y)^2 \ge 1/(k+3) > \varepsilon^2$.
+# of different $e_i$ are orthogonal to each other. Let $\rho_i$ be the squared distance of $e_i$ to the span of its
+# own $m_i$ copies. Then the squared distance of $\sum_i a_i e_i$ to $\operatorname{span} z_Y$ is $\sum_i a_i^2
+# \rho_i$. If $m_i = 0$ then $\rho_i = 1$. If $m_i \ge 1$, one copy alone leaves $\sin^2\varphi$, so $\rho_i \le
+# \sin^2 \varphi$. The vector $z_{x_i}$ has squared norm $(k - 1) + 4 = k + 3$ and entries at least 1. Hence for
+# *every* $x \in \mathcal X$: if all $m_i \ge 1$, then $r(x, Y)^2 \le \sin^2 \varphi \le \varepsilon^2$; if some $m_i
+# = 0$, then $r(x, Y)^2 \ge 1/(k+3) > \varepsilon^2$.
 #
 # *Distances of a y.* Let $P$ be the orthogonal projection onto $\operatorname{span} z_X$, $X \subseteq \mathcal X$, a
 # subspace of $\operatorname{span}(e_1, \dots, e_k)$. Then
@@ -318,8 +318,7 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # *Independence.* For $\varphi > 0$ each $z_{y_{ij}}$ has a direction $f_{ij}$ to itself.
 # :::
 #
-# Nearly the same happens when two layers fill the same few dimensions with more neurons than these need, with no copies
-# planted at all:
+# Something similar happens without copies, when two layers have more neurons than dimensions:
 #
 # :::{prf:proposition} Wide layers
 # :label: prp-wide
@@ -332,14 +331,14 @@ print([name(m.neurons) for m in parts], set(rebuilt) == set(matches))
 # :::{prf:proof}
 # If $|X|, |Y| \ge k$, both spans are $\mathbb R^k$: a match. Conversely let $(X, Y)$ be a non-empty match; neither
 # side is empty. If $|X| < k$, take any $y \in Y$: the at most $k$ vectors of $X \cup \{y\}$ are independent, so
-# $z_y \notin \operatorname{span} z_X$, a contradiction. The same holds for $Y$. So a match that contains $v$ is
+# $z_y \notin \operatorname{span} z_X$, a contradiction. Likewise for $Y$. So a match that contains $v$ is
 # v-minimal exactly when both sides have $k$ neurons. There are $\binom{n}{k}^2$ such pairs, and for
 # $v \in \mathcal X$ the side of $v$ can be completed in $\binom{n-1}{k-1}$ ways.
 # :::
 #
-# The two propositions say where many minimal matches come from: *freedom of choice*. Where a direction is present
-# twice, or nearly twice, or where two layers fill the same few dimensions with many neurons, something must be chosen,
-# and choices multiply. The table below lets the engine count; the right column is what the propositions say.
+# The two propositions show why there can be many minimal matches: there are *choices*. A direction may be present
+# twice, or nearly twice. Or two layers may have more neurons than dimensions. Each choice multiplies the number of
+# minimal matches. In the table below the code counts them, and the right column has the numbers of the propositions.
 
 # %% tags=["shows-prp-many", "shows-prp-wide"]
 cases = {f"switches, k = {k}": (families.switches(k, 2, 0.2), 0.2, 2**k) for k in (2, 4, 6, 8)}
@@ -358,17 +357,17 @@ figures.table(rows, label="Number of simple matches in families of examples")
 # The maximum match grows with ε ({prf:ref}`lem-monotone`), and so does the whole lattice: a match at ε is a match at
 # every larger ε. The simple matches do not behave so well. A match that was simple can fall apart, because smaller
 # matches have become possible inside it. In the next example $x_1 \approx y_1$, while $x_2$ and $x_3$ are $y_2$ and
-# $y_3$ turned in their plane by the angle with tangent ½. Strictly, the two can only be matched together as a plane;
-# loosely, each of them matches its neighbour.
+# $y_3$ turned in their plane by the angle with tangent ½. At a small ε the two can only be matched together, as a
+# plane. At a larger ε each of them matches its neighbour.
 
 # %%
 turned = np.array([[1, 0, 0, 0, 0], [0, 1, 0.5, 0.1, 0], [0, -0.5, 1, 0, 0.1]])
 straight = np.array([[1, 0, 0, 0.1, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0]])
 
 # %% [markdown]
-# Move ε, with the mouse or with the arrow keys. Look at the box with the four neurons $x_2, x_3, y_2, y_3$: blue at
-# first, and grey as soon as the pairs inside it have become matches, though the largest match is the same. At the
-# right end almost everything is close to almost everything.
+# Move ε, with the mouse or with the arrow keys. Look at the box with the four neurons $x_2, x_3, y_2, y_3$. It is
+# blue at first. It becomes grey as soon as the pairs inside it are matches, although the largest match does not
+# change. At the right end almost every pair of groups is a match.
 
 # %% tags=["hide-input"]
 alt = "Lattice of the matches of six neurons with a slider for epsilon: the four-neuron match is simple at small epsilon only."
@@ -380,12 +379,12 @@ moving = lattice.lattice_figure(turned, straight, np.arange(0.05, 0.96, 0.05), s
 figures.interactive(moving, "fig-lattice-epsilon", alt, still)
 
 # %% [markdown]
-# So the size of the simple matches must always be read next to ε. A small simple match at a large ε is easily had.
+# So always read the size of simple matches together with ε. At a large ε small simple matches are easy to get.
 #
 # ## A real layer
 #
-# Now the first layer of two networks of the same architecture, trained on CIFAR-10 from different random starts. Both
-# have learned; their activations on the 10 000 test images are recorded in this repository as one small matrix.
+# Now the first layer of two networks of the same architecture, trained on CIFAR-10 from different random starts.
+# Their activations on the 10 000 test images are recorded in this repository as one small matrix.
 
 # %%
 study = studies.Study("cifar10", network, width, tuple(seeds), "short")
@@ -415,17 +414,17 @@ glue("simple-choices", choices[choosy], display=False)
 # and {glue:text}`simple-matches` matches in all. This is a complete list: no match of these two layers at this ε is
 # missing from the figure.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The Hasse diagram of all matches of a recorded convolutional layer at the chosen epsilon: the empty match, a row of small blue boxes, grey unions above them, and near the top larger blue boxes."}, "figure": {"caption": "All matches of a real layer: two networks that differ in their seed. Small blue boxes at the bottom are local similarity; blue boxes high up are distributed.", "name": "fig-lattice-real"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The Hasse diagram of all matches of a recorded convolutional layer at the chosen epsilon. At the bottom is the empty match, above it a row of small blue boxes, then grey unions, and near the top larger blue boxes."}, "figure": {"caption": "All matches of a real layer: two networks that differ in their seed. Small blue boxes at the bottom are local similarity; blue boxes high up are distributed.", "name": "fig-lattice-real"}}
 figure, ax = plt.subplots(figsize=(7.6, 6.4))
 lattice.draw_lattice(ax, matches, labels=True)
 
 # %% [markdown]
-# Three things can be read off. There is local similarity: pairs of one neuron and one neuron, at the bottom. There is
-# distributed similarity: blue boxes that need many neurons at once. And there is choice: more than one minimal match
-# exists for {glue:text}`simple-several` of the {glue:text}`simple-matched` matched neurons. The extreme is
-# {glue:text}`simple-choosy` with {glue:text}`simple-choices` of them: follow the lines down from the blue boxes that
-# name it, and see which of the pairs at the bottom each of them uses. So "the" set of neurons that goes with this
-# neuron does not exist.
+# The figure shows three things. There is local similarity: pairs with one neuron of each network, at the bottom.
+# There is distributed similarity: blue boxes that need many neurons together. And there are choices:
+# {glue:text}`simple-several` of the {glue:text}`simple-matched` matched neurons have more than one minimal match. The
+# neuron with the most is {glue:text}`simple-choosy`, with {glue:text}`simple-choices`. Follow the lines down from the
+# blue boxes that contain it, and see which of the pairs at the bottom each of them uses. So this neuron does not have
+# one fixed set of partners.
 #
 # ### The distribution of their sizes
 #
@@ -449,14 +448,14 @@ axes[0].set_ylabel("simple matches")
 plt.show()
 
 # %% [markdown]
-# With a larger ε the pairs do not disappear, but they drown: the number of simple matches explodes, and nearly all of
-# the new ones are large. A histogram like this weighs a region of free choice by the number of its combinations (that
-# is {prf:ref}`prp-many` at work), so "the typical simple match" is a statement about counting. It is safer to ask per
-# neuron.
+# With a larger ε the pairs do not disappear, but the number of simple matches grows very fast, and nearly all of the
+# new ones are large. In such a histogram, neurons with many choices count very often, once for each combination
+# ({prf:ref}`prp-many`). So "the typical simple match" says more about the number of combinations than about the
+# neurons. It is better to look at each neuron.
 #
 # ### One neuron, many answers
 #
-# The algorithm min_match ({prf:ref}`alg-min`) finds *one* minimal match of a neuron: it tries to do without the other
+# The algorithm min_match ({prf:ref}`alg-min`) finds *one* minimal match of a neuron: it tries to delete the other
 # neurons, one at a time, in some order. Which one it finds depends on the order. We draw {glue:text}`orders` random
 # orders and look at every neuron of the maximum match.
 
@@ -478,8 +477,8 @@ glue("different-one", sum(d == 1 for d in different), display=False)
 glue("different-of", len(names), display=False)
 
 # %% [markdown]
-# Each column is one neuron, each dot the size of the minimal match that one order gave. A column with one dot may
-# still hide several matches of the same size.
+# Each column is one neuron. Each dot is the size of the minimal match from one order. A column with one dot may still
+# stand for several matches of one size.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Dot plot: one column for each matched neuron, dots at the sizes of the minimal matches found with random orders. Some columns have a single dot at two neurons; most spread over a range of sizes."}, "figure": {"caption": "Sizes of the v-minimal matches of each neuron, found in random orders. The number on top: how many different matches they were.", "name": "fig-orders"}}
 figure, ax = plt.subplots(figsize=(7.6, 3.8))
@@ -493,18 +492,18 @@ ax.grid(axis="x", visible=False)
 
 # %% [markdown]
 # At ε = {glue:text}`largest-e` the median neuron gets {glue:text}`different-median` different minimal matches from
-# {glue:text}`orders` orders; {glue:text}`different-one` of {glue:text}`different-of` neurons get the same one every
-# time. A statistic of minimal matches from a single order is one draw from such a column. Publish the order, or draw
-# many and show the spread. The next chapter asks when there is nothing to draw, because the minimal match is unique.
+# {glue:text}`orders` orders. {glue:text}`different-one` of {glue:text}`different-of` neurons get one and the same
+# match every time. A single order gives one random dot of each column. So publish the order, or use many orders and
+# show the spread. The next chapter asks when the minimal match is unique.
 #
 # ## In short
 #
-# - Simple matches are the pieces of which all matches are unions, and nothing smaller will do
+# - Every match is a union of simple matches, and no smaller set of matches has this property
 #   ({prf:ref}`thm-decomposition`, {prf:ref}`cor-generators`).
-# - They are the same as the v-minimal matches ({prf:ref}`thm-simple-minimal`). Small ones mean local similarity,
-#   large ones distributed similarity.
-# - There may be exponentially many ({prf:ref}`prp-many`, {prf:ref}`prp-wide`), and in real layers their number
-#   explodes as ε grows.
+# - A match is simple exactly when it is v-minimal for some neuron v ({prf:ref}`thm-simple-minimal`). Small ones mean
+#   local similarity, large ones distributed similarity.
+# - There may be exponentially many ({prf:ref}`prp-many`, {prf:ref}`prp-wide`), and in real layers their number grows
+#   very fast with ε.
 #
 # ## Exercises
 #
@@ -579,9 +578,9 @@ len(switched), len(simple(switched)), len(minimal(switched, ("y", 0)))
 #
 # :::{exercise} The other seed
 # :label: ex-other-seed
-# Seeds 0 and 2 are as good a pair as seeds 0 and 1: same architecture, same recipe, same images. Predict whether the
-# number of matched neurons and of simple matches at the same ε will be about the same. Then set `seeds = [0, 2]` at
-# the top, run the page again, and explain what you see by the critical ε of the neurons:
+# Seeds 0 and 2 have the architecture, the recipe and the images of seeds 0 and 1. Predict: will the number of matched
+# neurons and of simple matches at this ε be about the same? Then set `seeds = [0, 2]` at the top, run the page again,
+# and explain what you see by the critical ε of the neurons:
 # :::
 
 # %%
@@ -590,8 +589,8 @@ np.round(np.sort(np.concatenate(critical_epsilons(pair))), 3)
 # %% [markdown]
 # :::{solution} ex-other-seed
 # :class: dropdown
-# It can change a lot. ε cuts the two lists of critical ε at different places: where a group of neurons joins the
-# maximum match just below ε in one pair and just above it in the other, the number of matched neurons differs, and
-# with it the number of combinations. The lattice at one ε is a fine picture of one pair and a poor summary of an
-# architecture. Averages belong on quantities that change slowly, such as the critical ε.
+# It can change a lot. Suppose that a group of neurons enters the maximum match just below ε in one pair and just
+# above ε in the other. Then the number of matched neurons differs, and with it the number of combinations. The
+# lattice at one ε describes one pair well, but not an architecture. Use averages only for quantities that change
+# slowly, such as the critical ε.
 # :::

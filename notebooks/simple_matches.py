@@ -147,9 +147,9 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # :::{prf:proposition} What reassigning keeps
 # :label: prp-reassigned
 # Reassigned neurons lie in the subspaces of the old ones. Suppose that they are still linearly independent. Then
-# their spans are the same as before, and so are the principal angles between the spans. Before the new neurons are
-# scaled to length 1, the sum of the squared distances of one side's neurons to the span of the other side is the same
-# as before.
+# their spans are the same as before, and so are the principal angles between the spans. Take the sum of the squared
+# distances of one side's neurons to the span of the other side. As long as the new neurons are not scaled to length
+# 1, this sum is the same as before.
 # :::
 #
 # :::{prf:proof}
@@ -200,7 +200,7 @@ figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
 # The next figure shows a second architecture ({glue:text}`beside`). Is the observed line below the null
 # model in the same places, near the input and near the output?
 
-# %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "The same two lines for the second network."}, "figure": {"caption": "The same for a second architecture.", "name": "fig-beside-{{page}}"}}
+# %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "Two lines by layer for the second network: the median size of a minimal match as a share of the maximum match, observed and by the null model."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, for a second architecture.", "name": "fig-beside-{{page}}"}}
 glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
 if beside:
     second = studies.answer(simple_matches.KIND, replace(study, network=beside), settings).tables
@@ -306,10 +306,10 @@ maps = tables["map"]
 per_side = {k: int(rows["neurons"].iloc[0] / 2) for k, rows in tables["levels"].groupby("layer", observed=True)}
 figure = size_findings.plot_together(maps.query("layer == @looked[0]"), per_side[looked[0]], looked[0])
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the last hidden layer: blue below the diagonal and pale above it, with hardly any orange off the diagonal."}, "figure": {"caption": "Which neurons go together, in the last hidden layer.", "name": "fig-map-hidden-{{page}}"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A map of the last hidden layer's matched neurons: blue below the diagonal and pale above it, with hardly any orange off the diagonal."}, "figure": {"caption": "Which neurons go together, in the last hidden layer.", "name": "fig-map-hidden-{{page}}"}}
 figure = size_findings.plot_together(maps.query("layer == @layer"), per_side[layer], layer)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The same map for the logits."}, "figure": {"caption": "Which neurons go together, in the logits: neuron k of either side is the logit of class k.", "name": "fig-map-logits-{{page}}"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A map of the logits: which logits are in the minimal matches of which."}, "figure": {"caption": "Which neurons go together, in the logits: neuron k of either side is the logit of class k.", "name": "fig-map-logits-{{page}}"}}
 figure = size_findings.plot_together(maps.query("layer == @looked[-1]"), per_side[looked[-1]], looked[-1])
 
 # %% tags=["hide-input"]

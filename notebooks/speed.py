@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** what the engine's speed is measured against, how it grows with the size of a layer, and how to
-# repeat the measurement.
+# **You will learn** how fast the code of this book is compared with the published algorithm, and how the time grows
+# with the size of a layer.
 #
 # **You need first** [the algorithms](algorithms.ipynb); for the last section [numerics](numerics.ipynb).
 #
@@ -53,21 +53,22 @@ def show(frame):
 
 
 # %% [markdown]
-# "A hundred times faster" means nothing until one knows faster *than what*, and whether the two give the same answer.
+# "A hundred times faster" says little without two more facts. Faster *than what*? And do both programs give equal
+# answers? On this page the *engine* is the fast code of this book.
 #
-# **Than what.** The yardstick is the published algorithm, written plainly: least squares at every step, a new run for
-# every ε, nothing remembered. This is all of it for the maximum match:
+# **Than what.** We compare with the published algorithm in its simplest form: least squares at every step, a new run
+# for every ε, and nothing stored between steps. This is all of it for the maximum match:
 
 # %% tags=["hide-input"]
 print(inspect.getsource(published.relative_distances), inspect.getsource(published.maximum_match), sep="\n\n")
 
 # %% [markdown]
-# **The same answer.** Every comparison below checks that both found the same sets, and stops if they did not.
+# **Equal answers.** Every comparison below checks that both programs found equal sets, and stops if they did not.
 #
-# **How measured.** Everything in one process with one thread, in CPU seconds, so that other work on the machine does
-# not count. The layers are synthetic: ReLU mixtures of shared features with a noise of their own, with cliffs and
-# many critical ε, as real layers have. "Recorded" is the geometry of a layer of two trained networks. The tables come
-# from `make bench`; this is the machine it ran on.
+# **How we measured.** Everything runs in one process with one thread. We count CPU seconds, so that other work on the
+# machine does not matter. The layers are synthetic: ReLU mixtures of shared features with noise. They have cliffs and
+# many critical ε, as real layers do. "Recorded" is the geometry of a layer of two trained networks. The tables come
+# from `make bench`, which ran on this machine:
 
 # %% tags=["hide-input"]
 record = json.loads(run.FILE.read_text())
@@ -85,17 +86,16 @@ figures.table(pd.DataFrame(list(words.items()), columns=["what", "value"]))
 # %% [markdown]
 # ## The maximum match at ten ε
 #
-# The engine compresses the two arrays and peels once; the published algorithm runs once for each ε. The CPU seconds
-# are for all ten, from arrays to sets. *NumPy only* is the engine without compiled code. On small arrays the engine
-# takes the certifying [QR route](numerics.ipynb) by itself, since it can afford to: that is why the smallest layer
-# costs more than the next.
+# The engine compresses the two arrays and peels once. The published algorithm runs once for each ε. The CPU seconds
+# are for all ten ε, from arrays to sets. *NumPy only* is the engine without compiled code. On small arrays the engine
+# uses the more exact [QR route](numerics.ipynb). Therefore the smallest layer costs more than the next.
 
 # %%
 show(tables["maximum match, ten ε"])
 
 # %% [markdown]
-# How much of the engine's time is the Gram matrix itself, which any method that compresses has to pay? The column
-# *beyond* is everything else, as a share of the matrix product.
+# Every method that compresses must compute the Gram matrix. How much of the engine's time is that? The column
+# *beyond* is the time for everything else, divided by the time for the matrix product.
 
 # %%
 show(tables["parts of a maximum match"])
@@ -103,31 +103,31 @@ show(tables["parts of a maximum match"])
 # %% [markdown]
 # ## Minimal matches
 #
-# Here one needs not one maximum match but hundreds: every trial deletion asks for another. The engine's trials share
-# one inverse, delete without copying, and skip every neuron that the violation graph already shows to be essential.
-# The table is for *one* neuron v (the mean of a few), from a compressed pair; the compression is timed apart, and the
-# last column charges it to the engine in full.
+# A minimal match needs hundreds of maximum matches, one for every trial deletion. In the engine, trials share one
+# inverse and delete without copying. They skip every neuron that the violation graph shows to be essential. The table
+# is for *one* neuron v (the mean of a few neurons), and starts from a compressed pair. The compression is timed
+# separately, and the last column adds all of it to the engine's time.
 #
-# The column *published, compressed first* gives the published algorithm the engine's first idea, so that the
-# comparison is fair to it: most of its time goes into long vectors. What is left is due to the algorithm. Sizes at
-# which the published algorithm would run for too long are estimated by its power law and marked so.
+# Most of the published algorithm's time is spent on long vectors. To be fair, the column *published, compressed
+# first* gives it compressed vectors, too. The difference that is left is due to the algorithm. For large sizes the
+# published algorithm would run too long. There its time is estimated by its power law, and marked as an estimate.
 
 # %%
 show(tables["one minimal match"])
 
 # %% [markdown]
-# For *all* v the engine makes one ordered pass in which neurons share their trials until a trial parts them. On the
-# smallest layer the published algorithm was run for every v, and every set compared. Beyond, its time is that of one
-# v times their number: an estimate, and marked as one.
+# For *all* v the engine makes one ordered pass, in which neurons share their trials until a trial separates them. On
+# the smallest layer the published algorithm was run for every v, and all sets were compared. For larger layers its
+# time is estimated: the time for one v multiplied by the number of neurons.
 
 # %%
 show(tables["all minimal matches"])
 
 # %% [markdown]
-# The figure shows the three problems on logarithmic axes. The gap widens with n: a straight line's slope is the power
-# with which the time grows.
+# The figure shows the three problems on logarithmic axes. The slope of a straight line is the power of n with which
+# the time grows. The distance between the lines grows with n.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels of CPU seconds against neurons a side, both axes logarithmic: ten maximum matches, one minimal match, all minimal matches. In each the published algorithm lies far above the engine, most for all minimal matches, and the distance grows with n. Hollow points are estimates."}, "figure": {"caption": "CPU seconds of the engine and of the published algorithm; hollow: estimated.", "name": "fig-speed"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels of CPU seconds against neurons per network, both axes logarithmic: ten maximum matches, one minimal match, all minimal matches. In each the published algorithm lies far above the engine, most for all minimal matches, and the distance grows with n. Hollow points are estimates."}, "figure": {"caption": "CPU seconds of the engine and of the published algorithm; hollow: estimated.", "name": "fig-speed"}}
 shown = ("maximum match, ten ε", "one minimal match", "all minimal matches")
 figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.6), sharey=True)
 for ax, name in zip(axes, shown, strict=True):
@@ -136,7 +136,7 @@ for ax, name in zip(axes, shown, strict=True):
     ax.loglog(frame["n"], frame["engine"], "o-", color="C0", label="engine")
     ax.loglog(frame["n"], frame["published"], "s-", color="C1", mfc="white", label="published")
     ax.plot(frame["n"][~estimate], frame["published"][~estimate], "s", color="C1")
-    ax.set(title=name, xlabel="neurons a side", xticks=frame["n"], xticklabels=frame["n"])
+    ax.set(title=name, xlabel="neurons per network", xticks=frame["n"], xticklabels=frame["n"])
     ax.minorticks_off()
 axes[0].set_ylabel("CPU seconds")
 axes[0].legend()
@@ -149,7 +149,7 @@ figures.download(pd.concat([tables[name].assign(problem=name) for name in shown]
 show(tables["growth"])
 
 # %% [markdown]
-# ## What we had set out to reach
+# ## Our targets
 #
 # The targets were fixed before the engine was written.
 
@@ -159,10 +159,10 @@ show(tables["targets"])
 # %% [markdown]
 # ## All v when everything matches
 #
-# The hard case for all v is a layer in which every neuron is matched, and only just: no trial is saved by neurons
-# that were never in. The table takes the smallest such ε. It compares the shared pass with an idea that looks good:
-# search for each neuron's minimal match inside the smallest match already found that holds it, so that most searches
-# run in small matches. (The two make different choices among the many minimal matches.)
+# The hardest case for all v is the smallest ε at which every neuron is matched, because then every neuron must be
+# tried. The table compares the shared pass with another idea: for each neuron, search inside the smallest match that
+# contains it and that was already found. Then most searches run in small matches. (The two methods may find different
+# minimal matches.)
 
 # %%
 show(tables["all v, every neuron matched"])
@@ -175,23 +175,23 @@ for key, value in {"hard-n": f"{hard['n']:.0f}", "hard-faster": faster, "hard-fa
     glue(key, value, display=False)
 
 # %% [markdown]
-# At the largest size, {glue:text}`hard-n` neurons a side, the winner is {glue:text}`hard-faster`, by a factor of
-# {glue:text}`hard-factor`.
+# At the largest size, with {glue:text}`hard-n` neurons on each side, {glue:text}`hard-faster` is faster by a factor
+# of {glue:text}`hard-factor`.
 #
 # ## Streaming and memory
 #
-# Real layers have millions of samples, so the pass over the data is what one waits for. The accumulator adds a check
-# for bad values, the sums, and the joining of the networks to the bare matrix product of each batch. Its memory is
-# one matrix and one batch: it stays the same when the samples double.
+# Real layers have millions of samples, so the pass over the data takes most of the time. For each batch the
+# accumulator checks for bad values, joins the two networks, computes the matrix product, and adds it up. It needs
+# memory for one matrix and one batch. This does not change when the number of samples doubles.
 
 # %%
 show(tables["streaming"])
 
 # %% [markdown]
-# ## The price of compiled code
+# ## The time to compile
 #
-# The engine's loops are compiled by Numba at their first call, once per machine; later processes load them from a
-# cache. CPU seconds of first and later calls on a tiny layer:
+# Numba compiles the engine's loops at their first call, once per machine. Later processes load them from a cache. The
+# table has the CPU seconds of first and later calls on a very small layer:
 
 # %%
 show(tables["compilation"])
@@ -199,8 +199,8 @@ show(tables["compilation"])
 # %% [markdown]
 # ## Measure it yourself
 #
-# The same comparison, made now, on a layer small enough for a page. Change `neurons` in the parameters and run it
-# again.
+# Here is such a comparison, made when this page was built, on a small layer. Change `neurons` in the parameters and
+# run it again.
 
 # %%
 x, y = layers.mixed(neurons, samples)
@@ -208,8 +208,8 @@ live = pd.DataFrame([run.maximum("live", x, y)])
 show(live)
 
 # %% [markdown]
-# One minimal match, and a look at where the published algorithm spends its time: it computes this many distances by
-# least squares, each on full-length vectors.
+# Now one minimal match. The cell also counts how many distances the published algorithm computes by least squares,
+# each on vectors of full length.
 
 # %%
 pair = Pair.from_arrays(x, y)
@@ -224,14 +224,14 @@ show(pd.DataFrame([row | {"ratio": slow / fast}]))
 # %% [markdown]
 # :::{exercise} Where does the time go?
 # :label: ex-where-time-goes
-# Double `samples` and predict, before you run: what happens to the engine's time for the minimal match, what to the
-# published time? And if you double `neurons` instead?
+# Double `samples` and predict before you run: what happens to the engine's time for the minimal match? What happens
+# to the published algorithm's time? What if you double `neurons` instead?
 # :::
 #
 # :::{solution} ex-where-time-goes
 # :class: dropdown
-# The engine's search works on the compressed pair, whose size doesn't depend on the samples: its time stays. The
-# published time doubles, since every least-squares problem has twice as many equations. Doubling the neurons
-# multiplies the published time by about the power of n in the table of growth, that is, several times: twice as many
-# trials, each with larger problems.
+# The engine's search uses the compressed pair, whose size does not depend on the samples. So its time does not
+# change. The published algorithm's time doubles, because every least-squares problem has twice as many equations. If
+# the neurons double, the published algorithm's time grows several times, by the power of n in the table of growth. It
+# has twice as many trials, and each has larger problems.
 # :::

@@ -11,17 +11,17 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** where each definition, lemma, theorem and algorithm of this book is stated and proved, which
-# tests check it, which code implements it, and where you can see it.
+# **You will learn** where each definition, lemma, theorem and algorithm of this book is stated and proved. You also
+# learn which tests check it, which code implements it, and where you can see it.
 #
 # **You need first** nothing: this is a page to look things up in.
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# Nobody keeps this table by hand. It is read off the marks that chapters, tests and code carry, each time the book is
-# built. A statement without a test, a test of something that no page states, a theorem without a proof, a statement
-# that is shown nowhere: each of these stops the build.
+# This table is made automatically each time the book is built, from marks in chapters, tests and code. The build
+# stops if a statement has no test, if a test belongs to no statement, if a theorem has no proof, or if a statement is
+# shown nowhere.
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
@@ -42,8 +42,9 @@ display(Markdown(statements_page()))
 # %% [markdown]
 # ## The tests, word for word
 #
-# A proof says that a statement is true. A test says that the code does what the statement says: on random instances
-# against a slow search through all subsets, and, where a hypothesis is dropped, on an instance that breaks the claim.
+# A proof shows that a statement is true. A test shows that the code does what the statement says. It compares the
+# code with a slow search through all subsets, on random examples. If a hypothesis is necessary, a test has an example
+# without it in which the claim is false.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 display(Markdown(checked_by_page()))

@@ -11,8 +11,8 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to teach from this book in one lecture, three sessions or a two-week project: which pages,
-# how many minutes, which exercises, what to prepare, what goes wrong, and how to grade.
+# **You will learn** how to teach from this book in one lecture, three sessions or a two-week project. For each there
+# are pages, minutes, exercises, things to prepare, common mistakes, and help with grading.
 #
 # **You need first** to have read [From activations to matches](worked_example.ipynb).
 #
@@ -32,14 +32,14 @@ for key, value in numbers.items():
 # %% [markdown]
 # ## The kit
 #
-# `make book`, then `make course`, write a folder `course/` that works on its own. `.venv/bin/python -m helpers course FOLDER`
-# puts it elsewhere. It holds
+# `make book` and then `make course` write a folder `course/` that works alone. `.venv/bin/python -m helpers course
+# FOLDER` writes it to another place. It contains
 #
 # - `student/`: the chapters as notebooks with the exercises to fill in. Each code exercise has a check, which answers
 #   with a tick or with a hint. The checks never show the solution.
 # - `solutions/`: the same notebooks with all solutions. The student's version is cut from them, so the two agree.
-# - `slides/index.html`: the lecture, one file that needs no network. Arrow keys move, `n` shows the speaker's notes,
-#   `d` switches to dark, `f` fills the screen, `p` prints.
+# - `slides/index.html`: the lecture, one file that needs no internet. Use the arrow keys to move. `n` shows the
+#   speaker's notes, `d` switches to dark, `f` fills the screen, `p` prints.
 # - `problems.md`: all exercises as one sheet, and `solutions/problems.md` with the answers.
 # - `requirements.txt`, `helpers/`, `benchmarks/` and `results/`: what the notebooks need. They read recorded networks.
 #   Nobody needs a GPU, a data set or an account.
@@ -53,13 +53,13 @@ for key, value in numbers.items():
 # 5. Tell similarity that is shared neuron by neuron from similarity that exists only as a whole.
 # 6. Criticise a similarity score: number of samples, choice of ε, chance level, invariances.
 #
-# Before it: linear algebra (span, projection, least squares), a first course on neural networks, and NumPy. Nothing
-# from statistics beyond a mean.
+# What they need before: linear algebra (span, projection, least squares), a first course on neural networks, and
+# NumPy. From statistics they only need the mean.
 #
 # ## The pages and their minutes
 #
-# Reading times follow from the number of words. Students who work with pencil and keyboard need about twice as long,
-# and the exercises come on top.
+# Reading times are computed from the number of words. Students who work with pencil and keyboard need about twice as
+# long. The exercises need extra time.
 
 # %%
 figures.table(course.overview(), label="Chapters, minutes and exercises")
@@ -67,8 +67,8 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # %% [markdown]
 # ## Route 1: one lecture
 #
-# The slides: {glue:text}`slides` of them, {glue:text}`lecture` minutes, one exercise in pairs included. For an
-# audience that will not come back.
+# This route is for an audience that you meet only once. It has {glue:text}`slides` slides and takes
+# {glue:text}`lecture` minutes, with one exercise in pairs.
 #
 # | When | What | Page |
 # |---|---|---|
@@ -80,8 +80,8 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | Last minutes | Local or distributed; back to the sentences of the beginning | [Simple matches](simple.ipynb) |
 # | After | {ref}`ex-max-match`, with its check | The maximum match |
 #
-# **Prepare.** Open the book at the cone of [Matches](matches.ipynb) and at the slider of the peel in [The maximum
-# match](maximum.ipynb); both work without a network. Print the worked example's two tables for the pairs.
+# **Prepare.** Open the cone in [Matches](matches.ipynb) and the slider of the peel in [The maximum
+# match](maximum.ipynb). Both work without internet. Print the two tables of the worked example for the pairs.
 #
 # **If you are short of time**, leave out the proposition on readouts and the decomposition theorem. Do not leave out
 # the exercise.
@@ -97,12 +97,13 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | 3. Real networks, and doubts | [Numerics](numerics.ipynb), from "Samples versus neurons" on ({glue:text}`read-numerics` min in all), and one network's page | 20 min {ref}`ex-one-less` as a bet; 30 min [causes of similarity](causes.ipynb) in groups; 40 min debate: does the score say what it seems to say? | one page: "What I would accept as evidence that two layers are the same" |
 #
 # **Deletion as a game.** Seven students are the seven neurons of the worked example, with their row of numbers on a
-# card. At ε = 0.4 whoever is too far from the other side steps out. The class computes the distances (they are on the
-# teacher's copy: the solution of {ref}`ex-smaller-epsilon`). The cascade is remembered better than any proof.
+# card. At ε = 0.4 each student whose neuron is too far from the other side steps out. The class computes the
+# distances. (They are in the solution of {ref}`ex-smaller-epsilon`.) Students remember this game better than a proof.
 #
-# **The debate.** One half defends "low similarity shows that networks learn different things", the other attacks.
-# Useful for the attack: {cite}`johnson2019subspace` and the invariances of [Neurons](neurons.ipynb). Useful for the
-# defence: the chance level, the self-match and two checkpoints of one training.
+# **The debate.** One half of the class defends "low similarity shows that networks learn different things", the other
+# half attacks it. The attack can use {cite}`johnson2019subspace`, [stitching](interchangeable.ipynb) and the
+# invariances of [Neurons](neurons.ipynb). The defence can use the chance level, the self-match and two checkpoints of
+# one training.
 #
 # **For a theory class**, replace session 3 by [When the structure is unique](uniqueness.ipynb)
 # ({glue:text}`read-uniqueness` min) and [The algorithms](algorithms.ipynb) ({glue:text}`read-algorithms` min), with
@@ -110,8 +111,8 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 #
 # ## Route 3: a two-week project
 #
-# Groups of two or three. Each answers one question about one pair of networks, with evidence that could have come out
-# otherwise.
+# Groups of two or three. Each group answers one question about one pair of networks, with an experiment whose result
+# is not clear in advance.
 #
 # | Day | Milestone | To hand in |
 # |---|---|---|
@@ -123,9 +124,10 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | 12 | Draft read by another group | comments |
 # | 14 | Report of four pages, and a talk of ten minutes | report, notebook that runs |
 #
-# **A chance level** comes from matching against the other network's images in another order. This is the comparison *any image* of
-# [causes](causes.ipynb), with *same class* beside it. `helpers.studies.causes.run(study)` has it for every layer of a study: read where it is
-# recorded, computed where it is not.
+# **A chance level** comes from a match in which the second network sees the images in another order. This is the
+# comparison *any image* of [causes](causes.ipynb), where *same class* stands beside it.
+# `helpers.studies.causes.run(study)` returns it for every layer of a study. It reads the record if there is one, and
+# computes it otherwise.
 #
 # Questions that work on a laptop, from the recorded networks:
 #
@@ -136,7 +138,8 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # - Take one cliff apart: which neuron, left out, makes it fall?
 # - Does CKA, computed from the same recorded Gram matrix, see what the maximum match misses?
 #
-# With a GPU: train one more seed (`.venv/bin/python -m helpers train --help`) and predict its similarity to the others first.
+# With a GPU: predict the similarity of one more seed to the others, then train it (`.venv/bin/python -m helpers train
+# --help`).
 #
 # ## What goes wrong
 #
@@ -154,10 +157,10 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 #
 # ## Assessment
 #
-# **Five questions for the end of a session**, one minute each. Which changes of a layer leave all distances alone? Why
-# is the pair of two empty groups a match? Which inequality makes the union lemma work? What is the last neuron's
-# distance in a peel, and why is it not its critical ε? Name two reasons for which two unrelated layers could score
-# high.
+# **Five questions for the end of a session**, one minute each. Which changes of a layer leave all distances alone?
+# Why is the pair of two empty groups a match? Which inequality makes the union lemma work? What is the last neuron's
+# distance in a peel, and why is it not its critical ε? Name two reasons why two unrelated layers could have a high
+# similarity.
 #
 # **An exam question that cannot be looked up.** Give two layers of three neurons as numbers. Ask for the maximum match
 # at two values of ε, the critical ε of one neuron, and one simple match, with reasons. Then change one number and ask
@@ -173,6 +176,6 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | Theory | terms are used loosely | statements are cited where they apply | a hypothesis is checked before a theorem is used |
 # | Reproduction | does not run | runs from a clean folder | another group got the same numbers |
 #
-# **On answers from the net and from machines.** All solutions of this book are public, so grade what cannot be copied:
-# the prediction before the run, the explanation at the board, the changed parameter. Each chapter has an exercise of
-# this kind.
+# **Answers from the internet and from language models.** All solutions of this book are public. So grade what cannot
+# be copied: the prediction before the run, the explanation at the board, the changed parameter. Each chapter has an
+# exercise of this kind.

@@ -11,9 +11,9 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** under which conditions every neuron has one minimal match only, why no condition can be dropped,
-# how far recorded networks are from these conditions, and how to find out without them whether a minimal match is
-# unique.
+# **You will learn** under which conditions every neuron has only one minimal match, and why each condition is needed.
+# You also learn how far recorded networks are from these conditions, and how to check directly whether a minimal
+# match is unique.
 #
 # **You need first** [simple matches](simple.ipynb), and orthogonal projections; angles between subspaces are
 # explained here.
@@ -22,9 +22,9 @@
 # :::
 #
 # In the last chapter one neuron had many minimal matches, and which one an algorithm found depended on the order of
-# its trials. That is a poor foundation for a statement such as "this neuron belongs together with those seven". When
-# is there exactly one answer? The question has a geometric core: if a vector is close to two subspaces, is it close
-# to what they have in common?
+# its trials. So a statement such as "this neuron belongs together with those seven" may depend on the order. When is
+# there exactly one answer? This leads to a question of geometry: if a vector is close to two subspaces, is it close
+# to their intersection?
 
 # %% tags=["parameters"]
 networks = {"resnet20": 1, "vgg16_bn": 0.25, "resnet18": 0.25}
@@ -55,8 +55,8 @@ figures.style()
 # %% [markdown]
 # ## What uniqueness means
 #
-# As before a match is one set $S$ of neurons of both layers. Recall that $v$ has a v-minimum match if one match that
-# holds $v$ lies inside all others that hold $v$ ({prf:ref}`def-minimum`).
+# As before a match is one set $S$ of neurons of both layers. Recall that a v-minimum match contains $v$ and lies
+# inside every other match that contains $v$ ({prf:ref}`def-minimum`).
 #
 # :::{prf:proposition} Three ways to say it
 # :label: prp-unique
@@ -100,9 +100,9 @@ for layers, title in ((families.twins(4), "twins"), (families.switches(4), "swit
 # %% [markdown]
 # ## Exact matches: linear independence is enough
 #
-# At $\varepsilon = 0$ a match is a pair of sets with the same span. What two spans have in common can be more than
-# the span of the common vectors: the planes of $\{a, b\}$ and $\{c, d\}$ in space meet in a line although the sets
-# share no vector. Among linearly independent vectors this cannot happen.
+# At $\varepsilon = 0$ a match is a pair of sets with the same span. The intersection of two spans can be larger than
+# the span of the common vectors. For example, two planes in space, spanned by $\{a, b\}$ and $\{c, d\}$, meet in a
+# line, although the sets share no vector. Among linearly independent vectors this cannot happen.
 #
 # :::{prf:theorem} Intersection of exact matches
 # :label: thm-intersection-exact
@@ -129,11 +129,11 @@ for layers, title in ((families.twins(4), "twins"), (families.switches(4), "swit
 # so $(X_1 \cap X_2, Y_1 \cap Y_2)$ is an exact match.
 # :::
 #
-# Both sides must be independent. One copied neuron is enough to lose closure: with $z_x = z_{y_1} = z_{y_2}$, both
-# $\{x, y_1\}$ and $\{x, y_2\}$ are matches, and $\{x\}$ is not.
+# Both sides must be independent. One copied neuron is enough to destroy the theorem: with $z_x = z_{y_1} = z_{y_2}$,
+# both $\{x, y_1\}$ and $\{x, y_2\}$ are matches, and $\{x\}$ is not.
 #
-# Exact matches of independent layers have more structure than the theorem says. They never mix three neurons with
-# two, and their neurons can be paired off.
+# Exact matches of independent layers have more structure than the theorem says. Both sides always have equally many
+# neurons, and the neurons can be paired.
 #
 # :::{prf:proposition} Partners
 # :label: prp-partners
@@ -158,14 +158,14 @@ for v in sorted(all_neurons(x, y)):
     print(f"{v[0]}{v[1] + 1}", [name(m) for m in minimal(all_matches(x, y, 0.0), v)])
 
 # %% [markdown]
-# Every neuron has one minimal match, eight neurons have only four between them, and each match has as many neurons of
-# one layer as of the other.
+# Every neuron has one minimal match. The eight neurons have only four different ones, and each match has as many
+# neurons of one layer as of the other.
 #
 # ## Approximate matches: angles and gaps
 #
-# Real matches are never exact. At $\varepsilon > 0$ linear independence stops helping, because it is not a quantity:
-# vectors that are independent by a hair behave like dependent ones. ({prf:ref}`prp-many` with $\varphi > 0$ has
-# independent sides and exponentially many minimal matches.) We need an independence with a size.
+# Real matches are never exact. At $\varepsilon > 0$ linear independence is not enough, because vectors that are
+# almost dependent behave like dependent ones. ({prf:ref}`prp-many` with $\varphi > 0$ has independent sides and
+# exponentially many minimal matches.) So we need to measure how independent the neurons are.
 #
 # :::{prf:definition} Angle between two subspaces
 # :label: def-angle
@@ -187,13 +187,13 @@ for v in sorted(all_neurons(x, y)):
 # :::
 #
 # Orthogonal neurons have $\theta = \pi/2$. A finite set of neurons is linearly independent exactly when this holds
-# for some $\theta > 0$: two spans at angle 0 share a line, and a vector on it has two expansions. So
-# {prf:ref}`thm-intersection-exact` is the case $\varepsilon = 0$ of what follows, where stability asks for nothing.
-# Note that θ-strong independence asks for more than large angles between single neurons: three vectors of a plane,
-# 60° apart, are not even independent.
+# for some $\theta > 0$. (Two spans at angle 0 share a line, and a vector on it has two expansions.) So
+# {prf:ref}`thm-intersection-exact` is the case $\varepsilon = 0$ of the next theorem, and there stability always
+# holds. Note that θ-strong independence asks for more than large angles between single neurons: three vectors of a
+# plane, 60° apart, are not even independent.
 #
-# The second condition is about ε. If distances lie densely around ε, then whether a neuron is matched hangs on
-# details, and the matches that an ε gives have no meaning of their own. So we ask for a gap.
+# The second condition is about ε. If many distances are close to ε, small details decide whether a neuron is matched.
+# So we ask for a gap: no distance may lie just above ε.
 #
 # :::{prf:definition} Stability
 # :label: def-stable
@@ -231,18 +231,18 @@ for v in sorted(all_neurons(x, y)):
 #
 # $$\operatorname{dist}(z, \operatorname{span} z_C) \ \le\ \|z - c\| \ \le\ \|z - p\| + \|a\| \ \le\ \varepsilon + \frac{2\varepsilon}{\sin\theta} = \lambda .$$
 #
-# So $r(x, Y_1 \cap Y_2) \le \lambda$, and by stability $r(x, Y_1 \cap Y_2) \le \varepsilon$. The same holds for every
+# So $r(x, Y_1 \cap Y_2) \le \lambda$, and by stability $r(x, Y_1 \cap Y_2) \le \varepsilon$. This also holds for every
 # $y \in Y_1 \cap Y_2$ with the roles of the layers exchanged.
 # :::
 #
-# This is the theorem of the paper {cite}`wang2018towards`. The proof is three triangle inequalities, and where one is
-# generous with triangle inequalities a constant is rarely the best.
+# This is the theorem of the paper {cite}`wang2018towards`. The proof uses three triangle inequalities, so its
+# constant is not the best possible one.
 #
 # ### The best constant
 #
 # What is the largest distance that $z$ can have from the common span? Draw the worst case: $z$ half-way between two
 # lines at angle θ. Its distance to each line is $\sin(\theta/2)$ times its length; its distance to what the lines
-# have in common, the origin, is its length. The next lemma says that nothing is worse than this picture.
+# have in common, the origin, is its length. The next lemma says that this is the worst case.
 
 # %% tags=["hide-input", "shows-lem-two-spans"] mystnb={"image": {"alt": "Two lines through the origin at angle theta, a vector z on the bisector, and its perpendiculars to both lines, each of length sin of half theta."}, "figure": {"caption": "z has distance sin(\u03b8/2) from each of two lines and distance 1 from all they have in common.", "name": "fig-two-lines"}}
 theta = np.radians(50)
@@ -313,7 +313,7 @@ ax.set_axis_off()
 #
 # :::{prf:proof}
 # (i) Let $x \in X_1 \cap X_2$. {prf:ref}`lem-two-spans` with $A = Y_1$, $B = Y_2$, $z = z_x / \|z_x\|$,
-# $\delta = \varepsilon$ gives $r(x, Y_1 \cap Y_2) \le \lambda$; stability makes it $\le \varepsilon$. The same for
+# $\delta = \varepsilon$ gives $r(x, Y_1 \cap Y_2) \le \lambda$; stability makes it $\le \varepsilon$. Likewise for
 # $y$. And
 # $\frac{1}{\sin(\theta/2)} = \frac{2\cos(\theta/2)}{\sin\theta} \le \frac{2}{\sin\theta} < \frac{2}{\sin\theta} + 1$.
 #
@@ -346,8 +346,8 @@ ax.set_axis_off()
 #
 # ## Dropping one assumption at a time
 #
-# The three neurons in (ii) are the counter-example for everything; only θ changes. Neither condition can replace the
-# other: orthonormal neurons with a small gap fail, and so do nearly parallel ones with a gap as wide as you please.
+# The three neurons in (ii) give all counter-examples, with different θ. Neither condition can replace the other. The
+# conclusion is false for orthonormal neurons with a small gap, and also for nearly parallel neurons with any gap.
 
 
 # %%
@@ -381,14 +381,13 @@ rows = pd.DataFrame([examined(*case) for case in cases])
 figures.table(rows, digits=2, label="Conditions and conclusion")
 
 # %% [markdown]
-# Closure holds in the first row, where the gap is wider than needed. In the next three rows it fails, and the gap is
-# exactly as wide as needed or a hair narrower: stability below $1/\sin(\theta/2)$ is not enough by however little. In
-# the last row strong independence fails outright.
+# In the first row the gap is wider than needed, and the matches are closed under intersection. In the next three rows
+# they are not. There the gap is just too narrow: stability with any constant below $1/\sin(\theta/2)$ is not enough.
+# In the last row the neurons are not strongly independent.
 #
 # ## What follows: a graph
 #
-# Under the assumptions of the theorem there is nothing left of the lattice but a directed graph, an arrow for
-# "needs".
+# Under the assumptions of the theorem a directed graph describes the whole lattice. An arrow means "needs".
 #
 # :::{prf:proposition} Matches as the closed sets of a graph
 # :label: prp-graph
@@ -417,10 +416,10 @@ figures.table(rows, digits=2, label="Conditions and conclusion")
 # exactly the sets that contain it. A neuron $u$ is in $N(v)$ if no member avoids $u$, that is, if the largest set
 # that avoids it, $\mathcal B \setminus \{u\}$, is not a member.
 #
-# $(X, Y)$ is a match if and only if $r(v, S \cap \mathcal B) \le \varepsilon$ for all its $v$, which now reads
-# $N(v) \subseteq S$. A set with this property that contains $v$ contains all that can be reached from $v$. If $v$ is
-# in the maximum match, everything that can be reached is in it too, so has a set of needs, and the set of all that
-# can be reached contains the needs of its members: it is a match.
+# $(X, Y)$ is a match if and only if $r(v, S \cap \mathcal B) \le \varepsilon$ for all its $v$, which now reads $N(v)
+# \subseteq S$. A set with this property that contains $v$ contains all that can be reached from $v$. If $v$ is in the
+# maximum match, everything that can be reached is in it, too, and has a set of needs. The set of all that can be
+# reached contains the needs of its members. So it is a match.
 # :::
 #
 # :::{prf:theorem} Consequences of uniqueness
@@ -434,16 +433,13 @@ figures.table(rows, digits=2, label="Conditions and conclusion")
 #
 # :::{prf:proof}
 # Matches are closed under intersection by the theorems named; the first two claims are then {prf:ref}`prp-unique`. By
-# {prf:ref}`prp-graph` the graph is known from the $r(v, \mathcal B)$ and the $r(v, \mathcal B \setminus \{u\})$. With
-# $P = G_{\mathcal B \mathcal B}^{-1}$ and the coefficients $c = P g_v$ of the projection of $z_v$,
-# $r(v, \mathcal B \setminus \{u\})^2 = r(v, \mathcal B)^2 + c_u^2 / P_{uu}$ for unit vectors: one inverse a side, and
-# a matrix product, serve for all. A neuron is in the maximum match if and only if everything that can be reached from
+# {prf:ref}`prp-graph` the graph is known from the $r(v, \mathcal B)$ and the $r(v, \mathcal B \setminus \{u\})$. With $P = G_{\mathcal B \mathcal B}^{-1}$ and the coefficients $c = P g_v$ of the projection of $z_v$, $r(v, \mathcal B \setminus \{u\})^2 = r(v, \mathcal B)^2 + c_u^2 / P_{uu}$ for unit vectors. So one inverse per side and a matrix product are enough. A neuron is in the maximum match if and only if everything that can be reached from
 # it has $r \le \varepsilon$. A search from one neuron looks at each of at most $N^2$ arrows once, so all searches
 # take $O(N^3)$.
 # :::
 #
-# Here is the graph of the exact example above, as a list, and the v-minimum matches that follow from it. Compare with
-# the list found by brute force.
+# Here is the graph of the exact example above, as a list, and the v-minimum matches that follow from it. Compare them
+# with the list that was found by trying all pairs.
 
 # %% tags=["shows-prp-graph", "shows-thm-uniqueness"]
 graph = lattice.needs(Distances(x, y), all_neurons(x, y), 1e-7)
@@ -454,7 +450,8 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 # %% [markdown]
 # ## Measuring the conditions
 #
-# Do recorded networks satisfy the assumptions? Both speak about exponentially many sets, but both can be bounded.
+# Do recorded networks satisfy the assumptions? Both are about exponentially many sets, but we can compute bounds for
+# both.
 #
 # :::{prf:lemma} Cuts are enough
 # :label: lem-cut
@@ -470,8 +467,8 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 # :::
 #
 # For a layer of $n$ neurons this leaves $2^{n-1} - 1$ cuts. `strong_independence` tries all of them for $n \le 14$.
-# For more, any cut gives an upper bound (it tries each neuron against the rest, and the signs of the eigenvectors of
-# the Gram matrix), and the condition number a lower one:
+# For larger layers it computes bounds. Any cut gives an upper bound. (The function tries each neuron against all
+# others, and cuts by the signs of the eigenvectors of the Gram matrix.) The condition number gives a lower bound:
 #
 # :::{prf:lemma} θ from the condition number
 # :label: lem-wielandt
@@ -503,8 +500,9 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 #
 # The inequality in this proof is Wielandt's. It is attained by two neurons.
 #
-# We know no way to confirm stability in general without looking at all subsets (`stability` does so for few neurons).
-# But it is easily *refuted*: one distance in $(\varepsilon, \lambda]$ is enough. And distances come in chains.
+# We know no way to prove stability in general without looking at all subsets (`stability` does so for few neurons).
+# But it is easy to *refute*: one distance in $(\varepsilon, \lambda]$ is enough. The next lemma computes many
+# distances at once.
 #
 # :::{prf:lemma} A chain of distances from one factorisation
 # :label: lem-chain
@@ -535,8 +533,8 @@ first = next(iter(networks))
 pair = results[first].pair(looked_at[0], *seeds)
 
 # %% [markdown]
-# Each line is one random order of the second layer's neurons; up the axis the distance of one neuron of the first
-# layer. A stable pair would have a band that no line ever enters except by jumping across it.
+# Each line is one random order of the second layer's neurons. The vertical axis is the distance of one neuron of the
+# first layer. For a stable pair there is a horizontal band that all lines jump across.
 
 # %% tags=["hide-input", "shows-lem-chain"] mystnb={"image": {"alt": "Two panels of forty falling step lines from 1 down. Left, orthonormal twins: every line jumps from 1 to 0 in one step, leaving the whole band between empty. Right, a real layer: the lines fall in steps of all sizes and leave no height free between 1 and their common end."}, "figure": {"caption": "Distances along random chains. Left: a stable example. Right: one neuron of a recorded layer. There is no empty band.", "name": "fig-chains"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), sharey=True)
@@ -557,9 +555,9 @@ plt.show()
 # %% [markdown]
 # ### The whole picture
 #
-# The theorem may be applied to the neurons of the maximum match alone, since all matches lie in it. This is a great
-# relief: neurons that match nothing need not be independent or stable. The next cell measures both conditions there,
-# for every layer and ε at which anything matches.
+# We may apply the theorem to the neurons of the maximum match alone, because all matches lie in it. So neurons
+# outside it need not be independent or stable. The next cell measures both conditions in the maximum match, for every
+# layer and ε with a non-empty match.
 
 
 # %%
@@ -613,11 +611,12 @@ glue("median-gap", float(frame["gap"].median()), display=False)
 glue("median-needed", float(frame["needed"].median()), display=False)
 
 # %% [markdown]
-# Each dot is one layer at one ε. To the right: stronger independence. Up: a wider gap. Above the lower curve
-# ({prf:ref}`thm-sharp`) matches are closed under intersection for certain; above the upper curve this follows already from
-# the paper's constant; below the lower curve lies, at every point, a counter-example. Dots are drawn at upper bounds for
-# both, which are exact where all subsets were tried. So only these cases can confirm; the others can only refute. Colour
-# tells what really happens: the share of matched neurons that have a v-minimum match.
+# Each dot is one layer at one ε. Farther to the right means stronger independence, higher means a wider gap. Above
+# the lower curve ({prf:ref}`thm-sharp`) matches are closed under intersection. Above the upper curve this follows
+# from the paper's constant, too. At every point below the lower curve there is a counter-example. Dots are drawn at
+# upper bounds for both conditions. The bounds are exact where all subsets were tried. So only in these cases can a
+# dot confirm the conditions; the others can only refute them. The colour shows the true result: the share of matched
+# neurons that have a v-minimum match.
 
 # %% tags=["hide-input", "shows-lem-cut", "shows-lem-wielandt"] mystnb={"image": {"alt": "Scatter plot on logarithmic axes, theta in degrees against the gap lambda over epsilon, with two falling curves. Almost all dots lie on the bottom line at a gap of one, far below both curves; two dots with large theta lie above both curves."}, "figure": {"caption": "The conditions of the uniqueness theorem, measured inside the maximum match of recorded layers. A bar joins the lower and the upper bound of \u03b8.", "name": "fig-conditions"}}
 figure, ax = plt.subplots(figsize=(7.6, 4.6))
@@ -636,14 +635,14 @@ ax.set_yticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
 ax.legend()
 plt.show()
 # %% [markdown]
-# In {glue:text}`refuted` of {glue:text}`cases` cases the assumptions are refuted, and mostly not by a little: the
-# median gap is {glue:text}`median-gap:.2f`, where {glue:text}`median-needed:.0f` would be needed. In {glue:text}`met`
-# cases, with at most {glue:text}`met-largest` matched neurons, all subsets have been tried and the assumptions are
-# met; there the matches are unique, as they must be.
+# In {glue:text}`refuted` of {glue:text}`cases` cases the assumptions are refuted, and most are far from true: the
+# median gap is {glue:text}`median-gap:.2f`, but {glue:text}`median-needed:.0f` would be needed. In {glue:text}`met`
+# cases, with at most {glue:text}`met-largest` matched neurons, all subsets were tried and the assumptions are true.
+# There the minimal matches are unique, as the theorem says.
 #
-# The reason is simple. A layer with many neurons has many subsets, so distances fill the axis; and it has nearly
-# dependent neurons, so θ is small. Each of these alone would be enough. All numbers are in the table behind the next
-# button.
+# There are two reasons. A layer with many neurons has many subsets, so there are distances everywhere and no gap. And
+# it has nearly dependent neurons, so θ is small. Each reason alone is enough. The next button has the table with all
+# numbers.
 
 # %% tags=["hide-cell"]
 shown = frame.drop(columns="refuted")
@@ -652,13 +651,13 @@ figures.table(shown, digits=2, label="Conditions and uniqueness by layer and ε"
 # %% [markdown]
 # ## A certificate that needs no assumption
 #
-# The theorem gives a sufficient condition. Whether the conclusion holds for a given neuron can be decided directly,
-# and cheaply.
+# The theorem gives a sufficient condition. But we can also check directly, and fast, whether the minimal match of a
+# given neuron is unique.
 #
 # :::{prf:proposition} Certificate of uniqueness
 # :label: prp-certificate
-# Let $v$ be in the maximum match, and let $E(v)$ be the set of neurons *essential* to $v$: those $u$ without which
-# $v$ is lost, that is, $v$ is not in the maximum match of all neurons but $u$ (and $v$ itself). Then
+# Let $v$ be in the maximum match. A neuron $u \ne v$ is *essential* to $v$ if $v$ is not in the maximum match of all
+# neurons but $u$. Let $E(v)$ be the set of all neurons essential to $v$, and $v$ itself. Then
 #
 # (i) $E(v)$ is the intersection of all matches that contain $v$;
 #
@@ -669,8 +668,7 @@ figures.table(shown, digits=2, label="Conditions and uniqueness by layer and ε"
 # :::
 #
 # :::{prf:proof}
-# (i) A match that contains $v$ and not $u \ne v$ exists if and only if $v$ is in the maximum match of all neurons but
-# $u$, since that one contains all matches that avoid $u$. So $u \in E(v)$ if and only if every match that contains
+# (i) Let $u \ne v$. The maximum match of all neurons but $u$ contains all matches without $u$. So a match that contains $v$ but not $u$ exists if and only if $v$ is in this maximum match. So $u \in E(v)$ if and only if every match that contains
 # $v$ contains $u$.
 #
 # (ii) If $E(v)$ is a match, it contains $v$ and lies in every match that does: it is the v-minimum match. Conversely
@@ -681,10 +679,10 @@ figures.table(shown, digits=2, label="Conditions and uniqueness by layer and ε"
 # Neurons outside the maximum match are in no match. The last claim is (i).
 # :::
 #
-# Read the map by rows: the dark squares in the row of $v$ are the neurons that no match of $v$ can do without. An
-# orange name means that they are a match by themselves: the minimal match of this neuron is unique. In the other rows
-# something more is needed, and there is a choice what. Needing is not mutual: a dark square may have no mirror image
-# across the diagonal.
+# Read the map by rows. The dark squares in the row of $v$ are the neurons that are in every match with $v$. An orange
+# name means that these neurons are a match: the minimal match of this neuron is unique. In the other rows more
+# neurons are needed, and there are several choices. The map need not be symmetric: $u$ may be essential to $v$
+# although $v$ is not essential to $u$.
 
 # %%
 pair = pairs[first, looked_at[0]]
@@ -708,9 +706,10 @@ ax.set_ylabel("v", rotation=0)
 ax.grid(visible=False)
 
 # %% [markdown]
-# Last, the conclusion itself as ε grows, over the layers with at most {glue:text}`largest-side` neurons a side. Left:
-# the share of matched neurons whose minimal match is unique. Right: how many simple matches there are, relative to the
-# bound $|X^*| + |Y^*|$ that uniqueness would imply; we stop counting at {glue:text}`stop` simple matches.
+# The last figure shows how uniqueness depends on ε, for layers with at most {glue:text}`largest-side` neurons per
+# network. Left: the share of matched neurons whose minimal match is unique. Right: the number of simple matches
+# divided by $|X^*| + |Y^*|$. If the minimal matches are unique, this is below 1. We stop counting at
+# {glue:text}`stop` simple matches.
 
 # %%
 stop, largest_side, fine = 300, 32, np.arange(0.2, 0.51, 0.025)
@@ -749,23 +748,25 @@ figure.legend(loc="outside lower center", ncols=2, fontsize=9)
 plt.show()
 
 # %% [markdown]
-# Of the {glue:text}`cases` cases in the table, {glue:text}`all-unique` are unique for all neurons, the largest with
-# {glue:text}`largest-unique` matched neurons; {glue:text}`unique-refuted` of them although the assumptions of the
-# theorem are refuted. In {glue:text}`none-unique` cases not a single neuron has a v-minimum match, among them every case
-# with more than {glue:text}`any-unique` matched neurons. So the theorem explains only some of the uniqueness there is;
-# the rest needs the certificate. And where many neurons match there is no uniqueness to explain. A study of simple
-# matches in real networks has to live with choice; [the next chapter](algorithms.ipynb) has the algorithms for it.
+# The table has {glue:text}`cases` cases. In {glue:text}`all-unique` of them the minimal match of every neuron is
+# unique. The largest of these has {glue:text}`largest-unique` matched neurons. In {glue:text}`unique-refuted` of them
+# the assumptions of the theorem are refuted. In {glue:text}`none-unique` cases no neuron has a v-minimum match. These
+# include every case with more than {glue:text}`any-unique` matched neurons. So the theorem explains only a part of
+# the unique matches; for the others we need the certificate. And where many neurons match, minimal matches are not
+# unique. So a study of simple matches in real networks must deal with many minimal matches per neuron. [The next
+# chapter](algorithms.ipynb) has the algorithms.
 #
 # ## In short
 #
-# - Unique minimal matches, v-minimum matches and closure under intersection are the same thing
+# - Three things are equivalent: unique minimal matches, v-minimum matches, and closure under intersection
 #   ({prf:ref}`prp-unique`).
-# - Linear independence gives them at $\varepsilon = 0$ ({prf:ref}`thm-intersection-exact`); at $\varepsilon > 0$ it
-#   takes an angle and a gap ({prf:ref}`thm-intersection`), and $1/\sin(\theta/2)$ is the exact price of the angle
+# - Linear independence gives them at $\varepsilon = 0$ ({prf:ref}`thm-intersection-exact`). At $\varepsilon > 0$ one
+#   needs an angle and a gap ({prf:ref}`thm-intersection`), and the best constant is $1/\sin(\theta/2)$
 #   ({prf:ref}`thm-sharp`).
-# - Then all structure is a graph of needs, and everything is easy ({prf:ref}`prp-graph`, {prf:ref}`thm-uniqueness`).
-# - Real layers are far from it as soon as many neurons match. The certificate ({prf:ref}`prp-certificate`) says for
-#   each neuron whether its match is unique.
+# - Then a graph of needs describes all matches, and they can be computed fast ({prf:ref}`prp-graph`,
+#   {prf:ref}`thm-uniqueness`).
+# - When many neurons of a real layer match, these conditions are far from true. The certificate
+#   ({prf:ref}`prp-certificate`) says for each neuron whether its minimal match is unique.
 #
 # ## Exercises
 #
@@ -840,8 +841,8 @@ check("ex-follow-needs", minimum_match)
 # :::{exercise} Copies that are nearly copies
 # :label: ex-nearly-copies
 # The switches of {prf:ref}`prp-many` have independent sides as soon as $\varphi > 0$. Predict how θ of $\mathcal Y$
-# depends on $\varphi$, and whether the gap that {prf:ref}`thm-sharp` asks for at $\varepsilon = \sin\varphi$ could
-# ever be had. Then run the cell with other angles.
+# depends on $\varphi$. Can the gap that {prf:ref}`thm-sharp` asks for exist at $\varepsilon = \sin\varphi$? Then run
+# the cell with other angles.
 # :::
 
 # %%
@@ -853,10 +854,10 @@ np.degrees(angle), np.sin(phi) * uniqueness.sharp_constant(angle)
 # %% [markdown]
 # :::{solution} ex-nearly-copies
 # :class: dropdown
-# Two copies have the inner product $\cos^2\varphi$, so $\cos\theta \ge \cos^2\varphi$ and
-# $2\sin^2(\theta/2) = 1 - \cos\theta \le \sin^2\varphi$. (Different switches are orthogonal, so this is the worst cut
-# and equality holds.) Then $\lambda = \varepsilon/\sin(\theta/2) = \sqrt 2 > 1$ at every $\varphi$. No pair is stable
-# beyond 1, because every neuron has distance 1 to the empty set; so {prf:ref}`thm-sharp` never applies at this ε,
-# however unlike the copies. While $\sin^2\varphi < 1/(k+3)$, {prf:ref}`prp-many` shows that the structure is not
-# unique. And at an ε below $\sin\varphi$ nothing matches.
+# Two copies have the inner product $\cos^2\varphi$, so $\cos\theta \ge \cos^2\varphi$ and $2\sin^2(\theta/2) = 1 -
+# \cos\theta \le \sin^2\varphi$. (Different switches are orthogonal, so this is the worst cut and equality holds.)
+# Then $\lambda = \varepsilon/\sin(\theta/2) = \sqrt 2 > 1$ at every $\varphi$. No pair is stable beyond 1, because
+# every neuron has distance 1 to the empty set. So {prf:ref}`thm-sharp` never applies at this ε, for any $\varphi$.
+# While $\sin^2\varphi < 1/(k+3)$, {prf:ref}`prp-many` shows that the structure is not unique. And at an ε below
+# $\sin\varphi$ nothing matches.
 # :::

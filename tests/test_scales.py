@@ -89,5 +89,5 @@ def test_words():
     assert scales.listed([]) == "none"
     assert scales.listed(["rsa"]) == "RSA"
     assert scales.listed(["cca", "svcca", "rsa"]) == "mean CCA, SVCCA and RSA"
-    assert scales.kept_or_missed(True) == "yes"
-    assert scales.kept_or_missed(False) == "no"
+    assert scales.yes_or_no(True) == "yes"
+    assert scales.yes_or_no(False) == "no"

@@ -105,7 +105,7 @@ class Sampled:
         return self.values
 
     def permuted(self, order: Int[np.ndarray, " samples"]) -> "Sampled":
-        """The same neurons with sample i replaced by sample order[i]."""
+        """These neurons with sample i replaced by sample order[i]."""
         return Sampled(self.centred, self.activations.T[order].T, self, order)
 
     @cached_property
@@ -180,7 +180,7 @@ class Compared:
         return Compared(sides[0], sides[1], gram.block(a, b))
 
     def permuted(self, order: Int[np.ndarray, " samples"]) -> "Compared":
-        """The same with the samples of y in another order."""
+        """This pair with the samples of y in another order."""
         return Compared(self.x, self.y.permuted(order))
 
     @cached_property

@@ -14,10 +14,10 @@ INVARIANCES = ("permutation", "isotropic", "shift", "per_neuron", "orthogonal", 
 class Measure:
     """One way to say how similar two layers are: 1 for equal ones, about 0 for nothing in common.
 
-    needs: "gram" (products of neurons are enough) or "samples" (single images are compared). invariances: what may be
-    done to the neurons of one side without changing the value: "permutation" of the neurons, "isotropic" scaling (one
-    factor for all), "shift" (a constant added to each neuron), "per_neuron" scaling (a positive factor for each),
-    "orthogonal" maps, invertible "linear" maps.
+    - needs: "gram" (products of neurons are enough) or "samples" (single images are compared);
+    - invariances: changes of the neurons of one side that do not change the value. They are "permutation" of the
+      neurons, "isotropic" scaling (one factor for all), "shift" (a constant is added to each neuron), "per_neuron"
+      scaling (a positive factor for each), "orthogonal" maps, and invertible "linear" maps.
     """
 
     name: str

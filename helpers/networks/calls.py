@@ -1,8 +1,8 @@
 """Which output of a layer? Modules that run several times in a pass, layers that return several tensors, functions.
 
-A layer is named by its module and, where that is not enough, by the call and the item: "relu#2" is the second time
-that `relu` runs in a forward pass, "attn[0]" the first of the tensors that `attn` returns, "lstm[0]#1" both. Where one
-of them is needed and not given, the layer is refused with the names that there are. Functions without a module of their
+A layer is named by its module and, where that is not enough, by the call and the item. "relu#2" is the second call of
+`relu` in a forward pass, "attn[0]" the first of the tensors that `attn` returns, "lstm[0]#1" both. If such a part is
+needed and not given, the layer is refused, and the message lists the names. Functions without a module of their
 own (`torch.relu(x)`) become layers by `with_nodes`.
 """
 

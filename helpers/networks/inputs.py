@@ -68,7 +68,7 @@ def some(inputs: Inputs, count: int) -> Inputs:
 
 
 def in_chunks(batches: Iterable[Inputs], size: int) -> Iterator[Inputs]:
-    """The same inputs in batches of `size`, the last one smaller."""
+    """These inputs in batches of `size`; the last batch may be smaller."""
     waiting: Inputs | None = None
     for batch in batches:
         waiting = batch if waiting is None else _joined(waiting, batch)

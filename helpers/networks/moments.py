@@ -30,9 +30,10 @@ EXPLAINED = 1e-4  # a neuron of which less than this share of its power (1 % of 
 class Moments:
     """Sums over all images and positions of one layer. Keys are numbers of networks in the order of the pass.
 
-    blocks[a, b]: raw cross-products of the neurons of a and b. products[a]: neurons × features × positions, the sum
-    over images of activation × feature. features: the features' own Gram matrix. shuffled[how, a, b]: cross-products
-    of a with b on other images.
+    - blocks[a, b]: raw cross-products of the neurons of a and b;
+    - products[a]: neurons × features × positions, the sum over images of activation × feature;
+    - features: the Gram matrix of the features;
+    - shuffled[how, a, b]: cross-products of a with b on other images.
     """
 
     samples: int = 0
@@ -57,8 +58,9 @@ class Moments:
     def residual_gram(self, taken: dict[int, str]) -> Matrix:
         """The joint Gram matrix of networks, each less what the features named beside it explain.
 
-        With C_u the products of u at a position, K the features' Gram matrix and A_u = Tᵀ(T K Tᵀ)⁺T for the span T that
-        is taken away from u (prp-residual):  R_uv = G_uv − Σ_positions C_u (A_u + A_v − A_u K A_v) C_vᵀ.
+        Let C_u be the products of u at a position, and K the Gram matrix of the features. Let T be the span that is
+        removed from u, and A_u = Tᵀ(T K Tᵀ)⁺T. Then R_uv = G_uv − Σ_positions C_u (A_u + A_v − A_u K A_v) C_vᵀ
+        (prp-residual).
         """
         gram, sides = self.gram(*taken), [(a, self.inverse(name)) for a, name in taken.items()]
         explained = np.block([[self._explained(u, v) for v in sides] for u in sides])

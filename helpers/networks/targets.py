@@ -22,7 +22,7 @@ MEASURED_ON = 2000  # images on which accuracy is measured where a training take
 
 
 def retarget(data: datasets.Dataset, target: str) -> datasets.Dataset:
-    """The same images with the labels of a target.
+    """The images of `data` with the labels of another target.
 
     `vehicles` tells CIFAR-10's 4 vehicles (1) from its 6 animals (0). `shuffled` permutes the labels of the split once
     and for all: every class keeps its size, and no label has to do with its image. `rotation` turns every image by a

@@ -80,10 +80,10 @@ class Run:
     """One training: what is trained on what, how, and from which seeds.
 
     `seed` fixes the initialisation; order and augmentation follow it unless they get seeds of their own.
-    `target` is what is to be said of an image (see `targets`). With `fork_after` k > 0 the run is a fork: it starts
-    from the weights of its trunk, the run of the same seed in its own order, after epoch k, and goes on at the same
-    place of the schedule with its own order and augmentation. Its momentum starts at zero, as in any start: the
-    trunk's is not kept, and with momentum 0.9 it counts for about ten steps.
+    `target` is what the network learns to say about an image (see `targets`). With `fork_after` k > 0 the run is a
+    fork. Its trunk is the run of this seed without an order of its own. The fork starts from the weights of the trunk
+    after epoch k, and continues the schedule from there with its own order and augmentation. Its momentum starts at
+    zero, because the momentum of the trunk is not kept; with momentum 0.9 this matters for about ten steps.
     """
 
     network: str

@@ -39,10 +39,11 @@ def architecture_names() -> list[str]:
 def open_network(weights: str, architecture: str | None = None, **options: Any) -> nn.Module:
     """A network in evaluation mode.
 
-    `weights` is a checkpoint file (this book's own, with its .json beside it, need no `architecture`), "untrained:SEED"
-    or the name of torchvision weights such as "IMAGENET1K_V1"; "" takes the network as its function returns it, where
-    `architecture` is an import path (`from_import_path`). `options` go to the architecture, as width=0.25 or
-    num_classes=10. Raises BadInput for an unknown architecture and for weights that are not there or do not fit.
+    `weights` is a checkpoint file, "untrained:SEED", or the name of torchvision weights such as "IMAGENET1K_V1". This
+    book's own checkpoints, which have a .json beside them, need no `architecture`. If `architecture` is an import path
+    (`from_import_path`), "" takes the network as its function returns it. `options` go to the architecture, for example
+    width=0.25 or num_classes=10. Raises BadInput for an unknown architecture and for weights that are not there or do
+    not fit.
     """
     path = Path(weights)
     if _is_own(path):

@@ -38,7 +38,7 @@ def study_title(study: studies.Study) -> str:
 
 
 def index_table(found: dict[str, studies.Result], epsilon: float) -> pd.DataFrame:
-    """A row a network, a column a stretch of relative depth: mean similarity at ε, each cell a link to the page."""
+    """Mean similarity at ε: one row per network, one column per range of relative depth. Cells link to the pages."""
     rows = []
     for name, result in found.items():
         page = f"{study_page(result.study.id)}.html"

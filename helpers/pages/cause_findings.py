@@ -23,7 +23,7 @@ WORDS = {"whole": "as it is", "base": "centred", "floor": "any image"}  # what a
 
 
 def by_condition(similarity: pd.DataFrame, epsilon: float) -> pd.DataFrame:
-    """Mean similarity over pairs at ε: a row a condition in their order, a column a layer from the input on."""
+    """Mean similarity over pairs at ε: one row per condition in their order, one column per layer from the input on."""
     rows = similarity[np.isclose(similarity["epsilon"], epsilon)]
     if rows.empty:
         raise unknown("ε of the record", epsilon, sorted(similarity["epsilon"].unique()))
@@ -35,7 +35,7 @@ def by_condition(similarity: pd.DataFrame, epsilon: float) -> pd.DataFrame:
 def by_area(critical: pd.DataFrame) -> pd.DataFrame:
     """Similarity averaged over all ε in [0, 1): the mean of 1 − critical ε, 0 for neurons that never match.
 
-    One number that needs no choice of ε, the area under the curve s(ε): a row a condition, a column a layer.
+    This is the area under the curve s(ε), which needs no choice of ε. One row per condition, one column per layer.
     """
     place, value = ["position", "layer"], "critical_epsilon"
     wide = critical.pivot_table(index="condition", columns=place, values=value, aggfunc=area, observed=True)
@@ -86,7 +86,7 @@ def _draw_map(ax: Axes, table: pd.DataFrame, title: str) -> None:
 
 
 def plot_directions(table: pd.DataFrame) -> Figure:
-    """A panel a layer: the area left against the variance left, as more and more directions are taken away."""
+    """The area left against the variance left, as more and more directions are removed. One panel per layer."""
     names = list(table["layer"].unique())
     figure, axes = plt.subplots(len(names), 1, figsize=(7.6, 2.8 * len(names) + 0.6), sharex=True, squeeze=False)
     for ax, layer in zip(axes[:, 0], names, strict=True):
@@ -122,8 +122,9 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     """Shares, in per cent, of the similarity of hidden layers near the output that each condition leaves.
 
     Under `condition` those of the similarity at ε as it is; under `condition_area` those of the area under the curve.
-    What takes features away takes the mean map away first, so its area is a share of the area when centred; the others
-    keep it, so theirs is a share of what is above "any image", where no image is shared. `distance`: how far a neuron
+    A condition that removes features removes the mean map first, so its area is a share of the area when centred. The
+    others keep the mean map, so theirs is a share of the area above "any image", where no image is shared. `distance`:
+    how far a neuron
     is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave;
     `own_explained`: the share of the centred power that a network's own logits explain.
     `strongest_left`, `beside_left`, `all_left`: the shares of `at_equal_variance`.

@@ -19,7 +19,7 @@ _QUARTILES = ("lower_quartile", "median", "upper_quartile")
 
 
 def plot_map(table: pd.DataFrame, title: str = "") -> Figure:
-    """s(ε) of every layer as a map: a row a layer, ε to the right, dark where all neurons match."""
+    """s(ε) of every layer as a map: one row per layer, ε to the right, dark where all neurons match."""
     wide = table.pivot(index=["position", "layer"], columns="epsilon", values="similarity").sort_index()
     names = wide.index.get_level_values("layer")
     figure, ax = plt.subplots(figsize=(7.6, 1.3 + 0.25 * len(names)))
@@ -123,7 +123,7 @@ def plot_compared(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) ->
 
 
 def plot_depths(tables: dict[str, pd.DataFrame], epsilon: float) -> Figure:
-    """Similarity at one ε against relative depth (0: first layer, 1: logits), one line a network."""
+    """Similarity at one ε against relative depth (0: first layer, 1: logits), one line per network."""
     figure, ax = plt.subplots(figsize=(7.6, 5.0))
     for number, (name, table) in enumerate(tables.items()):
         rows = table[np.isclose(table["epsilon"], epsilon)].sort_values("depth")
@@ -135,7 +135,7 @@ def plot_depths(tables: dict[str, pd.DataFrame], epsilon: float) -> Figure:
 
 
 def plot_critical_depths(table: pd.DataFrame) -> Figure:
-    """Median critical ε against relative depth, one line a network."""
+    """Median critical ε against relative depth, one line per network."""
     figure, ax = plt.subplots(figsize=(7.6, 5.6))
     for number, (name, rows) in enumerate(table.groupby("study")):
         style: dict[str, Any] = {"color": f"C{number % 10}", "linestyle": DASHES[number % 4], "markersize": 4}

@@ -33,7 +33,7 @@ def spoken(network: str) -> str:
 
 
 def before_training(study: studies.Study) -> studies.Result | None:
-    """The same study before training; None if `study` is a record to which no untrained one was recorded."""
+    """The study of these networks before training; None if `study` is recorded and its untrained networks are not."""
     before = replace(study, epoch=0, sampled=False)
     if studies.find_record(studies.SEEDS, study) and not studies.find_record(studies.SEEDS, before):
         return None
@@ -55,7 +55,7 @@ def layer_means(result: studies.Result, epsilons: Sequence[float] = studies.EPSI
 
 
 def layer_table(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
-    """The same for reading: a row a layer, a column an ε, a cell `mean [low, high]`."""
+    """`layer_means` for reading: one row per layer, one column per ε, each cell `mean [low, high]`."""
     found = layer_means(result, epsilons)
     found["text"] = [_mean_text(*row) for row in found[["mean", "low", "high"]].to_numpy()]
     wide = found.pivot(index=["position", "layer", "kind"], columns="epsilon", values="text")

@@ -64,7 +64,7 @@ def apart() -> pd.DataFrame:
 
 
 def _checkpoints(place: Path) -> list[dict[str, Any]]:
-    """Seed, hash and accuracy of a record's networks, one a seed: those of the last epoch come first."""
+    """Seed, hash and accuracy of a record's networks, one per seed: those of the last epoch come first."""
     known = studies.read_provenance(place)
     return known["checkpoints"][: len(known["study"]["seeds"])]
 

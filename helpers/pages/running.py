@@ -198,7 +198,7 @@ def as_text(value: str) -> str:
 
 
 def filled(value: Any, words: dict[str, Any]) -> Any:
-    """The same for all texts inside lists and dictionaries."""
+    """`fill` for all texts inside lists and dictionaries."""
     if isinstance(value, dict):
         return {key: filled(entry, words) for key, entry in value.items()}
     if isinstance(value, list):

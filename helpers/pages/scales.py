@@ -204,6 +204,6 @@ def listed(names: list[str]) -> str:
     return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles) or "none"
 
 
-def kept_or_missed(holds: bool) -> str:
+def yes_or_no(holds: bool) -> str:
     """How an expectation written down before looking came out."""
     return "yes" if holds else "no"

@@ -23,7 +23,7 @@ def measure_title(name: str) -> str:
 
 
 def short_title(name: str) -> str:
-    """The same without what stands after a comma."""
+    """The title without the part after a comma."""
     return measure_title(name).partition(",")[0]
 
 

@@ -208,9 +208,14 @@ def shares_left(directions: pd.DataFrame) -> pd.DataFrame:
 def at_equal_variance(directions: pd.DataFrame) -> pd.DataFrame:
     """Per layer and pair: shares of the centred area left without third logits, and without strong directions.
 
-    Columns logits, strongest (interpolated, where as much variance is left as without the logits), beside (without as
-    many directions beside the logits as there are logits), and all: without the third network's whole layer, or the
-    most directions of it that `COUNTS` has. `base` is the area they are shares of.
+    Each column says what is removed.
+
+    - logits: the third network's logits;
+    - strongest: its strongest directions, until as much variance is left as without the logits (interpolated);
+    - beside: as many directions beside the logits as there are logits;
+    - all: the third network's whole layer, or the largest number of its directions in `COUNTS`.
+
+    `base` is the area that the shares refer to.
     """
     return pd.DataFrame(
         [

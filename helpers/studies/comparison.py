@@ -32,7 +32,7 @@ from .layer_products import LayerProducts, LayerSide, PairProducts, samples_of, 
 from .results import Comparison
 from .tables import EPSILONS, pair_rows, power_shares, similarity_table
 
-ENOUGH = 10  # samples a neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
+ENOUGH = 10  # samples per neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
 THOROUGH = 600  # neurons of a layer up to which the rank is examined too: three more peels
 LEFT_OUT = ["layer", "neurons", "samples", "images_needed"]
 
@@ -44,13 +44,17 @@ Prepare = Callable[[Inputs], Inputs]
 class Options:
     """What `compare` can be told besides the networks, the inputs and the layers.
 
-    grid: every layer of a with every layer of b. pool: average the larger of two maps down; a grid always does.
-    measures: names in `helpers.MEASURES` that need Gram matrices only. before_relu: what goes into a layer's activation
-    instead of what comes out. tokens: "all", "class" (the first alone) or "mean". layouts: by layer, which axis holds
-    its neurons ("nd", "ntd", "tnd", "nct", "nchw", "nhwc"), where that is not certain. prepare: what turns a batch into
-    a network's input, one function for both or two. device: where the networks run ("cpu", "cuda", or "auto" for a GPU
-    if there is one), by default where they are; they are put back. batch: how many inputs of one array go through at a
-    time. progress: whether bars are shown.
+    - grid: compare every layer of a with every layer of b;
+    - pool: average the larger of two maps down (a grid always does);
+    - measures: names in `helpers.MEASURES` that need Gram matrices only;
+    - before_relu: take the input of a layer's activation function instead of its output;
+    - tokens: "all", "class" (the first token alone) or "mean";
+    - layouts: which axis of a layer holds its neurons ("nd", "ntd", "tnd", "nct", "nchw", "nhwc"), if not certain;
+    - prepare: a function that turns a batch into a network's input, one for both networks or two;
+    - device: where the networks run ("cpu", "cuda", or "auto" for a GPU if there is one). By default they stay where
+      they are. Afterwards they are moved back;
+    - batch: how many inputs of one array are processed at a time;
+    - progress: whether progress bars are shown.
     """
 
     grid: bool = False
@@ -96,12 +100,12 @@ def compare(
     layers_b: Wanted = None,
     **options: Any,
 ) -> Comparison:
-    """Match two networks layer by layer on the same inputs, in one pass over them.
+    """Match two networks layer by layer on the same inputs, in one pass. Other keywords are those of `Options`.
 
-    data: a DataLoader or other batches (tensors, arrays, (images, labels), dictionaries with input_ids), one array or
-    tensor of all inputs, or the path of an .npz. images: their number, checked if given. layers: names, patterns with *
-    and ?, or a function of name and module; the default ones otherwise. layers_b: those of b to set beside them, by
-    default of the same names. `Options` has all other keywords, such as grid=True or measures=["cka"].
+    - data: a DataLoader, other batches (dictionaries with input_ids, too), an array of all inputs, or an .npz file;
+    - images: the number of inputs, which is checked if given;
+    - layers: names, patterns with * and ?, or a function of name and module; otherwise the default layers;
+    - layers_b: the layers of b to compare them with, by default those with equal names.
 
     Raises BadInput for a wrong name, for inputs that do not fit or are not `images`, for layers of unequal positions
     unless pooled, and where no layer has enough samples.
@@ -209,7 +213,7 @@ def _pairs(chosen: Sequence[Choice], grid: bool, by_order: bool) -> tuple[Pairs,
 
 
 def _with_enough(pairs: Pairs, images: int | None, asked: Options) -> tuple[Pairs, list[tuple]]:
-    """The pairs with at least `ENOUGH` samples a neuron, and rows for the others with the numbers they need."""
+    """The pairs with at least `ENOUGH` samples per neuron, and rows for the others with the numbers they need."""
     kept, rows = [], []
     for a, b in pairs:
         if a.places != b.places and not asked.pooled:

@@ -25,9 +25,9 @@ class RotatedLayers:
     vectors orthogonal to them, to one another and to the constant. The layers are x_i = cos θ · s_i + sin θ · p and
     y_i = cos θ · s_i + sin θ · q. At θ = 0 they are the same layer; at θ = 90° each is one direction, n times.
 
-    For 0 < θ < 90°: one matrix, `read_out`, gives s from either layer; of the n canonical correlations n − 1 are 1 and
-    one is 0; and every neuron has distance sin θ from the other layer's span, so nothing matches below ε = sin θ and
-    everything from there on.
+    Let 0 < θ < 90°. One matrix, `read_out`, gives s from either layer. Of the n canonical correlations n − 1 are 1 and
+    one is 0. Every neuron has distance sin θ from the span of the other layer. So nothing matches below ε = sin θ, and
+    everything matches from there on.
     """
 
     n: int

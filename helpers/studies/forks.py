@@ -1,8 +1,13 @@
 """What do two networks share if they share their start? Initialisation, order and a common past, one at a time.
 
-Conditions, from nothing shared to everything shared: "untrained" (two initialisations), "nothing" (two seeds), "order"
-(the same order and augmentation, two initialisations), "initialisation" (the same, two orders), "past 1" and so on (a
-fork: the same network up to that epoch, then two orders), and "ceiling" (a network and itself one epoch earlier).
+Conditions, from nothing shared to everything shared:
+
+- "untrained": two initialisations;
+- "nothing": two seeds;
+- "order": one order and augmentation, two initialisations;
+- "initialisation": one initialisation, two orders;
+- "past 1" and so on: a fork, that is, one network up to this epoch, then two orders;
+- "ceiling": a network and itself one epoch earlier.
 """
 
 from collections.abc import Sequence
@@ -20,9 +25,9 @@ def cast_forks(
 ) -> tuple[dict[str, Member], list[MemberPair]]:
     """The members and comparisons of a study: its seeds, and relatives of its first seed.
 
-    `orders` are the seeds of other orders with the same initialisation, `starts` those of other initialisations with
-    the same order, and `after` the epochs of the forks, which take the first of the other orders; epochs that the
-    training does not reach are left out.
+    `orders` are seeds of other orders with the initialisation of the first seed. `starts` are seeds of other
+    initialisations with its order. `after` are the epochs of the forks, which take the first of `orders`. Epochs that
+    the training does not reach are left out.
     """
     first, *_ = study.seeds
     last = study.runs[0].recipe.epochs

@@ -21,9 +21,9 @@ def interval(
     """Mean over pairs of networks, and the t interval of the additive two-way model.
 
     `table` has one row per pair (seed_a, seed_b) and group `by`. The model says value = mean + effect of a + effect of
-    b + noise; the variance of the mean is the jackknife's that leaves out one network (all its pairs) at a time, with
-    K − 1 degrees of freedom for K networks. Columns mean, low, high, networks; low and high are NaN for two networks,
-    whose one pair shows no spread. Raises BadInput for a level that is no probability.
+    b + noise. The variance of the mean comes from the jackknife, which leaves out one network (all its pairs) at a
+    time. It has K − 1 degrees of freedom for K networks. Columns mean, low, high, networks; low and high are
+    NaN for two networks, whose one pair shows no spread. Raises BadInput for a level that is no probability.
     """
     if not 0 < level < 1:
         raise BadInput(f"level is {level}: expected a number between 0 and 1, such as 0.95")

@@ -25,10 +25,12 @@ NUMBERS = ("images", "seconds", "peak_memory_gib", "device")
 class Comparison:
     """Two networks, layer by layer.
 
-    tables: "critical" (one row per neuron: its critical ε, inf where it never matches), "layers" (one row per pair of
-    layers: neurons, dead ones, samples), "similarity" (at the paper's ε), "measures" (other measures asked for).
-    left_out: layers with too few samples, and how many images they need. omitted: layers not taken, with the reason.
-    flagged: what a reader of the numbers should know, by layer. images: how many inputs came.
+    - tables: "critical" (one row per neuron with its critical ε, inf if it never matches), "layers" (one row per pair
+      of layers with neurons, dead neurons, samples), "similarity" (at the paper's ε), "measures" (others, if wanted);
+    - left_out: layers with too few samples, and how many images they need;
+    - omitted: layers that were not taken, with the reason;
+    - flagged: what a reader of the numbers should know, by layer;
+    - images: the number of inputs.
     """
 
     tables: dict[str, pd.DataFrame]

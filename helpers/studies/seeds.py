@@ -1,8 +1,12 @@
 """Do networks from several seeds learn the same? Every layer of every pair of them, matched: the kind "seeds".
 
-Tables: "critical", one row per neuron with the smallest ε at which it matches; "similarity", one row per pair of
-networks, layer and ε; "layers", one row per network and layer with controls; "networks", one row per network; and
-"sampled", the similarity by the paper's draws of samples, where the study asks for it.
+Tables:
+
+- "critical": one row per neuron with the smallest ε at which it matches;
+- "similarity": one row per pair of networks, layer and ε;
+- "layers": one row per network and layer with controls;
+- "networks": one row per network;
+- "sampled": the similarity by the paper's draws of samples, if the study asks for it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +33,7 @@ from .store import Computed, Kind, Result
 from .study import Study, chosen_layers, network_at, test_images
 from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, similarity_table
 
-GRAM_CHANNELS = 128  # layers up to this many neurons a network are recorded compressed, for readers to match
+GRAM_CHANNELS = 128  # layers up to this many neurons per network are recorded compressed, for readers to match
 WIDE_CHANNELS = 64  # of layers above it two networks are kept, of narrower ones three: files grow with the square
 
 

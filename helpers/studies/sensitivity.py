@@ -62,7 +62,7 @@ class Probed:
         return float(probe.score(self.test.T, self.test_labels))
 
     def apply(self, change: Callable[[Samples], Samples]) -> "Probed":
-        """The same map of neurons on both sets of images."""
+        """Apply one map of neurons to both sets of images."""
         return replace(self, train=change(self.train), test=change(self.test))
 
     def without_components(self, count: int, strong: bool) -> "Probed":

@@ -81,7 +81,7 @@ def joint_index(pair: Pair, neuron: tuple[str, int]) -> int:
 
 
 def members(pair: Pair, match: Match) -> Int[np.ndarray, " members"]:
-    """The same for all neurons of a match."""
+    """The indices of all neurons of a match, those of y counted after all of x."""
     return np.concatenate([match.x, match.y + pair.n_x])
 
 

@@ -246,7 +246,7 @@ def recorded() -> dict[str, pd.DataFrame]:
 
 
 def wide(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) -> pd.DataFrame:
-    """Similarity, a row a network and layer, a column an ε."""
+    """Similarity: one row per network and layer, one column per ε."""
     parts = []
     for name, critical in tables.items():
         found = similarity_table(critical, epsilons)
@@ -270,7 +270,7 @@ def beyond_first(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
 
 
 def fewest_samples(tables: dict[str, pd.DataFrame]) -> str:
-    """In words: the smallest number of samples a neuron among the layers of each comparison, and where."""
+    """In words: the smallest number of samples per neuron among the layers of each comparison, and the layer."""
     parts = []
     for name, critical in tables.items():
         found = critical.groupby("layer").agg(samples=("samples", "first"), neurons=("neuron", "nunique"))

@@ -92,7 +92,7 @@ def cone_in_space(basis: Array, vectors: Array, names: Sequence[str], epsilons: 
 
 
 def cone_still(basis: Array, vectors: Array, names: Sequence[str], epsilon: float) -> Figure:
-    """The same picture at one ε, for paper."""
+    """The picture of the cone at one ε, for paper."""
     figure = plt.figure(figsize=(6, 5))
     ax = figure.add_subplot(projection="3d")
     if np.linalg.matrix_rank(basis) == 2:

@@ -28,10 +28,10 @@ def switches(k: int, copies: int = 2, angle: float = 0.0) -> tuple[Layer, Layer]
 
 
 def general_position(n: int, k: int) -> tuple[Layer, Layer]:
-    """n neurons a side in k dimensions, any k of all 2n independent: points of the trigonometric moment curve.
+    """n neurons on each side in k dimensions, any k of all 2n independent: points of the trigonometric moment curve.
 
     A combination of the k coordinates is a polynomial of degree k − 1 in e^it, up to a phase, and has at most k − 1
-    zeros. The exact matches are the pairs with at least k neurons a side: C(n, k)² simple matches (prp-wide).
+    zeros. The exact matches are the pairs with at least k neurons on each side: C(n, k)² simple matches (prp-wide).
     """
     if not 1 <= k <= n:
         raise BadInput(f"k is {k}, n {n}: expected 1 ≤ k ≤ n")

@@ -83,7 +83,7 @@ def numbers() -> dict[str, int]:
 
 
 def overview() -> pd.DataFrame:
-    """One row a chapter: its title, minutes to read, and how many exercises of each kind it has."""
+    """One row per chapter: its title, minutes to read, and how many exercises of each kind it has."""
     rows = []
     for chapter in chapters():
         kinds = Counter(exercise.kind for exercise in pages.exercises(chapter.source).values())
