@@ -1,11 +1,13 @@
 """Code of the book "Do Different Networks Learn the Same Representation?".
 
-One way through: images → network → activations → compressed layer → measure → table → record → figure → page. The rooms
-import one way: `pages` → `studies` → `measures`, `matching`, `networks` → `subspaces` → `errors`, `files`.
+Data take one way: images → network → activations → compressed layer → measure → table → record → figure → page. The
+rooms import in one direction: `pages` → `studies` → `measures`, `matching`, `networks` → `subspaces` → `errors`,
+`files`.
 
-For two networks of your own: `compare(a, b, data)`, which returns a `Comparison`. For two arrays of activations
-(neurons, samples): `maximum_match`, `critical_epsilons`, `similarity_curve`, `minimal_match`, `minimal_matches`,
-`simple_matches`, `measure` by the names in `MEASURES`, and `diagnose`, which says what to distrust.
+For two networks of your own, call `compare(a, b, data)`. It returns a `Comparison`. For two arrays of activations
+(neurons, samples) there are `maximum_match`, `critical_epsilons`, `similarity_curve`, `minimal_match`,
+`minimal_matches`, `simple_matches`, `measure` with a name from `MEASURES`, and `diagnose`, which says what to
+distrust.
 """
 
 from importlib import import_module
@@ -61,13 +63,13 @@ _HOMES = dict.fromkeys(__all__, "matching") | {
 
 
 def __getattr__(name: str) -> Any:
-    """One of the names above, imported when it is first asked for: who only reads a table waits for no compiler.
+    """One of the names in `__all__`, imported when it is first used. So reading a table does not wait for a compiler.
 
-    Raises BadInput for a name that needs an extra which is not installed.
+    Raises `BadInput` for a name that needs an extra which is not installed.
     """
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _HOMES[name].startswith("studies"):  # these need networks and tables, which the core does without
+    if _HOMES[name].startswith("studies"):  # these need networks and tables, which the core does not have
         optional = import_module(".errors", __name__).optional
         for needed in ("torch", "pandas"):
             optional(needed, "networks")

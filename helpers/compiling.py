@@ -1,4 +1,4 @@
-"""Compile a function with Numba, and keep the machine code on disk, but never among installed packages."""
+"""Compile a function with Numba and keep the machine code on disk, but never among installed packages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ settings: Any = numba.config
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Numba's `njit` of a function, with a cache on disk.
 
-    In a clone the cache lies beside the source, Numba's default. The installed library keeps it under $SAMEREP_CACHE or
-    `cache/` in the working folder; where nothing can be written, the function is compiled anew in each process.
-    $NUMBA_CACHE_DIR goes before both.
+    In a clone the cache lies beside the source, which is Numba's default. The installed library keeps it under
+    $SAMEREP_CACHE, or under `cache/` in the working folder. If nothing can be written there, the function is compiled
+    anew in each process. If $NUMBA_CACHE_DIR is set, it decides in both cases.
     """
     if IN_CLONE or settings.CACHE_DIR:
         return numba.njit(cache=True)(function)

@@ -1,4 +1,4 @@
-"""Bad input, said in one line: the value, what was expected, the nearest valid name."""
+"""Errors for bad input, in one line: the value, what was expected, and the nearest valid name."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -9,10 +9,10 @@ LONGEST = 80  # characters of a value that a message shows
 
 
 class BadInput(ValueError):
-    """The user asked for something that cannot be; the message is one line that says how to mend it.
+    """The user asked for something that is not possible. The message is one line that says how to correct it.
 
-    Line breaks and other unprintable characters, which come in with names and values, are shown as Python writes them.
-    `lines` are shown below the message: what another program said.
+    Line breaks and other unprintable characters in names and values are shown as Python writes them. `lines` are shown
+    below the message; they hold the output of another program.
     """
 
     def __init__(self, message: str, lines: Sequence[str] = ()) -> None:
@@ -51,7 +51,7 @@ def unknown(kind: str, value: object, valid: Iterable[object]) -> BadInput:
 
 
 def optional(module: str, extra: str) -> ModuleType:
-    """A module of a package that only some functions need; BadInput says which extra of the library brings it."""
+    """A module of a package that only some functions need. Raises `BadInput` that names the extra to install."""
     try:
         return import_module(module)
     except ModuleNotFoundError:

@@ -1,7 +1,7 @@
-"""Files and folders that are whole or absent: written under a temporary name, then moved; known by their hash.
+"""Write files and folders whole or not at all, hash them, and find the working folders.
 
-A temporary name says which process made it. What a process left that was killed is swept at the next start, and never
-counts as anything: all its names begin with a dot.
+A new file has a temporary name until it is complete. The name says which process made it. If that process was killed,
+the next start removes the file (`sweep`). All temporary names begin with a dot, and nothing else reads such files.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-IN_CLONE = (__package__ or "") == "helpers"  # the installed library has another name
+IN_CLONE = (__package__ or "") == "helpers"  # the installed library is called samerep
 ROOT = Path(__file__).resolve().parent.parent if IN_CLONE else Path.cwd()  # never a folder of installed packages
 LOCK = re.compile(r"\..+\.lock")
 LEFT = re.compile(r"\.(?P<pid>\d+)-(?P<start>[0-9a-f]+)-(?P<host>[0-9a-f]{6})\.(?P<kind>new|old)\.(?P<name>.+)")
 
-FOLDERS = {  # environment variables, and what takes their place below ROOT
+FOLDERS = {  # environment variables, and the folder below ROOT that is used if one is not set
     "SAMEREP_DATA": "data",
     "SAMEREP_RUNS": "runs",
     "SAMEREP_CACHE": "cache",
@@ -29,7 +29,7 @@ FOLDERS = {  # environment variables, and what takes their place below ROOT
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success move it there, on any error remove it."""
+    """Yield a temporary path beside `path`. On success it is moved to `path`; after an error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = scratch_name(path, "new")
     try:
@@ -41,9 +41,9 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(place: Path) -> Iterator[Path]:
-    """Yield a new folder beside `place` that takes its place on success and is gone on any error.
+    """Yield a new folder beside `place`. On success it replaces `place`; after an error it is removed.
 
-    Killed at any moment, the next `sweep` leaves the old folder or the new one in place, whole.
+    If the process is killed at any moment, the next `sweep` leaves either the old folder or the new one, whole.
     """
     old = scratch_name(place, "old")
     with scratch_folder(place) as work:
@@ -60,7 +60,7 @@ def atomic_folder(place: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(place: Path) -> Iterator[Path]:
-    """Yield a new folder beside `place` that is gone in the end."""
+    """Yield a new folder beside `place`, which is removed at the end."""
     place.parent.mkdir(parents=True, exist_ok=True)
     work = scratch_name(place, "new")
     work.mkdir()
@@ -82,9 +82,10 @@ def _host() -> str:
 
 
 def _start(pid: int) -> str | None:
-    """When a process began, in hexadecimal hundredths of a second (numbers of processes come again); None if it ended.
+    """When a process began, in hundredths of a second, hexadecimal; None if it has ended.
 
-    "0" where psutil is not installed, as with the core of the library alone, which leaves nothing to sweep.
+    It is needed because numbers of processes are used again. It is "0" if psutil is not installed, as with the core of
+    the library alone. Then nothing is swept.
     """
     try:
         import psutil
@@ -97,19 +98,19 @@ def _start(pid: int) -> str | None:
 
 
 def sweep(*folders: Path) -> list[Path]:
-    """Put away what dead processes of this machine left in these folders; returns what was found.
+    """Remove from these folders what dead processes of this machine left there. Returns what was found.
 
-    A folder that was moved aside, and whose successor never came, moves back.
+    A folder that was moved aside is moved back if the folder that should replace it does not exist.
     """
     found = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if _is_left(path)]
-    for path in sorted(found, key=lambda path: path.name):  # what is new goes before what is old comes back
+    for path in sorted(found, key=lambda path: path.name):  # remove new ones first, then move old ones back
         with suppress(OSError):  # another process may sweep as well, and some folders can only be read
             _put_away(path)
     return found
 
 
 def _is_stale(lock: Path) -> bool:
-    """Whether the process that a lock names has ended. The lock itself went with it; only the file is left."""
+    """Whether the process that a lock names has ended. Its lock ended with it, and only the file is left."""
     pid = lock.read_text(errors="replace").strip()
     return pid.isascii() and pid.isdigit() and _start(int(pid)) is None
 
@@ -141,8 +142,8 @@ def sha256(path: Path) -> str:
 
 
 def folder(variable: str, default: str) -> Path:
-    """A working folder: the environment variable if set, else `default` under the clone's root.
+    """A working folder: the environment variable if it is set, else `default` under the clone's root.
 
-    The installed library takes the folder where Python was started in place of the clone's root.
+    The installed library uses the folder where Python was started instead of the clone's root.
     """
     return Path(os.environ.get(variable) or ROOT / default)

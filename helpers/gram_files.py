@@ -1,7 +1,7 @@
-"""Saved Gram matrices, read with distrust: sizes are bounded before anything is unfolded, and numbers must fit.
+"""Read saved Gram matrices without trust: sizes are limited before anything is unpacked, and the numbers are checked.
 
-A Gram matrix Z Zᵀ has a diagonal of squares, entries that keep to the Cauchy-Schwarz inequality, and no negative
-eigenvalue; the sums Z·1 keep to the same inequality. What rounding can do to that is far below `ROUNDING`.
+A Gram matrix Z Zᵀ has squares on its diagonal, entries that satisfy the Cauchy-Schwarz inequality, and no negative
+eigenvalue. The sums Z·1 satisfy that inequality, too. Rounding errors are far below `ROUNDING`.
 """
 
 import zipfile
@@ -25,10 +25,11 @@ Sums = Float[np.ndarray, " neurons"]
 
 
 def read_gram(path: Path, expected: str | None = None) -> tuple[Upper, Sums, int, tuple[int, ...]]:
-    """Upper triangle, sums, number of samples and neurons per network of a saved Gram matrix.
+    """Upper triangle, sums, number of samples, and neurons per network of a saved Gram matrix.
 
-    `expected` is its SHA-256, where that is known. Raises BadInput that names the file: another hash, no such file, an
-    archive that would unfold to more than it says or than fits together, and numbers that no activations can have.
+    `expected` is its SHA-256, if it is known. Raises `BadInput` that names the file for another hash, for a missing
+    file, for an archive that would unpack to more than it says or than fits together, and for numbers that no
+    activations can have.
     """
     try:
         if expected is not None and sha256(path) != expected:
@@ -44,7 +45,7 @@ def read_gram(path: Path, expected: str | None = None) -> tuple[Upper, Sums, int
 
 
 def check_sizes(path: Path) -> None:
-    """BadInput if the arrays' headers, or the archive's own list, ask for more than a Gram matrix has."""
+    """Raise `BadInput` if the arrays' headers or the archive's list ask for more than a Gram matrix has."""
     with zipfile.ZipFile(path) as archive:
         sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
         if set(sizes) != set(ARRAYS):
@@ -61,7 +62,7 @@ def check_sizes(path: Path) -> None:
 
 
 def _header(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    """The shape in an array's header; only the header is unfolded."""
+    """The shape in an array's header. Only the header is unpacked."""
     with archive.open(name) as file:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -72,7 +73,7 @@ def _header(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
 
 
 def _checked(found: dict[str, Any]) -> tuple[Upper, Sums, int, tuple[int, ...]]:
-    """The arrays, if activations can have given them."""
+    """The arrays. Raises `BadInput` if no activations can have given them."""
     upper, sums = (np.asarray(found[name], dtype=np.float64) for name in ("upper", "sums"))
     samples, sizes = found["samples"].item(), tuple(found["sizes"].tolist())
     if not isinstance(samples, int) or samples < 1:
@@ -96,7 +97,7 @@ def full(upper: Upper, neurons: int) -> Float[np.ndarray, "neurons neurons"]:
 
 
 def check_semidefinite(gram: Float[np.ndarray, "neurons neurons"]) -> None:
-    """BadInput if the matrix, scaled to a unit diagonal, has an eigenvalue below zero by more than rounding."""
+    """Raise `BadInput` if the matrix at unit diagonal has an eigenvalue that is negative by more than rounding."""
     norms = np.sqrt(np.diag(gram))
     alive = norms > 0
     if gram[~alive].any():

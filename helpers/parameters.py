@@ -1,8 +1,8 @@
-"""Parameters mean what they say: one reader for the Python interface, the command line and notebooks.
+"""Checks of parameters, shared by the Python interface, the command line and notebooks.
 
-Every check takes the name and the value of a parameter and returns the value in the type that the code works with, or
-raises `BadInput` with the value and what was expected. Text is a number only on the command line, where `literal` reads
-it first; a boolean is never a number; a number that would have to be rounded is refused.
+Every check takes the name and the value of a parameter. It returns the value in the type that the code works with, or
+raises `BadInput` with the value and what was expected. Text is a number only on the command line, where `literal`
+reads it first. A boolean is never a number. A number that would have to be rounded is refused.
 """
 
 import ast
@@ -44,7 +44,7 @@ def is_integer(value: Any) -> bool:
 
 
 def check_whole(name: str, value: Any, least: int = 0, most: int = LARGEST_SEED) -> int:
-    """A whole number between `least` and `most`."""
+    """The value as an int. Raises `BadInput` unless it is a whole number from `least` to `most`."""
     if not is_integer(value) or not least <= value <= most:
         raise refused(name, value, f"a whole number from {_power(least)} to {_power(most)}")
     return int(value)
@@ -55,7 +55,10 @@ def _power(number: int) -> str:
 
 
 def check_number(name: str, value: Any, least: float, most: float, expected: str) -> float:
-    """A finite real number between `least` and `most`; `expected` says so in words."""
+    """The value as a float. Raises `BadInput` unless it is a finite real number from `least` to `most`.
+
+    `expected` says in words what is expected.
+    """
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not real or not least <= value <= most:  # NaN is not between anything
         raise refused(name, value, expected)
@@ -68,12 +71,15 @@ def check_epsilon(epsilon: Any, name: str = "epsilon") -> float:
 
 
 def check_share(name: str, value: Any) -> float:
-    """A share strictly between 0 and 1."""
+    """The value as a float. Raises `BadInput` unless it lies strictly between 0 and 1."""
     return check_number(name, value, math.nextafter(0, 1), math.nextafter(1, 0), "a number between 0 and 1")
 
 
 def check_width(width: Any, name: str = "width") -> float:
-    """The factor on all numbers of channels. Six digits at most: folders are named after it, two widths share none."""
+    """The factor on all numbers of channels, as a float. It has at most six digits.
+
+    Folders are named after it, and with six digits no two widths share a folder. Raises `BadInput` for other values.
+    """
     found = check_number(name, width, NARROWEST, WIDEST, f"a factor from 1/64 to {WIDEST}, such as 1 or 0.25")
     if float(f"{found:g}") != found:
         raise refused(name, width, f"at most six digits, such as {found:g}, because folders are named after it")
@@ -81,33 +87,33 @@ def check_width(width: Any, name: str = "width") -> float:
 
 
 def check_epochs(epochs: Any, name: str = "epochs") -> int:
-    """A number of epochs to train."""
+    """A number of epochs to train. Raises `BadInput` unless it is a whole number from 1."""
     if is_integer(epochs) and epochs == 0:
         raise refused(name, epochs, "at least 1 (epoch 0, the untrained network, is always kept)")
     return check_whole(name, epochs, 1, MOST_EPOCHS)
 
 
 def check_seed(seed: Any, name: str = "seed") -> int:
-    """A seed of random numbers: a whole number that every generator takes."""
+    """A seed that every random generator accepts. Raises `BadInput` unless it is a whole number from 0 to 2^63 − 1."""
     return check_whole(name, seed)
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """True or False; words such as "no" are neither."""
+    """True or False. Raises `BadInput` for anything else, also for words such as "no"."""
     if not isinstance(value, bool | np.bool_):
         raise refused(name, value, "True or False")
     return bool(value)
 
 
 def check_text(name: str, value: Any) -> str:
-    """Text on one line, not empty."""
+    """Text on one line. Raises `BadInput` for anything else and for empty text."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise refused(name, value, "text on one line")
     return value
 
 
 def check_choice(name: str, value: Any, valid: Iterable[str]) -> str:
-    """One of the valid names; the nearest one is suggested."""
+    """One of the valid names. Raises `BadInput` for any other, with the nearest valid one."""
     names = list(valid)
     if not isinstance(value, str) or value not in names:
         raise unknown(name, value, names)
@@ -115,7 +121,7 @@ def check_choice(name: str, value: Any, valid: Iterable[str]) -> str:
 
 
 def check_file_name(kind: str, name: Any) -> str:
-    """The name of a file or folder that lies where it should: no path, no dots, not too long."""
+    """The name of a file or folder. Raises `BadInput` for a path, for dots, and for a name that is too long."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
         raise BadInput(f"{kind} name {shown(name)}: expected letters, digits, - and _ only")
     if len(name.encode()) > LONGEST_NAME:
@@ -124,7 +130,7 @@ def check_file_name(kind: str, name: Any) -> str:
 
 
 def refused(name: str, value: Any, expected: str) -> BadInput:
-    """The error of a parameter: its name, its value, and what was expected."""
+    """The error for a parameter, with its name, its value, and what was expected."""
     return BadInput(f"{name} is {shown(value)}: expected {expected}")
 
 
@@ -132,7 +138,10 @@ def refused(name: str, value: Any, expected: str) -> BadInput:
 
 
 def check_list(name: str, values: Any, check: Callable[[str, Any], Found], expected: str) -> tuple[Found, ...]:
-    """A list, tuple, range or array of different values, each as `check` takes it; not text, and not a set."""
+    """The values of a list, tuple, range or array, each as `check` returns it.
+
+    Raises `BadInput` for text, a set, an empty list, and equal values.
+    """
     if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray) or len(values) == 0:
         raise refused(name, values, expected)
     found = tuple(check(f"{name}[{position}]", value) for position, value in enumerate(values))
@@ -142,7 +151,7 @@ def check_list(name: str, values: Any, check: Callable[[str, Any], Found], expec
 
 
 def check_seeds(seeds: Any, least: int = 2, name: str = "seeds") -> tuple[int, ...]:
-    """Different seeds, at least `least` of them: one per network."""
+    """Different seeds, one per network. Raises `BadInput` for fewer than `least`."""
     words = "a list of different whole numbers from 0, such as [0, 1, 2]"
     found = check_list(name, seeds, check_whole, words)
     if len(found) < least:
@@ -155,12 +164,12 @@ def _count(number: int) -> str:
 
 
 def check_names(name: str, values: Any) -> tuple[str, ...]:
-    """Different names of layers."""
+    """Different names of layers. Raises `BadInput` for anything else."""
     return check_list(name, values, check_text, 'a list of names, such as ["relu1_1", "logits"]')
 
 
 def check_epsilons(values: Any, name: str = "epsilons") -> tuple[float, ...]:
-    """Different ε."""
+    """Different ε, each in [0, 1). Raises `BadInput` for anything else."""
     return check_list(name, values, _epsilon, "a list of numbers in [0, 1), such as [0.3, 0.5]")
 
 
@@ -179,7 +188,7 @@ def whole(least: int, most: int) -> Check:
 
 
 def either_number_or_path(name: str, value: Any) -> Any:
-    """A number of images, or the folder that they lie in."""
+    """A number of images, or the folder in which they are. Raises `BadInput` for anything else."""
     return check_whole(name, value, 1) if is_integer(value) else check_text(name, value)
 
 
@@ -212,10 +221,10 @@ OPTIONAL = (
 
 
 def check_parameter(name: str, value: Any, default: Any) -> Any:
-    """One parameter of a notebook: by the check that its name has, else of the type of its default.
+    """One parameter of a notebook: by the check for its name, else by the type of its default.
 
-    None stands for the default of the code behind, where the notebook's own default is None or `OPTIONAL` says so.
-    Raises BadInput that names the parameter, its value, and what was expected.
+    None is allowed if the notebook's default is None or the name is in `OPTIONAL`; it stands for the default of the
+    code. Raises `BadInput` with the parameter, its value, and what was expected.
     """
     if value is None and (default is None or name in OPTIONAL):
         return None
@@ -227,7 +236,7 @@ def check_parameter(name: str, value: Any, default: Any) -> Any:
 
 
 def _each(name: str, values: Any, default: list[Any]) -> list[Any]:
-    """A list, empty or not, whose values are of the kind of the first one of the default."""
+    """A list, possibly empty, whose values have the kind of the default's first value."""
     if not isinstance(values, list | tuple):
         raise refused(name, values, f"a list such as {shown(default)}")
     if not default:
@@ -236,7 +245,7 @@ def _each(name: str, values: Any, default: list[Any]) -> list[Any]:
 
 
 def _like(name: str, value: Any, default: Any) -> Any:
-    """A value of the kind that the default has."""
+    """A value of the default's kind."""
     if isinstance(default, bool):
         return check_flag(name, value)
     if default is None or isinstance(default, str):

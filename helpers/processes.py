@@ -1,4 +1,4 @@
-"""Nothing left running, nobody in each other's way: children that end with their parent, and locks."""
+"""Child processes that end with their parent, checks of memory, and locks that keep processes apart."""
 
 import ctypes
 import os
@@ -29,9 +29,9 @@ PATIENCE = 3  # seconds that a child has to end by itself
 
 @contextmanager
 def stopping_in_order() -> Iterator[None]:
-    """While open, a signal raises `Stopped` in the main thread, so that files in the making are put away.
+    """While open, a signal raises `Stopped` in the main thread, so that unfinished files are removed.
 
-    On leaving, however that comes, the processes that were started meanwhile end.
+    On leaving, for any reason, the processes that were started meanwhile are ended.
     """
     children = psutil.Process().children(recursive=True)
     before = {number: signal.signal(number, raise_stopped) for number in ENDING}
@@ -44,9 +44,9 @@ def stopping_in_order() -> Iterator[None]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Called in a child of the process `parent`: it ends when that does, however that ends.
+    """Called in a child of the process `parent`: the child ends when the parent does, for any reason.
 
-    On Linux the kernel sends the signal; elsewhere a thread waits for the parent.
+    On Linux the kernel sends the signal. Elsewhere a thread waits for the parent.
     """
     if LIBC is not None:
         LIBC.prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
@@ -63,17 +63,20 @@ def _end_after(parent: int) -> None:
 
 
 def ending_with_us() -> dict[str, Any]:
-    """Options of `subprocess.Popen` for a child that ends with this process; empty where the child must see to it."""
+    """Options of `subprocess.Popen` for a child that ends with this process.
+
+    They are empty where the child itself must call `end_with_parent`.
+    """
     return {} if LIBC is None else {"preexec_fn": partial(end_with_parent, os.getpid())}
 
 
 def run_child(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return what it said; it ends with this process."""
+    """Run a program to its end and return its output. It ends with this process."""
     return subprocess.run(command, capture_output=True, text=True, check=False, **ending_with_us(), **options)
 
 
 def end_children(but: Sequence[psutil.Process] = ()) -> None:
-    """End every other process that this one started, and what those started: politely first, then by force."""
+    """End every other process that this one started, and their children: first by a request, then by force."""
     children = [child for child in psutil.Process().children(recursive=True) if child not in but]
     for child in children:
         with suppress(psutil.Error):
@@ -89,7 +92,7 @@ def end_children(but: Sequence[psutil.Process] = ()) -> None:
 
 
 def check_memory(needed: float, advice: str) -> None:
-    """BadInput if what is about to be done needs more bytes than this machine has free; `advice` says what helps."""
+    """Raise `BadInput` if the next step needs more bytes than this machine has free. `advice` says what helps."""
     free = psutil.virtual_memory().available
     if needed > free:
         found = f"about {needed / 2**30:.0f} GiB of memory are needed and {free / 2**30:.0f} GiB are free"
@@ -101,11 +104,11 @@ def check_memory(needed: float, advice: str) -> None:
 
 @contextmanager
 def held(place: Path, doing: str, wait: bool = False) -> Iterator[None]:
-    """Only one process at a time works on `place`; the lock goes with the process, however that ends.
+    """While open, no other process works on `place`. The lock ends with this process, for any reason.
 
-    A second process waits its turn, or is refused; either way one line says which process it is. `doing` completes
-    "process 12 is …". Raises BadInput when it is refused, or would wait for itself, OSError where nothing can be
-    written.
+    A second process waits for its turn, or is refused; one line says which process holds the lock. `doing` completes
+    the phrase "process 12 is …". Raises `BadInput` if the lock is refused, or if this process would wait for itself.
+    Raises OSError if nothing can be written.
     """
     path = place.with_name(f".{place.name}.lock")
     if path in (own := vars(OWN).setdefault("locks", set())):
@@ -133,7 +136,7 @@ def held(place: Path, doing: str, wait: bool = False) -> Iterator[None]:
 
 
 def _owner(path: Path) -> str:
-    """The process that holds a lock, as far as its file says so."""
+    """The process that holds a lock, if its file names one."""
     try:
         return f"process {int(path.read_text())}"
     except (OSError, ValueError):

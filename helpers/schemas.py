@@ -1,6 +1,6 @@
-"""What is read back is checked against a schema, once: one line names the file, the place in it, and what was expected.
+"""Schemas of the files that are read back. An error is one line with the file, the place in it, and what was expected.
 
-pydantic is strict here: a number in words is no number, and a text is no list.
+pydantic is strict here: text is never a number, and never a list.
 """
 
 import json
@@ -26,13 +26,13 @@ Word = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class Strict(BaseModel):
-    """Values of the right type only, no NaN, no unknown key."""
+    """Only values of the right type, no NaN, no unknown key."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
 class Open(Strict):
-    """The same, and keys that nobody asks for may stand beside."""
+    """Like `Strict`, but other keys are allowed."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -41,12 +41,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_json(path: Path, model: type[Model], mend: str) -> Model:
-    """A JSON file as the model says; BadInput names the file and what is wrong in it, and says how to `mend` it."""
+    """A JSON file that fits the model. Raises `BadInput` with the file, what is wrong in it, and how to `mend` it."""
     return parsed(_text(path, mend), model, str(path), mend)
 
 
 def parsed(text: str, model: type[Model], source: str, mend: str) -> Model:
-    """JSON text as the model says."""
+    """JSON text that fits the model. Raises `BadInput` if it does not."""
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
@@ -54,9 +54,9 @@ def parsed(text: str, model: type[Model], source: str, mend: str) -> Model:
 
 
 def read_yaml(path: Path, model: type[Model]) -> Model:
-    """A YAML file as the model says; BadInput names the file and the first thing that is wrong in it.
+    """A YAML file that fits the model. Raises `BadInput` with the file and the first thing that is wrong in it.
 
-    Read as JSON values, so that both kinds of file are held to the same rules.
+    Its content is converted to JSON, so that the rules are those of `read_json`.
     """
     try:
         found = yaml.safe_load(_text(path, "repair it"))
@@ -78,7 +78,7 @@ def _text(path: Path, mend: str) -> str:
 
 
 def _refused(error: ValidationError, source: str, mend: str) -> BadInput:
-    """The first of pydantic's complaints, in this project's words."""
+    """The first error of pydantic in the words of this project."""
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"])) or "it"
     if first["type"] == "extra_forbidden":
@@ -92,7 +92,7 @@ def _refused(error: ValidationError, source: str, mend: str) -> BadInput:
 
 
 def dumped(model: BaseModel) -> dict[str, Any]:
-    """The values by name, as JSON holds them."""
+    """The values by name, in the form that JSON holds."""
     return model.model_dump(mode="json")
 
 
@@ -100,7 +100,7 @@ def dumped(model: BaseModel) -> dict[str, Any]:
 
 
 class RecipeOf(Open):
-    """What a sidecar says of the recipe."""
+    """The recipe in a sidecar."""
 
     name: Word
     epochs: Epochs
@@ -108,7 +108,7 @@ class RecipeOf(Open):
 
 
 class Sidecar(Open):
-    """What stands beside the weights of a checkpoint. Those of older versions lack what has a default."""
+    """The sidecar of a checkpoint. Sidecars of older versions lack the keys that have a default here."""
 
     network: Word
     dataset: Word
@@ -140,7 +140,7 @@ FileName = Annotated[str, Field(pattern=r"^(grams/)?[^./\\][^/\\]*\.(parquet|npz
 
 
 class CheckpointOf(Open):
-    """One network behind a record."""
+    """One network of a record."""
 
     seed: Seed
     sha256: Hash
@@ -148,7 +148,7 @@ class CheckpointOf(Open):
 
 
 class Provenance(Open):
-    """What stands behind a record. Kinds may say more; what all of them say is checked."""
+    """The provenance of a record. A kind of study may add keys; the keys of all kinds are checked."""
 
     study: dict[str, Any]
     files: dict[FileName, Hash]
@@ -169,7 +169,7 @@ Pattern = Annotated[str, Field(pattern=r"^[\w*][\w*.-]*(/[\w*][\w*.-]*)*$", max_
 
 
 class Entry(Strict):
-    """One page: of a notebook, or of prose."""
+    """One page: made from a notebook, or a page of prose."""
 
     page: Name | None = None
     prose: Name | None = None
@@ -181,7 +181,7 @@ class Entry(Strict):
 
     @property
     def name(self) -> str:
-        """What the page is called."""
+        """The name of the page."""
         return self.page or self.prose or self.notebook or ""
 
     @model_validator(mode="after")

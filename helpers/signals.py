@@ -1,6 +1,6 @@
-"""How a signal ends the program: one line, and the exit code that shells expect.
+"""How a signal ends the program: with one line, and with the exit code that shells expect.
 
-Imports nothing outside the standard library, and little of that: the command line calls `leave_at_once` before it
+This module imports little, and only from the standard library. The command line calls `leave_at_once` before it
 imports the rest, which takes seconds.
 """
 
@@ -12,7 +12,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """A signal asked this process to end; not an `Exception`, so that nothing on the way takes it for a failure."""
+    """A signal asked this process to end. It is no `Exception`, so that no code takes it for a failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
@@ -20,7 +20,7 @@ class Stopped(BaseException):
 
 
 def leave_at_once() -> None:
-    """A signal ends the process with one line. For the time of imports, before anything has begun."""
+    """Let a signal end the process with one line. It is for the time of imports, before anything has begun."""
     for number in ENDING:
         signal.signal(number, _leave)
 
@@ -31,7 +31,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def raise_stopped(number: int, frame: FrameType | None) -> None:
-    """A handler that lets what is open be put away; a second signal must not break that."""
+    """A handler that raises `Stopped`, so that open files are removed. A second signal is ignored."""
     for ending in ENDING:
         signal.signal(ending, signal.SIG_IGN)
     raise Stopped(number)

@@ -1,8 +1,8 @@
 """Activations streamed into small matrices: accumulators that take one batch of samples after another.
 
-A batch is one (neurons, samples) block per network, the same samples for all of them, or the joint (all neurons,
-samples) matrix. Everything is summed in float64, where the blocks lie: NumPy arrays and CPU tensors by the BLAS of
-SciPy, tensors on a GPU there.
+A batch is one (neurons, samples) block per network, with the same samples for all of them, or the joint (all neurons,
+samples) matrix. Everything is summed in float64 where the blocks lie: NumPy arrays and CPU tensors on the CPU, by the
+BLAS of SciPy, and GPU tensors on the GPU.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from .subspaces import (
     triangle,
 )
 
-ENOUGH = 256  # samples for which a product costs more than reading and writing the matrix that it is added to
+ENOUGH = 256  # from so many samples on, a product costs more than reading and writing the matrix it is added to
 SMALLEST = float(np.finfo(np.float64).tiny)  # below it a product of two numbers loses digits
 
 Joint = Any  # Float[np.ndarray | torch.Tensor, "neurons samples"]: the core does not import torch
@@ -39,7 +39,7 @@ def _on_gpu(block: Any) -> bool:
 
 
 def _rows(tensor: Any, network: str) -> Any:
-    """What `as_block` makes, made where the tensor lies."""
+    """What `as_block` returns, computed on the tensor's own device."""
     check_kind(tuple(tensor.shape), tensor.is_complex(), network)
     return tensor.detach().double()
 
@@ -56,7 +56,7 @@ class _Accumulator:
         self.names = [str(k) for k in range(len(self.sizes))]  # of the networks, for errors
 
     def _stacked(self, blocks: Sequence[Any]) -> Joint:
-        """All blocks as a float64 (neurons, samples) matrix of its own; on a GPU if all blocks are."""
+        """All blocks as one new float64 (neurons, samples) matrix; it lies on a GPU if all blocks do."""
         if len(blocks) != len(self.sizes):
             raise BadInput(f"{len(blocks)} blocks of activations: expected {len(self.sizes)}, one per network")
         stays = all(map(_on_gpu, blocks))
@@ -71,7 +71,7 @@ class _Accumulator:
         return torch.cat(parts)
 
     def _count(self, joint: Joint) -> None:
-        """Count a batch whose values are finite."""
+        """Add a batch to the sums and to the number of samples. Raises `BadInput` if a value is not finite."""
         sums = as_array(joint.sum(1))
         for k, (start, end) in enumerate(zip(self.ends, self.ends[1:], strict=False)):
             check_finite(sums[start:end], joint[start:end], self.names[k])
@@ -83,25 +83,28 @@ class _Accumulator:
         self.samples += joint.shape[1]
 
     def _check_squares(self, squares: Float[np.ndarray, " neurons"]) -> None:
-        """A sum of squares is right to rounding where it is far from the smallest and the largest float64 numbers."""
+        """Raise `BadInput` for a sum of squares too near to the smallest or largest float64 number to be exact."""
         lost = np.flatnonzero(~np.isfinite(squares) | (self.alive & (squares < self.samples * SMALLEST)))
         if len(lost):
             raise BadInput(f"neuron {lost[0]}: squares leave float64's range; rescale its activations first")
 
 
 class _Products(_Accumulator):
-    """Sums of products of samples. Small batches wait until they are worth a product."""
+    """Sums of products of samples. Small batches wait until there are enough samples for one matrix product."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__(sizes)
         self.waiting: list[Joint] = []
 
     def add(self, blocks: Sequence[Any]) -> Self:
-        """One batch: a (neurons, samples) array or tensor per network, the same samples for all."""
+        """Add one batch: a (neurons, samples) array or tensor per network, with the same samples for all."""
         return self.add_joint(self._stacked(blocks))
 
     def add_joint(self, joint: Joint) -> Self:
-        """One batch of all networks' neurons below each other, in float64; the caller may overwrite it afterwards."""
+        """Add one batch of all networks' neurons below each other, in float64.
+
+        The caller may overwrite it afterwards.
+        """
         joint = joint if _on_gpu(joint) else np.asarray(joint)
         self._count(joint)
         if _on_gpu(joint) or joint.shape[1] >= ENOUGH:
@@ -122,9 +125,9 @@ class _Products(_Accumulator):
 
 
 class GramAccumulator(_Products):
-    """G += B Bᵀ over batches in float64: N² numbers and one batch in memory, whatever the number of samples.
+    """G += B Bᵀ over batches in float64. Memory holds N² numbers and one batch, whatever the number of samples.
 
-    One triangle is computed, in place (BLAS syrk).
+    Only one triangle is computed, in place (BLAS syrk).
     """
 
     gram: Any = None
@@ -133,7 +136,7 @@ class GramAccumulator(_Products):
         self.gram = add_square(self.gram, joint)
 
     def result(self) -> Gram:
-        """The Gram matrix so far; `BadInput` when nothing was added."""
+        """The Gram matrix of all batches so far. Raises `BadInput` if nothing was added."""
         check_samples([self.samples])
         self._flush()
         gram = whole_square(self.gram)
@@ -142,7 +145,7 @@ class GramAccumulator(_Products):
 
 
 def add_square(gram: Any, joint: Joint) -> Any:
-    """`gram` + joint @ joint.T (None: 0); in place and only the upper triangle where the BLAS of SciPy does it."""
+    """`gram` + joint @ joint.T, where None counts as 0. On the CPU in place, and only the upper triangle."""
     if _on_gpu(joint):
         return joint @ joint.T if gram is None else gram.addmm_(joint, joint.T)
     if gram is None:
@@ -153,7 +156,7 @@ def add_square(gram: Any, joint: Joint) -> Any:
 
 
 def whole_square(gram: Any) -> Matrix:
-    """What `add_square` summed, with both triangles, as an array of its own."""
+    """The matrix that `add_square` summed, with both triangles, as a new array."""
     if _on_gpu(gram):
         return np.array(gram.cpu().numpy())
     upper = np.triu(gram)
@@ -161,14 +164,14 @@ def whole_square(gram: Any) -> Matrix:
 
 
 class DrawAccumulator:
-    """One Gram matrix per random draw of samples: `chosen` are the ascending sample numbers of each draw."""
+    """One Gram matrix per random draw of samples. `chosen` holds the ascending sample numbers of each draw."""
 
     def __init__(self, sizes: Sequence[int], chosen: Sequence[Int[np.ndarray, " positions"]]) -> None:
         self.chosen, self.seen = list(chosen), 0
         self.draws = [GramAccumulator(sizes) for _ in self.chosen]
 
     def add_joint(self, joint: Joint) -> "DrawAccumulator":
-        """The next samples of all networks' neurons; each draw takes its own from them."""
+        """Add the next samples of all networks' neurons. Each draw takes its own samples from them."""
         end = self.seen + joint.shape[1]
         joint = joint if _on_gpu(joint) else np.asarray(joint)
         for draw, chosen in zip(self.draws, self.chosen, strict=True):
@@ -188,12 +191,12 @@ class DrawAccumulator:
 
 @dataclass(frozen=True, eq=False)
 class GramBlocks(Compressed):
-    """Blocks of a joint Gram matrix: blocks[a, b] are the raw cross-products of the neurons of networks a and b."""
+    """Blocks of a joint Gram matrix: blocks[a, b] holds the raw cross products of the neurons of networks a and b."""
 
     blocks: dict[tuple[int, int], Matrix]
 
     def block(self, a: int, b: int) -> Matrix:
-        """The block of two networks, in either order; BadInput names a pair that was not compared."""
+        """The block of two networks, in either order. Raises `BadInput` for a pair that was not compared."""
         if (a, b) not in self.blocks and (b, a) not in self.blocks:
             known = ", ".join(map(str, self.blocks))
             raise BadInput(f"networks {a} and {b} were not compared: expected one of {known}")
@@ -210,7 +213,7 @@ class GramBlocks(Compressed):
 
 
 class BlockAccumulator(_Products):
-    """Gram matrices of chosen pairs of networks: what 100 networks need where the joint matrix would be too large."""
+    """Gram matrices of chosen pairs of networks, for many networks whose joint matrix would be too large."""
 
     def __init__(
         self, sizes: Sequence[int], pairs: Sequence[tuple[int, int]], names: Sequence[str] | None = None
@@ -231,7 +234,7 @@ class BlockAccumulator(_Products):
             self.blocks[a, b] = add
 
     def result(self) -> GramBlocks:
-        """The blocks so far; `BadInput` when nothing was added."""
+        """The blocks of all batches so far. Raises `BadInput` if nothing was added."""
         check_samples([self.samples])
         self._flush()
         blocks = {(a, b): (whole_square if a == b else _as_matrix)(block) for (a, b), block in self.blocks.items()}
@@ -246,7 +249,7 @@ class BlockAccumulator(_Products):
 
 
 def add_product(block: Any, x: Joint, y: Joint) -> Any:
-    """`block` + x @ y.T (None: 0), in place where the BLAS of SciPy does it."""
+    """`block` + x @ y.T, where None counts as 0. On the CPU in place."""
     if _on_gpu(x):
         return x @ y.T if block is None else block.addmm_(x, y.T)
     if block is None:
@@ -265,7 +268,10 @@ def _as_matrix(block: Any) -> Matrix:
 
 
 class QRAccumulator(_Accumulator):
-    """R of a streamed QR (TSQR): 2 to 4 times the cost of the Gram matrix, and no squaring of the condition."""
+    """The factor R of a streamed QR (TSQR), for nearly dependent neurons.
+
+    It costs 2 to 4 times as much as the Gram matrix, but it does not square the condition number.
+    """
 
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__(sizes)
@@ -273,7 +279,7 @@ class QRAccumulator(_Accumulator):
         self.waiting: list[np.ndarray] = []
 
     def add(self, blocks: Sequence[Any]) -> "QRAccumulator":
-        """One batch, as for `GramAccumulator`; small batches wait until there is a worthwhile block."""
+        """Add one batch, as in `GramAccumulator`. Small batches wait until there are enough rows for one QR."""
         joint = self._stacked(blocks)
         self._count(joint)
         self.waiting.append(as_array(joint).T)
@@ -286,7 +292,7 @@ class QRAccumulator(_Accumulator):
         self.waiting = []
 
     def result(self) -> Root:
-        """The factor so far; `BadInput` when nothing was added."""
+        """The factor of all batches so far. Raises `BadInput` if nothing was added."""
         check_samples([self.samples])
         self._reduce()
         return Root(self.sums.copy(), self.samples, self.sizes, self.root.copy())

@@ -1,8 +1,8 @@
 """Linear algebra only: small matrices from which every relative distance between neurons and subspaces follows.
 
-Neurons are rows. A layer of several networks is compressed in one pass (`helpers.streaming`) to its joint Gram matrix
-(`Gram`) or, where neurons are nearly dependent, to the triangular factor of a streamed QR (`Root`). `Pair` is two
-networks' part of it, every neuron scaled to unit norm; all of `helpers.matching` takes a `Pair` in place of two arrays.
+Neurons are rows. One pass (`helpers.streaming`) compresses a layer of several networks to its joint Gram matrix
+(`Gram`) or, for nearly dependent neurons, to the triangular factor of a streamed QR (`Root`). `Pair` is the part of
+two networks at unit norm. All of `helpers.matching` takes a `Pair` in place of two arrays.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from .parameters import check_whole
 UNIT = float(np.finfo(np.float64).eps) / 2  # u, the unit roundoff
 QR_RIDGE = 1e-16  # λ = τ², τ = 1e-8: a QR sees a singular value down to about u
 ROUTES = ("auto", "gram", "qr")
-SMALL = 2e8  # N² d up to which the QR of two arrays costs a fraction of a second
+SMALL = 2e8  # up to this N² d, the QR of two arrays takes a fraction of a second
 NO_COSINE = 1e-6  # by how much rounding may lift a cosine above 1
 CONSTANT = 1e-12  # a centred neuron with less than this share of its raw power is constant up to rounding
 
@@ -34,7 +34,7 @@ Block = Float[np.ndarray, "neurons samples"]
 
 
 def gram_ridge(neurons: int) -> float:
-    """λ = max(1e-12, 20·u·n): below it the Cholesky factorisation of a rank-deficient Gram matrix can fail."""
+    """λ = max(1e-12, 20·u·n). With a smaller λ the Cholesky factorisation of a rank-deficient Gram matrix can fail."""
     return max(1e-12, 20 * UNIT * neurons)
 
 
@@ -42,7 +42,7 @@ def gram_ridge(neurons: int) -> float:
 
 
 def as_block(values: Any, network: str) -> Block:
-    """`values` as a float64 (neurons, samples) array; one clear `BadInput` otherwise."""
+    """`values` as a float64 (neurons, samples) array. Raises `BadInput` if that is not possible."""
     try:
         block = as_array(values)
         block = block if np.iscomplexobj(block) else block.astype(np.float64, copy=False)
@@ -53,7 +53,7 @@ def as_block(values: Any, network: str) -> Block:
 
 
 def as_array(values: Any) -> np.ndarray:
-    """Tensors of any device and precision too, also those that require a gradient: NumPy knows no bfloat16."""
+    """An array, also from a tensor of any device and precision; real tensors become float64 (NumPy has no bfloat16)."""
     if not hasattr(values, "detach"):
         return np.asarray(values)
     values = values.detach().cpu()
@@ -61,7 +61,7 @@ def as_array(values: Any) -> np.ndarray:
 
 
 def check_kind(shape: tuple[int, ...], is_complex: bool, network: str) -> None:
-    """`BadInput` for complex numbers, and unless the shape has two axes."""
+    """Raise `BadInput` for complex numbers, and for a shape that has not two axes."""
     if is_complex:  # a cast would drop the imaginary parts
         raise BadInput(f"activations of network {network} are not an array of real numbers: found complex ones")
     if len(shape) != 2:
@@ -69,7 +69,7 @@ def check_kind(shape: tuple[int, ...], is_complex: bool, network: str) -> None:
 
 
 def check_finite(sums: Float[np.ndarray, " neurons"], block: Any, network: str) -> None:
-    """A row sum is finite only if every entry of the row is; name the first neuron for which it is not."""
+    """Raise `BadInput` that names the first neuron whose sum, and so some value, is not finite."""
     bad = np.flatnonzero(~np.isfinite(sums))
     if len(bad):
         row = as_array(block[bad[0]])
@@ -78,7 +78,7 @@ def check_finite(sums: Float[np.ndarray, " neurons"], block: Any, network: str) 
 
 
 def check_samples(counts: Sequence[int]) -> int:
-    """The one number of samples all networks have; `BadInput` when they differ or there are none."""
+    """The number of samples, which all networks share. Raises `BadInput` if the numbers differ or there are none."""
     if len(set(counts)) > 1:
         raise BadInput(f"networks have {', '.join(map(str, counts))} samples: expected the same inputs for all")
     if not counts or counts[0] == 0:
@@ -91,14 +91,14 @@ def check_samples(counts: Sequence[int]) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Compressed:
-    """What `Gram` and `Root` share: the neurons' sums, the number of samples, the neurons per network."""
+    """The attributes of both `Gram` and `Root`: the neurons' sums, the number of samples, the neurons per network."""
 
     sums: Float[np.ndarray, " neurons"]
     samples: int
     sizes: tuple[int, ...]
 
     def columns(self, network: int) -> slice:
-        """Where the neurons of one network stand in the joint matrix."""
+        """The slice of the joint matrix with one network's neurons. Raises `BadInput` for an unknown network."""
         if not -len(self.sizes) <= network < len(self.sizes):
             raise unknown("network", network, range(len(self.sizes)))
         network %= len(self.sizes)
@@ -122,79 +122,79 @@ class Gram(Compressed):
     gram: Matrix
 
     def pair(self, a: int, b: int) -> "Pair":
-        """Networks `a` (as x) and `b` (as y)."""
+        """Networks `a` (as x) and `b` (as y), ready to match."""
         keep = self._of([a, b])
         sizes = self.sizes[a], self.sizes[b]
         return Pair.from_gram(self.gram[np.ix_(keep, keep)], sizes[0], sizes[1], self.samples)
 
     def merge(self, other: "Gram") -> "Gram":
-        """Two partial passes over different samples as one: sums add up."""
+        """One Gram matrix from two passes over different samples: all sums are added."""
         self._same_layer(other)
         return Gram(self.sums + other.sums, self.samples + other.samples, self.sizes, self.gram + other.gram)
 
     def centred(self) -> "Gram":
-        """The Gram matrix of the activations less their means; a neuron constant up to rounding becomes dead."""
+        """The Gram matrix of the centred neurons. A neuron that is constant up to rounding becomes dead."""
         gram = self.gram - np.outer(self.sums, self.sums) / self.samples
         constant = np.diag(gram) <= CONSTANT * np.diag(self.gram)
         gram[constant], gram[:, constant] = 0, 0
         return Gram(np.zeros_like(self.sums), self.samples, self.sizes, gram)
 
     def select(self, neurons: Sequence[Any]) -> "Gram":
-        """Some neurons of each network: one index array, mask or slice per network."""
+        """The Gram matrix of some neurons of each network: one index array, mask or slice per network."""
         parts = [np.arange(sum(self.sizes))[self.columns(k)][chosen] for k, chosen in enumerate(neurons)]
         keep = np.concatenate(parts)
         return Gram(self.sums[keep], self.samples, tuple(map(len, parts)), self.gram[np.ix_(keep, keep)])
 
     def networks(self, chosen: Sequence[int]) -> "Gram":
-        """Some networks, all their neurons, in the order given."""
+        """The Gram matrix of some networks with all their neurons, in the given order."""
         keep = self._of(chosen)
         sizes = tuple(self.sizes[k] for k in chosen)
         return Gram(self.sums[keep], self.samples, sizes, self.gram[np.ix_(keep, keep)])
 
     def block(self, a: int, b: int) -> Float[np.ndarray, "neurons_a neurons_b"]:
-        """The raw cross-products of the neurons of two networks."""
+        """The raw cross products of the neurons of two networks."""
         return self.gram[self.columns(a), self.columns(b)]
 
     def save(self, path: Path) -> None:
-        """Upper triangle, sums and counts as one compressed file; float64, so that nothing is lost."""
+        """Write the upper triangle, the sums and the counts to one compressed file, in float64 without any loss."""
         upper = self.gram[np.triu_indices(len(self.gram))]
         with atomic(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, upper=upper, sums=self.sums, samples=self.samples, sizes=self.sizes)
 
     @staticmethod
     def load(path: Path, expected: str | None = None) -> "Gram":
-        """What `save` wrote, with the SHA-256 `expected` if one is given; BadInput names a file that is not that."""
+        """The Gram matrix that `save` wrote (with the SHA-256 `expected`). Raises `BadInput` for any other file."""
         upper, sums, samples, sizes = read_gram(Path(path), expected)
         return Gram(sums, samples, sizes, full(upper, len(sums)))
 
 
 @dataclass(frozen=True, eq=False)
 class Root(Compressed):
-    """The triangular factor R of Zᵀ = QR: Z Zᵀ = RᵀR without squaring, for nearly dependent neurons."""
+    """The triangular factor R of Zᵀ = QR, for nearly dependent neurons: Z Zᵀ = RᵀR, without any squaring."""
 
     root: Float[np.ndarray, "rows neurons"]
 
     def pair(self, a: int, b: int) -> "Pair":
-        """Networks `a` (as x) and `b` (as y), on the certifying route."""
+        """Networks `a` (as x) and `b` (as y), ready to match on the QR route."""
         return Pair.from_root(self.root[:, self._of([a, b])], self.sizes[a], self.sizes[b], self.samples)
 
     def merge(self, other: "Root") -> "Root":
-        """Two partial passes over different samples as one: the QR of the two factors on top of each other."""
+        """One factor from two passes over different samples: the QR of both factors, one below the other."""
         self._same_layer(other)
         root = triangle(np.vstack([self.root, other.root]))
         return Root(self.sums + other.sums, self.samples + other.samples, self.sizes, root)
 
     def gram(self) -> Gram:
-        """The Gram matrix, for measures that want it."""
+        """The Gram matrix RᵀR, for measures that need one."""
         return Gram(self.sums, self.samples, self.sizes, self.root.T @ self.root)
 
 
 def triangle(rows: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rank columns"]:
-    """R of a Householder QR, at most as many rows as columns."""
+    """R of a Householder QR. It has at most as many rows as columns."""
     count, columns = rows.shape
     if not count or not columns:
         return np.zeros((min(count, columns), columns))
-    # LAPACK's own default workspace means blocks of one column here: two to three times slower
+    # with LAPACK's default workspace each block has one column, which is two to three times slower
     packed, _, _, _ = dgeqrf(np.asfortranarray(rows), lwork=64 * columns, overwrite_a=0)
     return np.triu(packed[: min(count, columns)])
 
@@ -204,9 +204,9 @@ def triangle(rows: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rank
 
 @dataclass(frozen=True)
 class Side:
-    """One side as basis B, the other as targets T: what every deletion updates.
+    """One side as basis B, the other side as targets T: what every deletion updates.
 
-    factor: R, upper triangular, RᵀR = G_BB + λI;  coordinates: C = R⁻ᵀ G_BT;  squares: r(t, B)² of each target.
+    factor: R, upper triangular, with RᵀR = G_BB + λI;  coordinates: C = R⁻ᵀ G_BT;  squares: r(t, B)² of each target t.
     """
 
     factor: Float[np.ndarray, "basis basis"]
@@ -214,7 +214,7 @@ class Side:
     squares: Float[np.ndarray, " targets"]
 
     def solutions(self) -> Float[np.ndarray, "basis targets"]:
-        """The minimising coefficients c of each target's ridge distance: R⁻¹C."""
+        """The coefficients c that minimise each target's ridge distance: R⁻¹C."""
         if not len(self.factor):
             return self.coordinates
         return solve_triangular(self.factor, self.coordinates)
@@ -222,10 +222,10 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two networks' neurons of one layer, scaled to unit norm, and the ridge λ = τ² that goes with the route.
+    """Two networks' neurons of one layer, scaled to unit norm, and the ridge λ = τ² of the route.
 
-    r(z, B)² = min_c ‖z − Bᵀc‖² + λ‖c‖² = G_zz − gᵀ (G_BB + λI)⁻¹ g: continuous, and monotone in B. Dead neurons (norm
-    exactly 0) are not in `gram`: `alive_x` and `alive_y` say which neurons its rows are.
+    r(z, B)² = min_c ‖z − Bᵀc‖² + λ‖c‖² = G_zz − gᵀ (G_BB + λI)⁻¹ g. It is continuous, and never falls when B shrinks.
+    Dead neurons (norm exactly 0) are not in `gram`: `alive_x` and `alive_y` say which neurons its rows are.
     """
 
     gram: Matrix
@@ -240,12 +240,12 @@ class Pair:
 
     @property
     def route(self) -> str:
-        """ "qr" where the pair carries a triangular factor, else "gram"."""
+        """The route of the computation: "qr" if the pair has a triangular factor, else "gram"."""
         return "gram" if self.root is None else "qr"
 
     @staticmethod
     def from_gram(gram: Matrix, n_x: int, n_y: int, samples: int) -> "Pair":
-        """From the raw joint Gram matrix, x first. Raises BadInput for a wrong shape and for what is no Gram matrix."""
+        """From the raw joint Gram matrix, x first. Raises `BadInput` for a wrong shape, and if it is no Gram matrix."""
         _check_joint(gram, n_x + n_y, n_x + n_y)
         samples = check_whole("samples", samples, 1)
         if (lowest := np.diag(gram).min(initial=0)) < 0:
@@ -261,7 +261,7 @@ class Pair:
 
     @staticmethod
     def from_root(root: Float[np.ndarray, "rows neurons"], n_x: int, n_y: int, samples: int) -> "Pair":
-        """From the raw triangular factor, x first. Raises BadInput for a wrong shape and for NaN or infinite values."""
+        """From the raw triangular factor, x first. Raises `BadInput` for a wrong shape, NaN and infinite values."""
         _check_joint(root, len(root), n_x + n_y)
         largest = np.abs(root).max(axis=0, initial=0)
         alive = largest > 0
@@ -275,8 +275,8 @@ class Pair:
     def from_arrays(x: Any, y: Any, route: str = "auto") -> "Pair":
         """From two (neurons, samples) arrays, also with fewer samples than neurons (which `matching` refuses).
 
-        route "gram" or "qr"; "auto" is the QR for small arrays, and for large ones the Gram matrix unless neurons are
-        so nearly dependent, or so nearly in the other span, that its larger ridge would show.
+        route: "gram", "qr" or "auto". "auto" takes QR for small arrays. For large ones it takes the Gram matrix,
+        unless neurons are so nearly dependent, or so nearly in the other span, that its larger ridge would show.
         """
         if route not in ROUTES:
             raise unknown("route", route, ROUTES)
@@ -289,7 +289,7 @@ class Pair:
 
     @staticmethod
     def _of_blocks(x: Block, y: Block, samples: int, route: str) -> "Pair":
-        """By the route named, or by the one that is exact enough."""
+        """The pair by the named route, or for "auto" by the faster route that is exact enough."""
         neurons = len(x) + len(y)
         if route == "gram" or (route == "auto" and neurons**2 * samples > SMALL):
             pair = Pair._from_products(x, y)
@@ -304,7 +304,7 @@ class Pair:
         return Pair.from_gram(gram, len(x), len(y), x.shape[1])
 
     def keep(self, members: Int[np.ndarray, " members"]) -> "Pair":
-        """Only the alive neurons with these joint indices, x first; same ridge, route and names."""
+        """A pair of only the alive neurons with these joint indices, x first. Ridge, route and names stay."""
         cut = len(self.alive_x)
         x, y = members[members < cut], members[members >= cut] - cut
         root = None if self.root is None else self.root[:, members]
@@ -320,7 +320,7 @@ class Pair:
         return make(x, y), make(y, x)
 
     def _side_of_gram(self, basis: slice, targets: slice) -> Side:
-        """Cholesky; where it fails at the stated λ the honest way out is the QR route, never a larger λ."""
+        """One side by Cholesky. If it fails at the stated λ, `BadInput` asks for the QR route; λ is never enlarged."""
         inner = self.gram[basis, basis] + self.ridge * np.eye(len(self.gram[basis, basis]))
         cross = self.gram[basis, targets]
         if not inner.size:
@@ -335,7 +335,7 @@ class Pair:
         return Side(factor, coordinates, np.maximum(squares, 0))
 
     def _side_of_root(self, basis: slice, targets: slice) -> Side:
-        """QR of [B T; τI 0]: squares are sums of squares, so nothing cancels."""
+        """One side by a QR of [B T; τI 0]. The squares are sums of squares, so nothing cancels."""
         assert self.root is not None
         both = np.hstack([self.root[:, basis], self.root[:, targets]])
         n = self.root[:, basis].shape[1]
@@ -346,7 +346,7 @@ class Pair:
 
     @property
     def well_separated(self) -> bool:
-        """No neuron within 1e-2 of those before it on its side, or 1e-3 of the other span: where Gram and QR agree."""
+        """Gram and QR agree: no neuron within 1e-2 of those before it on its side, or within 1e-3 of the other span."""
         try:
             sides = self.sides
         except BadInput:
@@ -356,7 +356,7 @@ class Pair:
 
 
 def _check_joint(matrix: Float[np.ndarray, "rows neurons"], rows: int, neurons: int) -> None:
-    """The expected shape, and finite: a NaN among the norms would pass for a dead neuron."""
+    """Raise `BadInput` for a wrong shape, and for NaN and infinite values: a NaN norm would pass for a dead neuron."""
     if matrix.shape != (rows, neurons):
         raise BadInput(f"a matrix of shape {matrix.shape}: expected ({rows}, {neurons}), x first")
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
@@ -377,7 +377,7 @@ def _peak_shares(block: Block) -> Float[np.ndarray, " neurons"]:
 
 
 def _moderate(block: Block, network: str) -> Block:
-    """Rows whose squares could leave float64's range divided by their largest entry; checks finiteness on the way."""
+    """The rows, scaled where a square could leave float64's range. Raises `BadInput` for values that are not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         check_finite(block.sum(axis=1) if block.size == 0 else np.abs(block).max(axis=1), block, network)
     largest = np.abs(block).max(axis=1, initial=0)
@@ -388,7 +388,7 @@ def _moderate(block: Block, network: str) -> Block:
 
 
 def __getattr__(name: str) -> Any:
-    """Accumulators under the module that they lived in before: asked for late, so that no import closes a circle."""
+    """The accumulators, which once were in this module. They are imported late, so that imports form no circle."""
     if name not in ("GramAccumulator", "QRAccumulator"):
         raise AttributeError(f"module {__name__} has no attribute {name}")
     return getattr(import_module(".streaming", __package__), name)

@@ -1,4 +1,4 @@
-"""All v-minimal matches, one after another: a search tree without repetitions (alg-split).
+"""All v-minimal matches, one after another: a search tree without repetitions.
 
 As neurons are deleted, the answer to "does the largest match inside still contain v?" changes from yes to no, and
 never back. So the v-minimal matches can be listed like the minimal sets of any monotone family.

@@ -250,8 +250,8 @@ def is_simple(pair: Pair, match: Match, epsilon: float) -> bool:
     """Is the match non-empty and not the union of the strictly smaller matches inside it (def-simple)?
 
     A strictly smaller match lacks some u, so it lies in the largest match without u. One trial for each u finds these.
-    If no trial leaves v, the match is v-minimal (thm-simple-minimal), and so it is simple. Raises `BadInput` for a
-    pair that is not a match at this ε.
+    If some v falls in every trial, the match is v-minimal (thm-simple-minimal), and so it is simple. Raises `BadInput`
+    for a pair that is not a match at this ε.
     """
     needs = minimal.essentials(_checked_state(pair, match, epsilon))
     return any(len(found) == len(match) for found in needs.values())

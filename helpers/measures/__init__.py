@@ -1,4 +1,4 @@
-"""Measures of similarity between two layers, one module each, and what is computed around them: chance and scale."""
+"""Measures of similarity between two layers, one module per measure, and what surrounds them: chance and scale."""
 
 from . import cca, cka, neighbours, procrustes, regression, rsa, soft_match, subspace
 from .compared import Compared, Sampled

@@ -1,29 +1,30 @@
-"""Canonical correlations of two layers: their mean, that of strong directions only (SVCCA), and weighted (PWCCA)."""
+"""Canonical correlations of two layers: their mean, that over strong directions (SVCCA), a weighted one (PWCCA)."""
 
 import numpy as np
 
 from .compared import Compared, Sampled
 from .registry import INVARIANCES, Measure
 
-SHARE = 0.99  # of the power that SVCCA keeps
+SHARE = 0.99  # share of the power that SVCCA keeps
 
 
 def mean_cca(pair: Compared) -> float:
-    """Mean of the canonical correlations, as many as the smaller of the two ranks."""
+    """Mean of the canonical correlations. Their number is the smaller rank of the two layers."""
     return float(pair.canonical[1].mean()) if len(pair.canonical[1]) else 0.0
 
 
 def singular_vector_cca(pair: Compared) -> float:
-    """Mean canonical correlation of the principal components that hold 99 % of each side's power."""
+    """SVCCA: mean canonical correlation of the principal components that hold 99 % of each side's power."""
     left, right = (side.centred.leading(SHARE) for side in (pair.x, pair.y))
     found = np.linalg.svd(left.T @ pair.covariance @ right, compute_uv=False)
     return float(np.clip(found, 0, 1).mean()) if len(found) else 0.0
 
 
 def projection_weighted_cca(pair: Compared) -> float:
-    """Canonical correlations weighted by Σ_j |⟨h_i, z_j⟩|, what direction h_i takes of the neurons z_j.
+    """PWCCA: canonical correlations weighted by Σ_j |⟨h_i, z_j⟩|, how much the neurons z_j use direction h_i.
 
-    The definition weights by one side; this is the mean of both, so that the order of the two does not matter.
+    The definition takes the weights from one side. This is the mean over both sides, so that the order of the two
+    networks does not matter.
     """
     left, correlations, right = pair.canonical
     if not len(correlations):

@@ -1,4 +1,4 @@
-"""What strangers would get: one network sees the images in a random order, and everything is measured again."""
+"""Chance: one network sees the images in a random order, and every measure is computed again."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,10 @@ PERMUTATIONS = 200
 
 
 def image_orders(images: int, count: int = PERMUTATIONS, seed: int = 0) -> list[Int[np.ndarray, " images"]]:
-    """Random orders of the images: the same in every call with the same numbers, so in all layers and measures."""
+    """Random orders of the images. Equal arguments give equal orders, so all layers and measures share them.
+
+    Raises `BadInput` for fewer than 2 images and for fewer than one order.
+    """
     if images < 2 or count < 1:
         raise BadInput(f"{count} orders of {images} images: expected at least one order of at least 2 images")
     rng = np.random.default_rng([seed, images])
@@ -25,16 +28,17 @@ def image_orders(images: int, count: int = PERMUTATIONS, seed: int = 0) -> list[
 
 
 def with_positions(order: Int[np.ndarray, " images"], positions: int) -> Int[np.ndarray, " samples"]:
-    """An order of images as one of samples: images × positions, the positions of an image kept together."""
+    """An order of images as an order of samples (images × positions); the positions of an image stay together."""
     return (np.asarray(order)[:, None] * positions + np.arange(positions)).ravel()
 
 
 def permuted_values(
     pair: Compared, measures: Sequence[Measure], orders: Iterable[Int[np.ndarray, " samples"]]
 ) -> "pd.DataFrame":
-    """Every measure with the samples of y in each order. One row per order, one column per measure.
+    """Every measure with the samples of y in each order: one row per order, one column per measure.
 
-    What no order changes is made once, and what several measures share once per order. Raises BadInput without pandas.
+    What does not depend on the order is computed once. What several measures share is computed once per order. Raises
+    `BadInput` if pandas is not installed.
     """
     rows = []
     for order in orders:

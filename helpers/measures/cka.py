@@ -1,4 +1,7 @@
-"""Linear centred kernel alignment, three named apart: centred, raw (not centred: no CKA proper), and debiased."""
+"""Linear centred kernel alignment (CKA) in three variants: centred, raw (not centred), and debiased.
+
+Without centring it is strictly no CKA, so it has a name of its own.
+"""
 
 import numpy as np
 
@@ -13,29 +16,29 @@ def _ratio(both: float, x: float, y: float) -> float:
 
 
 def centred_cka(pair: Compared) -> float:
-    """‖X_c Y_cᵀ‖² / (‖X_c X_cᵀ‖ ‖Y_c Y_cᵀ‖), Frobenius norms, each neuron less its mean over the samples."""
+    """‖X_c Y_cᵀ‖² / (‖X_c X_cᵀ‖ ‖Y_c Y_cᵀ‖) with Frobenius norms; X_c and Y_c are the neurons less their means."""
     x, y = pair.x.centred.covariance, pair.y.centred.covariance
     return _ratio(np.sum(pair.covariance**2), np.sum(x**2), np.sum(y**2))
 
 
 def raw_cka(pair: Compared) -> float:
-    """The ratio of `centred_cka` without taking the means away: what neurons share by being positive counts, too."""
+    """The ratio of `centred_cka` for neurons whose means are kept. What they share by being positive counts, too."""
     return _ratio(np.sum(pair.products**2), np.sum(pair.x.centred.gram**2), np.sum(pair.y.centred.gram**2))
 
 
 def debiased_cka(pair: Compared) -> float:
-    """CKA with the unbiased estimator HSIC₁ (Song et al. 2012): 0 on average for independent networks.
+    """CKA with the unbiased estimator HSIC₁ (Song et al. 2012). Independent networks have 0 on average.
 
-    0 for fewer than 4 samples, where the estimator is not defined.
+    It is 0 for fewer than 4 samples, for which the estimator is not defined.
     """
     return _ratio(_hsic(pair), _hsic(Compared(pair.x, pair.x)), _hsic(Compared(pair.y, pair.y)))
 
 
 def _hsic(pair: Compared) -> float:
-    """n (n − 3) HSIC₁ of the kernels of x and y, without any n × n kernel.
+    """n (n − 3) HSIC₁ of the kernels of x and y, computed without any n × n kernel.
 
-    For neurons less their means the rows of the kernel sum to 0, so those of the kernel without its diagonal k sum
-    to −k: tr(K̃L̃) = ‖X_c Y_cᵀ‖² − Σ k l,  1ᵀK̃1 = −Σ k,  1ᵀK̃L̃1 = Σ k l.
+    The neurons are centred, so each row of a kernel sums to 0. Without the diagonal k, each row sums to −k. This gives
+    tr(K̃L̃) = ‖X_c Y_cᵀ‖² − Σ k l,  1ᵀK̃1 = −Σ k,  1ᵀK̃L̃1 = Σ k l.
     """
     n = pair.x.centred.samples
     if n < 4:

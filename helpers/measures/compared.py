@@ -1,7 +1,7 @@
 """Two networks' neurons on the same samples, and what several measures share: factors of one side, cross products.
 
 A measure is a function of a `Compared`. When the samples of one side are permuted (`helpers.measures.chance`), only
-the cross products change: Gram matrices, whitening, ranks of dissimilarities and neighbours are made once.
+the cross products change. Gram matrices, whitening, ranks of distances and neighbours are computed once.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from scipy.stats import rankdata
 from ..errors import BadInput
 from ..subspaces import CONSTANT, SMALL, Block, Gram, Matrix, Pair, as_block, check_finite, check_samples
 
-RANK = 1e-10  # a direction with less than this share of the strongest one's variance is rounding
+RANK = 1e-10  # a direction with less than this share of the largest variance comes from rounding
 NEIGHBOURS = 10  # k of the mutual nearest neighbours
 
 
 @dataclass(frozen=True, eq=False)
 class Centred:
-    """The products of one network's neurons that no order of the samples can change.
+    """The products of one network's neurons that do not depend on the order of the samples.
 
-    gram: raw, Z Zᵀ;  sums: of each neuron over the samples.
+    gram: the raw Gram matrix Z Zᵀ;  sums: the sum of each neuron over the samples.
     """
 
     gram: Matrix
@@ -33,17 +33,17 @@ class Centred:
 
     @cached_property
     def covariance(self) -> Matrix:
-        """Products of the neurons less their means (not divided by the samples); 0 for constant neurons."""
+        """Products of the centred neurons, not divided by the number of samples; 0 for constant neurons."""
         return Gram(self.sums, self.samples, (len(self.sums),), self.gram).centred().gram
 
     @cached_property
     def norms(self) -> Float[np.ndarray, " neurons"]:
-        """Length of each neuron less its mean; exactly 0 for a constant one."""
+        """Length of each centred neuron; exactly 0 for a constant one."""
         return np.sqrt(np.diag(self.covariance))
 
     @cached_property
     def inverse_norms(self) -> Float[np.ndarray, " neurons"]:
-        """1 / length, and 0 for a constant neuron."""
+        """1 / length of each centred neuron; 0 for a constant one."""
         return np.divide(1, self.norms, out=np.zeros_like(self.norms), where=self.norms > 0)
 
     @property
@@ -53,27 +53,33 @@ class Centred:
 
     @cached_property
     def whitening(self) -> Float[np.ndarray, "neurons rank"]:
-        """W with Wᵀ Z_c an orthonormal basis of the span of the centred neurons, from their correlation matrix."""
+        """W such that the rows of Wᵀ Z_c are an orthonormal basis of the span of the centred neurons.
+
+        It is computed from their correlation matrix.
+        """
         values, vectors = np.linalg.eigh(self.covariance * self.inverse_norms[:, None] * self.inverse_norms)
         keep = values > RANK * max(values.max(initial=0), RANK)
         return self.inverse_norms[:, None] * vectors[:, keep] / np.sqrt(values[keep])
 
     def leading(self, share: float) -> Float[np.ndarray, "neurons rank"]:
-        """W with Wᵀ Z_c the fewest principal components, at unit length, that hold `share` of the power."""
+        """W such that the rows of Wᵀ Z_c are the first principal components, at unit length.
+
+        There are as few of them as are needed to hold `share` of the power.
+        """
         values, vectors = self.principal
         keep = np.searchsorted(np.cumsum(values), share * values.sum() * (1 - 1e-12)) + 1 if values.sum() else 0
         return vectors[:, :keep] / np.sqrt(values[:keep])
 
     @cached_property
     def principal(self) -> tuple[Float[np.ndarray, " neurons"], Matrix]:
-        """Principal components: variances (not divided by the samples), largest first, and directions as columns."""
+        """Principal components, largest first: variances (not divided by the samples), and directions as columns."""
         values, vectors = np.linalg.eigh(self.covariance)
         return np.maximum(values[::-1], 0), vectors[:, ::-1]
 
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """One network's neurons: order-free products and, unless only a Gram matrix is known, the activations.
+    """One network's neurons: products that do not depend on the order of the samples, and the activations if known.
 
     `base` and `order` are set on a copy with permuted samples: sample i of the copy is sample order[i] of the base.
     """
@@ -85,12 +91,15 @@ class Sampled:
 
     @staticmethod
     def of(values: Any, network: str = "x") -> "Sampled":
-        """From a (neurons, samples) array or tensor. Raises BadInput for what is not real, finite and 2-d."""
+        """From a (neurons, samples) array or tensor.
+
+        Raises `BadInput` unless it is real, finite and two-dimensional.
+        """
         block = as_block(values, network)
         with np.errstate(over="ignore", invalid="ignore"):
             check_finite(block.sum(axis=1), block, network)
         check_samples([block.shape[1]])
-        block = np.ascontiguousarray(block.T).T  # one sample after the other: fast to permute
+        block = np.ascontiguousarray(block.T).T  # samples lie one after the other in memory: fast to permute
         return Sampled(Centred(block @ block.T, block.sum(axis=1), block.shape[1]), block)
 
     @property
@@ -99,7 +108,7 @@ class Sampled:
 
     @property
     def activations(self) -> Block:
-        """The activations; BadInput where only a Gram matrix is at hand."""
+        """The activations. Raises `BadInput` if only a Gram matrix is known."""
         if self.values is None:
             raise BadInput("this measure compares single images: expected activations, found only a Gram matrix")
         return self.values
@@ -110,7 +119,7 @@ class Sampled:
 
     @cached_property
     def squares(self) -> Float[np.ndarray, " samples"]:
-        """Squared length of each sample, the neurons less their means."""
+        """Squared length of each sample, computed from the centred neurons."""
         if self.base is not None:
             return self.base.squares[self.order]
         centred = self.activations - (self.centred.sums / self.centred.samples)[:, None]
@@ -120,7 +129,7 @@ class Sampled:
     def ranks(self) -> Float[np.ndarray, "samples samples"]:
         """Ranks of the correlation distances between samples, less their mean, at unit length; 0 on the diagonal.
 
-        A sample on which all neurons agree has no correlation: its distances count as 1.
+        A sample on which all neurons have one value has no correlation with others. Its distances count as 1.
         """
         if self.base is not None:
             return self.base.ranks[np.ix_(self.order, self.order)]  # type: ignore[arg-type]
@@ -136,7 +145,7 @@ class Sampled:
 
     @cached_property
     def nearest(self) -> Int[np.ndarray, "samples k"]:
-        """The k = 10 nearest other samples of each sample, by cosine; fewer where there are fewer samples."""
+        """The k = 10 nearest other samples of each sample, by cosine; fewer if there are fewer samples."""
         if self.base is not None:
             assert self.order is not None
             return np.argsort(self.order)[self.base.nearest[self.order]]
@@ -150,7 +159,10 @@ class Sampled:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Two networks' neurons on the same samples: x, y and their raw cross products (from activations if not given)."""
+    """Two networks' neurons on the same samples: x, y and their raw cross products.
+
+    If the cross products are not given (`known`), they are computed from the activations.
+    """
 
     x: Sampled
     y: Sampled
@@ -160,8 +172,9 @@ class Compared:
     def of(x: Any, y: Any, few_samples: bool = False) -> "Compared":
         """From two (neurons, samples) arrays.
 
-        Raises BadInput for what matching refuses, and for more neurons than samples unless `few_samples`: then every
-        neuron lies in the span of the others, and most measures are 1 whatever the networks are.
+        Raises `BadInput` for arrays that matching refuses too, and for more neurons than samples unless `few_samples`
+        is set. With so many neurons every neuron lies in the span of the other side, and most measures are 1 for any
+        two networks.
         """
         sides = Sampled.of(x, "x"), Sampled.of(y, "y")
         samples = check_samples([side.centred.samples for side in sides])
@@ -175,7 +188,7 @@ class Compared:
 
     @staticmethod
     def of_gram(gram: Gram, a: int = 0, b: int = 1) -> "Compared":
-        """From a joint Gram matrix: enough for every measure that needs no single images."""
+        """From a joint Gram matrix. This is enough for every measure that needs no single images."""
         sides = [Sampled(Centred(gram.block(k, k), gram.sums[gram.columns(k)], gram.samples)) for k in (a, b)]
         return Compared(sides[0], sides[1], gram.block(a, b))
 
@@ -190,7 +203,7 @@ class Compared:
 
     @cached_property
     def covariance(self) -> Float[np.ndarray, "n_x n_y"]:
-        """Cross products of the neurons less their means; 0 for constant neurons."""
+        """Cross products of the centred neurons; 0 for constant neurons."""
         x, y = self.x.centred, self.y.centred
         found = self.products - np.outer(x.sums, y.sums) / x.samples
         found[x.norms == 0], found[:, y.norms == 0] = 0, 0
@@ -211,7 +224,7 @@ class Compared:
 
     @cached_property
     def pair(self) -> Pair:
-        """The pair for matching: from the activations where they are few, else from the Gram matrices."""
+        """The pair for matching: from the activations if they are few, else from the Gram matrices."""
         neurons, samples = self.x.neurons + self.y.neurons, self.x.centred.samples
         if self.x.values is not None and self.y.values is not None and neurons**2 * samples <= SMALL:
             return Pair.from_arrays(self.x.values, self.y.values)

@@ -1,15 +1,16 @@
-"""How many directions a layer uses."""
+"""The dimension of a layer: how many directions its activations use."""
 
 import numpy as np
 from jaxtyping import Float
 
 
 def effective_rank(gram: Float[np.ndarray, "neurons neurons"]) -> float:
-    """Participation ratio (Σμ)² / Σμ² of the eigenvalues μ of the alive neurons' Gram matrix, each scaled to unit norm.
+    """The effective rank (Σμ)² / Σμ², with the eigenvalues μ of the Gram matrix of the alive neurons at unit norm.
 
-    Between 1 (all neurons on one line) and the number of alive neurons (all orthogonal); 0 without any. From the raw
-    Gram matrix the common mean counts as a direction; from the centred one (`Gram.centred`) this is the usual dimension
-    of the correlation matrix. Unit norms because matching, too, sees every neuron at the same length.
+    This participation ratio lies between 1 (all neurons on one line) and the number of alive neurons (all orthogonal).
+    It is 0 without alive neurons. In the raw Gram matrix the common mean counts as a direction. For the centred one
+    (`Gram.centred`) it is the usual dimension of the correlation matrix. Neurons have unit norm because matching, too,
+    gives every neuron the same length.
     """
     norms = np.sqrt(np.diag(gram))
     alive = norms > 0

@@ -1,4 +1,4 @@
-"""Mutual nearest neighbours: does an image have the same neighbours in both layers?"""
+"""Mutual nearest neighbours: are an image's nearest images in one layer also its nearest in the other?"""
 
 import numpy as np
 
@@ -7,7 +7,10 @@ from .registry import Measure
 
 
 def mutual_neighbours(pair: Compared) -> float:
-    """Share of an image's k = 10 nearest images (by cosine) in one layer that are among those in the other."""
+    """Share of an image's k = 10 nearest images (by cosine) in one layer that are also nearest in the other.
+
+    It is averaged over the images.
+    """
     x, y = pair.x.nearest, pair.y.nearest
     if not pair.x.centred.power or not pair.y.centred.power:
         return 0.0

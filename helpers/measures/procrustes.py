@@ -7,7 +7,10 @@ from .registry import Measure
 
 
 def procrustes_similarity(pair: Compared) -> float:
-    """‖X_c Y_cᵀ‖_* / (‖X_c‖ ‖Y_c‖): 1 less half the squared distance after the best rotation, both at unit length."""
+    """‖X_c Y_cᵀ‖_* / (‖X_c‖ ‖Y_c‖), with the nuclear norm above and Frobenius norms below.
+
+    With both layers at unit length it is 1 − d²/2, where d is their distance after the best rotation.
+    """
     x, y = pair.x.centred.power, pair.y.centred.power
     if not x or not y:
         return 0.0

@@ -1,4 +1,4 @@
-"""What a measure of similarity is. A new one is a module with its `Measure`, a line in `MEASURES`, and a test."""
+"""What a measure of similarity is. To add one, write a module with its `Measure`, a line in `MEASURES`, and a test."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ class Measure:
 
 
 def measure(name: str, x: Any, y: Any, few_samples: bool = False) -> float:
-    """The similarity of two layers by the measure of this name (`MEASURES` has all names).
+    """The similarity of two layers by the measure of this name. `MEASURES` has all names.
 
-    x, y: activations (neurons, samples) on the same samples, arrays or tensors. 0.0 where one side has no neuron that
-    varies. Raises BadInput for an unknown name, and for activations that are not real, finite or of equal samples, or
-    that have more neurons than samples unless `few_samples`.
+    x, y: arrays or tensors of activations, (neurons, samples), on the same samples. The value is 0.0 where no neuron
+    of one side varies. Raises `BadInput` for an unknown name, for activations that are not real and finite, for
+    unequal numbers of samples, and for more neurons than samples unless `few_samples` is set.
     """
-    from . import MEASURES  # the package lists the modules, which import this one
+    from . import MEASURES  # imported here: the package imports the measures, and they import this module
 
     if name not in MEASURES:
         raise unknown("measure", name, MEASURES)

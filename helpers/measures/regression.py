@@ -1,4 +1,4 @@
-"""Linear regression of one layer's neurons on the other's: the share of variance explained."""
+"""Linear regression of one layer's neurons on the other layer: the share of variance that it explains."""
 
 import numpy as np
 
@@ -7,9 +7,10 @@ from .registry import Measure
 
 
 def mean_r_squared(pair: Compared) -> float:
-    """Mean R² over the neurons that vary, each explained by all neurons of the other side; mean of both directions.
+    """Mean R² over the neurons that vary, each explained by all neurons of the other side.
 
-    R² of a neuron is 1 less its squared relative distance to the span: what ε is to a single neuron.
+    It is averaged over both directions. R² of a neuron is 1 − r², where r is its relative distance to the span of the
+    other side. All neurons are centred.
     """
     if not pair.x.centred.power or not pair.y.centred.power:
         return 0.0

@@ -1,4 +1,4 @@
-"""Representational similarity analysis: do the two layers find the same images different from one another?"""
+"""Representational similarity analysis: are the images that differ in one layer those that differ in the other?"""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from .registry import Measure
 
 
 def representational_similarity(pair: Compared) -> float:
-    """Spearman correlation of the correlation distances between all pairs of samples."""
-    # each matrix holds every distance twice; float32 ranks, so the sum is made in float64
+    """Spearman correlation between the two layers' correlation distances, over all pairs of samples."""
+    # each matrix holds every distance twice, hence / 2; the ranks are float32, so they are summed in float64
     return float(np.einsum("ij,ij->", pair.x.ranks, pair.y.ranks, dtype=np.float64) / 2)
 
 

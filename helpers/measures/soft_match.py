@@ -1,4 +1,4 @@
-"""Soft matching: neurons are assigned to neurons, in parts where their numbers differ, by their correlations."""
+"""Soft matching: neurons are assigned to neurons by their correlations, in fractions where the numbers differ."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,9 +9,10 @@ from .registry import Measure
 
 
 def soft_match(pair: Compared) -> float:
-    """max Σ T_ij corr(x_i, y_j) over transport plans T with equal weight for every neuron of either side.
+    """max Σ T_ij corr(x_i, y_j) over transport plans T that give every neuron of a side equal weight.
 
-    Equal numbers of neurons make it an assignment. Constant neurons keep their weight and correlate 0 with all.
+    With equal numbers of neurons T is an assignment, one to one. Constant neurons keep their weight, and their
+    correlation with every neuron is 0.
     """
     if not pair.x.neurons or not pair.y.neurons:
         return 0.0
@@ -21,8 +22,8 @@ def soft_match(pair: Compared) -> float:
 
 
 def _plan(gain: Float[np.ndarray, "n_x n_y"]) -> Float[np.ndarray, "n_x n_y"]:
-    """The optimal transport plan between uniform weights."""
-    import ot  # here, because POT loads PyTorch where it finds it, and only layers of different widths need it
+    """The optimal transport plan, where all neurons of a side have equal weight."""
+    import ot  # imported here: POT loads PyTorch if it is installed, and only layers of different widths need POT
 
     return ot.emd([], [], 1 - gain, numItermax=10_000_000)
 
