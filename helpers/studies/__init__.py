@@ -1,4 +1,4 @@
-"""What is computed and recorded: one module for each kind of study, on one store.
+"""What is computed and recorded: one module per kind of study. All kinds share one store.
 
 Readers need `Study` (what to compare), `run` (several seeds of one network) and `answer` (any other kind of study).
 """

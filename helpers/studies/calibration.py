@@ -1,7 +1,8 @@
-"""Strangers and oneself: the paper's measure of every layer on a scale from chance to an earlier self.
+"""The paper's measure of every layer, between chance and the ceiling (an earlier epoch of one network).
 
-Table "values": one row per layer, measure (area under s(ε), 1 − median critical ε), pair of networks, end of the scale
-and permutation. `helpers.studies.ends.calibrate_values` makes the scale of it.
+Table "values": one row per layer, measure (area under s(ε), 1 − median critical ε), pair of networks, condition
+(observed, untrained, ceiling, chance) and permutation. `helpers.studies.ends.calibrate_values` makes the calibrated
+similarity from it.
 """
 
 from functools import partial
@@ -25,10 +26,10 @@ def compute(
     earlier: int | None = None,
     untrained: int | None = None,
 ) -> Computed:
-    """All layers at up to 9 positions of each image; chance permutes the images, the same in every layer.
+    """All layers at up to 9 positions of each image. Chance permutes the images, in every layer alike.
 
-    images: of the test set, from the first. earlier: the epoch of the first seed that is the ceiling. untrained: how
-    many untrained twins, possibly 0. None of these means the last epoch but one, and one twin for each seed.
+    images: how many of the test set, from the first on. earlier: the epoch of the first seed that gives the ceiling;
+    None takes the last but one. untrained: how many untrained twins, possibly 0; None takes one for each seed.
     """
     kept = keep_activations(study, images, earlier, untrained, progress)
     key = [KIND.name, KIND.code, kept.key, permutations]

@@ -1,8 +1,8 @@
-"""What makes two networks similar near the output? The same layers matched again, with one cause taken away at a time.
+"""What makes two networks similar near the output? Layers are matched again, with one cause taken away at a time.
 
-One pass over labelled images collects, for every layer, the products of the neurons with one another, with image-level
-*features* (class indicators, logits) and with the other network's neurons on other images. Every condition is then a
-small matrix: taking a feature away is a Schur complement.
+One pass over labelled images collects, for every layer, the products of its neurons with one another, with *features*
+of the images (class indicators, logits), and with the other network's neurons on other images. Every condition is then
+computed from these small matrices. Taking a feature away is a Schur complement.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from .store import Computed, Kind, behind
 from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
 from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
 
-RESIDUAL_RIDGE = 1e-9  # λ for what is left: rounding of 1e-13 of a neuron's power, against a share of 1e-4
+RESIDUAL_RIDGE = 1e-9  # λ for what is left: rounding is 1e-13 of a neuron's power, and at least 1e-4 of it is left
 APART = {1: "1 epoch apart", 2: "2 epochs apart"}  # by how many epochs
 
 CONDITIONS = {
@@ -50,7 +50,7 @@ CONDITIONS = {
 }
 REMOVALS = ("centred", "class means", "third logits", "other logits", "own logits")
 COUNTS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 128, 256)
-FAINT = 1e-9  # a direction with less than this share of the strongest one's power is rounding
+FAINT = 1e-9  # a direction with less than this share of the largest power comes from rounding
 
 
 # ---------------------------------------------------------------- the conditions
@@ -58,14 +58,14 @@ FAINT = 1e-9  # a direction with less than this share of the strongest one's pow
 
 @dataclass(frozen=True)
 class Cast:
-    """Who takes part: (seed, epoch) of each network; the first `trained` are at the last epoch."""
+    """The networks of the study as (seed, epoch). The first `trained` of them are at the last epoch."""
 
     members: tuple[tuple[int, int], ...]
     trained: int
 
     @staticmethod
     def of(study: Study) -> "Cast":
-        """The last epoch of every seed, earlier epochs (`earlier_epochs`), and epoch 0."""
+        """Every seed at the last epoch, at its earlier epochs (`earlier_epochs`), and at epoch 0."""
         runs = dict(zip(study.seeds, study.runs, strict=True))
         last = study.runs[0].recipe.epochs
         earlier = sorted(
@@ -76,12 +76,15 @@ class Cast:
         return Cast((*ends[0], *earlier, *ends[1]), len(study.seeds))
 
     def named(self, a: int, b: int) -> dict[str, Any]:
-        """The columns that say which pair a row is about."""
+        """The columns that name the pair of a row."""
         return pair_columns(self.members[a], self.members[b])
 
     @property
     def pairs(self) -> dict[tuple[int, int], str]:
-        """Every pair that is compared, with its condition; pairs of trained networks, "as it is", have several."""
+        """Every pair that is compared, with its condition.
+
+        Pairs of trained networks ("as it is") have more conditions.
+        """
         n, last = self.trained, self.members[0][1]
         found = dict.fromkeys(combinations(range(n), 2), "as it is")
         for k, (seed, epoch) in enumerate(self.members[n:-n], start=n):
@@ -92,7 +95,7 @@ class Cast:
 
 
 def conditions(moments: Moments, cast: Cast) -> Iterator[tuple[str, int, int, Matrix]]:
-    """(condition, a, b, Gram matrix) of everything that is compared."""
+    """(condition, a, b, Gram matrix) of every comparison."""
     for (a, b), condition in cast.pairs.items():
         yield condition, a, b, moments.gram(a, b)
         if condition == "as it is":
@@ -108,7 +111,7 @@ def third_of(a: int, b: int, trained: int) -> int | None:
 
 
 def taken_away(a: int, b: int, trained: int) -> dict[str, dict[int, str]]:
-    """For each condition in `REMOVALS` the features taken from a and from b; "third logits" need a third network."""
+    """The features taken from a and from b, for each condition in `REMOVALS`. "third logits" needs a third network."""
     found = {name: {a: name, b: name} for name in ("centred", "class means")}
     third = third_of(a, b, trained)
     logits = {"third logits": (third, third), "other logits": (b, a), "own logits": (a, b)}
@@ -116,14 +119,14 @@ def taken_away(a: int, b: int, trained: int) -> dict[str, dict[int, str]]:
 
 
 def linear_cka(gram: Matrix, n_x: int) -> float:
-    """Linear CKA of two networks from their joint Gram matrix, as it is given: centre it first for the usual CKA."""
+    """Linear CKA of two networks from their joint Gram matrix. For the usual CKA the matrix must be centred before."""
     xx, xy, yy = gram[:n_x, :n_x], gram[:n_x, n_x:], gram[n_x:, n_x:]
     below = np.linalg.norm(xx) * np.linalg.norm(yy)
     return float((xy**2).sum() / below) if below else np.nan
 
 
 def match_conditions(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Per condition and pair: critical ε of every neuron; and per network what is left and its dimension."""
+    """Two tables: critical ε of every neuron, per condition and pair; and what power and dimension are left."""
     critical, summary = [], []
     for condition, a, b, gram in conditions(moments, cast):
         n_x = len(moments.blocks[a, a])
@@ -145,8 +148,8 @@ def match_conditions(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.Dat
 def strongest_out(joint: Matrix, cut: int) -> Iterator[tuple[int, Matrix]]:
     """(k, Gram matrix of the first `cut` neurons less the k strongest directions of the others), for growing k.
 
-    Directions are principal components of the others in the space of samples; with products E of the neurons with unit
-    directions, what is left is G − E Eᵀ (prp-residual, with the directions as features).
+    The directions are the principal components of the others in the space of samples. Let E be the products of the
+    neurons with the unit directions. What is left is then G − E Eᵀ (prp-residual, with the directions as features).
     """
     powers, vectors = np.linalg.eigh(joint[cut:, cut:])
     strong = np.flatnonzero(powers > FAINT * powers[-1])[::-1]
@@ -156,10 +159,10 @@ def strongest_out(joint: Matrix, cut: int) -> Iterator[tuple[int, Matrix]]:
 
 
 def removed_directions(moments: Moments, a: int, b: int, third: int) -> Iterator[tuple[str, int, Matrix]]:
-    """(what, how many, Gram matrix of a and b without them) of a layer with a single position.
+    """(what, how many, Gram matrix of a and b without them) for a layer with a single position.
 
-    "centred": nothing but the mean; "third logits": those of the third network; "strongest": directions of its layer;
-    "beside logits": directions of what its logits leave of its layer.
+    "centred" takes away only the mean, "third logits" the logits of the third network, "strongest" the strongest
+    directions of its layer, and "beside logits" directions of what remains of its layer without its logits.
     """
     logits, raw = f"logits {third}", moments.gram(a, b)
     span = moments.named[logits]
@@ -172,10 +175,11 @@ def removed_directions(moments: Moments, a: int, b: int, third: int) -> Iterator
 
 
 def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
-    """What is left without directions of a third network, per pair: columns taken, directions, variance_left, area.
+    """What is left of a pair without directions of a third network: columns taken, directions, variance_left, area.
 
-    variance_left: of each centred neuron, on average; area: under s(ε), the mean of 1 − critical ε. Empty for layers
-    with several positions, where a direction is a map, and where there is no third network.
+    variance_left is the mean share of the centred neurons' variance. area is the area under s(ε), the mean of 1 −
+    critical ε. The table is empty for layers with several positions, where a direction is a map, and without a third
+    network.
     """
     rows: list[dict[str, Any]] = []
     for a, b in combinations(range(cast.trained), 2):
@@ -198,7 +202,7 @@ def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
 
 
 def shares_left(directions: pd.DataFrame) -> pd.DataFrame:
-    """The same, with `base`, the area of the centred pair, nothing else taken away; and `left`, the share of it."""
+    """The table with two more columns: `base`, the area of the centred pair, and `left`, the area as a share of it."""
     pair = ["layer", "seed_a", "seed_b"]
     base = directions[directions["taken"] == "centred"].set_index(pair)["area"].rename("base")
     table = directions.join(base, on=pair)
@@ -242,7 +246,7 @@ def _compared(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def area(critical: Float[np.ndarray, " neurons"] | pd.Series) -> float:
-    """The area under the curve s(ε), over all ε in [0, 1): the mean of 1 − critical ε, 0 where that is inf."""
+    """The area under the curve s(ε), over all ε in [0, 1): the mean of 1 − critical ε, with 0 where it is inf."""
     return float(np.clip(1 - critical, 0, None).mean())
 
 
@@ -250,7 +254,7 @@ def area(critical: Float[np.ndarray, " neurons"] | pd.Series) -> float:
 
 
 def labelled_batches(data: datasets.Dataset, progress: bool, size: int = 100) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of (images, labels), in a fixed random order so that every batch holds all classes."""
+    """Batches of (images, labels) in a fixed random order, so that every batch contains all classes."""
     order = np.random.default_rng(0).permutation(len(data.images))
     mixed = datasets.Dataset(**vars(data) | {"images": data.images[order], "labels": data.labels[order]})
     labels = torch.from_numpy(mixed.labels).split(size)
@@ -259,7 +263,10 @@ def labelled_batches(data: datasets.Dataset, progress: bool, size: int = 100) ->
 
 
 def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn.Module], list[dict[str, Any]]]:
-    """The networks with their sidecars; the untrained ones calibrated on the images. Trains what is not trained."""
+    """The networks with their sidecars. Networks that are not trained yet are trained. Untrained twins are calibrated.
+
+    Raises `BadInput` if two of them have equal weights.
+    """
     runs = dict(zip(study.seeds, study.runs, strict=True))
     train_all((runs[seed], epoch) for seed, epoch in cast.members)
     loaded = [network_at(runs[seed], epoch, data) for seed, epoch in cast.members]
@@ -268,7 +275,7 @@ def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn
 
 
 def check_plain(study: Study) -> None:
-    """BadInput for what the comparisons have no place for: an epoch (they take several), sampling, kept layers."""
+    """Raise `BadInput` for what this kind lacks: a single epoch, layers before the ReLU, sampling, kept layers."""
     plain = replace(study, epoch=None, before_relu=False, sampled=False, keep=())
     for option in ("epoch", "before_relu", "sampled", "keep"):
         if (value := getattr(study, option)) != getattr(plain, option):
@@ -278,7 +285,8 @@ def check_plain(study: Study) -> None:
 def compute(study: Study, progress: bool = True) -> Computed:
     """Tables "critical", "similarity", "summary" and "directions" of all conditions and layers.
 
-    Raises BadInput for a study that asks for one epoch, for layers before the ReLU, sampling, or kept layers.
+    Raises `BadInput` for a study that asks for one epoch, for layers before the ReLU, for sampling, or for kept
+    layers, and for a layer whose numbers would not be exact enough.
     """
     check_plain(study)
     cast, data = Cast.of(study), test_images(study)

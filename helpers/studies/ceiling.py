@@ -1,7 +1,8 @@
-"""How similar can two networks be at most? A training at its end against itself a few epochs before: kind "ceiling".
+"""The ceiling: how similar can two networks be at most? Each training's end against itself a few epochs before.
 
-Tables, as those of the kind "seeds", with the columns epoch_a and epoch_b: "critical", one row per neuron with the
-smallest ε at which it matches; "similarity", one row per pair of checkpoints, layer and ε; and "networks".
+This is the kind "ceiling". It has the tables of the kind "seeds" with two more columns, epoch_a and epoch_b.
+"critical" has one row per neuron with its critical ε, "similarity" one row per pair of checkpoints, layer and ε, and
+"networks" one row per checkpoint.
 """
 
 from collections.abc import Iterable
@@ -23,9 +24,9 @@ from .tables import EPSILONS, critical_rows, described, layer_columns, similarit
 
 
 def compute(study: Study, progress: bool = True) -> Computed:
-    """Match the last epoch of every seed with the earlier epochs that it kept (`earlier_epochs`), layer by layer.
+    """Match the last epoch of every seed with its earlier epochs that were kept (`earlier_epochs`), layer by layer.
 
-    Raises BadInput for a study of one epoch, and where no seed kept an earlier epoch.
+    Raises `BadInput` for a study of one epoch, and if no seed kept an earlier epoch.
     """
     if study.epoch is not None:
         raise BadInput(f"epoch is {study.epoch}: the ceiling compares the last epoch with earlier ones")
@@ -48,7 +49,10 @@ def compute(study: Study, progress: bool = True) -> Computed:
 
 
 def checkpoints(study: Study) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """(seed, epoch) of everything that takes part, and the pairs of their positions: each end with earlier epochs."""
+    """(seed, epoch) of all checkpoints, and the pairs to compare: each training's end with its earlier epochs.
+
+    A pair holds two positions in the list of checkpoints. Raises `BadInput` if no seed kept an earlier epoch.
+    """
     last = study.runs[0].recipe.epochs
     groups = {seed: earlier_epochs(run) for seed, run in zip(study.seeds, study.runs, strict=True)}
     members = list(chain.from_iterable(_with_end(seed, last, epochs) for seed, epochs in groups.items()))
@@ -72,7 +76,7 @@ def _rows(layer: str, gram: GramBlocks, pairs: list[tuple[int, int]], members: l
 
 
 def pair_columns(first: tuple[int, int], second: tuple[int, int]) -> dict[str, Any]:
-    """What tables say of two checkpoints, each (seed, epoch)."""
+    """The columns of a table that name two checkpoints, each given as (seed, epoch)."""
     return {"seed_a": first[0], "epoch_a": first[1], "seed_b": second[0], "epoch_b": second[1]}
 
 

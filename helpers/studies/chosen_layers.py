@@ -1,6 +1,6 @@
 """Which layers of a network are compared: the default ones, or those that a name, a pattern or a function picks.
 
-What is not taken is not lost without a word: every choice also returns the layers left out, with the reason.
+Every choice also returns the layers that are left out, with the reason, so that none disappears silently.
 """
 
 import re
@@ -44,16 +44,16 @@ class Choice:
 
 
 def is_activation(module: nn.Module) -> bool:
-    """Whether it is an activation function: one of PyTorch's, or of a class that is named like one."""
+    """Whether a module is an activation function: one of PyTorch's, or of a class that is named like one."""
     return isinstance(module, ACTIVATIONS) or bool(LIKE_ACTIVATIONS.search(type(module).__name__))
 
 
 def default_names(network: nn.Module) -> list[str]:
-    """The modules that are compared by default, from the input on; empty where there are no activations.
+    """The modules that are compared by default, from the input on; empty if there are no activations.
 
-    This book's networks: all of `architectures.layers`. torchvision's ResNets: stem, block outputs, pooled features,
-    logits. Transformers: what every block returns, and the last linear layer after them. Any other: the outputs of its
-    activation modules, and of its last linear layer.
+    For this book's networks these are all of `architectures.layers`. For torchvision's ResNets: the stem, the outputs
+    of the blocks, the pooled features and the logits. For transformers: the output of every block, and the last linear
+    layer after the blocks. For any other network: the outputs of its activation modules, and of its last linear layer.
     """
     if isinstance(network, architectures.VGG | architectures.ResNet):
         return [layer.name for layer in architectures.layers(network)]
@@ -68,7 +68,7 @@ def default_names(network: nn.Module) -> list[str]:
 
 
 def attention_blocks(network: nn.Module) -> list[str]:
-    """Modules that repeat within a list or sequence and have attention inside, but no such list of their own."""
+    """Modules that repeat within a list or sequence and contain attention, but no such list of their own."""
     found = []
     for name, module in network.named_modules():
         for key, child in _repeated(module).items():
@@ -89,7 +89,10 @@ def _attends(module: nn.Module) -> bool:
 
 
 def listening(network: nn.Module, wanted: Wanted) -> nn.Module:
-    """The network, with layers in place of the functions that it calls where those are asked for or all there is."""
+    """The network itself, or a copy in which the functions that it calls are layers, if these are asked for.
+
+    The copy is also made if the network has no default layers.
+    """
     names = [wanted] if isinstance(wanted, str) else wanted
     asked = not callable(names) and any(str(name).startswith(f"{NODES}.") for name in names or ())
     return with_nodes(network) if asked or (wanted is None and not default_names(network)) else network
@@ -106,9 +109,10 @@ def choose(
 ) -> Choice:
     """The layers of network `k` that are compared, among those that were heard (`there`) on `inputs`.
 
-    wanted: a name, or a pattern with * or ?, or several; or a function of name and module; None for the default ones.
-    before_relu: of each layer that ends with an activation what goes into it. Raises BadInput for a name that does not
-    exist or did not run, with the nearest one, and for a layer by name whose axis of neurons is not certain.
+    wanted: a name, a pattern with * or ?, a list of them, or a function of name and module; None for the default
+    layers. before_relu: take the input of the activation that ends a layer. layouts: the layout of a layer, by its
+    name. Raises `BadInput` for a name that does not exist or did not run, with the nearest one, and for a layer given
+    by its exact name whose axis of neurons is not certain.
     """
     named, exact = _names(network, there, wanted)
     omitted: dict[str, str] = {}
@@ -132,7 +136,7 @@ def choose(
 
 
 def _names(network: nn.Module, there: Mapping[str, Heard], wanted: Wanted) -> tuple[list[str], bool]:
-    """Names of layers, and whether they were named exactly."""
+    """Names of layers, and whether they were given exactly."""
     if wanted is None:
         names = default_names(network) or [name for name in there if name.startswith(f"{NODES}.")]
         return [place for name in names for place in _all_of(name, there)], False
@@ -147,13 +151,13 @@ def _names(network: nn.Module, there: Mapping[str, Heard], wanted: Wanted) -> tu
 
 
 def _all_of(name: str, there: Mapping[str, Heard]) -> list[str]:
-    """The layer itself, or all of its calls and items."""
+    """The names of the layer itself, or of all its calls and items."""
     pattern = re.compile(re.escape(name) + r"(\[\w+\])?(#\d+)?")
     return [place for place in there if pattern.fullmatch(place)] or [name]
 
 
 def _matching(network: nn.Module, there: Mapping[str, Heard], name: str) -> list[str]:
-    """The layers that a name or pattern stands for; BadInput where there are none."""
+    """The layers that a name or pattern stands for. Raises `BadInput` if there are none."""
     if "*" in name or "?" in name:
         pattern = re.compile(re.escape(name).replace(r"\*", ".*").replace(r"\?", "."))
         found = [place for place in there if pattern.fullmatch(place)]
@@ -168,7 +172,7 @@ def _matching(network: nn.Module, there: Mapping[str, Heard], name: str) -> list
 
 
 def _before(name: str, one: Heard, there: Mapping[str, Heard]) -> str | None:
-    """The layer that stands for what goes into the activation with which a layer ends."""
+    """The layer that stands for the input of the activation with which a layer ends."""
     last = [place for place, other in there.items() if other.tensor == one.tensor and is_activation(other.module)]
     return f"before:{last[-1]}" if last else None
 
@@ -182,7 +186,7 @@ def _nothing(network: nn.Module, there: Mapping[str, Heard], omitted: Mapping[st
 
 
 def side_of(k: int, layer: str, one: Heard, layout: str, images: int) -> LayerSide:
-    """A layer that was heard, ready to be compared. BadInput for a layout that does not fit its outputs."""
+    """A layer that was heard, ready to be compared. Raises `BadInput` for a layout that does not fit its outputs."""
     names = check_layout(layout, one.shape, layer).replace("d", "c")
     places = [length for length, name in zip(one.shape, names, strict=True) if name not in "nc"]
     windows = one.shape[names.index("n")] // images
@@ -190,7 +194,7 @@ def side_of(k: int, layer: str, one: Heard, layout: str, images: int) -> LayerSi
 
 
 def kind_of(layer: str, network: nn.Module) -> str:
-    """What a layer is, as tables say it: conv, block, pool, fc or logits."""
+    """The kind of a layer, as tables name it: conv, block, pool, fc or logits."""
     name = re.sub(r"(\[\w+\])?(#\d+)?$", "", layer.removeprefix("before:"))
     module: Any = dict(network.named_modules()).get(name)
     if isinstance(module, nn.Linear):

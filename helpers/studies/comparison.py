@@ -1,7 +1,7 @@
-"""Any two networks: `compare` matches them layer by layer on the same inputs, in one pass, and says what to distrust.
+"""Compare any two networks: `compare` matches them layer by layer on shared inputs and says what to distrust.
 
-This is what `from helpers import compare` gives. It stands in the room of the studies: it needs networks, matching and
-measures, and the pages need it. Figures are made by matplotlib only when a result is asked for one.
+This is what `from helpers import compare` gives. It is in the room `studies` because it needs networks, matching and
+measures, and the pages need it. Matplotlib is used only when a result is asked for a figure.
 """
 
 import resource
@@ -33,7 +33,7 @@ from .results import Comparison
 from .tables import EPSILONS, pair_rows, power_shares, similarity_table
 
 ENOUGH = 10  # samples per neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
-THOROUGH = 600  # neurons of a layer up to which the rank is examined too: three more peels
+THOROUGH = 600  # up to this many neurons in a layer its rank is examined too, which takes three more peels
 LEFT_OUT = ["layer", "neurons", "samples", "images_needed"]
 
 Pairs = list[tuple[LayerSide, LayerSide]]
@@ -70,7 +70,10 @@ class Options:
 
     @staticmethod
     def of(given: Mapping[str, Any]) -> "Options":
-        """From keywords; BadInput names one that does not exist, and a measure that cannot be had."""
+        """The options of these keywords.
+
+        Raises `BadInput` for an unknown keyword, and for a measure that is not possible.
+        """
         names = [field.name for field in fields(Options)]
         for name in given:
             if name not in names:
@@ -82,12 +85,12 @@ class Options:
 
     @property
     def prepares(self) -> tuple[Prepare | None, Prepare | None]:
-        """One function per network."""
+        """One `prepare` function per network."""
         return self.prepare if isinstance(self.prepare, tuple) else (self.prepare, self.prepare)
 
     @property
     def pooled(self) -> bool:
-        """Whether layers of unequal positions may be set beside each other."""
+        """Whether layers with different positions may be compared."""
         return self.pool or self.grid or self.tokens != "all"
 
 
@@ -164,7 +167,7 @@ def _prepared(inputs: Inputs, ready: Prepare | None) -> Inputs:
 
 @contextmanager
 def _placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]:
-    """While open, the networks are on the device; then they are back where they were."""
+    """While open, the networks are on the device. Afterwards they are on their own devices again."""
     if device is None:
         yield
         return
@@ -192,7 +195,7 @@ def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], ask
 
 
 def _pairs(chosen: Sequence[Choice], grid: bool, by_order: bool) -> tuple[Pairs, dict[str, str]]:
-    """Which layer of a is set beside which of b, and what is left out."""
+    """Which layer of a is compared with which layer of b, and what is left out."""
     a, b = (list(choice.sides.values()) for choice in chosen)
     omitted = chosen[1].omitted | chosen[0].omitted
     if grid:
@@ -234,7 +237,7 @@ def _with_enough(pairs: Pairs, images: int | None, asked: Options) -> tuple[Pair
 
 
 def _still_enough(products: LayerProducts, pairs: Pairs, counted: Counted) -> tuple[Pairs, list[tuple]]:
-    """The same rule with the samples that came: of different inputs, without padding."""
+    """The rule of `_with_enough`, now with the samples that came: only different inputs, without padding."""
     kept, rows = [], []
     for a, b in pairs:
         count, samples = max(a.neurons, b.neurons), products.of(a, b).gram.samples * counted.different // counted.images
@@ -249,7 +252,7 @@ def _still_enough(products: LayerProducts, pairs: Pairs, counted: Counted) -> tu
 
 
 def _checked(counted: Counted, images: int | None) -> Counted:
-    """What came, which must be what was announced."""
+    """The inputs that came. Raises `BadInput` if their number is not the announced one."""
     if images is not None and counted.images != images:
         raise BadInput(f"{counted.images} images came, not {images}: expected the number that there are, or none given")
     return counted
@@ -323,6 +326,6 @@ def _facts(a: LayerSide, b: LayerSide, pair: Pair, flags: int) -> dict[str, Any]
 
 
 def peak_memory() -> float:
-    """The most memory this process has held so far, in GiB."""
+    """The most memory that this process has used so far, in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -1,4 +1,4 @@
-"""Figures of a comparison: similarity by layer, the map over every ε, the heat map of layers × layers."""
+"""Figures of a comparison: similarity by layer, a map over every ε, a heat map of layers × layers."""
 
 import base64
 import io
@@ -29,7 +29,7 @@ MARKERS = "osD^v"
 
 
 def drawn(found: "Comparison", kind: str | None, epsilons: Sequence[float]) -> "Figure":
-    """The figure of one kind; by default the one that fits the comparison."""
+    """The figure of one kind; by default the kind that fits the comparison."""
     kind = kind or ("grid" if found.is_grid else "layers")
     if kind not in FIGURES:
         raise unknown("kind of figure", kind, FIGURES)
@@ -43,7 +43,7 @@ def _figure(width: float, height: float) -> tuple["Figure", Any]:
 
 @cache
 def _shown() -> "type[Figure]":
-    """Figures that a notebook shows, also where it has not loaded pyplot."""
+    """A class of figures that a notebook shows even if pyplot is not loaded."""
     from matplotlib.figure import Figure
 
     class ShownFigure(Figure):
@@ -54,7 +54,7 @@ def _shown() -> "type[Figure]":
 
 
 def _names(table: pd.DataFrame) -> list[str]:
-    """What a row is called: its layer, and the other network's where that has another name."""
+    """The name of each row: its layer, and the other network's layer if it has another name."""
     if "layer_b" not in table:
         return list(table["layer"])
     return [a if a == b else f"{a} · {b}" for a, b in zip(table["layer"], table["layer_b"], strict=True)]
@@ -131,5 +131,5 @@ def _png(figure: "Figure") -> bytes:
 
 
 def as_png(figure: "Figure") -> str:
-    """The figure as a data address that an <img> can show."""
+    """The figure as a data URL that an <img> can show."""
     return "data:image/png;base64," + base64.b64encode(_png(figure)).decode()

@@ -1,4 +1,4 @@
-"""Two layers with one read-out and an empty match: what a subspace match must miss, made explicit.
+"""Constructed layers: a linear read-out gets the same signal from both, but nothing matches.
 
 After Johnson, "Subspace Match Probably Does Not Accurately Assess the Similarity of Learned Representations" (2019).
 None of these layers was trained. They show what a low similarity does not rule out.
@@ -41,13 +41,13 @@ class RotatedLayers:
 
     @property
     def signal(self) -> Float[np.ndarray, "n samples"]:
-        """The simplex, on n + 2 samples: mean 0, so that centring changes nothing."""
+        """The corners of the simplex, on n + 2 samples. Their mean is 0, so that centring changes nothing."""
         corners = helmert(self.n) * np.sqrt(self.n / (self.n - 1))
         return corners.T @ helmert(self.n + 2)[: self.n - 1]
 
     @property
     def private(self) -> Float[np.ndarray, "2 samples"]:
-        """p and q."""
+        """p and q, the directions that only one layer has."""
         return helmert(self.n + 2)[self.n - 1 :]
 
     @property
@@ -62,7 +62,10 @@ class RotatedLayers:
 
     @property
     def read_out(self) -> Float[np.ndarray, "n n"]:
-        """W with Wx = Wy = s: every neuron less the mean of all, over cos θ. BadInput at θ = 90°, where s is lost."""
+        """W with Wx = Wy = s: every neuron less the mean of all neurons, divided by cos θ.
+
+        Raises `BadInput` at θ = 90°, where s is lost.
+        """
         if np.cos(self.theta) < 1e-12:
             raise BadInput("theta is 90 degrees: nothing of the signal is left to read out")
         return (np.eye(self.n) - 1 / self.n) / np.cos(self.theta)
@@ -80,12 +83,12 @@ class RotatedLayers:
 
     @property
     def mean_cca(self) -> float:
-        """The mean of the canonical correlations: (n − 1) / n, whatever θ is between its ends."""
+        """The mean of the canonical correlations: (n − 1) / n for 0 < θ < 90°, 1 at 0° and 0 at 90°."""
         return 1.0 if self.theta == 0 else 0.0 if np.cos(self.theta) < 1e-12 else (self.n - 1) / self.n
 
 
 def rotation_curve(n: int, degrees: Sequence[float], epsilon: float = 0.3) -> pd.DataFrame:
-    """What is seen of the rotated layers: columns degrees, similarity (at ε), critical, cka, mean_cca."""
+    """What the measures say of the rotated layers: columns degrees, similarity (at ε), critical, cka, mean_cca."""
     rows = []
     for angle in degrees:
         layers = RotatedLayers(n, float(np.deg2rad(angle)))
@@ -96,11 +99,12 @@ def rotation_curve(n: int, degrees: Sequence[float], epsilon: float = 0.3) -> pd
 
 
 def twin_gram(gram: Gram, share: float) -> Gram:
-    """Two hidden layers from which one linear map reads the same signal, in different company (prp-twins).
+    """Two hidden layers from which one linear map reads the same signal, mixed with different others (prp-twins).
 
-    Of three networks' unit neurons S, N₁, N₂ (one layer, equally many) twin k has the neurons S + cN_k and cN_k, all
-    non-negative where S and N_k are. Both outputs are W(S + cN_k) − W(cN_k) = WS for any W. `share` in [0, 1) sets c:
-    c = share / (1 − share), so the company grows from nothing to everything.
+    S, N₁, N₂ are the unit neurons of one layer in three networks, equally many in each. Twin k has the neurons S +
+    cN_k and cN_k, which are non-negative if S and N_k are. The output of both twins is W(S + cN_k) − W(cN_k) = WS for
+    any W. `share` in [0, 1) sets c = share / (1 − share): with it the part of N_k grows from nothing to almost
+    everything. Raises `BadInput` for other sizes, and for a share outside [0, 1).
     """
     if len(gram.sizes) != 3 or len(set(gram.sizes)) > 1:
         raise BadInput(f"the layers have {gram.sizes} neurons: expected three networks with equally many")

@@ -1,7 +1,7 @@
 """Three ways to count a maximum matching similarity: by neurons (the paper's), by alive neurons, and by power.
 
-In a fully connected layer many neurons are zero on every image, or nearly so, and they decide a count of neurons. So
-the same match is also counted over the neurons that are alive, and weighted by power: the share of a network's squared
+In a fully connected layer many neurons are zero on every image, or nearly so, and such neurons dominate a count of
+neurons. So each match is also counted over the alive neurons, and by power: the share of a network's squared
 activations that its matched neurons hold, averaged over the two networks.
 """
 
@@ -23,10 +23,11 @@ PAIR_OF_LAYER = ["position", "layer", "kind", "depth", "seed_a", "seed_b"]
 
 
 def counted_similarity(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.DataFrame:
-    """s(ε) per layer, pair and ε in three counts: columns `neurons`, `alive` and `power`, each in [0, 1].
+    """s(ε) per layer, pair and ε in three counts: columns `neurons`, `alive` and `power`, each in [0, 1] (def-maximum).
 
-    `critical` has one row per neuron with `critical_epsilon`, `dead`, and (else `power` is NaN) `power`, the neuron's
-    share of its network's squared activations. A layer without alive neurons has `alive` NaN. Implements def-maximum.
+    `critical` has one row per neuron, with the columns `critical_epsilon`, `dead` and optionally `power`, the neuron's
+    share of its network's squared activations. Without it the result's `power` is NaN. `alive` is NaN for a layer
+    without alive neurons. Raises `BadInput` if no ε is given, or one outside [0, 1).
     """
     by = [column for column in PAIR_OF_LAYER if column in critical]
     tables = [_counted(critical, epsilon, by).assign(epsilon=epsilon) for epsilon in map(check_epsilon, epsilons)]

@@ -1,7 +1,7 @@
-"""When do networks become alike, and when do they become themselves? Similarity at several epochs of the training.
+"""When do two networks become alike? When does one network reach its final form? Similarity after several epochs.
 
-"between" compares two seeds after the same epoch, "within" one training's epoch with its own end. The condition
-"ceiling" is a network and itself one epoch before the end.
+"between" compares two seeds after equally many epochs. "within" compares an epoch of one training with the end of that
+training. The condition "ceiling" compares a network with itself one epoch before the end.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,10 @@ from .study import Study, test_images
 
 
 def cast_epochs(study: Study, epochs: Sequence[int]) -> tuple[dict[str, Member], list[MemberPair]]:
-    """Every seed after every epoch, the last one and the one before it included."""
+    """The members (every seed after every chosen epoch) and the comparisons.
+
+    The last two epochs are always among them.
+    """
     last = study.runs[0].recipe.epochs
     chosen = sorted({epoch for epoch in epochs if epoch < last - 1} | {last - 1, last})
 
@@ -39,7 +42,10 @@ def cast_epochs(study: Study, epochs: Sequence[int]) -> tuple[dict[str, Member],
 def compute(
     study: Study, at: Sequence[int] = (0, 1, 2, 3, 5), permutations: int = 3, progress: bool = True
 ) -> Computed:
-    """Train what is not trained and compare; "pairs" has the columns "how" ("between", "within") and "epoch" added."""
+    """Train what is not trained, and compare.
+
+    "pairs" and "similarity" get the columns "how" ("between", "within") and "epoch".
+    """
     data = test_images(study)
     members, comparisons = cast_epochs(study, at)
     tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)

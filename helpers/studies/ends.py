@@ -1,4 +1,7 @@
-"""Both ends of a scale for any measures: observed pairs, untrained twins, an earlier self, and strangers by chance."""
+"""Any measures under four conditions: observed pairs, untrained twins, the ceiling (an earlier epoch), and chance.
+
+These values give the calibrated similarity.
+"""
 
 from collections.abc import Sequence
 
@@ -18,10 +21,10 @@ VALUES = [*PLACE, "samples", "measure", "end", "seed_a", "seed_b", "order", "val
 def values_at_ends(
     kept: Kept, layer: str, measures: Sequence[Measure], permutations: int, samples: str
 ) -> pd.DataFrame:
-    """All measures of one layer for all pairs of networks at all ends. One row per measure, pair, end and order.
+    """All measures of one layer for all pairs of networks. One row per measure, pair, condition and order.
 
-    samples: "images" (averaged over positions) or "positions" (those of an image kept together when images are
-    permuted). `order` numbers the permutations of chance and is -1 elsewhere.
+    samples: "images" (averaged over positions) or "positions" (those of one image stay together when images are
+    permuted). `end` is the condition. `order` numbers the permutations of chance; it is -1 for the other conditions.
     """
     positions = 1
 
@@ -57,11 +60,11 @@ def _end(kept: Kept, end: str, networks: dict[Role, Sampled], measures: Sequence
 
 
 def calibrate_values(values: pd.DataFrame) -> pd.DataFrame:
-    """One row per layer, samples and measure: the four ends, and the observed one between chance and ceiling.
+    """One row per layer, samples and measure: the four conditions, and the calibrated similarity of the observed pairs.
 
-    Columns observed, low, high (t interval over networks), chance (mean over the permutations), untrained (NaN without
-    untrained twins), ceiling;
-    calibrated, calibrated_low, calibrated_high, calibrated_untrained; p: of the pair whose images were permuted.
+    The columns are observed, low, high (the t interval over networks), chance (the mean over the permutations),
+    untrained (NaN without untrained twins), ceiling, calibrated, calibrated_low, calibrated_high,
+    calibrated_untrained, and p (the p value of the one pair whose images were permuted).
     """
     by = [*PLACE, "samples", "measure"]
     means = values.groupby([*by, "end"], observed=True)["value"].mean().unstack("end").reindex(columns=list(ENDS))

@@ -66,7 +66,7 @@ def compute(
     permutations: int = 3,
     progress: bool = True,
 ) -> Computed:
-    """Train what is not trained and compare; tables as `compare_members` gives them."""
+    """Train what is not trained, and compare. The tables are those of `compare_members`."""
     data = test_images(study)
     members, comparisons = cast_forks(study, orders, starts, after)
     found = compare_members(members, comparisons, data, study.layers, permutations, progress)

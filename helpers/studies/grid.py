@@ -1,7 +1,7 @@
-"""Many tasks on many cores or machines: processes of this machine, or a Dask cluster, both through joblib.
+"""Many tasks on many cores or machines, through joblib: processes on this machine, or a Dask cluster.
 
-A task is pure: its answer depends on its arguments alone, and it leaves whole files (a checkpoint, or a result in the
-cache) which the next run finds. So a run that was killed goes on, and where a task ran does not matter.
+A task is pure: its answer depends on its arguments alone. It leaves whole files (a checkpoint, or a result in the
+cache), which the next run finds. So a run that was killed can continue, and it does not matter where a task ran.
 """
 
 import logging
@@ -30,14 +30,14 @@ from .store import Kind, Result
 from .study import Study
 
 MEMORY = 2**31  # bytes for the Gram matrices of one task
-FEWEST = 2  # networks in a block: one has nobody to be compared with
-TASKS = 4  # blocks, at least, where there are several workers: ten pairs of blocks
+FEWEST = 2  # networks in a block: a single network could not be compared
+TASKS = 4  # blocks, at least, if there are several workers: with their pairs these are ten tasks
 PATIENCE = 30  # seconds to wait for a scheduler, and for its first worker
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Where tasks run: on how many workers at a time, and how many networks a task takes at most (None: by memory)."""
+    """Where tasks run: on one or several workers, and how many networks a block has at most (None: by memory)."""
 
     several: bool = False
     block: int | None = None
@@ -50,9 +50,9 @@ _workers: ContextVar[Workers] = ContextVar("workers", default=Workers())  # noqa
 def workers(jobs: int = 1, scheduler: str | None = None, block: int | None = None) -> Iterator[None]:
     """While open, tasks run in `jobs` processes, or on the workers of the Dask scheduler at an address.
 
-    A Dask cluster needs the same code, and the folders of data, runs and cache, on all its machines. `block` is the
-    number of networks that a task compares with as many others. Raises BadInput, with what to do, where there is no
-    scheduler or no worker, and where one is lost; what was finished by then is kept.
+    A Dask cluster needs the same version of the code as this machine, and the folders of data, runs and cache, on all
+    its machines. `block` is the number of networks in a block. Raises `BadInput`, with what to do, if there is no
+    scheduler or no worker, and if one is lost. What was finished by then is kept.
     """
     if block is not None and block < FEWEST:
         raise BadInput(f"block is {block}: expected at least {FEWEST} networks")
@@ -70,7 +70,7 @@ def workers(jobs: int = 1, scheduler: str | None = None, block: int | None = Non
 
 @contextmanager
 def _cluster(address: str) -> Iterator[None]:
-    """joblib's tasks go to a Dask cluster; its many log lines become one."""
+    """Send joblib's tasks to a Dask cluster. Its many log lines are replaced by one error."""
     distributed = optional("distributed", "dask")
     loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application", "asyncio")]
     levels = [logger.level for logger in loggers]
@@ -97,7 +97,7 @@ def _cluster(address: str) -> Iterator[None]:
 
 
 def _on_cluster(client: Any) -> Any:
-    """joblib's way to Dask. A cluster of one worker counts as two: for one, joblib would do the tasks here."""
+    """joblib's way to Dask. A cluster of one worker counts as two, because for one joblib would run the tasks here."""
     from joblib._dask import DaskDistributedBackend  # what parallel_config("dask") takes
 
     class OnCluster(DaskDistributedBackend):
@@ -128,7 +128,7 @@ class _Bar(Parallel):
 
 
 def each(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], label: str, progress: bool) -> list[Any]:
-    """The function's answers, in order, from wherever `workers` says that tasks run; from here if it says nothing."""
+    """The function's answers, in order. The calls run where `workers` says, by default in this process."""
     here = {name: str(folder(name, default).resolve()) for name, default in FOLDERS.items()}
     here |= {name: os.environ[name] for name in (devices.VARIABLE,) if name in os.environ}
     with tqdm(total=len(arguments), desc=label, disable=not progress) as bar:
@@ -142,7 +142,7 @@ def each(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], lab
 
 
 def _in_folders(variables: Mapping[str, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Call the function with these environment variables: a worker may have been started with others."""
+    """Call the function with these environment variables, because a worker may have been started with others."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -153,9 +153,9 @@ def _in_folders(variables: Mapping[str, str], function: Callable[..., Any], argu
 
 
 def train_all(wanted: Iterable[tuple[training.Run, int | None]], progress: bool = True) -> None:
-    """Train every run that lacks the epoch named with it (None: its last): as tasks, or all side by side on a GPU.
+    """Train every run that lacks the epoch named with it (None: its last), as tasks, or all side by side on a GPU.
 
-    Where there is one worker and no GPU nothing is done: a study trains each network when it needs it.
+    With one worker and no GPU nothing is done: a study then trains each network when it needs it.
     """
     waiting = dict.fromkeys(run for run, epoch in wanted if epoch != 0 and not training.is_whole(_end(run, epoch)))
     trunks = dict.fromkeys(run.trunk for run in waiting if run.fork_after)  # first: several forks may share one
@@ -180,9 +180,9 @@ def _train(run: training.Run) -> None:
 def task_results(
     kind: Kind, studies: Sequence[tuple[Study, Mapping[str, Any]]], label: str, progress: bool
 ) -> list[Result]:
-    """The results of a kind for each study with its settings, each computed as one task that leaves it in the cache.
+    """The results of a kind for each study with its settings. Each is computed as one task that leaves it in the cache.
 
-    Raises BadInput where a task left nothing here: its worker has another disk.
+    Raises `BadInput` if a task left nothing in this machine's cache, because its worker has another disk.
     """
     places = [cache_root() / store.study_key(kind, study, settings) for study, settings in studies]
     missing = [(kind, *wanted, place) for wanted, place in zip(studies, places, strict=True) if not _is_there(place)]
@@ -209,10 +209,11 @@ def _leave(kind: Kind, study: Study, settings: Mapping[str, Any], place: Path) -
 
 
 def blocks(seeds: Sequence[int], neurons: Sequence[int], matrices: int = 1) -> list[tuple[int, ...]]:
-    """The seeds in consecutive blocks, so that a task that compares two of them has bounded memory.
+    """The seeds in consecutive blocks, so that a task that compares two blocks needs a bounded amount of memory.
 
-    `neurons`: of one network, layer by layer; `matrices`: Gram matrices per layer. One block holds all where they fit
-    into 2 GiB and there is one worker; with several there are at least four blocks, if that leaves two networks each.
+    `neurons` are those of one network, layer by layer. `matrices` is the number of Gram matrices per layer. With one
+    worker there is one block if all matrices fit into 2 GiB. With several workers there are at least four blocks, if
+    that leaves two networks in each.
     """
     chosen = _workers.get()
     fit = int(np.sqrt(MEMORY / (8 * matrices * np.square(neurons, dtype=float).sum())))
@@ -224,6 +225,6 @@ def blocks(seeds: Sequence[int], neurons: Sequence[int], matrices: int = 1) -> l
 
 
 def pairs_of_blocks(parts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], int]]:
-    """What the tasks compare: a block (and 0), or two, as the seeds of both and the number of those of the first."""
+    """The tasks as (seeds, number): a block and 0, or the seeds of two blocks and the number of seeds in the first."""
     alone = [(part, 0) for part in parts]
     return alone + [(a + b, len(a)) for a, b in combinations(parts, 2)]

@@ -1,7 +1,7 @@
-"""Code as what it computes: which modules a module imports, and a hash that no comment or docstring changes.
+"""Which modules a module imports, and a hash of their code that no comment and no docstring changes.
 
-Imports are read from the syntax tree, wherever in the file they stand; nothing is executed. Modules are named by their
-path below the package, as "studies.seeds", so that the hash does not depend on where the package is installed.
+Imports are read from the syntax tree, wherever they are in the file. Nothing is executed. Modules are named by their
+path below the package, such as "studies.seeds", so that the hash does not depend on where the package is installed.
 """
 
 import ast
@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import BadInput
 
 PACKAGE = Path(__file__).resolve().parent.parent
-SCIENTIFIC = ("subspaces", "streaming", "matching", "measures", "networks", "studies")  # the rooms that make numbers
+SCIENTIFIC = ("subspaces", "streaming", "matching", "measures", "networks", "studies")  # rooms that compute numbers
 PLUMBING = (
     "studies",
     "studies.store",
@@ -23,7 +23,7 @@ PLUMBING = (
     "studies.kinds",
     "studies.grid",
     "studies.intervals",
-)  # they carry them
+)  # modules that only pass numbers on
 
 
 def module_file(module: str, package: Path = PACKAGE) -> Path | None:
@@ -39,7 +39,7 @@ def _tree(path: Path, _changed: int) -> ast.Module:
 
 
 def syntax_tree(path: Path) -> ast.Module:
-    """The file's syntax tree, parsed once for each time it is changed."""
+    """The file's syntax tree. It is parsed once for each version of the file."""
     return _tree(path, path.stat().st_mtime_ns)
 
 
@@ -49,7 +49,10 @@ def _digest(path: Path, _changed: int) -> str:
 
 
 def direct_imports(module: str, package: Path = PACKAGE) -> set[str]:
-    """The modules of the package that a module names in its import statements."""
+    """The modules of the package that a module names in its import statements.
+
+    Raises `BadInput` for an unknown module.
+    """
     file = module_file(module, package)
     if file is None:
         raise BadInput(f"no module {package.name}.{module}: expected a file below {package.name}/")
@@ -63,7 +66,7 @@ def _imported_by(file: Path, _changed: int, inside: str, package: Path) -> froze
 
 
 def imported(tree: ast.Module, inside: str | None = None, package: Path = PACKAGE) -> set[str]:
-    """The modules of the package that a syntax tree imports; relative imports start at the subpackage `inside`."""
+    """The modules of the package that a syntax tree imports. Relative imports start at the subpackage `inside`."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -79,7 +82,7 @@ def _is_below(name: str | None, package: Path) -> bool:
 
 
 def _start(node: ast.ImportFrom, inside: str | None, package: Path) -> str | None:
-    """The module that a `from … import` names, below the package; None if it lies outside."""
+    """The module below the package that a `from … import` names; None if it lies outside."""
     if not node.level:
         return (node.module or "").partition(".")[2] if _is_below(node.module, package) else None
     if inside is None:
@@ -100,14 +103,17 @@ def all_imports(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
 
 
 def syntax_hash(modules: Iterable[str], package: Path = PACKAGE) -> str:
-    """Hash of the modules' syntax trees without docstrings; comments and line breaks are in no syntax tree."""
+    """Hash of the modules' syntax trees without docstrings. Syntax trees contain no comments and no line breaks."""
     files = {module: module_file(module, package) for module in sorted(modules)}
     digests = {module: _digest(file, file.stat().st_mtime_ns) for module, file in files.items() if file}
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:
-    """A syntax tree as lists and text: the same in every version of Python that parses it to the same tree."""
+    """A syntax tree as lists and text.
+
+    Every version of Python that parses it to an equal tree gives an equal result.
+    """
     if isinstance(value, ast.AST):
         fields = {name: _plain(child) for name, child in _fields(value) if child is not None and child != []}
         return [type(value).__name__, fields]
@@ -126,6 +132,6 @@ def _is_text(body: list[ast.stmt]) -> bool:
 
 
 def code_version(module: str, package: Path = PACKAGE) -> str:
-    """Hash of what can change the numbers that a module computes: itself and the scientific modules that it imports."""
+    """Hash of the code that a module's numbers depend on: the module and the scientific modules that it imports."""
     rooms = (name for name in all_imports([module], package) if name.partition(".")[0] in SCIENTIFIC)
     return syntax_hash((name for name in rooms if name not in PLUMBING), package)

@@ -1,7 +1,7 @@
-"""Does a match find its layer? All layers of one network against all layers of another, by every measure.
+"""Does a measure find the corresponding layer? All layers of one network against all layers of another, every measure.
 
-Table "values": one row per measure, pair of networks, layer of a and layer of b. Layers are averaged over positions, so
-that layers with maps of different sizes can be compared.
+Table "values": one row per measure, pair of networks, layer of a and layer of b. Layers are averaged over positions,
+so that layers with maps of different sizes can be compared.
 """
 
 from functools import partial
@@ -19,13 +19,13 @@ from .study import Study
 from .tables import described
 
 NETWORKS = 4  # seeds that are compared with one another
-CLOSE = 1e-6  # similarities closer than this are a tie: ResNet's pooled features are its last block, averaged
+CLOSE = 1e-6  # similarities closer than this are tied; ResNet's pooled features are its averaged last block
 
 
 def compute(
     study: Study, progress: bool = True, images: int = IMAGES, networks: int = NETWORKS, earlier: int | None = None
 ) -> Computed:
-    """All layers × all layers of the first `networks` seeds, by every measure, averaged over positions."""
+    """All layers × all layers for pairs of the first `networks` seeds, by every measure, averaged over positions."""
     kept = keep_activations(study, images, earlier, 0, progress)
     key = [KIND.name, KIND.code, kept.key]
     pairs = list(combinations(study.seeds[:networks], 2))
@@ -62,9 +62,10 @@ KIND = Kind(
 
 
 def choices(values: pd.DataFrame) -> pd.DataFrame:
-    """For every layer of a network how often each layer of another is the most similar one; both directions.
+    """For each layer of one network: which layer of the other is most similar to it, in both directions.
 
-    One row per measure, pair, `layer` and `chosen` layer with its `share`: 1, or less where several are tied.
+    One row per measure, pair, `layer` and `chosen` layer, with its `share`. The share is 1, or less where several
+    layers are tied.
     """
     rows = []
     order = list(dict.fromkeys(values["layer_a"]))
@@ -78,15 +79,16 @@ def choices(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def nearest_shares(similarity: Float[np.ndarray, "layers layers"]) -> Float[np.ndarray, "layers layers"]:
-    """Row by row 1 at the largest similarity, shared equally by those that are tied with it."""
+    """In each row 1 at the largest similarity; layers that are tied with it share this 1 equally."""
     best = similarity >= similarity.max(axis=1, keepdims=True) - CLOSE
     return best / best.sum(axis=1, keepdims=True)
 
 
 def accuracy_table(values: pd.DataFrame) -> pd.DataFrame:
-    """How often the most similar layer is the same layer: mean over layers, directions and pairs, with its interval.
+    """How often the most similar layer is the corresponding layer: the mean over layers, directions and pairs.
 
-    Columns measure, accuracy, low, high, near (the same or a neighbouring layer). One row per measure, best first.
+    One row per measure, best first. The columns are measure, accuracy, low and high (its interval), and near (how
+    often it is the corresponding layer or one beside it).
     """
     found = choices(values)
     order = {layer: i for i, layer in enumerate(dict.fromkeys(values["layer_a"]))}
@@ -101,7 +103,7 @@ def accuracy_table(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusion(values: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """How often each layer (row) was taken for each layer (column) by one measure; rows sum to 1."""
+    """How often each layer (row) was taken for each layer (column) by one measure. Each row sums to 1."""
     order = list(dict.fromkeys(values["layer_a"]))
     found = choices(values[values["measure"] == measure])
     wide = found.pivot_table(index="layer", columns="chosen", values="share", aggfunc="sum", fill_value=0)

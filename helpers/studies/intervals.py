@@ -1,4 +1,4 @@
-"""Intervals of means over pairs of networks: pairs share networks, so networks are what counts."""
+"""Confidence intervals of means over pairs of networks. Pairs share networks, so networks count, not pairs."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def interval(
 def half_width(
     values: Float[np.ndarray, "groups pairs"], ends: Float[np.ndarray, "pairs 2"], level: float = 0.95
 ) -> Float[np.ndarray, " groups"]:
-    """Half the width of `interval` for each row of values; `ends` names the two networks of each column."""
+    """Half the width of `interval` for each row of values. `ends` names the two networks of each column."""
     networks = np.unique(ends)
     count = len(networks)
     if count < 3:

@@ -1,7 +1,7 @@
-"""Activations kept as they are, of a few thousand images: what permutations and measures of single images need.
+"""Activations of a few thousand images, kept unchanged for permutations and for measures of single images.
 
-One forward pass serves several kinds of study. A convolutional layer is kept twice: averaged over all positions, and at
-up to 9 of them on an even grid, for fewer images where these are many samples.
+One forward pass serves several kinds of study. A convolutional layer is kept twice: averaged over all positions, and
+at up to 9 positions on an even grid. Layers with many positions are kept for fewer images.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from .tables import layer_columns
 
 IMAGES = 2000
 GRID = 3  # positions are taken on a grid of at most 3 × 3
-FEWEST, ENOUGH = 1000, 8000  # images of a layer with many positions; samples from which on images may be fewer
+FEWEST, ENOUGH = 1000, 8000  # a layer is kept for as many images as give ENOUGH samples, but at least FEWEST images
 BATCH = 125
 TRAINED, EARLIER, UNTRAINED = "trained", "earlier", "untrained"
 ENDS = ("observed", "untrained", "ceiling", "chance")
@@ -42,7 +42,7 @@ ENDS = ("observed", "untrained", "ceiling", "chance")
 
 @dataclass(frozen=True)
 class Role:
-    """One network of a study: its seed, and whether it is the trained, an earlier or the untrained one."""
+    """One network of a study: its seed, and which of its states ("trained", "earlier" or "untrained")."""
 
     what: str
     seed: int
@@ -52,7 +52,7 @@ class Role:
 
 
 def on_grid(output: Tensor) -> Float[Tensor, "images positions neurons"]:
-    """A layer's output at all positions of a grid of at most 3 × 3, one after the other; (images, units) has one."""
+    """A layer's output at all positions of a grid of at most 3 × 3. An output (images, units) has one position."""
     if output.ndim == 2:
         return output[:, None]
     steps = [-(-side // GRID) for side in output.shape[2:]]
@@ -65,12 +65,15 @@ def averaged(output: Tensor) -> Float[Tensor, "images neurons"]:
 
 
 def images_taken(images: int, positions: int) -> int:
-    """How many images a layer with this many kept positions uses: all, or 8000 samples, but at least 1000 images."""
+    """How many images a layer with this many kept positions uses: for 8000 samples, but at least 1000 images."""
     return min(images, max(FEWEST, ENOUGH // positions))
 
 
 def write_activations(network: nn.Module, images: Iterable[Tensor], layers: Sequence[str], place: Path) -> None:
-    """Run the network once and write LAYER.npy (images, positions, neurons) and LAYER.mean.npy (images, neurons)."""
+    """Run the network once, and write two files per layer.
+
+    LAYER.npy holds (images, positions, neurons), LAYER.mean.npy holds (images, neurons).
+    """
     grids: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     means: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     batches = list(images)
@@ -99,7 +102,7 @@ def write_activations(network: nn.Module, images: Iterable[Tensor], layers: Sequ
 
 @dataclass(frozen=True)
 class Kept:
-    """Where the activations of a study's networks lie, which layers they have, and what stands behind them."""
+    """The activations of a study's networks: their folders, their layers, and how they were made (`behind`)."""
 
     layers: tuple[Layer, ...]
     places: dict[Role, Path]
@@ -108,7 +111,7 @@ class Kept:
 
     @cached_property
     def pairs(self) -> dict[str, list[tuple[Role, Role]]]:
-        """The pairs of networks at each end of the scale; chance permutes the images of the first observed pair."""
+        """The pairs of networks under each condition. Chance permutes the images of the first observed pair."""
         trained = [Role(TRAINED, seed) for seed in self.seeds]
         untrained = [role for role in self.places if role.what == UNTRAINED]
         earlier = [(Role(TRAINED, role.seed), role) for role in self.places if role.what == EARLIER]
@@ -119,32 +122,35 @@ class Kept:
         }
 
     def at_positions(self, layer: str, role: Role) -> tuple[Sampled, int]:
-        """One network's neurons at the kept positions, those of an image one after the other; and how many they are."""
+        """One network's neurons at the kept positions, and their number.
+
+        The positions of an image are consecutive samples.
+        """
         kept = np.load(self.places[role] / f"{layer}.npy", allow_pickle=False)
         images, positions, neurons = kept.shape
         return Sampled.of(kept.reshape(images * positions, neurons).T), positions
 
     def over_images(self, layer: str, role: Role) -> Sampled:
-        """One network's neurons averaged over all positions, one sample per image."""
+        """One network's neurons averaged over all positions, with one sample per image."""
         return Sampled.of(np.load(self.places[role] / f"{layer}.mean.npy", allow_pickle=False).T)
 
     def columns(self, layer: str) -> dict[str, Any]:
-        """What tables say of a layer."""
+        """The columns of a table that describe a layer."""
         return next(layer_columns(known) for known in self.layers if known.name == layer)
 
     @property
     def key(self) -> list[str]:
-        """The folders' names, which hold the hashes of the weights."""
+        """The names of the folders, which contain the hashes of the weights."""
         return [place.name for place in self.places.values()]
 
 
 def keep_activations(
     study: Study, images: int, earlier: int | None, untrained: int | None, progress: bool = True
 ) -> Kept:
-    """The activations of all networks of a study on the first test images, computed where they are not kept yet.
+    """The activations of all networks of a study on the first test images, computed if they are not kept yet.
 
-    earlier: the epoch of the first seed that is the ceiling (None: the last but one). untrained: how many untrained
-    twins (None: one for each seed). Raises BadInput for an epoch that the training does not have.
+    earlier: the epoch of the first seed that gives the ceiling (None: the last but one). untrained: how many untrained
+    twins (None: one for each seed). Raises `BadInput` for an epoch that the training does not have.
     """
     last = study.runs[0].recipe.epochs
     earlier = last - 1 if earlier is None else earlier
@@ -167,7 +173,7 @@ def keep_activations(
 def _kept_network(
     run: training.Run, epoch: int, data: datasets.Dataset, layers: list[str]
 ) -> tuple[Path, dict[str, Any]]:
-    """Where the activations of one checkpoint lie, and its sidecar; the network is run only if they are not there."""
+    """Where the activations of one checkpoint lie, and its sidecar. The network is run only if they are not there."""
     names = hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:8]
     path, network = run.checkpoint(epoch), None
     if not training.is_whole(path):
@@ -187,14 +193,17 @@ def _kept_network(
 def all_parts(
     key: Sequence[Any], makers: Mapping[str, Callable[[], pd.DataFrame]], label: str, progress: bool = True
 ) -> pd.DataFrame:
-    """The tables of all parts below each other, each a task of its own; `key` names all that they depend on."""
+    """One table from the tables of all parts. Each part is a task of its own; `key` holds all that they depend on."""
     return pd.concat(
         each(part, [(key, name, make) for name, make in makers.items()], label, progress), ignore_index=True
     )
 
 
 def part(key: Sequence[Any], name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """A table that is computed once: an interrupted study goes on where it was. `key` names all that it depends on."""
+    """A table that is computed once and then read, so that an interrupted study can continue.
+
+    `key` holds everything that the table depends on.
+    """
     place = cache_root() / "parts" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20] / f"{name}.parquet"
     if place.exists():
         return pd.read_parquet(place)

@@ -1,4 +1,7 @@
-"""Every kind of study by its name: the command `record --what KIND` and the page of provenance know those in here."""
+"""All kinds of study by name.
+
+The command `record --what KIND` and the page of provenance know the kinds in this list.
+"""
 
 from . import (
     calibration,

@@ -1,8 +1,8 @@
-"""PairProducts of neurons of any layer of one network with any layer of another, in one pass over the inputs.
+"""Products of neurons of any layer of one network with any layer of another, in one pass over the inputs.
 
-Layers of different sizes are set beside each other at the resolution that both have: two maps at the smaller height and
-width (adaptive average pooling), anything else at one sample per input (the mean over positions). Of token models all
-tokens that are no padding are samples, or the class token alone, or the mean over tokens.
+Layers of different sizes are compared at the resolution that both have. Two maps are brought to the smaller height and
+width (adaptive average pooling). Anything else gets one sample per input, the mean over positions. For token models
+the samples are all tokens that are no padding, or only the class token, or the mean over tokens.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ Maps = Float[Tensor, "neurons images places"]
 
 @dataclass(frozen=True)
 class LayerSide:
-    """One layer of one network: 0 for a, 1 for b; the axis of its neurons, their number, its positions."""
+    """One layer of one network (0 for a, 1 for b): its layout, the number of its neurons, and its positions."""
 
     network: int
     layer: str
@@ -41,20 +41,20 @@ class LayerSide:
 
 
 def shared_places(a: Places, b: Places, tokens: str = "all") -> Places:
-    """The resolution at which two layers are set beside each other."""
+    """The resolution at which two layers are compared: the smaller one of two maps, else one sample per input."""
     if len(a) == len(b) == 2:
         return min(a[0], b[0]), min(a[1], b[1])
     return a if a == b and tokens == "all" else ()
 
 
 def at_places(maps: Maps, places: Places, wanted: Places, tokens: str, mask: Tensor | None) -> Maps:
-    """A layer's output on a batch at another resolution."""
+    """A layer's output on a batch, brought to the resolution `wanted`."""
     if places == wanted:
         return maps
     if len(wanted) == 2:
         return adaptive_avg_pool2d(maps.unflatten(2, places), wanted).flatten(2)
     if mask is not None and tuple(mask.shape) != (maps.shape[1], maps.shape[2]):
-        mask = None  # it is about other tokens than this layer has
+        mask = None  # the mask belongs to other tokens than those of this layer
     if len(places) == 1 and tokens == "class":
         return first_token(maps, mask)
     if mask is None:
@@ -64,14 +64,14 @@ def at_places(maps: Maps, places: Places, wanted: Places, tokens: str, mask: Ten
 
 
 def without_padding(maps: Maps, mask: Tensor | None) -> Tensor:
-    """The tokens that are no padding as samples, where the mask is about these tokens."""
+    """The tokens that are no padding, as samples, if the mask belongs to these tokens; else the maps as they are."""
     if mask is None or tuple(mask.shape) != tuple(maps.shape[1:]):
         return maps
     return maps[:, mask.to(maps.device).bool()]
 
 
 def first_token(maps: Maps, mask: Tensor | None) -> Maps:
-    """The first token of each input that is no padding, which may stand before it: the class token of most models."""
+    """The first token of each input that is no padding: the class token of most models. Padding may stand before it."""
     if mask is None:
         return maps[:, :, :1]
     first = mask.to(maps.device).long().argmax(1)
@@ -97,11 +97,14 @@ class _Group:
 
     @property
     def ends(self) -> list[int]:
-        """Where the rows of each member start, and where the last one's end."""
+        """The first row of each member in the joint matrix, and the end of the last member's rows."""
         return [0, *accumulate(side.neurons for side in self.members)]
 
     def put(self, side: LayerSide, part: Tensor) -> None:
-        """A layer's output, (neurons, samples) or (neurons, images, places), into its rows of the joint matrix."""
+        """Copy a layer's output, (neurons, samples) or (neurons, images, places), to its rows of the joint matrix.
+
+        Raises `BadInput` if its numbers of neurons or samples do not fit.
+        """
         samples = part[0].numel()
         if self.joint is None:
             self.joint = self._laid_out(samples, part)
@@ -121,7 +124,7 @@ class _Group:
         return self.buffer[:count].view(self.ends[-1], samples)
 
     def add(self) -> None:
-        """What was put into the joint matrix to the sums."""
+        """Add the joint matrix to the sums."""
         assert self.joint is not None
         if self.sums is None or self.largest is None:
             names = [f"{'ab'[side.network]} (layer {side.layer})" for side in self.members]
@@ -149,7 +152,10 @@ class PairProducts:
 
 
 class LayerProducts:
-    """Accumulates the products of pairs of layers. `add` takes the next inputs, `of` gives a pair's result."""
+    """Accumulates the products of pairs of layers: `add` takes the next inputs, `of` gives the result of one pair.
+
+    Raises `BadInput` for a value of `tokens` that is not in `TOKENS`.
+    """
 
     def __init__(
         self, networks: Sequence[nn.Module], pairs: Iterable[tuple[LayerSide, LayerSide]], tokens: str = "all"
@@ -167,9 +173,10 @@ class LayerProducts:
             group.pairs.append(self.where[a, b][1:])
 
     def add(self, inputs: Sequence[Inputs]) -> None:
-        """The next batch, as each network takes it, by parts for which there is room.
+        """Add the next batch, as each network takes it, in parts for which there is memory.
 
-        BadInput names the layer whose values are not finite, or whose samples are not those of the layer beside it.
+        Raises `BadInput` that names a layer whose values are not finite, or whose samples are not those of the layer
+        beside it. It is also raised for two networks with different padding, unless tokens is "mean".
         """
         masks = [mask_of(given) for given in inputs]
         both = [mask.cpu() for mask in masks if mask is not None]
@@ -185,7 +192,7 @@ class LayerProducts:
 
     @property
     def _size(self) -> int:
-        """How many inputs go through at once, so that all joint matrices fit into `ROOM`."""
+        """How many inputs are processed at once, so that all joint matrices fit into `ROOM`."""
         numbers = sum(group.ends[-1] * samples_of(group.places, 1) for group in self.groups.values())
         return max(1, ROOM // max(1, numbers))
 

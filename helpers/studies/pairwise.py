@@ -1,8 +1,8 @@
-"""Networks that differ in one thing, compared in pairs: similarity, its chance, and its place between two ends.
+"""Networks that differ in one thing, compared in pairs: similarity, chance, and calibrated similarity.
 
-A member is one checkpoint of one training; a comparison is a condition and two members. All comparisons of a study
-share one pass over the images. Chance is what the same two networks get when one of them sees the images in another
-order: images are permuted within every batch, and the positions of an image stay together.
+A member is one checkpoint of one training. A comparison is a condition and two members. All comparisons of a study
+share one pass over the images. Chance is what a pair gets when its second network sees the images in another order.
+Images are permuted within every batch, and the positions of an image stay together.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,14 +29,17 @@ from .grid import train_all
 from .study import chosen_layers, network_at
 from .tables import EPSILONS, layer_columns
 
-CEILING = "ceiling"  # the condition whose mean is 1 on the scale
+CEILING = "ceiling"  # the condition whose mean is 1 on the calibrated scale
 EPSILON = 0.3  # of the column "similarity"
-BATCH = 100  # images; the activations of all networks on a batch lie in memory
+BATCH = 100  # images; memory holds the activations of all networks on one batch
 
 
 @dataclass(frozen=True)
 class Member:
-    """One checkpoint: a run's weights after `epoch` epochs (None: the last; 0: untrained, calibrated)."""
+    """One checkpoint: a run's weights after `epoch` epochs.
+
+    None is the last epoch. 0 is the untrained network, with batch-norm statistics measured on data.
+    """
 
     run: training.Run
     epoch: int | None = None
@@ -60,7 +63,10 @@ class _Products:
     samples: int = 0
 
     def add(self, blocks: Mapping[str, Tensor], pairs: Sequence[tuple[str, str]], orders: Sequence[np.ndarray]) -> None:
-        """One batch: a (neurons, images × positions) block per network, and orders of its images, the first as seen."""
+        """Add one batch: a (neurons, images × positions) block per network, and orders of the images.
+
+        The first order is that in which the images came.
+        """
         blocks = {name: block.double() for name, block in blocks.items()}
         samples = next(iter(blocks.values())).shape[1]
         self.samples += samples
@@ -91,10 +97,11 @@ def compare_members(
     orders: int = 3,
     progress: bool = True,
 ) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]], list[nn.Module]]:
-    """The tables of the comparisons, the sidecars and the networks of the members.
+    """The tables of the comparisons, the sidecars of the members, and the members' networks.
 
-    "pairs" has one row per comparison and layer (columns: see `pair_values`), "similarity" one for each ε of the paper,
-    "networks" one row per member. Raises BadInput for a comparison that names no member.
+    "pairs" has one row per comparison and layer (for the columns see `pair_values`), "similarity" one row per
+    comparison, layer and ε of the paper, "networks" one row per member. Raises `BadInput` for a comparison with an
+    unknown member.
     """
     for comparison in comparisons:
         for name in (comparison.a, comparison.b):
@@ -147,7 +154,7 @@ def _blocks(network: nn.Module, batch: Tensor, layers: Sequence[str]) -> Iterato
 
 
 def _with_chance(products: _Products, a: str, b: str) -> tuple[dict[str, float], dict[float, float]]:
-    """Every value of a pair, its mean over the permutations beside it, and s(ε) at each ε of the paper."""
+    """The values of a pair with the means over the permutations (`chance_…`), and s(ε) at each ε of the paper."""
     observed = products.pair(a, b, 0)
     count = len(products.cross[a, b])
     strange = [pair_values(*products.pair(a, b, k)) for k in range(1, count)]
@@ -164,9 +171,10 @@ SCALED = ("area", "median", "similarity")
 def pair_values(pair: Pair, power: Float[np.ndarray, " neurons"]) -> dict[str, float]:
     """How similar two networks are in a layer, in numbers between 0 and 1.
 
-    `area` is the area under s(ε) over ε from 0 to 1, which is 1 less the mean critical ε; `median` is 1 less the median
-    critical ε; `similarity` is s(0.3), over all neurons. A dead neuron counts as never matched. `alive` is s(0.3) over
-    alive neurons, `by_power` the matched share of the squared activations, the mean over the two networks.
+    `area` is the area under s(ε) over ε from 0 to 1, which is 1 less the mean critical ε. `median` is 1 less the
+    median critical ε. `similarity` is s(0.3) over all neurons, where a dead neuron counts as never matched. `alive` is
+    s(0.3) over alive neurons. `by_power` is the share of the squared activations that is matched, averaged over the
+    two networks.
     """
     found = np.concatenate(critical_epsilons(pair))
     inside, alive = found <= EPSILON + TIE, power > 0
@@ -185,7 +193,7 @@ def pair_values(pair: Pair, power: Float[np.ndarray, " neurons"]) -> dict[str, f
 
 
 def member_row(name: str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    """What the table of networks says of a member; accuracy is that on its own target."""
+    """The row of a member in the table "networks". The accuracy is that on the member's own target."""
     row = {column: sidecar[column] for column in ("network", "dataset", "width", "epoch", "accuracy")}
     row |= {"initialisation": sidecar["seed"], "order": sidecar["order_seed"]}
     row |= {"target": sidecar.get("target", "labels"), "fork_after": sidecar.get("fork_after", 0)}  # older: neither
@@ -195,8 +203,8 @@ def member_row(name: str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
 def calibrated_pairs(pairs: pd.DataFrame, value: str = "area") -> pd.DataFrame:
     """The table of pairs with the column "calibrated": (observed − chance) / (ceiling − chance) of a value.
 
-    The ceiling of a layer is the mean over the comparisons of the condition "ceiling" (a network and its slightly
-    earlier self). Chance is the pair's own.
+    The ceiling of a layer is the mean over the comparisons of the condition "ceiling" (a network and itself one epoch
+    earlier). Chance is the pair's own.
     """
     ceiling = pairs[pairs["condition"] == CEILING].groupby("layer")[value].mean()
     scaled = [

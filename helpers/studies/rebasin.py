@@ -46,9 +46,9 @@ PATHS = {
 
 
 def permutation_control(network: nn.Module, images: Tensor, layers: Sequence[str], seed: int = 0) -> pd.DataFrame:
-    """A network beside its copy with permuted hidden channels, through the same pass and match as any two networks.
+    """A network matched with its copy with permuted hidden channels, by the steps that match any two networks.
 
-    Columns layer, neurons, largest_critical (over alive neurons), similarity (at ε = `CONTROL_EPSILON`) and
+    The columns are layer, neurons, largest_critical (over alive neurons), similarity (at ε = `CONTROL_EPSILON`) and
     logits_differ, the largest difference of any logit relative to the largest logit.
     """
     copy = permuted(network, random_orders(network, seed)).eval()
@@ -78,9 +78,9 @@ def channel_correlations(gram: Gram) -> Float[np.ndarray, "a b"]:
 
 
 def partner_epsilons(gram: Gram, order: Order) -> Float[np.ndarray, " channels"]:
-    """Critical ε of each channel of A against its one partner in B: the sine of the angle between the two.
+    """Critical ε of each channel of A with its one partner in B: the sine of the angle between the two.
 
-    The ε at which ({a}, {order[a]}) is a match. nan for pairs with a dead channel.
+    It is the smallest ε at which ({a}, {order[a]}) is a match; nan for pairs with a dead channel.
     """
     x, y = (np.sqrt(np.diag(gram.block(k, k))) for k in (0, 1))
     product = gram.block(0, 1)[np.arange(len(order)), order]
@@ -92,7 +92,7 @@ def partner_epsilons(gram: Gram, order: Order) -> Float[np.ndarray, " channels"]
 def _matching_rows(
     groups: dict[str, Channels], orders: dict[str, Order], grams: dict[str, Gram], chance: dict[str, np.ndarray]
 ) -> list[dict[str, object]]:
-    """One row per layer: mean correlation of partners, as trained, matched and by chance; and critical ε."""
+    """One row per layer: mean correlation of partners before matching, after matching, by chance; and critical ε."""
     floor = best_orders(groups, chance)
     rows: list[dict[str, object]] = []
     for name, group in groups.items():
@@ -144,8 +144,8 @@ def interpolation_path(
 ) -> pd.DataFrame:
     """Loss and accuracy between `a` and each of the others, at `alphas`: columns path, alpha, loss, accuracy.
 
-    The two ends of a path are the networks as they were trained, also on the recalibrated paths. Networks without batch
-    norm have no recalibrated path.
+    The two ends of a path are the networks as they were trained, also on the recalibrated paths. Networks without
+    batch norm have no recalibrated path.
     """
     b = next(iter(others.values()))
     ends = {0.0: loss_and_accuracy(a, labelled_in_order(test)), 1.0: loss_and_accuracy(b, labelled_in_order(test))}
@@ -165,9 +165,9 @@ def interpolation_path(
 
 
 def barriers(path: pd.DataFrame) -> pd.DataFrame:
-    """Per path and pair the barrier: how far loss lies above, and accuracy below, the straight line between the ends.
+    """The barrier per path and pair: how far loss lies above, and accuracy below, the straight line between the ends.
 
-    The largest such difference on the way; 0 if there is none (Frankle et al. 2020).
+    It is the largest such difference on the path; 0 if there is none (Frankle et al. 2020).
     """
     by = [column for column in ("network", "seed_a", "seed_b", "path") if column in path]
     rows = []
@@ -188,10 +188,10 @@ def barriers(path: pd.DataFrame) -> pd.DataFrame:
 def compute_rebasin(
     study: Study, correlate: int = 1000, again: int = 200, alphas: Sequence[float] = ALPHAS, progress: bool = True
 ) -> Computed:
-    """Tables "control" (a network and its permuted copy), "partners" (per layer) and "path" (per α), consecutive seeds.
+    """Tables "control" (a network and its permuted copy), "partners" (per layer) and "path" (per α).
 
-    `correlate` training images for the correlations, `again` of them for batch-norm statistics, the study's test
-    `images` for loss and accuracy.
+    Consecutive seeds are compared. `correlate` is the number of training images for the correlations, `again` how many
+    of them give the batch-norm statistics. The study's test `images` give loss and accuracy.
     """
     nets, sidecars = trained_networks(study, progress)
     first = nets["trained", study.seeds[0]]
@@ -231,6 +231,6 @@ KIND = Kind(
 
 
 def _with_layers(table: pd.DataFrame, known: dict[str, Layer]) -> pd.DataFrame:
-    """With what tables say of a layer, in the order of the layers."""
+    """The table with the columns that describe a layer, in the order of the layers."""
     columns = pd.DataFrame([layer_columns(known[name]) for name in table["layer"]])
     return columns.join(table.drop(columns="layer")).sort_values("position", kind="stable", ignore_index=True)

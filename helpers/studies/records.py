@@ -1,7 +1,8 @@
-"""Folders of records: written whole or not at all, every file checked against its hash when it is read.
+"""Folders of records: each is written whole or not at all, and every file is checked against its hash when it is read.
 
-A *record* lies in `results/` (in the repository), a result that is not recorded in `cache/`. Both are folders with one
-parquet file per table, compressed layers, and `provenance.json`, which holds the hash of each file.
+A *record* lies in `results/`, in the repository. A result that is not recorded lies in `cache/`. In both places a
+result is a folder with one parquet file per table, compressed layers, and `provenance.json`, which holds the hash of
+each file.
 """
 
 import json
@@ -22,7 +23,7 @@ from .study import Study
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "numba", "pandas")
 OPENED: dict[str, dict[str, Any]] = {}  # provenance of each record that this process has read
-ASKED: set[str] = set()  # names of the records that this process looked for, found or not; "*": it listed all
+ASKED: set[str] = set()  # names of the records that this process looked for, found or not; "*" if it listed all
 EVERYTHING = "*"
 LARGEST_TABLE = 2 * 2**30  # bytes that a table may have in memory
 NAMED = ("dataset", "network", "width", "seeds", "recipe")  # what every study of a record says
@@ -30,12 +31,12 @@ WITHOUT_STUDY = ("two_networks",)  # kinds that are computed from files of the r
 
 
 def results_root() -> Path:
-    """The records in the repository: $SAMEREP_RESULTS, else `results/`."""
+    """The folder of the records: $SAMEREP_RESULTS if set, else `results/`."""
     return folder("SAMEREP_RESULTS", "results")
 
 
 def cache_root() -> Path:
-    """Computed and not recorded: $SAMEREP_CACHE, else `cache/` (git-ignored)."""
+    """The folder of results that are not recorded: $SAMEREP_CACHE if set, else `cache/` (ignored by git)."""
     return folder("SAMEREP_CACHE", "cache")
 
 
@@ -47,19 +48,19 @@ def all_records() -> list[Path]:
 
 
 def records_of(kind: str = "seeds") -> list[Path]:
-    """Folders of everything recorded of one kind by its provenance: "seeds", "causes", …"""
+    """The folders of all records of one kind, as their provenance says: "seeds", "causes", …"""
     return [place for place in all_records() if kind_name(read_provenance(place)) == kind]
 
 
 def kind_name(provenance: Mapping[str, Any]) -> str:
-    """The kind of a record; the first records, which do not say it, are of several seeds."""
+    """The kind of a record. The oldest records do not name it: they are of the kind "seeds"."""
     return provenance.get("kind", "seeds")
 
 
 def write_tables(
     tables: dict[str, pd.DataFrame], provenance: dict[str, Any], place: Path, grams: dict[str, Gram] | None = None
 ) -> Path:
-    """Write a record of any kind; the folder appears whole or not at all."""
+    """Write a record of any kind. Its folder appears whole or not at all."""
     with atomic_folder(place) as scratch:
         for name, table in tables.items():
             compact(table).to_parquet(scratch / f"{name}.parquet", compression="zstd")
@@ -71,19 +72,19 @@ def write_tables(
 
 
 def _files_in(place: Path) -> list[Path]:
-    """The files of a record, temporary ones aside."""
+    """The files of a record, without temporary ones."""
     found = [path for pattern in ("*", "grams/*") for path in place.glob(pattern) if path.is_file()]
     return sorted(path for path in found if path.name != "provenance.json" and not path.name.startswith("."))
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:
-    """Repeated words as categories, which parquet stores once."""
+    """The table with words as categories, because parquet stores each category once."""
     words = table.select_dtypes(include=["object", "string"]).columns
     return table.astype(dict.fromkeys(words, "category"))
 
 
 def read_provenance(place: Path) -> dict[str, Any]:
-    """What is known of a record; BadInput if its provenance cannot be read or is not one."""
+    """The provenance of a record. Raises `BadInput` if it cannot be read or does not fit its schema."""
     path = place / "provenance.json"
     read_json(path, Provenance, mend(place))
     known = json.loads(path.read_text("utf-8"))
@@ -93,7 +94,7 @@ def read_provenance(place: Path) -> dict[str, Any]:
 
 
 def study_of(known: Mapping[str, Any], source: str) -> Study:
-    """The study that a provenance names; BadInput says what of it is missing, unknown or cannot be."""
+    """The study that a provenance names. Raises `BadInput` for a parameter that is missing, unknown or not possible."""
     given, names = known["study"], [field.name for field in fields(Study)]
     for name in given:
         if name not in names:
@@ -108,13 +109,13 @@ def study_of(known: Mapping[str, Any], source: str) -> Study:
 
 
 def mend(place: Path) -> str:
-    """How to get rid of a damaged record or cache entry."""
+    """In words: how to get rid of a damaged record or cache entry."""
     inside = place.parent == results_root()
     return "restore it from git" if inside else f"delete {place} and run again"
 
 
 def read_tables(place: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Tables and provenance of a record of any kind, every file checked; BadInput names the damaged one."""
+    """Tables and provenance of a record of any kind. Every file is checked; `BadInput` names a damaged one."""
     OPENED[place.name] = provenance = read_provenance(place)
     files = provenance["files"]
     wanted = {f"grams/{layer}.npz" for layer in provenance.get("grams", ())}
@@ -126,7 +127,7 @@ def read_tables(place: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A table; BadInput for a file that is no parquet, or that would unfold to more than `LARGEST_TABLE`."""
+    """A table. Raises `BadInput` for a file that is no parquet, or would unpack to more than `LARGEST_TABLE`."""
     try:
         known = parquet.read_metadata(path)
         size = sum(known.row_group(group).total_byte_size for group in range(known.num_row_groups))
@@ -143,13 +144,13 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Categories as words again."""
+    """The table with categories as words again."""
     words = table.select_dtypes(include=["category"]).columns
     return table.astype(dict.fromkeys(words, str))
 
 
 def commit() -> str:
-    """The repository's commit, "+" when files differ from it; "unknown" outside a clone."""
+    """The commit of the repository, with "+" if files differ from it; "unknown" outside a clone."""
     try:
         command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""What a comparison of two networks gives: tidy tables, flags, figures, a page to open, a file to keep."""
+"""The result of a comparison of two networks: tables, flags, figures, a web page, and a file to save it."""
 
 import html
 import io
@@ -44,33 +44,33 @@ class Comparison:
 
     @property
     def critical(self) -> pd.DataFrame:
-        """One row per neuron of either network: the smallest ε at which it is in the maximum match."""
+        """One row per neuron of either network, with its critical ε."""
         return self.tables["critical"]
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What to distrust, one sentence per finding, its layer first; empty when all is well."""
+        """What to distrust, one sentence per finding, with its layer in front; empty when all is well."""
         return tuple(f"{layer}: {flag}" for layer, flag in self.flagged.itertuples(index=False, name=None))
 
     @property
     def is_grid(self) -> bool:
-        """Whether one layer is set beside several."""
+        """Whether one layer is compared with several."""
         table = self.tables["layers"]
         return "layer_b" in table and bool(table["layer"].duplicated().any())
 
     def similarity(self, epsilons: float | Sequence[float] = EPSILONS) -> pd.DataFrame:
-        """Maximum matching similarity per pair of layers and ε, one row each."""
+        """Maximum matching similarity: one row per pair of layers and ε."""
         return similarity_table(self.critical, [epsilons] if isinstance(epsilons, int | float) else list(epsilons))
 
     def plot(self, kind: str | None = None, epsilons: Sequence[float] = EPSILONS) -> Any:
         """A matplotlib figure: "layers" (similarity by layer, one line per ε), "map" (every ε), "grid" (a heat map).
 
-        By default "grid" for a grid and "layers" otherwise. Raises BadInput for another kind.
+        The default is "grid" for a grid and "layers" otherwise. Raises `BadInput` for another kind.
         """
         return drawn(self, kind, epsilons)
 
     def to_html(self, path: str | Path, title: str = "Two networks, layer by layer") -> Path:
-        """One page with figures, tables and warnings, which needs no other file and no network."""
+        """Write one HTML page with figures, tables and warnings. It needs no other file and no network."""
         place = Path(path)
         with atomic(place) as scratch:
             scratch.write_text(self._page(title), encoding="utf-8")
@@ -108,7 +108,7 @@ class Comparison:
         return order.merge(wide, on=names).rename_axis(columns=None)
 
     def save(self, path: str | Path) -> Path:
-        """All tables and numbers as one file; `load` gives the result back."""
+        """Write all tables and numbers to one file, which `load` reads."""
         place = Path(path)
         known = {name: getattr(self, name) for name in NUMBERS}
         frames = self.tables | {f"_{name}": getattr(self, name) for name in FRAMES}
@@ -122,7 +122,7 @@ class Comparison:
 
     @staticmethod
     def load(path: str | Path) -> "Comparison":
-        """What `save` wrote. BadInput for anything else; nothing in the file is executed."""
+        """The comparison that `save` wrote. Raises `BadInput` for any other file. Nothing in the file is executed."""
         try:
             with zipfile.ZipFile(path) as archive:
                 known = json.loads(archive.read("comparison.json"))

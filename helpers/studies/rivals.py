@@ -1,7 +1,8 @@
-"""Is it the measure? Every measure of the registry on the same activations, each between its own chance and ceiling.
+"""Do other measures agree? Every measure of the registry on the same activations, each with its own chance and ceiling.
 
-Table "values" as in `helpers.studies.calibration`, for all measures over images (averaged over positions), and for
-the paper's measure and CKA at positions, with half as many permutations.
+Table "values" has the columns that `helpers.studies.calibration` describes. It holds all measures over images
+(averaged over positions). For the paper's measure and CKA it also holds values at positions, with half as many
+permutations.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,8 @@ from .store import Computed, Kind
 from .study import Study
 from .tables import described
 
-ORDERS = 20  # permutations: many measures cost more than one, and the mean of chance needs few
-POSITIONS = ("subspace", "subspace_median", "cka", "cka_raw")  # measured at positions, too
+ORDERS = 20  # permutations: few, because there are many measures, and few are enough for the mean of chance
+POSITIONS = ("subspace", "subspace_median", "cka", "cka_raw")  # also measured at positions
 
 
 def compute(
@@ -29,7 +30,7 @@ def compute(
     earlier: int | None = None,
     untrained: int | None = None,
 ) -> Computed:
-    """All measures of all layers; settings as for `helpers.studies.calibration.compute`."""
+    """All measures of all layers. The settings are those of `helpers.studies.calibration.compute`."""
     kept = keep_activations(study, images, earlier, untrained, progress)
     key = [KIND.name, KIND.code, kept.key, permutations]
     makers = {layer.name: partial(_layer, kept, layer.name, permutations) for layer in kept.layers}
@@ -65,6 +66,6 @@ def dips(groups: pd.DataFrame, middle: str = "middle", sides: Sequence[str] = ("
 
 
 def agreement(calibrated: pd.DataFrame, samples: str = "images") -> pd.DataFrame:
-    """Spearman correlation over layers between the measures' calibrated values. One row and column per measure."""
+    """Spearman correlation, over layers, of the measures' calibrated similarities. One row and column per measure."""
     wide = calibrated[calibrated["samples"] == samples].pivot(index="layer", columns="measure", values="calibrated")
     return wide.replace([np.inf, -np.inf], np.nan).corr("spearman")

@@ -1,8 +1,8 @@
-"""Do networks from several seeds learn the same? Every layer of every pair of them, matched: the kind "seeds".
+"""Do networks from several seeds learn the same representation? Every layer of every pair of them, matched.
 
-Tables:
+This is the kind "seeds". Its tables are:
 
-- "critical": one row per neuron with the smallest ε at which it matches;
+- "critical": one row per neuron with its critical ε;
 - "similarity": one row per pair of networks, layer and ε;
 - "layers": one row per network and layer with controls;
 - "networks": one row per network;
@@ -34,22 +34,23 @@ from .study import Study, chosen_layers, network_at, test_images
 from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, similarity_table
 
 GRAM_CHANNELS = 128  # layers up to this many neurons per network are recorded compressed, for readers to match
-WIDE_CHANNELS = 64  # of layers above it two networks are kept, of narrower ones three: files grow with the square
+WIDE_CHANNELS = 64  # of layers with more neurons two networks are kept, of others three: files grow with the square
 
 
 def run(study: Study, recompute: bool = False, progress: bool = True) -> Result:
-    """The record if there is one for these parameters, else the cached result, else computed now and cached.
+    """The record of these parameters if there is one, else the cached result, else a new result, which is cached.
 
-    A record with more seeds or layers answers for fewer. `recompute` ignores both and computes.
+    A record with more seeds or layers is enough for fewer. `recompute` ignores the record and the cache.
     """
     return store.answer(KIND, study, recompute=recompute, progress=progress)
 
 
 def compute(study: Study, progress: bool = True) -> Computed:
-    """Train what is not trained; collect all layers in one pass, match every pair: of all networks, or by blocks.
+    """Train what is not trained, collect all layers in one pass, and match every pair of networks.
 
-    Where all Gram matrices would be too large, or there are several workers (`grid.workers`), each block of networks
-    and each pair of blocks is a task of its own, which leaves its tables in the cache.
+    If all Gram matrices together would be too large, or if there are several workers (`grid.workers`), the networks
+    are taken in blocks. Each block and each pair of blocks is then a task of its own, which leaves its tables in the
+    cache.
     """
     grid.train_all([(run, study.epoch) for run in study.runs], progress)
     parts = grid.blocks(study.seeds, neurons_of(study), 1 + Sampling().draws * study.sampled)
@@ -60,7 +61,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
 
 
 def compute_block(study: Study, first: int = 0, progress: bool = True) -> Computed:
-    """Collect and match every pair of the study's networks; with `first` k only each of the first k with the others."""
+    """Collect and match every pair of the study's networks; with `first` = k only the first k with the others."""
     data = test_images(study)
     loaded = [network_at(run, study.epoch, data, progress) for run in study.runs]
     nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
@@ -100,7 +101,7 @@ def neurons_of(study: Study) -> list[int]:
 
 
 def pairs_across(networks: int, first: int) -> list[tuple[int, int]]:
-    """All pairs of networks; with `first` k only those of one of the first k and one of the others."""
+    """All pairs of networks; with `first` = k only pairs of one of the first k and one of the others."""
     return list(product(range(first), range(first, networks)) if first else combinations(range(networks), 2))
 
 
@@ -112,7 +113,10 @@ def collected(
     pairs: Sequence[tuple[int, int]] | None,
     progress: bool,
 ) -> dict[str, CompressedLayer]:
-    """Each layer's joint Gram matrix or, without the paper's draws and with `pairs`, what these pairs need of it."""
+    """The compressed layers, by name: each has the joint Gram matrix of all networks.
+
+    With `pairs`, and without the paper's draws, each has only the products that these pairs need.
+    """
     batches = list_batches(data, progress)
     if study.sampled or pairs is None:
         return collect(nets, batches, names, len(data.images), Sampling() if study.sampled else None)
@@ -121,7 +125,7 @@ def collected(
 
 
 def list_batches(data: datasets.Dataset, progress: bool, size: int = 25) -> Iterable[torch.Tensor]:
-    """The images in batches, with a bar."""
+    """The images in batches, with a progress bar."""
     total = -(-len(data.images) // size)
     return tqdm(datasets.batches(data, size), total=total, desc="one pass over the images", disable=not progress)
 
@@ -133,7 +137,7 @@ def match_all(
     pairs: Sequence[tuple[int, int]],
     progress: bool,
 ) -> dict[str, pd.DataFrame]:
-    """Critical ε of every neuron for every pair of seeds and layer; with the paper's draws beside it."""
+    """The tables "critical" and "similarity" for every layer and pair of seeds, and "sampled" for the paper's draws."""
     critical, sampled = [], []
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
         base = layer_columns(layer)
@@ -154,15 +158,15 @@ def match_all(
 
 
 def controls(study: Study, layers: Sequence[Layer], found: dict[str, CompressedLayer]) -> pd.DataFrame:
-    """One row per layer and network: `control_rows`."""
+    """One row per layer and network, with the columns of `control_rows`."""
     rows = [control_rows(found[layer.name].gram, study.seeds).assign(**layer_columns(layer)) for layer in layers]
     return described(study, pd.concat(rows, ignore_index=True))
 
 
 def joined(study: Study, results: Sequence[Result]) -> Computed:
-    """The tables of all blocks and pairs of blocks as one task would give them: layer by layer, pair by pair.
+    """The tables of all blocks and pairs of blocks, ordered as one task would: layer by layer, pair by pair.
 
-    Of the compressed layers those of the first block are kept.
+    The compressed layers are those of the first block.
     """
     names = dict.fromkeys(name for result in results for name in result.tables)
     parts = {name: [result.tables[name] for result in results if name in result.tables] for name in names}
@@ -178,36 +182,36 @@ def joined(study: Study, results: Sequence[Result]) -> Computed:
 
 
 def by_layer_and_seed(table: pd.DataFrame, seeds: Sequence[int], layers: Sequence[str]) -> pd.DataFrame:
-    """The rows by layer and by seeds, as they come in the study; those of one pair stay in their order."""
+    """The rows ordered by layer and by seeds, as the study lists them. The rows of one pair keep their order."""
     ranks = [table["layer"].map(layers.index)] if "layer" in table else []
     ranks += [table[name].map(list(seeds).index) for name in ("seed_a", "seed_b", "seed") if name in table]
     return table.iloc[np.lexsort(ranks[::-1])].reset_index(drop=True)
 
 
 def check_sound(layer: str, pair: Pair) -> None:
-    """BadInput, with the layer's name, for a pair that no table should be made of: `Diagnosis.refusals`."""
+    """Raise `BadInput`, with the layer's name, for a pair that no table should be made of (`Diagnosis.refusals`)."""
     for reason in diagnose(pair).refusals[:1]:
         raise BadInput(f"layer {layer}: {reason}")
 
 
 def network_row(sidecar: dict[str, Any]) -> dict[str, Any]:
-    """What the table "networks" says of a checkpoint."""
+    """The row of a checkpoint in the table "networks"."""
     wanted = ("network", "dataset", "width", "seed", "epoch", "accuracy", "train_seconds", "device", "precision")
     recipe = sidecar["recipe"]
     return {key: sidecar[key] for key in wanted} | {"recipe": recipe["name"], "epochs": recipe["epochs"]}
 
 
 def gram_networks(study: Study, neurons: int) -> int:
-    """How many networks' activations of a layer a record keeps: a pair of wide or untrained ones, else three.
+    """How many networks' activations of a layer a record keeps: three, or two if the layer is wide or untrained.
 
-    None of layers that are both.
+    It keeps none if the layer is both.
     """
     wide, untrained = neurons > WIDE_CHANNELS, study.epoch == 0
     return 0 if wide and untrained else 2 if wide or untrained else 3
 
 
 def thin(result: Result) -> Result:
-    """The result with as many networks per Gram matrix as a record keeps: the study's first seeds."""
+    """The result with only as many networks per Gram matrix as a record keeps: the study's first seeds."""
     held, grams = {}, {}
     for layer in result.kept:
         gram = result.gram(layer)

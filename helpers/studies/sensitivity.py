@@ -1,10 +1,10 @@
-"""What does a measure notice, and does a read-out notice the same? Changes made to a layer on purpose.
+"""What does a measure notice, and does a linear read-out notice it too? Changes made to a layer on purpose.
 
-After Ding et al. 2021 and Davari et al. 2023: principal components are taken out one after the other, from the weak end
-and from the strong end. A measure compares the layer with what is left, and a linear probe is trained anew on what is
-left. A measure is *sensitive* if it falls where the probe falls, and *specific* if it does not fall elsewhere. Beside
-it: the layer of another seed, one image far out, and one neuron much enlarged. Convolutional layers are averaged over
-positions, for the measures and for the probe.
+After Ding et al. 2021 and Davari et al. 2023. Principal components are taken out one after the other, from the weak
+end and from the strong end. A measure compares the layer with what is left, and a linear probe is trained anew on what
+is left. A measure is *sensitive* if it falls where the probe falls. It is *specific* if it does not fall elsewhere.
+Three more changes are tried: the layer of another seed, one image moved far out, and one neuron made much larger.
+Convolutional layers are averaged over positions, for the measures and for the probe.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,9 +38,9 @@ CHANGES = {
     "one image": "one image moved far out, the same in all neurons",
     "one neuron": "one neuron a hundred times larger",
 }
-FAR, LARGE = 100.0, 100.0  # how far the image is moved, in times its activations; how much the neuron grows
+FAR, LARGE = 100.0, 100.0  # the factor by which the image's activations grow; the factor by which the neuron grows
 STEPS = 8
-SHOWN = ("subspace", "cka", "cca", "svcca", "procrustes", "regression", "soft_match")  # a second or two each
+SHOWN = ("subspace", "cka", "cca", "svcca", "procrustes", "regression", "soft_match")  # one or two seconds each
 PROBE_RIDGE = 1.0
 
 Samples = Float[np.ndarray, "neurons images"]
@@ -48,7 +48,7 @@ Samples = Float[np.ndarray, "neurons images"]
 
 @dataclass(frozen=True)
 class Probed:
-    """One layer on training and on test images, and the labels a probe learns from them."""
+    """One layer on training images and on test images, and the labels that a probe learns from them."""
 
     train: Samples
     test: Samples
@@ -56,7 +56,7 @@ class Probed:
     test_labels: Int[np.ndarray, " images"]
 
     def accuracy(self) -> float:
-        """Share of test images that a linear probe fitted on the training images gets right (ridge, scaled neurons)."""
+        """Share of test images that a linear probe (ridge, scaled neurons) gets right. It is fitted on `train`."""
         probe = make_pipeline(StandardScaler(), RidgeClassifier(alpha=PROBE_RIDGE))
         probe.fit(self.train.T, self.train_labels)
         return float(probe.score(self.test.T, self.test_labels))
@@ -66,7 +66,10 @@ class Probed:
         return replace(self, train=change(self.train), test=change(self.test))
 
     def without_components(self, count: int, strong: bool) -> "Probed":
-        """Less its `count` weakest or strongest principal components, those of the training images; means stay."""
+        """The layer less its `count` weakest or strongest principal components. The means of the neurons stay.
+
+        The components are those of the training images.
+        """
         mean = self.train.mean(axis=1, keepdims=True)
         _, vectors = np.linalg.eigh((self.train - mean) @ (self.train - mean).T)  # ascending
         gone = vectors[:, len(vectors) - count :] if strong else vectors[:, :count]
@@ -74,14 +77,17 @@ class Probed:
 
 
 def component_counts(neurons: int, steps: int = STEPS) -> list[int]:
-    """How many components to take out: from 1 to all but one, closer together near both ends."""
+    """How many components to take out: from 1 to all but one, in smaller steps near both ends."""
     rising = np.geomspace(1, neurons / 2, steps // 2)
     counts = np.concatenate([rising, neurons - rising])
     return sorted({round(count) for count in counts if 1 <= round(count) < neurons})
 
 
 def changed_layers(layer: Probed, other: Probed, steps: int = STEPS) -> Iterator[tuple[str, float, Probed]]:
-    """(change, amount, the changed layer): the share of components taken out, or the size of the change."""
+    """(change, amount, the changed layer).
+
+    The amount is the share of components taken out, or the size of the change.
+    """
     neurons = len(layer.train)
     for strong, change in ((False, "weak components"), (True, "strong components")):
         for count in component_counts(neurons, steps):
@@ -100,8 +106,8 @@ def sensitivity_rows(
 ) -> pd.DataFrame:
     """One row per change and measure: change, amount, accuracy (of the probe), lost, measure, value, fallen.
 
-    `value` compares the changed layer with the layer on the test images, `fallen` is how far it lies below the value of
-    the layer beside itself, `lost` the accuracy that the probe has lost.
+    `value` compares the changed layer with the original one on the test images. `fallen` is how far it lies below the
+    value of the original layer with itself. `lost` is the accuracy that the probe has lost.
     """
     whole = layer.accuracy()
     itself = {name: measure(name, layer.test, layer.test) for name in names}
@@ -116,9 +122,10 @@ def sensitivity_rows(
 
 
 def probe_agreement(table: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's rank correlation of what a measure and what the probe lost, per network, layer and measure.
+    """Spearman's rank correlation of a measure's fall and the probe's loss, per network, layer and measure.
 
-    Over all numbers of components taken out; columns `weak` and `strong` for one end alone, `both` for all of them.
+    It is computed over all numbers of components taken out. The columns `weak` and `strong` use one end alone, `both`
+    uses all.
     """
     taken = table[table["change"].isin(["weak components", "strong components"])]
     by = [column for column in ("network", "layer", "position") if column in table]
@@ -134,7 +141,7 @@ def probe_agreement(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def image_averages(network: nn.Module, data: datasets.Dataset, layers: Sequence[str]) -> dict[str, Samples]:
-    """Each layer's neurons on every image, averaged over positions."""
+    """Each layer's neurons on every image, averaged over positions: (neurons, images) arrays by layer."""
     parts: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     for images in datasets.batches(data, BATCH):
         with quick(), captured(network, layers) as outputs:
@@ -150,7 +157,8 @@ def compute_sensitivity(
 ) -> Computed:
     """Table "sensitivity" of the study's layers (None: the middle one, the last convolutional one, the pool).
 
-    The first seed's network, with the second's as the other seed; `images` training and as many test images.
+    The network is that of the first seed; the second seed gives the change "other seed". `images` is the number of
+    training images, and of test images.
     """
     nets, sidecars = trained_networks(study, progress)
     known = {layer.name: layer for layer in chosen_layers(nets["trained", study.seeds[0]], None)}
@@ -169,7 +177,7 @@ def compute_sensitivity(
 
 
 def three_layers(known: Mapping[str, Layer]) -> list[str]:
-    """The middle convolutional layer, the last one, and the pool."""
+    """The names of the middle convolutional layer, of the last one, and of the pool."""
     convolutional = [name for name, layer in known.items() if layer.kind in ("conv", "block")]
     return [convolutional[len(convolutional) // 2], convolutional[-1], "pool"]
 

@@ -1,8 +1,8 @@
-"""Is similarity local or distributed? The sizes of simple matches, and what they would be by the subspaces alone.
+"""Is similarity local or distributed? The sizes of simple matches, and the sizes that the subspaces alone would give.
 
-A minimal match of each neuron depends on the order of the trials: one stated order, many random ones, and beside them
-what no order can change (essential neurons, the smallest match possible). The null keeps the two matched subspaces and
-every direction's loadings, and forgets which neuron carries them.
+A minimal match of a neuron depends on the order of the trials. So there is one fixed order, many random ones, and what
+does not depend on the order (essential neurons, the smallest possible match). The null model keeps the two matched
+subspaces and the loadings of every direction, but shuffles which neuron has which loading.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,16 +31,17 @@ from .store import Computed, Kind, Result, behind_result
 from .study import Study
 from .tables import described
 
-SHARES = (0.25, 0.5, 0.75)  # of the alive neurons in the maximum match, at the ε that are looked at
+SHARES = (0.25, 0.5, 0.75)  # an ε is chosen for each share of the alive neurons in the maximum match
 ORDERS, DRAWS, LIMIT = 30, 10, 200
-SLACK = 0.01  # of ε above the edge: at the very ε where a match appears its tightest neuron needs all it can get
-MOST = 0.9  # of the null's neurons that match, at the edge above which its minimal matches are taken
+SLACK = 0.01  # ε is taken so far above the edge: where a match just appears, its tightest neuron needs all others
+MOST = 0.9  # the null's minimal matches are taken above the ε at which this share of its neurons matches
 
 
 def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float, float]:
-    """For each share the smallest ε at which the maximum match holds that share of the alive neurons, and `SLACK` more.
+    """For each share the smallest ε at which the maximum match holds that share of the alive neurons, plus `SLACK`.
 
-    Without those at which everything is matched. Where a cliff swallows several shares, the one nearest a half stays.
+    An ε at which everything is matched is left out. If several shares have one ε, the share nearest to a half keeps
+    it. Raises `BadInput` for a share outside (0, 1).
     """
     values = np.sort(np.concatenate(critical_epsilons(pair)))[: len(pair.gram)]
     last = min(1, values.max(initial=0))
@@ -54,16 +55,16 @@ def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float
     return dict(sorted(found.items()))
 
 
-# ---------------------------------------------------------------- sizes and who goes together
+# ---------------------------------------------------------------- sizes, and which neurons go together
 
 
 def sizes(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> pd.DataFrame:
-    """Size of a minimal match of every matched neuron: order 0 by index, the others random (alg-min)."""
+    """Size of a minimal match of every matched neuron: order 0 is by index, the others are random (alg-min)."""
     return sample(pair, epsilon, orders, seed)[0]
 
 
 def sample(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> tuple[pd.DataFrame, Matrix]:
-    """Sizes as in `sizes`, and how often u is in the minimal match of v: a (v, u) matrix over x first, then y."""
+    """The table of `sizes`, and how often u is in the minimal match of v: a (v, u) matrix over x first, then y."""
     rng = np.random.default_rng(seed)
     share = np.zeros((pair.n_x + pair.n_y,) * 2)
     rows = []
@@ -76,7 +77,7 @@ def sample(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> t
 
 
 def joint_index(pair: Pair, neuron: tuple[str, int]) -> int:
-    """Where a neuron stands when y's neurons follow x's, dead ones counted."""
+    """The index of a neuron when y's neurons follow x's, with dead ones counted."""
     return neuron[1] + (pair.n_x if neuron[0] == "y" else 0)
 
 
@@ -86,9 +87,10 @@ def members(pair: Pair, match: Match) -> Int[np.ndarray, " members"]:
 
 
 def map_of(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> pd.DataFrame:
-    """Which neurons go together: one row per (v, u) that ever do, the share of orders in which, and if u is essential.
+    """Which neurons go together: one row per (v, u) where u is in a minimal match of v in any order.
 
-    u is essential to v when every match that holds v holds u: no order can change that.
+    `frequency` is the share of the orders in which it is. u is `essential` to v when every match that contains v
+    contains u, in any order.
     """
     share = sample(pair, epsilon, orders, seed)[1]
     needed = np.zeros(share.shape, bool)
@@ -102,7 +104,7 @@ def map_of(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> p
 
 
 def neurons_needed(pair: Pair, epsilon: float) -> dict[tuple[str, int], int]:
-    """How many neurons of the other side of the maximum match a neuron needs at least: 1, 2 or 3 (for 3 and more)."""
+    """How many neurons of the maximum match's other side each neuron needs at least: 1, 2 or 3 (for 3 and more)."""
     match = maximum_match(pair, epsilon)
     if not len(match):
         return {}
@@ -130,10 +132,10 @@ def _nearest_plane(row: Float[np.ndarray, " basis"], inner: Matrix, ridge: float
 
 
 def smallest_matches(pair: Pair, epsilon: float, limit: int = 20) -> pd.DataFrame:
-    """For every matched v the smallest v-minimal match among `limit` found, and a bound no match can beat.
+    """For every matched v the smallest v-minimal match among `limit` found, and a lower bound on the size of any.
 
-    The bound is the larger of the enumeration's and of a count: q neurons of the other side that v needs, and on v's
-    own side as many as the least demanding of the others needs.
+    The bound is the larger of two: that of the enumeration, and a count. v needs q neurons of the other side, and on
+    v's own side there are at least as many as the least demanding neuron of the other side needs.
     """
     needed = neurons_needed(pair, epsilon)
     least = {side: min((q for (s, _), q in needed.items() if s == side), default=1) for side in "xy"}
@@ -148,7 +150,7 @@ def smallest_matches(pair: Pair, epsilon: float, limit: int = 20) -> pd.DataFram
 
 
 def simple_sizes(pair: Pair, epsilon: float, limit: int = LIMIT) -> pd.DataFrame:
-    """The size of every simple match, or of the first `limit` (`complete` is then False)."""
+    """The size of every simple match, or of the first `limit` matches (`complete` is then False)."""
     found = simple_matches(pair, epsilon, limit)
     rows = [(len(match), len(match.x), len(match.y)) for match in found]
     return pd.DataFrame(rows, columns=["size", "x", "y"]).assign(complete=found.complete)
@@ -158,7 +160,7 @@ def simple_sizes(pair: Pair, epsilon: float, limit: int = LIMIT) -> pd.DataFrame
 
 
 def matched_vectors(pair: Pair, match: Match) -> tuple[Matrix, Matrix]:
-    """Unit vectors with the matched neurons' Gram matrix, x and y."""
+    """Unit vectors whose Gram matrix is that of the matched neurons: one array for x, one for y."""
     keep = np.concatenate([np.isin(pair.alive_x, match.x), np.isin(pair.alive_y, match.y)])
     values, vectors = np.linalg.eigh(pair.gram[np.ix_(keep, keep)])
     z = vectors * np.sqrt(np.maximum(values, 0))
@@ -166,17 +168,18 @@ def matched_vectors(pair: Pair, match: Match) -> tuple[Matrix, Matrix]:
 
 
 def reassigned(pair: Pair, match: Match, rng: np.random.Generator) -> Pair:
-    """The null: the matched subspaces as they are, their neurons drawn anew (def-reassigned)."""
+    """The null model: the matched subspaces stay, their neurons are drawn anew (def-reassigned)."""
     x, y = reassigned_vectors(*matched_vectors(pair, match), rng)
     z = np.vstack([x, y])
     return Pair.from_gram(z @ z.T, len(x), len(y), pair.samples)
 
 
 def reassigned_vectors(x: Matrix, y: Matrix, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
-    """Every principal direction of the two spans keeps its loadings, but which neuron has which is shuffled.
+    """Every principal direction of the two spans keeps its loadings, but the neurons that have them are shuffled.
 
-    For each direction and side on its own. Spans, principal angles, and how strongly each direction is used stay, so
-    that the neurons still match about as well (prp-reassigned); no neuron has a partner but by chance.
+    Each direction of each side is shuffled on its own. The spans, the principal angles, and how strongly each
+    direction is used stay. So the neurons still match about as well (prp-reassigned), but a neuron has a partner only
+    by chance.
     """
     (basis_x, _), (basis_y, _) = np.linalg.qr(x.T), np.linalg.qr(y.T)
     left, _, right = np.linalg.svd(basis_x.T @ basis_y)
@@ -188,9 +191,10 @@ def reassigned_vectors(x: Matrix, y: Matrix, rng: np.random.Generator) -> tuple[
 
 
 def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
-    """Sizes of minimal matches under the null, `SLACK` above the ε where nine tenths of it match: `epsilon_null`.
+    """Sizes of minimal matches under the null model, at `epsilon_null`: `SLACK` above the ε where 90 % of it match.
 
-    Taken there, not at ε, because shuffling moves the threshold a little; draws that never match as much are left out.
+    The original ε is not used, because shuffling moves the threshold a little. Draws that never match as much are left
+    out.
     """
     match, rng, tables = maximum_match(pair, epsilon), np.random.default_rng(seed), []
     for draw in range(draws):
@@ -207,7 +211,10 @@ def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) ->
 
 
 def mapped_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
-    """Those named, or near the input, in the middle and near the output: the kept layers the map is drawn for."""
+    """The layers that the map is drawn for: the named ones, or kept layers near the input, the middle and the output.
+
+    Raises `BadInput` for a layer that is not kept.
+    """
     kept = result.kept
     if layers is None:
         return list(dict.fromkeys([kept[0], kept[len(kept) // 2], kept[-2], kept[-1]])) if len(kept) > 1 else kept
@@ -218,7 +225,7 @@ def mapped_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
 
 
 def of_layer(pair: Pair, orders: int, draws: int, limit: int, mapped: bool) -> dict[str, pd.DataFrame]:
-    """All tables of one layer of one pair; `mapped`: also the map, the smallest and the simple matches at half."""
+    """All tables of one layer of one pair; `mapped` adds the map, the smallest and the simple matches at share 0.5."""
     parts: dict[str, list[pd.DataFrame]] = {}
     for share, epsilon in telling_epsilons(pair).items():
         row: dict[str, Any] = {"share": share, "epsilon": epsilon}
@@ -242,9 +249,9 @@ def compute(
     limit: int = LIMIT,
     progress: bool = True,
 ) -> Computed:
-    """Tables of every kept layer and pair of a study; map, smallest and simple matches for the chosen `layers`.
+    """Tables of every kept layer and pair of a study, with map, smallest and simple matches for the chosen `layers`.
 
-    Raises BadInput if no layer of two of its networks was kept.
+    Raises `BadInput` if no layer of two of its networks was kept.
     """
     result = seeds.run(study, progress=progress)
     if not result.kept:

@@ -1,8 +1,8 @@
 """How small are minimal matches at the paper's own ε? Sizes of v-minimal matches where a layer matches in part (C4).
 
-At a fixed ε most layers match entirely or not at all, and then sizes say nothing: with nothing matched there are no
-minimal matches, and where everything matches with room to spare every neuron finds a small one. So sizes are taken
-where between 5 and 95 % of the neurons match.
+At a fixed ε most layers match entirely or not at all, and then sizes say nothing. Where nothing is matched there are
+no minimal matches. Where everything matches easily, every neuron has a small one. So sizes are taken where between 5
+and 95 % of the neurons match.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ from .tables import EPSILONS
 
 BETWEEN = (0.05, 0.95)  # the similarities at which sizes are taken
 MANY_ORDERS, FEW_ORDERS, WIDE = 30, 5, 400  # random orders per layer; few of a pair with more matched neurons than WIDE
-COUNTABLE = 128  # matched neurons up to which all simple matches are listed (or the first so many of them)
+COUNTABLE = 128  # up to this many matched neurons, simple matches are listed (up to a limit)
 
 
 def partly_matched(pair: Pair, epsilons: Iterable[float], between: tuple[float, float] = BETWEEN) -> list[float]:
@@ -38,7 +38,7 @@ def partly_matched(pair: Pair, epsilons: Iterable[float], between: tuple[float, 
 def has_partner(pair: Pair, epsilon: float) -> dict[tuple[str, int], bool]:
     """For every matched neuron: does it have a v-minimal match of two neurons, itself and one of the other network?
 
-    Exact: {x, y} is an ε-match if and only if the angle between the two activation vectors has a sine of at most ε.
+    The answer is exact: {x, y} is an ε-match if and only if the sine of the angle between the two is at most ε.
     """
     match = maximum_match(pair, epsilon)
     cut, square = len(pair.alive_x), reach(pair, epsilon) ** 2
@@ -50,11 +50,11 @@ def has_partner(pair: Pair, epsilon: float) -> dict[tuple[str, int], bool]:
 
 
 def smallest_sizes(pair: Pair, epsilon: float, orders: int | None = None) -> pd.DataFrame:
-    """For every matched neuron: sizes of its minimal matches over several orders, and what size is possible at least.
+    """For every matched neuron: sizes of its minimal matches over several orders, and a lower bound on the size.
 
-    Columns side, neuron, first (order of the index), smallest, median and largest over `orders` orders, partner (a
+    The columns are side, neuron, first (in index order), smallest, median and largest over `orders` orders, partner (a
     minimal match of two neurons exists, exactly), bound (no minimal match of the neuron is smaller). A neuron with a
-    partner has smallest 2 even where no order found it.
+    partner has smallest 2 even if no order found it.
     """
     matched = len(maximum_match(pair, epsilon))
     orders = orders or (FEW_ORDERS if matched > WIDE else MANY_ORDERS)
@@ -70,7 +70,7 @@ def smallest_sizes(pair: Pair, epsilon: float, orders: int | None = None) -> pd.
 
 
 def of_pair(pair: Pair, epsilons: Sequence[float] = EPSILONS) -> dict[str, pd.DataFrame]:
-    """Tables "sizes" (one row per matched neuron and ε), "levels" (per ε) and, where few match, "simple" of a pair."""
+    """Tables of a pair: "sizes" (one row per matched neuron and ε), "levels" (per ε) and, if few match, "simple"."""
     parts: dict[str, list[pd.DataFrame]] = {"sizes": [], "levels": [], "simple": []}
     for epsilon in partly_matched(pair, epsilons):
         table = smallest_sizes(pair, epsilon)
@@ -82,7 +82,7 @@ def of_pair(pair: Pair, epsilons: Sequence[float] = EPSILONS) -> dict[str, pd.Da
 
 
 def level_row(pair: Pair, table: pd.DataFrame, epsilon: float) -> dict[str, Any]:
-    """What C4 asks of one layer at one ε: shares of the matched neurons with minimal matches of 2, and of at most 5."""
+    """For claim C4, one layer and one ε: the shares of matched neurons with minimal matches of 2, and of at most 5."""
     return {
         "epsilon": epsilon,
         "matched": len(table),
@@ -99,7 +99,10 @@ def small_match_tables(
     epsilons: Sequence[float] = EPSILONS,
     progress: bool = True,
 ) -> dict[str, pd.DataFrame]:
-    """The tables of `of_pair` for several layers and pairs of seeds, with columns layer, seed_a and seed_b added."""
+    """The tables of `of_pair` for several layers and pairs of seeds, with the columns layer, seed_a and seed_b.
+
+    Raises `BadInput` if no layer matches in part at any ε.
+    """
     parts: dict[str, list[pd.DataFrame]] = {}
     for layer, of_layer in tqdm(pairs.items(), desc="small matches", disable=not progress):
         for (a, b), pair in of_layer.items():
@@ -113,7 +116,7 @@ def small_match_tables(
 def compute_small_matches(study: Study, pairs: int = 1, progress: bool = True) -> Computed:
     """The tables of every layer of a study that is kept compressed, for its first `pairs` pairs of seeds.
 
-    Raises BadInput if no kept layer matches in part at any ε of the paper.
+    Raises `BadInput` if no kept layer matches in part at any ε of the paper.
     """
     result = seeds.run(study, progress=progress)
     chosen = {

@@ -1,11 +1,13 @@
-"""Can one network go on from another one's layer? Layer l of B is replaced by a linear map of A's layer l.
+"""Can one network continue from another network's layer? Layer l of B is replaced by a linear map of A's layer l.
 
-The map is the least-squares solution with an intercept, fitted on training images from the joint Gram matrix of the two
-layers: one weight per pair of channels, the same at every position (a 1 × 1 convolution). It sees no labels and no loss
-(Lenc and Vedaldi 2015 and Bansal et al. 2021 train theirs for the task). Its output is not cut at 0, although B's layer
-comes out of a ReLU: what is asked is whether A's *span* is good enough, as in a match. Batch-norm statistics after the
-stitch are measured anew on training images, weights are not touched. Inside a residual block both what enters the block
-and the inner layer come from A: otherwise B's own shortcut would carry the image around the stitch.
+The map is the least-squares solution with an intercept, fitted on training images from the joint Gram matrix of the
+two layers. It has one weight per pair of channels, equal at every position (a 1 × 1 convolution). It uses no labels
+and no loss. Lenc and Vedaldi 2015 and Bansal et al. 2021 train their maps for the task instead.
+
+The map's output is not cut at 0, although B's layer is the output of a ReLU. The question is whether A's *span* is
+good enough, as in a match. Batch-norm statistics after the stitch are measured anew on training images; weights do not
+change. Inside a residual block both the input of the block and the inner layer come from A. Otherwise B's own shortcut
+would carry the image around the stitch.
 """
 
 from collections import Counter
@@ -34,7 +36,7 @@ from .store import Computed, Kind, behind
 from .study import Study, chosen_layers
 from .tables import described, layer_columns
 
-MAP_RIDGE = 1e-9  # of a neuron's variance: keeps what float32 rounding does to a stitched neuron below 1e-3
+MAP_RIDGE = 1e-9  # share of a neuron's variance: float32 rounding then changes a stitched neuron by less than 1e-3
 BATCH = 50
 CALIBRATION_IMAGES = 500
 LOGITS_LAYER = "logits"
@@ -50,7 +52,7 @@ Outputs = dict[str, Tensor]  # activations of one batch by layer
 
 @dataclass(frozen=True)
 class Case:
-    """One way to stitch: the activations of `source`, seed `a`, into the trained network of seed `b`."""
+    """One way to stitch: the activations of `source`, seed `a`, go into the trained network of seed `b`."""
 
     source: str
     a: int
@@ -58,19 +60,19 @@ class Case:
 
     @property
     def stream(self) -> tuple[str, int]:
-        """Which activations it takes: of what kind of source, from which seed."""
+        """The activations that it takes: the kind of source, and the seed."""
         return ("trained" if self.source == "identity" else self.source), self.a
 
     @property
     def target(self) -> tuple[str, int]:
-        """The stream that it replaces."""
+        """The activations that it replaces: those of the trained network of seed `b`."""
         return "trained", self.b
 
 
 def stitching_cases(seeds: Sequence[int], sources: Sequence[str] = tuple(SOURCES)) -> list[Case]:
-    """Each seed into the next one; and the other sources, the controls, for the first pair.
+    """Each seed into the next one, and for the first pair also the other sources, which are controls.
 
-    Raises BadInput for a source that is not in `SOURCES`.
+    Raises `BadInput` for a source that is not in `SOURCES`.
     """
     for source in sources:
         if source not in SOURCES:
@@ -86,8 +88,9 @@ def stitching_cases(seeds: Sequence[int], sources: Sequence[str] = tuple(SOURCES
 def least_squares_map(gram: Gram) -> tuple[Float[np.ndarray, "out neurons"], Float[np.ndarray, " out"], float]:
     """Weights, intercept and share of explained variance of the map from the first network's neurons to the second's.
 
-    min over W, b of Σ ‖y − W x − b‖² + λ Σ ‖W D‖², D the neurons' lengths after centring and λ = `MAP_RIDGE`.
-    Constant neurons get the weight 0. The explained share is that of the summed variance of the second's neurons.
+    It takes the minimum of Σ ‖y − W x − b‖² + λ Σ ‖W D‖² over W and b, where D holds the lengths of the centred
+    neurons and λ = `MAP_RIDGE`. Constant neurons get the weight 0. The explained share refers to the summed variance
+    of the second network's neurons.
     """
     x, y = gram.columns(0), gram.columns(1)
     centred = gram.gram - np.outer(gram.sums, gram.sums) / gram.samples
@@ -106,21 +109,21 @@ def least_squares_map(gram: Gram) -> tuple[Float[np.ndarray, "out neurons"], Flo
 
 
 def linear_map(gram: Gram) -> LinearMap:
-    """`least_squares_map` as a module."""
+    """The map of `least_squares_map` as a module."""
     weight, intercept, _ = least_squares_map(gram)
     return LinearMap(torch.from_numpy(weight).float(), torch.from_numpy(intercept).float())
 
 
 @dataclass
 class Products:
-    """Of one layer: raw cross-products of streams with one another, and their sums, over all samples so far."""
+    """One layer's raw cross products between streams, and the streams' sums, over all samples so far."""
 
     blocks: dict[tuple[Any, Any], Matrix] = field(default_factory=dict)
     sums: dict[Any, np.ndarray] = field(default_factory=dict)
     samples: int = 0
 
     def add(self, streams: dict[Any, Tensor], cases: Sequence[Case]) -> None:
-        """One batch; only the blocks that a case needs."""
+        """Add one batch. Only the blocks that a case needs are computed."""
         rows = {key: neurons(output).double() for key, output in streams.items()}
         for a, b in {(key, key) for key in rows} | {(case.stream, case.target) for case in cases}:
             self.blocks[a, b] = self.blocks.get((a, b), 0) + (rows[a] @ rows[b].T).numpy()
@@ -129,7 +132,7 @@ class Products:
         self.samples += next(iter(rows.values())).shape[1]
 
     def gram(self, case: Case) -> Gram:
-        """The joint Gram matrix of source and target."""
+        """The joint Gram matrix of a case's source and target."""
         a, b = case.stream, case.target
         cross = self.blocks[a, b]
         gram = np.block([[self.blocks[a, a], cross], [cross.T, self.blocks[b, b]]])
@@ -141,7 +144,7 @@ class Products:
 
 
 def some_images(study: Study, split: str, count: int | None) -> datasets.Dataset:
-    """`count` images of a split, drawn at random and always the same ones; all for None or if there are fewer."""
+    """`count` images of a split, drawn at random but equal in every call; all for None or if there are fewer."""
     data = datasets.load(study.dataset, split)
     if count is None or count >= len(data.images):
         return data
@@ -152,7 +155,7 @@ def some_images(study: Study, split: str, count: int | None) -> datasets.Dataset
 def stitching_streams(
     nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], layers: Sequence[str], images: Tensor
 ) -> dict[tuple[str, int], Outputs]:
-    """Activations of every stream that a case takes or replaces, and its logits."""
+    """Activations and logits of every stream that a case takes or replaces."""
     wanted = {key for case in cases for key in (case.stream, case.target)}
     found: dict[tuple[str, int], Outputs] = {}
     for key in sorted(wanted & set(nets)):
@@ -167,7 +170,10 @@ def stitching_streams(
 def fit_products(
     nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], layers: Sequence[str], batches: Iterable[Tensor]
 ) -> dict[str, Products]:
-    """One pass over the images that the maps are fitted on."""
+    """The products for the maps, from one pass over the images that they are fitted on.
+
+    Raises `BadInput` without images.
+    """
     found = {layer: Products() for layer in layers}
     for images in batches:
         streams = stitching_streams(nets, cases, layers, images)
@@ -181,7 +187,7 @@ def fit_products(
 def stitch_all(
     nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], products: dict[str, Products]
 ) -> dict[tuple[Case, str], Stitched]:
-    """Every case at every layer."""
+    """The stitched network of every case at every layer."""
     found = {}
     for case in cases:
         maps = {layer: linear_map(of_layer.gram(case)) for layer, of_layer in products.items()}
@@ -197,7 +203,7 @@ def count_correct(
     labels: Tensor,
     counts: Counter[tuple[Any, ...]],
 ) -> None:
-    """Add one batch: right answers of every stitched network and its target, and equal answers."""
+    """Add one batch to the counts: right answers of every stitched network and of its target, and equal answers."""
     for (case, layer), network in stitched.items():
         answers = network(streams[case.stream]).argmax(1)
         theirs = streams[case.target][LOGITS_LAYER].argmax(1)
@@ -218,10 +224,11 @@ def stitched_accuracy(
     controls: int,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Fit, recalibrate, and count right answers; `data` are the images for each, `controls` how many controls get.
+    """Fit, recalibrate, and count right answers. `data` holds the images for each of these steps.
 
-    Columns layer, source, seed_a, seed_b, explained, similarity (at ε = 0.3), area (under s(ε)), accuracy, own (that
-    of the untouched target on the same images), lost = own − accuracy, agreement (with the target), images.
+    The controls are tested on the first `controls` images. The columns are layer, source, seed_a, seed_b, explained,
+    similarity (at ε = 0.3), area (under s(ε)), accuracy, own (the accuracy of the unchanged target on these images),
+    lost = own − accuracy, agreement (with the target), images.
     """
     fit, again, test = data
     with quick():
@@ -273,7 +280,7 @@ def _stitched_row(case: Case, layer: str, products: Products, counts: Counter[tu
 
 
 def trained_networks(study: Study, progress: bool = True) -> tuple[dict[tuple[str, int], nn.Module], list[Any]]:
-    """The study's networks by ("trained", seed), trained if they are not, and their sidecars."""
+    """The study's networks by ("trained", seed), and their sidecars. Networks that are not trained yet are trained."""
     found: dict[tuple[str, int], nn.Module] = {}
     sidecars = []
     train_all([(run, None) for run in study.runs], progress)
@@ -285,7 +292,7 @@ def trained_networks(study: Study, progress: bool = True) -> tuple[dict[tuple[st
 
 
 def untrained_network(study: Study) -> nn.Module:
-    """The first seed's network before training, calibrated on training images."""
+    """The untrained twin of the first seed, with batch-norm statistics measured on training images."""
     network, _ = training.load(training.start(study.runs[0]))
     return calibrate(network, datasets.batches(some_images(study, "train", CALIBRATION_IMAGES), BATCH))
 
@@ -298,10 +305,11 @@ def compute_stitching(
     sources: Sequence[str] = tuple(SOURCES),
     progress: bool = True,
 ) -> Computed:
-    """Table "stitching", one row per hidden layer, pair of networks and source.
+    """Table "stitching": one row per hidden layer, pair of networks and source.
 
-    `fit` training images for the maps, `again` of them for the batch-norm statistics, the study's test `images` for the
-    accuracy; the controls are tested on the first `controls` of them. `sources` says which controls there are.
+    `fit` is the number of training images for the maps, `again` how many of them are used for the batch-norm
+    statistics. The study's test `images` give the accuracy; the controls use the first `controls` of them. `sources`
+    says which controls there are. Raises `BadInput` for an unknown source.
     """
     nets, sidecars = trained_networks(study, progress)
     cases = stitching_cases(study.seeds, sources)
@@ -327,9 +335,10 @@ KIND = Kind(
 
 
 def stitched_unmatched(table: pd.DataFrame, similar: float = 0.05, lost: float = 0.05) -> dict[str, float]:
-    """Of the layers with s(0.3) ≤ `similar`: how many, and the share that loses less than `lost` of accuracy.
+    """Of the layers with s(0.3) ≤ `similar`: how many there are, and the share that loses less than `lost` of accuracy.
 
-    Both are means over the pairs of trained networks; `share` is nan where no layer is that dissimilar.
+    Both use means over the pairs of trained networks. `share` is nan if no layer is that dissimilar. `worst` is the
+    largest loss of accuracy among these layers.
     """
     means = table[table["source"] == "trained"].groupby("layer", observed=True)[["similarity", "lost"]].mean()
     unlike = means[means["similarity"] <= similar]

@@ -1,6 +1,6 @@
-"""One store for every kind of study: the record if there is one, else what is cached, else computed now.
+"""One store for every kind of study: the record if there is one, else the cached result, else a new result.
 
-A kind of study is described by a `Kind`. Here, and nowhere else, stand the key of a cached result, the rule whether a
+A kind of study is described by a `Kind`. This module alone defines the key of a cached result, the rule whether a
 record answers for a study, the provenance, and the type of a result.
 """
 
@@ -56,9 +56,10 @@ ORIGIN = (
 
 @dataclass(frozen=True)
 class Computed:
-    """What a kind computes: its tables, what stands behind them (`behind`), and the compressed layers to keep.
+    """What a kind computes: its tables, how they were made (`behind`), and the compressed layers to keep.
 
-    `held` names the seeds behind each Gram matrix, in its order. `settings` replaces settings that were left open.
+    `held` names the seeds of each Gram matrix, in its order. `settings` holds the values of settings that were left
+    open.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -69,7 +70,7 @@ class Computed:
 
 
 def behind(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence[nn.Module]) -> dict[str, Any]:
-    """What stands behind tables: images, checkpoints (from their sidecars), and the device the networks were run on."""
+    """How tables were made: images, checkpoints (from their sidecars), and the device that the networks ran on."""
     devices = {parameter.device.type for network in networks for parameter in network.parameters()}
     return {
         "data_sha256": data.sha256,
@@ -81,7 +82,7 @@ def behind(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence
 
 
 def behind_result(result: "Result") -> dict[str, Any]:
-    """What stands behind tables that are computed from another study's result: the same networks and images."""
+    """How tables were made that are computed from another study's result: the networks and images of that study."""
     wanted = ("data_sha256", "images", "checkpoints", "train_seconds", "device")
     return {name: result.provenance[name] for name in wanted if name in result.provenance}
 
@@ -90,10 +91,11 @@ def behind_result(result: "Result") -> dict[str, Any]:
 class Kind:
     """A kind of study: its name, what it shows in a few words, and `compute(study, progress=…, **settings)`.
 
-    `defaults` names the settings it takes besides the study. Its records are called PREFIX-STUDY (the prefix is the
-    name if none is given), and `label(settings)` is appended for settings that give a record of their own.
-    `some_layers`: a record of some layers answers for a study that names none. `thin` drops what a record can miss.
-    A kind that is not computed from a `Study` has no `compute` but a command of its own, and names its `module`.
+    `defaults` names the settings that it takes besides the study. Its records are called PREFIX-STUDY, where the
+    prefix is by default the name. `label(settings)` is appended for settings that need a record of their own.
+    `some_layers`: a record of some layers answers for a study that names no layers. `thin` drops what a record does
+    not need. A kind that is not computed from a `Study` has no `compute` but a command of its own, and names its
+    `module`.
     """
 
     name: str
@@ -108,16 +110,16 @@ class Kind:
 
     @property
     def code_module(self) -> str:
-        """The module that computes it, below the package: "studies.seeds"."""
+        """The module that computes this kind, below the package: "studies.seeds"."""
         return self.compute.__module__.partition(".")[2] if self.compute else self.module
 
     @property
     def code(self) -> str:
-        """The version of the code that it is computed with now."""
+        """The hash of the code that computes this kind now."""
         return code_version(self.code_module)
 
     def settled(self, settings: Mapping[str, Any] | None) -> dict[str, Any]:
-        """All settings, the defaults where none is given; BadInput for an unknown one."""
+        """All settings, with the defaults where none is given. Raises `BadInput` for an unknown one."""
         for name in settings or ():
             if name not in self.defaults:
                 raise unknown(f"setting of {self.name}", name, self.defaults)
@@ -134,7 +136,7 @@ class Kind:
 class Result:
     """The tables of a study of any kind, its provenance, and the compressed layers that were kept.
 
-    `held` names the seeds behind each kept Gram matrix, in its order: a record keeps fewer networks than it compared.
+    `held` names the seeds of each kept Gram matrix, in its order: a record keeps fewer networks than it compared.
     """
 
     study: Study
@@ -146,12 +148,12 @@ class Result:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of its kind that it was computed with."""
+        """The settings of its kind with which it was computed."""
         return self.provenance.get("settings", {})
 
     @property
     def kept(self) -> list[str]:
-        """Layers with the Gram matrix of at least two of the study's networks at hand, from the input on."""
+        """Layers whose Gram matrix of at least two of the study's networks was kept, from the input on."""
         return [layer for layer in self.held if len(self.gram_seeds(layer)) > 1]
 
     def gram_seeds(self, layer: str) -> tuple[int, ...]:
@@ -160,9 +162,9 @@ class Result:
         return tuple(seed for seed in self.study.seeds if seed in held)
 
     def gram(self, layer: str, seeds: Sequence[int] | None = None) -> Gram:
-        """One layer of the networks with these seeds, compressed; without `seeds` of all in `gram_seeds(layer)`.
+        """The Gram matrix of one layer for the networks with these seeds; by default for all in `gram_seeds(layer)`.
 
-        BadInput names the layers, or the seeds of the layer, that were kept.
+        Raises `BadInput` for a layer or a seed that was not kept, and names those that were.
         """
         if layer not in self.kept:
             raise unknown("compressed layer", layer, self.kept)
@@ -179,14 +181,14 @@ class Result:
         return self.grams[layer].networks([held.index(seed) for seed in wanted])
 
     def pair(self, layer: str, seed_a: int | None = None, seed_b: int | None = None) -> Pair:
-        """Two networks' neurons of a layer, ready to match; without seeds the first two that were kept."""
+        """Two networks' neurons of a layer, ready to match. By default these are the first two that were kept."""
         if (seed_a is None) != (seed_b is None):
             raise BadInput("one seed is given: expected two, or none for the first two that were kept")
         seeds = None if seed_a is None else [seed_a, seed_b]
         return self.gram(layer, seeds).pair(0, 1)  # type: ignore[arg-type]
 
     def similarity(self, epsilons: Sequence[float] = EPSILONS) -> pd.DataFrame:
-        """Maximum matching similarity per layer, pair and ε, from the critical ε (any ε in [0, 1))."""
+        """Maximum matching similarity per layer, pair and ε. Any ε in [0, 1) is possible."""
         return similarity_table(self.tables["critical"], epsilons)
 
 
@@ -200,9 +202,9 @@ def answer(
     recompute: bool = False,
     progress: bool = True,
 ) -> Result:
-    """The record if there is one for these parameters, else the cached result, else computed now and cached.
+    """The record of these parameters if there is one, else the cached result, else a new result, which is cached.
 
-    A record with more seeds or layers answers for fewer. `recompute` ignores record and cache.
+    A record with more seeds or layers is enough for fewer. `recompute` ignores the record and the cache.
     """
     if not recompute:
         recorded = find_record(kind, study, settings)
@@ -219,7 +221,7 @@ def answer(
 
 
 def computed_now(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None, progress: bool = True) -> Result:
-    """The kind's result with its provenance, whatever is recorded or cached."""
+    """The kind's result with its provenance, computed anew. Raises `BadInput` for a kind without a study."""
     if kind.compute is None:
         raise BadInput(f"{kind.name} are not computed from a study: {kind.about}")
     start = time.perf_counter()
@@ -232,7 +234,7 @@ def computed_now(kind: Kind, study: Study, settings: Mapping[str, Any] | None = 
 def provenance_of(
     kind: Kind, study: Study | None, found: Computed, settings: Mapping[str, Any], seconds: float
 ) -> dict[str, Any]:
-    """What stands behind a record: parameters, data, weights, code, libraries, machine, time."""
+    """How a record was made: parameters, data, weights, code, libraries, machine, time."""
     return {
         "kind": kind.name,
         "study": asdict(study) | {"epochs": study.runs[0].recipe.epochs} if study else {},
@@ -247,20 +249,20 @@ def provenance_of(
 
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a JSON file holds them; a setting may be another study."""
+    """Settings in the form that a JSON file holds. A setting may be another study."""
     plain = {name: asdict(value) if isinstance(value, Study) else value for name, value in settings.items()}
     return json.loads(json.dumps(plain))
 
 
 def study_key(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None) -> str:
-    """Content address: the parameters, the code they pass through, and the libraries."""
+    """The name of a cached result: a hash of the parameters, the code that uses them, and the libraries."""
     libraries = {name: version(name) for name in LIBRARIES}
     text = json.dumps([kind.name, asdict(study), as_json(kind.settled(settings)), kind.code, libraries], sort_keys=True)
     return f"{kind.name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
 def find_record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None) -> Result | None:
-    """The record that `answers` for this study, cut down to its seeds and layers; None if there is none."""
+    """The record that `answers` for this study, reduced to its seeds and layers; None if there is none."""
     place = results_root() / kind.record_name(study, settings)
     ASKED.add(place.name)
     if not (place / "provenance.json").exists():
@@ -271,7 +273,7 @@ def find_record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = N
 
 
 def check_name(kind: Kind, known: Mapping[str, Any], place: Path) -> None:
-    """BadInput if a record is of another kind or another study than the name of its folder says."""
+    """Raise `BadInput` if a record is of another kind or study than the name of its folder says."""
     settings = {name: value for name, value in known.get("settings", {}).items() if name in kind.defaults}
     name = kind.record_name(study_of(known, str(place / "provenance.json")), settings)
     if kind_name(known) != kind.name or name != place.name:
@@ -279,7 +281,7 @@ def check_name(kind: Kind, known: Mapping[str, Any], place: Path) -> None:
 
 
 def answers(kind: Kind, known: dict[str, Any], study: Study, settings: Mapping[str, Any] | None = None) -> bool:
-    """Whether a record with the provenance `known` has all that a study of this kind asks for."""
+    """Whether a record with the provenance `known` has everything that a study of this kind asks for."""
     recorded, made = known["study"], known.get("settings", {})
     layers = study.layers or (() if kind.some_layers else (None,))
     return (
@@ -294,14 +296,14 @@ def answers(kind: Kind, known: dict[str, Any], study: Study, settings: Mapping[s
 
 
 def _has(made: Any, wanted: Any) -> bool:
-    """Whether a setting that a record was made with answers for a wanted one: lists may hold more; None takes any."""
+    """Whether a recorded setting is enough for a wanted one: a list may hold more, and None accepts any value."""
     if isinstance(wanted, list) and isinstance(made, list):
         return all(value in made for value in wanted)
     return wanted is None or made == wanted
 
 
 def _cut(result: Result) -> Result:
-    """Only the rows of the study's seeds and layers."""
+    """The result with only the rows of the study's seeds and layers. Raises `BadInput` for a layer that it lacks."""
     study, tables = result.study, result.tables
     names = tables["critical"]["layer"].unique() if "critical" in tables else study.layers or ()
     for layer in study.layers or ():
@@ -325,9 +327,9 @@ def rows_of(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None, progress: bool = True) -> Path:
-    """Compute a study and put it into `results/` in place of an older record, whole or not at all.
+    """Compute a study and write it to `results/` in place of an older record, whole or not at all.
 
-    Raises BadInput if the older record holds seeds, layers, draws or kept layers that this study lacks.
+    Raises `BadInput` if the older record holds seeds, layers, draws or kept layers that this study lacks.
     """
     place = results_root() / kind.record_name(study, settings)
     with held(place, "recording"):
@@ -337,13 +339,13 @@ def record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None, 
 
 
 def record_computed(kind: Kind, found: Computed, settings: Mapping[str, Any], seconds: float) -> Path:
-    """Put into `results/` what was computed from no `Study`, in place of an older record of its name."""
+    """Write to `results/` what was computed without a `Study`, in place of an older record with its name."""
     known = provenance_of(kind, None, found, settings, seconds)
     return write_tables(found.tables, known, results_root() / kind.record_name(None, settings))
 
 
 def check_replaces(place: Path, study: Study) -> None:
-    """BadInput if a record lies there that holds more: recording less would lose it."""
+    """Raise `BadInput` if a record lies there that holds more, because the new record would lose it."""
     if not (place / "provenance.json").exists():
         return
     known = read_provenance(place)["study"]
@@ -365,7 +367,7 @@ def check_replaces(place: Path, study: Study) -> None:
 
 
 def recorded_study(place: Path) -> Study:
-    """The parameters of a record that has some; BadInput if it has none, or those of another record's name."""
+    """The parameters of a record, as a `Study`. Raises `BadInput` if they are missing or another record's."""
     study = study_of(read_provenance(place), str(place / "provenance.json"))
     if study.id not in place.name:
         raise BadInput(f"{place} holds a record of {study.id}: expected the record of its own name")
@@ -373,7 +375,7 @@ def recorded_study(place: Path) -> Study:
 
 
 def write(result: Result, place: Path) -> Path:
-    """Tables as parquet, compressed layers as npz, provenance with the hash of each file: moved into place as one."""
+    """Write tables as parquet, layers as npz, and the provenance with each file's hash, whole or not at all."""
     if result.folder == place:
         return place
     grams = {layer: result.gram(layer) for layer in result.kept}
@@ -382,7 +384,7 @@ def write(result: Result, place: Path) -> Path:
 
 
 def read(study: Study, place: Path) -> Result:
-    """What `write` wrote, every file checked against its hash; BadInput names the damaged one."""
+    """The result that `write` wrote. Every file is checked against its hash; `BadInput` names a damaged one."""
     tables, provenance = read_tables(place)
     held = {layer: tuple(seeds) for layer, seeds in provenance.get("grams", {}).items()}
     return Result(study, tables, provenance, held, folder=place)

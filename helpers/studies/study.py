@@ -1,4 +1,4 @@
-"""The parameters of a study and what they stand for: its trained networks, its images, its layers."""
+"""The parameters of a study, and what they stand for: its trained networks, its images, its layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,15 +13,17 @@ from ..networks.architectures import Layer
 from ..networks.devices import chosen_device
 from ..parameters import check_flag, check_names, check_seeds, check_whole
 
-EARLIER = (1, 2)  # epochs before the end of a training
+EARLIER = (1, 2)  # so many epochs before the end of a training
 
 
 @dataclass(frozen=True)
 class Study:
-    """What to compare. `epoch` None is the recipe's last; 0 the untrained networks, calibrated on the test images.
+    """What to compare.
 
-    `images` None is the whole test set; `layers` None all of them. `before_relu` takes each layer before its ReLU.
-    `keep` names layers that stay at hand compressed although they have more neurons than are kept otherwise.
+    `epoch`: None is the recipe's last; 0 gives untrained networks, with batch-norm statistics from the test images.
+    `images`: None is the whole test set. `layers`: None is all of them. `before_relu` takes each layer before its
+    ReLU. `keep` names layers that are kept compressed although they have more neurons than is usual. Raises `BadInput`
+    for values that are not possible.
     """
 
     dataset: str = "digits"
@@ -71,7 +73,7 @@ class Study:
 
 
 def test_images(study: Study) -> datasets.Dataset:
-    """The first images of the test set, as many as the study takes; all for None."""
+    """The first images of the test set, as many as the study asks for; all if it asks for None."""
     data = datasets.load(study.dataset, "test")
     if study.images is None:
         return data
@@ -83,11 +85,10 @@ def test_images(study: Study) -> datasets.Dataset:
 def network_at(
     run: training.Run, epoch: int | None, data: datasets.Dataset, progress: bool = True
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """A run's network after an epoch (None: the last), with its sidecar; trained now if it was not yet.
+    """A run's network after an epoch (None: the last), with its sidecar. It is trained now if it was not yet.
 
-    It lies on the device that $SAMEREP_DEVICE names, the CPU where it names none.
-
-    At epoch 0 nothing is trained; batch norm's statistics are then taken from the images of `data`.
+    It lies on the device that $SAMEREP_DEVICE names, by default the CPU. At epoch 0 nothing is trained, and the
+    batch-norm statistics are measured on the images of `data`.
     """
     epoch = run.recipe.epochs if epoch is None else epoch
     path = run.checkpoint(epoch)
@@ -99,7 +100,7 @@ def network_at(
 
 
 def chosen_layers(network: nn.Module, wanted: Sequence[str] | None) -> list[Layer]:
-    """All layers of the network, or those named; a wrong name gets the valid ones."""
+    """All layers of the network, or the named ones. Raises `BadInput` for a wrong name, with the valid ones."""
     known = {layer.name: layer for layer in architectures.layers(network)}
     for name in wanted or ():
         if name not in known:
@@ -108,9 +109,9 @@ def chosen_layers(network: nn.Module, wanted: Sequence[str] | None) -> list[Laye
 
 
 def earlier_epochs(run: training.Run) -> list[int]:
-    """Epochs to compare the end of a training with: the last `EARLIER` before it that are kept or will be trained.
+    """Epochs with which to compare the end of a training: those of `EARLIER` that are kept or will be trained.
 
-    Of a training that kept none of them, the latest epoch that it did keep; none if it kept only its end.
+    If a training kept none of them, the latest epoch that it did keep; none if it kept only its end.
     """
     last = run.recipe.epochs
     wanted = [last - gap for gap in EARLIER if last - gap > 0]

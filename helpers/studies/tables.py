@@ -1,4 +1,4 @@
-"""Tables of matches: one row per neuron or layer, with columns that say which study and layer a row is about."""
+"""Tables of matches: one row per neuron or per layer, with columns that name the study and the layer of the row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,12 +19,12 @@ EPSILONS = (0.15, 0.2, 0.25, 0.3, 0.5)  # the paper's
 
 
 def layer_columns(layer: Layer) -> dict[str, Any]:
-    """What tables say of a layer."""
+    """The columns of a table that describe a layer."""
     return {"layer": layer.name, "position": layer.position, "depth": layer.depth, "kind": layer.kind}
 
 
 def described(study: Study, table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the columns that say which study it is, first."""
+    """The table with the columns that name the study in front. The table is changed in place."""
     for position, column in enumerate(("dataset", "network", "width")):
         table.insert(position, column, getattr(study, column))
     return table
@@ -40,13 +40,13 @@ def critical_rows(gram: Gram, a: int, b: int) -> pd.DataFrame:
 
 
 def power_shares(gram: Gram, network: int) -> Float[np.ndarray, " neurons"]:
-    """Each neuron's share of its network's squared activations; 0 for all where every neuron is dead."""
+    """Each neuron's share of its network's squared activations; 0 for all if every neuron is dead."""
     squares = np.diag(gram.gram)[gram.columns(network)]
     return squares / total if (total := squares.sum()) else np.zeros(len(squares))
 
 
 def pair_rows(pair: Pair) -> pd.DataFrame:
-    """One row per neuron of x (side "x") and y ("y"): its critical ε (inf: never matched), dead or not."""
+    """One row per neuron of x (side "x") and y (side "y"): its critical ε (inf: never matched), dead or not."""
     values = dict(zip("xy", critical_epsilons(pair), strict=True))
     alive = {"x": pair.alive_x, "y": pair.alive_y}
     rows = [
@@ -64,7 +64,10 @@ def pair_rows(pair: Pair) -> pd.DataFrame:
 
 
 def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.DataFrame:
-    """Maximum matching similarity s(ε) per layer and pair: matched over all neurons, dead ones too (paper)."""
+    """Maximum matching similarity s(ε) per layer and pair. As in the paper, dead neurons count in the denominator.
+
+    Raises `BadInput` for an ε outside [0, 1).
+    """
     by = [c for c in critical.columns if c not in ("side", "neuron", "critical_epsilon", "dead", "power")]
     tables = []
     for epsilon in dict.fromkeys(map(check_epsilon, epsilons)):
@@ -76,14 +79,14 @@ def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.Da
 
 
 def self_pair(gram: Gram, network: int, seed: int = 0) -> Pair:
-    """A network beside its own copy with the neurons in another order: what any measure must call the same."""
+    """A network beside its own copy with the neurons in another order. Any sound measure must find them equal."""
     order = np.random.default_rng(seed).permutation(gram.sizes[network])
     twice = gram.networks([network, network])
     return twice.select([slice(None), order]).pair(0, 1)
 
 
 def control_rows(gram: Gram, seeds: Sequence[int]) -> pd.DataFrame:
-    """One row per network: neurons, the dead among them, dimension, and the self-match (must be 1).
+    """One row per network: neurons, dead neurons, dimension, and the self-match (it must be 1).
 
     `self_match` is the share of alive neurons whose critical ε is 0 between the network and its own permuted copy.
     """

@@ -1,8 +1,8 @@
 """Does similarity come from the images or from the target? Networks trained for other targets on the same images.
 
-Networks trained for the labels are compared with each other ("labels"), with networks of other seeds that were trained
-for another target ("rotation", "vehicles", "shuffled"), and with untrained ones. What is left of the similarity between
-two networks trained for the labels does not come from their common target.
+Networks that are trained for the labels are compared with each other ("labels"), with networks of other seeds that are
+trained for another target ("rotation", "vehicles", "shuffled"), and with untrained ones. The similarity that remains
+between networks with different targets does not come from a common target.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ LEARNT = 0.15  # a target is learnt if accuracy is this far above the share of i
 
 
 def other_targets(dataset: str) -> tuple[str, ...]:
-    """The targets, beside its labels, that networks can be trained for on a dataset."""
+    """The targets, other than its labels, that networks can be trained for on a dataset."""
     has_vehicles = set(VEHICLES) <= set(load(dataset).classes)
     return tuple(target for target in TARGETS[1:] if target != "vehicles" or has_vehicles)
 
@@ -34,9 +34,8 @@ def cast_targets(
 ) -> tuple[dict[str, Member], list[MemberPair]]:
     """The study's networks, trained for the labels, and one network of each seed in `others` for each other target.
 
-    `aims` are the other targets; None takes all that the dataset has.
-
-    Shuffled labels are learnt by heart with a recipe of their own, if there is one of as many steps.
+    `aims` are the other targets; None takes all that the dataset has. Networks for shuffled labels are trained with a
+    recipe of their own that learns them by heart, if there is one with as many steps.
     """
     last = study.runs[0].recipe.epochs
 
@@ -68,7 +67,7 @@ def compute(
     permutations: int = 3,
     progress: bool = True,
 ) -> Computed:
-    """Train what is not trained and compare; tables as `compare_members` gives them."""
+    """Train what is not trained, and compare. The tables are those of `compare_members`."""
     data = test_images(study)
     members, comparisons = cast_targets(study, others, aims)
     tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)
@@ -77,9 +76,10 @@ def compute(
 
 
 def with_largest_class(networks: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """The table of networks with the share of images in the largest class of each one's target: what guessing gets.
+    """The table of networks with the column `largest_class`: the accuracy that guessing gets on each one's target.
 
-    It is recorded, so that a page can read it without the images.
+    It is the share of images in the target's largest class. It is recorded, so that a page can read it without the
+    images.
     """
     shares = {}
     for target in networks["target"].unique():
@@ -89,9 +89,9 @@ def with_largest_class(networks: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
 
 def learnt(networks: pd.DataFrame) -> pd.DataFrame:
-    """Per target: mean accuracy, the share of its largest class, and whether it was learnt.
+    """One row per target: mean accuracy, the share of its largest class, and whether the target was learnt.
 
-    Accuracy is on the target's own task (see `helpers.networks.targets.accuracy_set`).
+    The accuracy is on the target's own task (see `helpers.networks.targets.accuracy_set`).
     """
     trained = networks[networks["epoch"] > 0].groupby("target", sort=False)
     table = trained[["accuracy", "largest_class"]].mean().reset_index()
@@ -99,10 +99,11 @@ def learnt(networks: pd.DataFrame) -> pd.DataFrame:
 
 
 def shares_kept(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]], value: str = "area") -> pd.DataFrame:
-    """What part of the calibrated similarity of two networks for the labels each other condition keeps, by group.
+    """How much of the calibrated similarity of networks trained for the labels each other condition keeps, by group.
 
-    `groups` names the layers of each group. Columns condition, group, calibrated (mean over the group's layers and the
-    condition's pairs), share_kept (of that of the condition "labels"). NaN where the labels themselves are at chance.
+    `groups` names the layers of each group. The columns are condition, group, calibrated (the mean over the group's
+    layers and the condition's pairs) and share_kept (calibrated, divided by that of the condition "labels").
+    share_kept is NaN where the networks for the labels are at chance.
     """
     scaled = calibrated_pairs(pairs, value)
     group_of = {layer: group for group, layers in groups.items() for layer in layers}
@@ -114,7 +115,7 @@ def shares_kept(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]], value:
 
 
 def deciding_shares(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """What decides claim C2b: `shares_kept` of the other targets that were learnt. One row per target and group."""
+    """What decides claim C2b: `shares_kept` of those other targets that were learnt. One row per target and group."""
     known = learnt(tables["networks"])
     voting = [target for target in known.loc[known["learnt"], "target"] if target != "labels"]
     shares = shares_kept(tables["pairs"], groups)

@@ -1,7 +1,7 @@
 """Any two networks on a folder of images: torchvision's for ImageNet, your own checkpoints, or untrained ones.
 
 Images are read, resized and streamed in batches, so memory does not grow with their number. Every layer with enough
-samples is compressed and matched as in a study; the others are named with the reason.
+samples is compressed and matched as in a study. The other layers are named with the reason.
 """
 
 import hashlib
@@ -41,7 +41,10 @@ NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
 def layers_of(network: nn.Module) -> list[Layer]:
-    """The layers that are compared by default (`default_names`), from the input on. BadInput if there are none."""
+    """The layers that are compared by default (`default_names`), from the input on.
+
+    Raises `BadInput` if there are none.
+    """
     found = default_names(network)
     if not found:
         some = [name for name, _ in network.named_modules()][1:4]
@@ -52,7 +55,7 @@ def layers_of(network: nn.Module) -> list[Layer]:
 
 
 def as_layers(network: nn.Module, chosen: Sequence[str]) -> list[Layer]:
-    """Modules by name as layers; BadInput for a wrong name, with the valid ones."""
+    """Modules by name as layers. Raises `BadInput` for a wrong name, with the valid ones."""
     modules = dict(network.named_modules())
     for name in chosen:
         if name not in modules or not name:
@@ -67,9 +70,9 @@ def as_layers(network: nn.Module, chosen: Sequence[str]) -> list[Layer]:
 def image_batches(
     path: Path, size: int = 224, batch: int = 16, crop: float = 0.875, statistics: str = "imagenet"
 ) -> tuple["Batches", int]:
-    """The images of a folder of class folders in normalised (batch, channels, size, size) tensors, and their number.
+    """The images of a folder of class folders as normalised (batch, channels, size, size) tensors, and their number.
 
-    How they are cut and normalised, and what is refused: `datasets.image_folder`.
+    `datasets.image_folder` says how they are cropped and normalised, and what is refused.
     """
     batch = check_whole("batch", batch, 1)
     folder = datasets.image_folder(path, size, crop, statistics)
@@ -78,7 +81,7 @@ def image_batches(
 
 @dataclass(frozen=True)
 class Batches:
-    """A folder's images in order, read anew each time it is gone through."""
+    """A folder's images in order. They are read anew each time that they are iterated over."""
 
     folder: ImageFolder
     size: int
@@ -98,7 +101,7 @@ class Batches:
 
 
 def calibrated(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
-    """An untrained network with batch-norm statistics from the images; unchanged if it has no batch norm."""
+    """An untrained network with batch-norm statistics from the images. Without batch norm it stays as it is."""
     if any(isinstance(module, NORMS) for module in network.modules()):
         return calibrate(network, batches)
     return network
@@ -118,10 +121,10 @@ def compare_weights(
     statistics: str | None = None,
     **options: Any,
 ) -> Comparison:
-    """Two weights, as in `open_network`, on a folder of images; untrained networks are calibrated on it first.
+    """Compare two weights, as in `open_network`, on a folder of images. Untrained networks are first calibrated on it.
 
-    Images are normalised by `statistics`, by default those that this book's own checkpoints were trained with, and
-    ImageNet's for all others. `options` go to `compare`.
+    Images are normalised by `statistics`. By default these are the statistics with which this book's own checkpoints
+    were trained, and ImageNet's for all other weights. `options` go to `compare`.
     """
     batches, images = image_batches(path, size, batch, statistics=statistics or statistics_of(a, b))
     nets = [open_network(weights, architecture) for weights in (a, b)]
@@ -145,9 +148,10 @@ def compare_named(
     batch: int = 16,
     **options: Any,
 ) -> Comparison:
-    """Two networks and their inputs by name, as on the command line.
+    """Compare two networks whose names and inputs are given as on the command line.
 
-    Raises BadInput unless there is one source of inputs: a folder of images, an .npz, or a loader's import path.
+    Raises `BadInput` unless there is exactly one source of inputs: a folder of images, an .npz file, or a loader's
+    import path.
     """
     if sum(source is not None for source in (images, inputs, loader)) != 1:
         raise BadInput("expected one source of inputs: --images FOLDER, --inputs FILE.npz or --loader MODULE:FUNCTION")
@@ -163,7 +167,7 @@ def compare_named(
 
 
 def spoken_result(found: Comparison) -> list[str]:
-    """A comparison as lines of text: the table, other measures, what to distrust, what was left out, what it took."""
+    """A comparison as lines of text: the table, other measures, what to distrust, what was left out, and its cost."""
     lines = [found.wide().to_string(index=False, float_format="%.3f")]
     if len(found.tables["measures"]):
         lines.append(found.tables["measures"].to_string(index=False, float_format="%.3f"))
@@ -177,7 +181,7 @@ def spoken_result(found: Comparison) -> list[str]:
 
 
 def write_named(found: Comparison, name: str, images: Path | None, architecture: str | None, **known: Any) -> Path:
-    """`write` for a comparison on a folder of images; BadInput for one on other inputs, which have no hash."""
+    """Record a comparison on a folder of images. Raises `BadInput` for one on other inputs, which have no hash."""
     if images is None:
         raise BadInput("a record needs --images: other inputs have no names and hashes to keep")
     return write_comparison(found, architecture, known["a"], known["b"], images, name, known["size"], known["batch"])
@@ -186,7 +190,7 @@ def write_named(found: Comparison, name: str, images: Path | None, architecture:
 def write_comparison(
     found: Comparison, architecture: str | None, a: str, b: str, path: Path, name: str, size: int = 224, batch: int = 16
 ) -> Path:
-    """A comparison into `results/imagenet-NAME`, with the images' hash and what it took."""
+    """Record a comparison in `results/imagenet-NAME`, with the images' hash, the time and the memory that it took."""
     batches, _ = image_batches(path, size, batch)
     network = " and ".join(dict.fromkeys(str(architecture_of(weights, architecture)) for weights in (a, b)))
     known = {
@@ -236,12 +240,12 @@ def example(folder: Path, network: str = "vgg11_bn") -> tuple[Path, Path, Path]:
 
 
 def records() -> dict[str, tuple[dict[str, pd.DataFrame], dict[str, Any]]]:
-    """Tables and provenance of every recorded ImageNet comparison, by the name it was recorded under."""
+    """Tables and provenance of every recorded ImageNet comparison, by the name under which it was recorded."""
     return {place.name.removeprefix("imagenet-"): read_tables(place) for place in records_of("two_networks")}
 
 
 def recorded() -> dict[str, pd.DataFrame]:
-    """Critical ε of every recorded comparison."""
+    """Critical ε of every recorded comparison, by its name."""
     return {name: tables["critical"] for name, (tables, _) in records().items()}
 
 
@@ -260,7 +264,7 @@ def wide(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) -> pd.DataF
 
 
 def beyond_first(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
-    """In words: the range of similarity at ε over all layers but the first, of each comparison."""
+    """In words: for each comparison, the range of similarity at ε over all layers but the first."""
     parts = []
     for name, critical in tables.items():
         found = similarity_table(critical, [epsilon])
@@ -286,7 +290,7 @@ def image_counts() -> str:
 
 
 def costs(images: int) -> pd.DataFrame:
-    """What each recorded comparison took, and the hours that `images` images would take at that rate."""
+    """Time and memory of each recorded comparison, and the hours that `images` images would take at that speed."""
     rows = [
         {
             "network": name,
@@ -303,7 +307,7 @@ def costs(images: int) -> pd.DataFrame:
 
 
 def left_out() -> pd.DataFrame:
-    """The layers that the recorded comparisons had too few images for."""
+    """The layers for which the recorded comparisons had too few images."""
     parts = [tables["left_out"].assign(network=name) for name, (tables, _) in records().items()]
     found = pd.concat(parts, ignore_index=True)
     return found[["network", *(column for column in found.columns if column != "network")]]
