@@ -1,1 +1,1 @@
-"""What only the book needs: figures, phrases, the ledger, and how pages are run and published."""
+"""What only the book needs: figures, phrases, claims and verdicts, and how pages are run and published."""

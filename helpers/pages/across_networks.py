@@ -1,4 +1,4 @@
-"""Recorded studies beside each other: tables and phrases that compare networks by relative depth or by what differs."""
+"""Compare recorded studies: tables and phrases by relative depth, or by the one thing in which networks differ."""
 
 import re
 
@@ -9,19 +9,19 @@ from .. import studies
 from .figures import Markup
 from .layer_tables import INNER, critical_summary, layer_means, spoken, study_page
 
-CONTRASTS: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {  # what differs: network and width, twice
+CONTRASTS: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {  # what differs: two networks with widths
     "shortcuts": (("plain20", 1), ("resnet20", 1)),
     "batch norm": (("vgg16", 0.25), ("vgg16_bn", 0.25)),
     "depth": (("vgg11_bn", 0.25), ("vgg16_bn", 0.25)),
     "width (VGG-16)": (("vgg16_bn", 0.25), ("vgg16_bn", 1)),
-    "width (ResNet-18)": (("resnet18", 0.5), ("resnet18", 1)),  # as many epochs
+    "width (ResNet-18)": (("resnet18", 0.5), ("resnet18", 1)),  # both trained for equally many epochs
     "family (much else too)": (("vgg16_bn", 0.25), ("resnet18", 0.25)),
 }
 DEPTHS = ("first layer", "0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8–1", "logits")
 
 
 def trained_results(dataset: str = "cifar10") -> dict[str, studies.Result]:
-    """Every record of trained networks on a dataset, on the whole test set, by its name as one writes it."""
+    """Every record of trained networks on a dataset's whole test set, by its title."""
     found = {}
     for place in studies.records_of("seeds"):
         study = studies.recorded_study(place)
@@ -32,7 +32,7 @@ def trained_results(dataset: str = "cifar10") -> dict[str, studies.Result]:
 
 
 def study_title(study: studies.Study) -> str:
-    """A study by its network, width, recipe and epochs, as one writes it."""
+    """The title of a study for readers: network, width, recipe and epochs."""
     recipe = study.runs[0].recipe
     return f"{spoken(study.network)}, width {study.width:g} ({recipe.name}, {recipe.epochs} epochs)"
 
@@ -61,17 +61,17 @@ def _stretch(depth: float) -> str:
 
 
 def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables by name as one, the name in the first column."""
+    """One table from several, with their names in the first column."""
     return pd.concat(tables, names=["study"]).reset_index("study").reset_index(drop=True)
 
 
 def critical_depths(found: dict[str, studies.Result]) -> pd.DataFrame:
-    """Smallest, quartiles and median of critical ε by layer, of every network."""
+    """Smallest critical ε, its quartiles and its median, by layer, of every network."""
     return together({name: critical_summary(result.tables["critical"]) for name, result in found.items()})
 
 
 def late_matches(tables: dict[str, pd.DataFrame], epsilon: float, share: float = 0.5) -> str:
-    """In words: the networks whose deeper half of convolutional layers matches to more than `share` on average at ε."""
+    """In words: the networks whose deeper half of convolutional layers matches on average to more than `share` at ε."""
     names = []
     for name, table in tables.items():
         rows = table[table["kind"].isin(INNER) & (table["depth"] >= 0.5) & np.isclose(table["epsilon"], epsilon)]
@@ -90,23 +90,24 @@ def highest_between(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
 
 
 def _stage(layer: str) -> int:
-    """The number of a convolutional layer's stage: 5 of relu5_1, 3 of stage3.block1.relu2; 0 of a stem."""
+    """The stage of a convolutional layer: 5 for relu5_1, 3 for stage3.block1.relu2, 0 for the stem."""
     found = re.match(r"(?:relu|stage)(\d+)", layer)
     return int(found[1]) if found else 0
 
 
 def later_inside(critical: pd.DataFrame) -> tuple[int, int]:
-    """In how many residual blocks, and of how many, the inner layer's median critical ε is above the block output's."""
+    """(count, blocks): in how many residual blocks the inner layer's median critical ε is above the block output's."""
     median = critical_summary(critical).set_index("layer")["median"]
     blocks = [name.removesuffix("2") for name in median.index if name.endswith(".relu2")]
     return sum(bool(median[f"{name}1"] > median[f"{name}2"]) for name in blocks), len(blocks)
 
 
 def contrasts(found: dict[str, studies.Result]) -> pd.DataFrame:
-    """Median critical ε of networks that differ in one thing above all: means over groups of layers.
+    """Median critical ε of networks that differ mainly in one thing: means over groups of layers.
 
-    All convolutional layers; of these the block outputs (NaN where there are none); and the layers near the output. A
-    median of inf (half of a layer's neurons never match) counts as 1. Only pairs that are recorded appear.
+    The groups are all convolutional layers, the block outputs among them (NaN if there are none), and the layers near
+    the output. A median of inf (half of a layer's neurons never match) counts as 1. Only recorded pairs of networks
+    appear.
     """
     by_key = {(result.study.network, result.study.width): name for name, result in found.items()}
     rows = []

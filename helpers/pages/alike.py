@@ -1,4 +1,4 @@
-"""What makes two networks alike: tables of forks, targets and development in, figures and words out."""
+"""What makes two networks alike: figures and phrases from the tables of forks, targets and development."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,13 +17,13 @@ from .claims import Plan, read_bound, read_evidence
 from .layer_tables import spoken
 from .verdicts import Measured, Verdict, kept_by_other_targets, verdict
 
-SHARED = {  # conditions of forks, from nothing shared on, and how a legend says them
+SHARED = {  # conditions of forks, from nothing shared on, with words for a legend
     "untrained": "untrained, two starts",
     "nothing": "two starts, two orders",
     "order": "two starts, same order",
     "initialisation": "same start, two orders",
 }
-AGAINST = {  # conditions of targets, and how a legend says them
+AGAINST = {  # conditions of targets, with words for a legend
     "labels": "labels (the same target)",
     "rotation": "rotation",
     "vehicles": "vehicles or animals",
@@ -34,7 +34,7 @@ GROUPS = ("first", "early", "middle", "late", "pool", "fc", "logits")
 
 
 def layer_groups(plan: Plan, network: str, layers: Sequence[str]) -> dict[str, list[str]]:
-    """The layers of each group of `book/evidence.yml`, from the input on; any VGG is grouped as VGG-16 is."""
+    """The layers of each group of `book/evidence.yml`, from the input on. Every VGG is grouped like VGG-16."""
     like = "vgg16_bn" if network.startswith("vgg") else "resnet18"
     group_of = {layer: plan.group(like, layer) for layer in layers}
     found = {group: [layer for layer in layers if group_of[layer] == group] for group in GROUPS}
@@ -42,7 +42,7 @@ def layer_groups(plan: Plan, network: str, layers: Sequence[str]) -> dict[str, l
 
 
 def shared_names(pairs: pd.DataFrame) -> dict[str, str]:
-    """The conditions of a study of forks in order, from nothing shared to the ceiling, with words for a legend."""
+    """The conditions of a study of forks, from nothing shared to the ceiling, with words for a legend."""
     known = pairs["condition"].unique()
     past = sorted((name for name in known if name.startswith("past ")), key=lambda name: int(name.split()[1]))
     forks = {name: f"fork after epoch {name.split()[1]}" for name in past}
@@ -50,9 +50,9 @@ def shared_names(pairs: pd.DataFrame) -> dict[str, str]:
 
 
 def condition_means(pairs: pd.DataFrame, names: Mapping[str, str], value: str = "area") -> pd.DataFrame:
-    """Per condition and layer: the mean over pairs of s(0.3), of the value and of its calibrated form, and its range.
+    """Per condition and layer: means over pairs of s(0.3), of a value and of the calibrated value, and its range.
 
-    Columns condition (in words), position, layer, similarity, observed, calibrated, low, high, pairs.
+    The columns are condition (in words), position, layer, similarity, observed, calibrated, low, high, pairs.
     """
     scaled = calibrated_pairs(pairs, value).assign(observed=pairs[value])
     scaled = scaled[scaled["condition"].isin(list(names))]
@@ -71,7 +71,7 @@ def condition_means(pairs: pd.DataFrame, names: Mapping[str, str], value: str = 
 
 
 def in_layer_groups(means: pd.DataFrame, groups: Mapping[str, Sequence[str]], column: str) -> pd.DataFrame:
-    """One row per condition, one column per group of layers, and the mean over all layers."""
+    """One row per condition, one column per group of layers and one for the mean over all layers."""
     group_of = {layer: group for group, layers in groups.items() for layer in layers}
     table = means.assign(group=means["layer"].map(group_of))
     wide = table.pivot_table(index="condition", columns="group", values=column, sort=False)[list(groups)]
@@ -80,7 +80,7 @@ def in_layer_groups(means: pd.DataFrame, groups: Mapping[str, Sequence[str]], co
 
 
 def plot_conditions_by_layer(means: pd.DataFrame, ordered: bool) -> Figure:
-    """Calibrated similarity along the layers, one line per condition; ordered conditions get ordered colours.
+    """Calibrated similarity by layer, one line per condition. Ordered conditions get ordered colours.
 
     The band is the range over pairs of networks.
     """
@@ -101,7 +101,7 @@ def plot_conditions_by_layer(means: pd.DataFrame, ordered: bool) -> Figure:
 
 
 def _limits(values: pd.Series) -> tuple[float, float]:
-    """Limits of an axis that show both ends of the scale and all means, up to twice the scale."""
+    """Limits of an axis that show 0, 1 and all means, but at most the range from −1 to 2."""
     return max(-1.0, min(-0.05, values.min() - 0.05)), min(2.0, max(1.1, values.max() + 0.05))
 
 
@@ -109,7 +109,7 @@ def _limits(values: pd.Series) -> tuple[float, float]:
 
 
 def forks_in_words(pairs: pd.DataFrame, layers: Sequence[str] | None = None) -> dict[str, float]:
-    """Mean calibrated similarity over layers, by condition, and what the same start and the same order add."""
+    """Mean calibrated similarity over layers, by condition, and how much a shared start or order adds to it."""
     scaled = calibrated_pairs(pairs)
     inside = scaled if layers is None else scaled[scaled["layer"].isin(layers)]
     per_layer = inside.groupby(["condition", "layer"])["calibrated"].mean()
@@ -120,7 +120,7 @@ def forks_in_words(pairs: pd.DataFrame, layers: Sequence[str] | None = None) -> 
 
 
 def expectation_kept(plan: Plan, study: str, name: str, measured: float) -> str:
-    """ "kept" or "missed": an expectation of `book/evidence.yml` that does not decide a claim."""
+    """The word "kept" or "missed" for an expectation of `book/evidence.yml` that does not decide a claim."""
     return "kept" if read_bound(plan.expected[study][name], f"{study}, {name}").keeps(measured) else "missed"
 
 
@@ -130,7 +130,7 @@ def expectation_kept(plan: Plan, study: str, name: str, measured: float) -> str:
 def target_table(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """One row per other target: its accuracy, whether it was learnt, and the share it keeps in each group.
 
-    `keeps_all_bounds`: the bounds of claim C2b, asked of this target alone.
+    `keeps_all_bounds` says whether this target alone keeps the bounds of claim C2b.
     """
     claim = read_evidence().claim("C2b")
     shares = shares_kept(tables["pairs"], groups).pivot(index="condition", columns="group", values="share_kept")
@@ -143,16 +143,16 @@ def target_table(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequen
 
 
 def kept_in_words(table: pd.DataFrame, group: str) -> str:
-    """What each other target that was learnt keeps in a group, in whole percent: "rotation 29 %, vehicles 61 %"."""
+    """What each learnt other target keeps in a group, in whole per cent: "rotation 29 %, vehicles 61 %"."""
     voting = table[table["learnt"]]
     parts = [f"{target} {100 * share:.0f} %" for target, share in zip(voting["target"], voting[group], strict=True)]
     return ", ".join(parts) or "no target was learnt"
 
 
 def target_verdict(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequence[str]]) -> Verdict:
-    """Claim C2b for the network of the first study of `book/evidence.yml`, at the width and training of these tables.
+    """The verdict of claim C2b for the first network of `book/evidence.yml`, at the width and training of these tables.
 
-    The other target that keeps most decides for layers near the output, the one that keeps least for early layers.
+    Near the output the other target that keeps most decides; in early layers the one that keeps least.
     """
     plan = read_evidence()
     claim, network = plan.claim("C2b"), next(iter(plan.studies))
@@ -164,7 +164,10 @@ def target_verdict(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequ
 
 
 def development_means(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Mean over pairs and layers, by how ("between", "within"), epoch and group, of the similarity and its scale."""
+    """Means of similarity, area and calibrated similarity, over pairs and layers.
+
+    There is one row per how ("between", "within"), epoch and group.
+    """
     group_of = {layer: group for group, layers in groups.items() for layer in layers}
     scaled = calibrated_pairs(pairs).assign(group=pairs["layer"].map(group_of))
     scaled = scaled[scaled["how"].isin(["between", "within"])]
@@ -183,7 +186,7 @@ def development_in_words(pairs: pd.DataFrame) -> dict[str, str]:
 
 
 def plot_development(means: pd.DataFrame, groups: Sequence[str]) -> Figure:
-    """Two panels, two trainings at one epoch and one training against its end: a line per group of layers."""
+    """Two panels, one line per group of layers: two trainings after equally many epochs; one training and its end."""
     panels = {"between": "two trainings after the same epoch", "within": "one training and its own end"}
     figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.8), sharey=True)
     colours = sns.color_palette("viridis_r", len(groups))
@@ -204,10 +207,10 @@ def plot_development(means: pd.DataFrame, groups: Sequence[str]) -> Figure:
 
 
 def accuracy_and_area(found: Mapping[str, Result]) -> pd.DataFrame:
-    """One row per recorded study and part of the network: accuracy and the area under s(ε), mean over layers and pairs.
+    """One row per recorded study and part of the network: accuracy, and the mean area under s(ε) over layers and pairs.
 
     `part` is "middle" (the convolutional layers between relative depths 1/4 and 3/4) or "pool". The area is 1 less the
-    mean critical ε, a neuron that never matches counting as 1.
+    mean critical ε, where a neuron that never matches counts as 1.
     """
     rows: list[dict[str, Any]] = []
     for name, result in found.items():
@@ -224,7 +227,7 @@ def accuracy_and_area(found: Mapping[str, Result]) -> pd.DataFrame:
 
 
 def plot_against_accuracy(table: pd.DataFrame) -> Figure:
-    """Area under s(ε) against accuracy, one mark per study; the networks of one architecture are joined by width."""
+    """Area under s(ε) against accuracy, one mark per study. A line joins the widths of one architecture."""
     titles = {"middle": "middle half of the convolutional layers", "pool": "pooled features"}
     figure, axes = plt.subplots(1, 2, figsize=(7.6, 4.2), sharey=True)
     networks = sorted(table["network"].unique())
@@ -245,12 +248,12 @@ def plot_against_accuracy(table: pd.DataFrame) -> Figure:
 
 
 def range_in_words(values: pd.Series) -> str:
-    """Smallest and largest share in whole percent: "12–34 %", or one number if they are the same."""
+    """Smallest and largest share in whole per cent: "12–34 %", or one number if they are equal."""
     low, high = (f"{100 * value:.0f}" for value in (values.min(), values.max()))
     return f"{low} %" if low == high else f"{low}–{high} %"
 
 
 def trainings(*studies: Mapping[str, pd.DataFrame]) -> set[tuple[Any, ...]]:
-    """The different trainings behind the members of several studies; untrained and earlier epochs are no others."""
+    """The different trainings among the members of several studies. Other epochs of a training do not count."""
     which = ["initialisation", "order", "target", "fork_after", "recipe"]
     return {row for tables in studies for row in tables["networks"][which].itertuples(index=False, name=None)}

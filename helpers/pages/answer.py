@@ -1,4 +1,4 @@
-"""The figure of the front page: similarity by layer with one line per ε, live, from the records of the two networks."""
+"""The interactive figure of the front page: similarity by layer, one line per ε, from the two networks' records."""
 
 import html
 import json
@@ -16,7 +16,7 @@ from . import figures
 from .claims import Plan
 from .verdicts import Measured, by_layer
 
-STEP = 0.01  # of ε on the slider
+STEP = 0.01  # the step of ε on the slider
 SHOWN = {"neurons": "share of neurons", "power": "share of power"}
 SHADES = ("#b7cfe8", "#8db3da", "#5f94c8", "#3473ad", "#164a7c")  # light to dark, as ε grows
 
@@ -24,9 +24,10 @@ SHADES = ("#b7cfe8", "#8db3da", "#5f94c8", "#3473ad", "#164a7c")  # light to dar
 def answer_data(
     plan: Plan, critical: dict[str, pd.DataFrame], calibrated: dict[str, pd.DataFrame] | None = None
 ) -> dict[str, Any]:
-    """What the figure draws: for each network the mean over pairs of s(ε) by layer, on a grid of ε, in two counts.
+    """The data of the figure: for each network the mean over pairs of s(ε) by layer, on a grid of ε, in two counts.
 
-    `calibrated` has per network one row per layer with mean, low, high and untrained; without it only raw values show.
+    `calibrated` has for each network one row per layer with mean, low, high and untrained. Without it only raw values
+    are shown.
     """
     grid = np.round(np.arange(0, 1, STEP), 4)
     networks = [_network(plan, name, critical[name], grid, calibrated) for name in plan.studies]
@@ -51,12 +52,12 @@ def _network(
 
 
 def _drawable(values: pd.Series) -> list[float]:
-    """Rounded numbers inside the picture's range."""
+    """The numbers, rounded and limited to [0, 1]."""
     return [round(float(v), 3) for v in values.fillna(0).clip(0, 1)]
 
 
 def short(layer: str) -> str:
-    """A layer's name as it fits under an axis: "stage2.block1.relu2" as "2.1 out", "relu3_1" as it is."""
+    """A layer's name that fits under an axis: "2.1 out" for "stage2.block1.relu2"; "relu3_1" stays as it is."""
     parts = layer.split(".")
     if len(parts) == 3:
         where = f"{parts[0].removeprefix('stage')}.{parts[1].removeprefix('block')}"
@@ -65,7 +66,7 @@ def short(layer: str) -> str:
 
 
 def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:
-    """The live figure with a guess before it; `still` stands in for it in print and where scripts do not run."""
+    """The interactive figure, with a guess before it. `still` replaces it in print and where scripts do not run."""
     plt.close(still)
     words = html.escape(alt, quote=True)
     payload = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -120,9 +121,10 @@ def _legend(epsilons: Sequence[float]) -> str:
 def plot_by_layer(
     plan: Plan, critical: dict[str, pd.DataFrame], untrained: dict[str, pd.DataFrame] | None = None
 ) -> Figure:
-    """The paper's figure: similarity against layer, one line per ε, mean and range over pairs; one panel per network.
+    """The paper's figure: similarity against layer, one line per ε, one panel per network.
 
-    With `untrained` a second row shows the untrained twins.
+    A line is the mean over pairs, its band the range over pairs. With `untrained` a second row shows the untrained
+    twins.
     """
     rows = [critical] + ([untrained] if untrained else [])
     size = (5.6 * len(plan.studies), 3.4 * len(rows) + 0.6)
@@ -138,7 +140,7 @@ def plot_by_layer(
 
 
 def draw_by_layer(ax: Any, critical: pd.DataFrame, epsilons: Sequence[float]) -> None:
-    """One panel: a line per ε (darker for larger ε), its range over pairs shaded."""
+    """Draw one panel: one line per ε, darker for larger ε, with the range over pairs shaded."""
     table = counted_similarity(critical, epsilons).sort_values("position")
     for shade, (epsilon, rows) in zip(SHADES, table.groupby("epsilon"), strict=False):
         found = rows.groupby(["position", "layer"], observed=True)["neurons"].agg(["mean", "min", "max"]).reset_index()
@@ -156,9 +158,10 @@ def group_numbers(plan: Plan, network: str, critical: pd.DataFrame, count: str =
 
 
 def answer_sentence(plan: Plan, found: Measured) -> str:
-    """The title's question answered in one sentence, from the similarity in the middle and the cost of stitching there.
+    """One sentence that answers the book's title: the similarity in the middle layers, and the cost of stitching there.
 
-    Without a record of stitching the second half is left out; without the two studies it says that nothing is recorded.
+    Without a record of stitching the second half is left out. Without the two studies it says that nothing is
+    recorded.
     """
     middle = {network: group_numbers(plan, network, table)["middle"] for network, table in found.critical.items()}
     if not middle:
@@ -175,7 +178,7 @@ def answer_sentence(plan: Plan, found: Measured) -> str:
 
 
 def stitching_loss(plan: Plan, found: Measured, group: str) -> float:
-    """Mean accuracy lost by stitching a group's layers, over the networks, in [0, 1]; NaN where nothing is recorded."""
+    """Mean accuracy in [0, 1] lost by stitching a group's layers, over the networks; NaN if nothing is recorded."""
     means = []
     for network, table in found.stitched.items():
         inside = [plan.group(network, str(layer)) == group for layer in table["layer"]]

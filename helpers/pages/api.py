@@ -1,4 +1,4 @@
-"""The pages of the code, one per room, made from the package's own files: no module can be forgotten there."""
+"""The pages of the code, one per room. They are made from the package's files, so that no module is forgotten."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The box at the end of a page: what stands behind its numbers, and which records it depends on."""
+"""The box at the end of a page: how its numbers were made, and which records it depends on."""
 
 import os
 import platform
@@ -14,13 +14,14 @@ from ..studies import records
 from . import figures
 from .places import LABEL
 
-MANY_STUDIES = 8  # more make the box longer than the page
+MANY_STUDIES = 8  # more rows than these would make the box longer than the page
 
 
 def show_box(notebook: str, parameters: dict[str, Any], code: str) -> None:
     """Show parameters, records read, data, code, libraries, machine, and the time so far.
 
-    The names of the records that the page looked for go into the output's metadata, for the runner to read.
+    The names of the records that the page looked for are written into the output's metadata, where the runner reads
+    them.
     """
     seconds = time.time() - psutil.Process().create_time()
     rows: list[tuple[str, str]] = [
@@ -37,7 +38,7 @@ def show_box(notebook: str, parameters: dict[str, Any], code: str) -> None:
 
 
 def _studies_used() -> Iterator[tuple[str, str]]:
-    """One row for each record that was opened; on pages that open very many, one row for all."""
+    """One row for each record that was opened; one row for all if there are more than `MANY_STUDIES`."""
     if len(records.OPENED) > MANY_STUDIES:
         where = 'The page "How the numbers were made" has data, code and accuracies of each'
         yield f"{len(records.OPENED)} studies", f"{', '.join(sorted(records.OPENED))}. {where}"

@@ -1,4 +1,4 @@
-"""Records of the causes of similarity on the page: tables by condition, their figures, and phrases."""
+"""Records of the causes of similarity on a page: tables by condition, their figures, and phrases."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from ..subspaces import Gram
 from .layer_figures import DASHES, MARKERS
 
 NEAR_OUTPUT = ("pool", "fc")
-WORDS = {"whole": "as it is", "base": "centred", "floor": "any image"}  # what areas are held against
+WORDS = {"whole": "as it is", "base": "centred", "floor": "any image"}  # areas to which others are compared
 
 
 # ---------------------------------------------------------------- tables
@@ -44,9 +44,10 @@ def by_area(critical: pd.DataFrame) -> pd.DataFrame:
 
 
 def directions_near_output(directions: pd.DataFrame) -> pd.DataFrame:
-    """Hidden layers near the output without directions of a third network, mean over pairs.
+    """Hidden layers near the output without directions of a third network, averaged over pairs.
 
-    Columns position, layer, taken, directions, variance_left, left (of the centred pair's area under s(ε)).
+    The columns are position, layer, taken, directions, variance_left, left (as a share of the centred pair's area
+    under s(ε)).
     """
     rows = shares_left(directions[directions["kind"].isin(NEAR_OUTPUT)])
     by = ["position", "layer", "taken", "directions"]
@@ -54,7 +55,7 @@ def directions_near_output(directions: pd.DataFrame) -> pd.DataFrame:
 
 
 def twin_curve(gram: Gram, epsilons: Sequence[float] = (0.3, 0.5), steps: int = 11) -> pd.DataFrame:
-    """What is seen of the same-output twins as their company grows: similarity at each ε, and linear CKA."""
+    """What the measures say of the same-output twins as their company grows: similarity at each ε, and linear CKA."""
     rows = []
     for share in np.linspace(0.02, 0.98, steps):
         twins = twin_gram(gram, float(share))
@@ -67,7 +68,7 @@ def twin_curve(gram: Gram, epsilons: Sequence[float] = (0.3, 0.5), steps: int = 
 
 
 def plot_conditions(table: pd.DataFrame, title: str) -> Figure:
-    """A table of `by_condition` or `by_area` as a map, every cell with its number in hundredths."""
+    """A table of `by_condition` or `by_area` as a map. Every cell shows its number in hundredths."""
     figure, ax = plt.subplots(figsize=(1.8 + 0.5 * table.shape[1], 1.4 + 0.36 * len(table)))
     _draw_map(ax, table, title)
     return figure
@@ -105,7 +106,7 @@ def plot_directions(table: pd.DataFrame) -> Figure:
 
 
 def plot_twins(table: pd.DataFrame) -> Figure:
-    """What the measures see of the twins, against the share of company in their neurons."""
+    """What the measures say of the twins, against the share of company in their neurons."""
     figure, ax = plt.subplots()
     for number, (measure, rows) in enumerate(table.groupby("measure", sort=False)):
         label = "linear CKA" if measure == "cka" else f"s(ε), ε = {measure:g}"
@@ -119,15 +120,17 @@ def plot_twins(table: pd.DataFrame) -> Figure:
 
 
 def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str, str]:
-    """Shares, in per cent, of the similarity of hidden layers near the output that each condition leaves.
+    """How much of the similarity of hidden layers near the output each condition leaves, in per cent.
 
-    Under `condition` those of the similarity at ε as it is; under `condition_area` those of the area under the curve.
-    A condition that removes features removes the mean map first, so its area is a share of the area when centred. The
-    others keep the mean map, so theirs is a share of the area above "any image", where no image is shared. `distance`:
-    how far a neuron
-    is at least, on average, from neurons that see other images of the same class; `power`: what third logits leave;
-    `own_explained`: the share of the centred power that a network's own logits explain.
-    `strongest_left`, `beside_left`, `all_left`: the shares of `at_equal_variance`.
+    - `condition`: the share of the similarity at ε;
+    - `condition_area`: the share of the area under s(ε);
+    - `distance`: the mean lower bound on a neuron's distance from neurons that see other images of its class;
+    - `power`: the share of power that third logits leave;
+    - `own_explained`: the share of the centred power that a network's own logits explain;
+    - `strongest_left`, `beside_left`, `all_left`: the shares of `at_equal_variance`.
+
+    Conditions that take features away also take the mean map away, so their area is a share of the centred area. The
+    other conditions keep the mean map. Of these, the area above "any image" counts, where no image is shared.
     """
     rows = tables["similarity"][tables["similarity"]["kind"].isin(NEAR_OUTPUT)]
     means = rows[np.isclose(rows["epsilon"], epsilon)].groupby("condition", observed=True)["similarity"].mean()
@@ -149,7 +152,7 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
 
 
 def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
-    """Shares of the centred area of all hidden layers near the output, without what `at_equal_variance` names."""
+    """Shares of the centred area that hidden layers near the output keep without what `at_equal_variance` names."""
     rows = at_equal_variance(directions[directions["kind"].isin(NEAR_OUTPUT)])
     names = ("strongest", "beside", "all")
     left = {n: (rows[n] * rows["base"]).sum() / rows["base"].sum() if len(rows) else np.nan for n in names}
@@ -157,10 +160,10 @@ def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
 
 
 def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
-    """A row for each study: areas as they are and centred; what each removal leaves of the centred.
+    """One row per study: the area as it is, the centred area, and the share of it that each removal leaves.
 
-    "logits" and "layer" are a third network's; "as strong": directions of that layer that leave as much variance as the
-    logits do.
+    "logits" and "layer" are those of a third network. "as strong" takes away directions of that layer until as much
+    variance is left as without the logits.
     """
     columns = {
         "as it is": "whole_area",

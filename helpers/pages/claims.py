@@ -1,4 +1,4 @@
-"""What the paper claims and what would decide it: `book/evidence.yml`, read and checked.
+"""The paper's claims and the bounds that decide them: `book/evidence.yml`, read and checked.
 
 The bounds in this file were committed before any representation of the networks was looked at.
 """
@@ -25,13 +25,13 @@ CLAIM_KEYS = ("id", "text", "holds", "bounds", "expected", "beside")
 
 @dataclass(frozen=True)
 class Bound:
-    """One side of a number: "at_most" 0.1, "at_least" 0.8, "below" or "above"."""
+    """A bound on a number: "at_most" 0.1, "at_least" 0.8, "below" or "above"."""
 
     side: str
     value: float
 
     def keeps(self, measured: float) -> bool:
-        """Whether a measured value keeps the bound; NaN never does."""
+        """Whether a measured value keeps the bound. NaN never does."""
         tests = {"at_most": np.less_equal, "at_least": np.greater_equal, "below": np.less, "above": np.greater}
         return bool(tests[self.side](measured, self.value))
 
@@ -41,7 +41,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper, in what measurements it holds, the bounds by quantity, and what was expected."""
+    """A claim of the paper: its text, when it holds, the bounds by quantity, and what was expected."""
 
     id: str
     text: str
@@ -51,7 +51,7 @@ class Claim:
     beside: dict[str, Any]
 
     def bound(self, quantity: str) -> Bound:
-        """The bound of one quantity, such as "middle"; BadInput names the quantities that have one."""
+        """The bound of one quantity, such as "middle". Raises `BadInput` with the quantities that have one."""
         if quantity not in self.bounds:
             raise unknown(f"bound of {self.id}", quantity, self.bounds)
         return read_bound(self.bounds[quantity], f"{self.id}, {quantity}")
@@ -59,7 +59,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Plan:
-    """`evidence.yml`: the deciding ε, the others shown, the two studies, groups of layers, and the claims."""
+    """The content of `evidence.yml`: the deciding ε, the other ε, the two studies, groups of layers, and the claims."""
 
     epsilon: float
     epsilons: tuple[float, ...]
@@ -69,14 +69,14 @@ class Plan:
     expected: dict[str, Any]
 
     def claim(self, name: str) -> Claim:
-        """The claim with this id."""
+        """The claim with this id. Raises `BadInput` for an unknown one."""
         known = {claim.id: claim for claim in self.claims}
         if name not in known:
             raise unknown("claim", name, known)
         return known[name]
 
     def study(self, network: str, epoch: int | None = None) -> Study:
-        """The study of one of the two networks; `epoch` 0 is its untrained twin."""
+        """The study of one of the two networks. With `epoch` 0 it is the study of the untrained twins."""
         if network not in self.studies:
             raise unknown("network", network, self.studies)
         entry = self.studies[network]
@@ -87,11 +87,14 @@ class Plan:
         )
 
     def name(self, network: str) -> str:
-        """The network as one writes it."""
+        """The name of the network for readers."""
         return str(self.studies[network]["name"])
 
     def group(self, network: str, layer: str) -> str:
-        """The group of a layer: "first", "early", "middle", "late", "pool", "fc" or "logits"."""
+        """The group of a layer: "first", "early", "middle", "late", "pool", "fc" or "logits".
+
+        Raises `BadInput` for a layer that is in no group.
+        """
         for group, patterns in self.groups[network].items():
             if any(fnmatch(layer, pattern) for pattern in patterns):
                 return group
@@ -99,7 +102,7 @@ class Plan:
 
 
 def read_bound(entry: Any, where: str) -> Bound:
-    """A bound from {side: number}; BadInput for anything that could not fail or could not be kept."""
+    """A bound from {side: number}. Raises `BadInput` unless it is one known side with one finite number."""
     if not isinstance(entry, dict) or len(entry) != 1:
         raise BadInput(f"bound of {where} is {entry!r}: expected one side and one number, such as at_most: 0.1")
     side, value = next(iter(entry.items()))
@@ -112,7 +115,7 @@ def read_bound(entry: Any, where: str) -> Bound:
 
 
 def read_evidence(path: Path = EVIDENCE) -> Plan:
-    """The plan in `path`; BadInput for an unknown or missing key, a bad ε, and bounds that are none."""
+    """The plan in `path`. Raises `BadInput` for an unknown or missing key, a bad ε, and a bad bound."""
     raw = yaml.safe_load(path.read_text())
     if not isinstance(raw, dict):
         raise BadInput(f"{path.name} is empty or no mapping: expected the keys {', '.join(KEYS)}")

@@ -1,6 +1,7 @@
-"""What an executed page depends on: its notebook, what that imports, the records it read, files in the grid.
+"""What an executed page depends on: its notebook, the modules that it imports, the records that it read, other files.
 
-Code counts by its syntax trees, so that a docstring reruns no page. A page that listed all records depends on all.
+Code is compared by its syntax trees, so a changed docstring reruns no page. A page that listed all records depends on
+all of them.
 """
 
 import hashlib
@@ -21,13 +22,13 @@ BENCHMARKS = hashes.PACKAGE.parent / "benchmarks"
 
 @dataclass(frozen=True)
 class Depends:
-    """The hash of what a page is made from, without records; and the hash of each record as it was at that moment."""
+    """The hash of everything but records that a page is made from, and the hash of each record at that moment."""
 
     hash: str
     records: dict[str, str]
 
     def hash_with(self, asked: Iterable[str]) -> str:
-        """The hash with the records of these names, missing ones too; `EVERYTHING` stands for all."""
+        """The hash that includes the records of these names, also missing ones; `EVERYTHING` stands for all records."""
         names = set(asked)
         read = self.records if EVERYTHING in names else {name: self.records.get(name) for name in names}
         return hashlib.sha256(json.dumps([self.hash, read], sort_keys=True).encode()).hexdigest()

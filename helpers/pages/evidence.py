@@ -1,4 +1,4 @@
-"""The records of the two networks at the paper's size, gathered for the claims; and what the pages show of them."""
+"""The records of the two networks at the paper's size, collected for the claims, and how pages show them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ SCALE_MEASURE = "subspace_median"  # 1 less the median critical ε of a layer
 
 @dataclass
 class Gathered(Measured):
-    """`Measured`, with the results of the studies behind it, for pages that match a layer anew."""
+    """`Measured` with the results of its studies, for pages that match a layer anew."""
 
     results: dict[str, Result] = field(default_factory=dict)
     calibrated: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Gathered(Measured):
         return self._result(network).kept
 
     def pair(self, network: str, layer: str) -> Pair:
-        """The first two recorded networks of a layer, ready to match."""
+        """A layer of the first two recorded networks, ready to match."""
         return self._result(network).pair(layer)
 
     def _result(self, network: str) -> Result:
@@ -55,7 +55,7 @@ class Gathered(Measured):
 
 
 def gather(plan: Plan) -> Gathered:
-    """Everything recorded of the plan's networks; what is not recorded is absent, and a claim that needs it is open."""
+    """Everything recorded of the plan's networks. Missing records are left out, and claims that need them are open."""
     found = Gathered()
     for network in plan.studies:
         study = plan.study(network)
@@ -78,7 +78,7 @@ def gather(plan: Plan) -> Gathered:
 
 
 def recorded_targets(plan: Plan) -> dict[str, pd.DataFrame]:
-    """For each network of the plan, whatever its width and training: what other targets keep (claim C2b)."""
+    """What other targets keep (claim C2b), for each network of the plan, whatever its width and training."""
     found = {}
     for place in records.records_of("targets"):
         study = records.read_provenance(place)["study"]
@@ -103,7 +103,7 @@ def scale_of(values: pd.DataFrame, measure: str = SCALE_MEASURE) -> pd.DataFrame
 
 
 def recorded_tables(kind: str, study: Study, epoch: int | None = None) -> dict[str, pd.DataFrame] | None:
-    """The tables of what is recorded of a kind for these networks at an epoch, whatever images and seeds it used."""
+    """The recorded tables of a kind for these networks at an epoch, with any images and seeds; else None."""
     wanted = {name: getattr(study, name) for name in ("dataset", "network", "width", "recipe")}
     wanted |= {"epochs": study.runs[0].recipe.epochs, "epoch": epoch}
     for place in records.records_of(kind):
@@ -144,7 +144,7 @@ def group_table(plan: Plan, found: Measured) -> pd.DataFrame:
 
 
 def protocol_errors(plan: Plan, found: Measured) -> pd.DataFrame:
-    """The paper's sampling against the full test set: per network, layer and ε the two means and their difference."""
+    """The paper's sampling and the full test set, per network, layer and ε: the two means and their difference."""
     tables = []
     for network in found.sampled:
         keys = ["layer", "epsilon"]
@@ -156,9 +156,10 @@ def protocol_errors(plan: Plan, found: Measured) -> pd.DataFrame:
 
 
 def small_table(plan: Plan, found: Measured) -> pd.DataFrame:
-    """One row per network, layer and ε at which a layer matches in part: shares of neurons with small minimal matches.
+    """One row per network, layer and ε where the layer matches in part: shares of neurons with small minimal matches.
 
-    "of at most five" counts the smallest match found; no search could exceed "possible".
+    "of at most five" counts the smallest match that was found. "possible" is an upper bound for any search. Raises
+    `BadInput` if nothing is recorded.
     """
     tables = [t.assign(network=plan.name(network)) for network, t in found.small.items()]
     if not tables:
@@ -176,7 +177,7 @@ def small_table(plan: Plan, found: Measured) -> pd.DataFrame:
 
 
 def expectations(plan: Plan, judged: dict[str, Verdict]) -> pd.DataFrame:
-    """One row per claim: what was expected before looking, and the numbers that came out."""
+    """One row per claim: what was expected before looking, and the verdict."""
     rows = [(claim.id, claim.expected, judged[claim.id].word) for claim in plan.claims]
     return pd.DataFrame(rows, columns=["claim", "expected before looking", "verdict"])
 
@@ -187,7 +188,7 @@ def expectation_text(plan: Plan, claim: str) -> str:
 
 
 def untrained_words(plan: Plan, found: Measured) -> str:
-    """How similar the first layers are before training, at the deciding ε, in one sentence."""
+    """In one sentence: how similar the first layers are before training, at the deciding ε."""
     parts = [
         f"{level(found.untrained[network], network, 'first', plan):.2f} in {plan.name(network)}"
         for network in plan.studies
@@ -199,7 +200,10 @@ def untrained_words(plan: Plan, found: Measured) -> str:
 
 
 def with_bounds(claim: Claim, **bound: float) -> Claim:
-    """The claim with one bound for all its quantities: to see how much a verdict hangs on it."""
+    """The claim with one bound for all its quantities, to see how much a verdict depends on it.
+
+    Raises `BadInput` unless exactly one bound is given.
+    """
     if len(bound) != 1:
         raise BadInput(f"{len(bound)} bounds are given: expected one, such as at_most=0.1")
     return replace(claim, bounds={quantity: dict(bound) for quantity in claim.bounds})
@@ -241,7 +245,7 @@ def plot_protocol(plan: Plan, found: Measured) -> Figure:
 
 
 def plot_maps(plan: Plan, critical: dict[str, pd.DataFrame]) -> Figure:
-    """s(ε) of every layer at every ε as a map with sharp rows, one panel per network."""
+    """s(ε) of every layer at every ε as a map, one row per layer, one panel per network."""
     figure, axes = plt.subplots(1, len(critical), figsize=(5.6 * len(critical), 5.4), squeeze=False)
     for ax, (network, table) in zip(axes[0], critical.items(), strict=True):
         wide = curves(table).pivot(index=["position", "layer"], columns="epsilon", values="similarity").sort_index()
@@ -261,7 +265,10 @@ def panels(
     draw: Callable[[Any, str], None],
     limits: tuple[float, float] | None = (-0.03, 1.03),
 ) -> Figure:
-    """One panel per network with layers along x, drawn by `draw`; the y-axis is shared."""
+    """One panel per network with layers along x, drawn by `draw`. The panels share the y-axis.
+
+    Raises `BadInput` if no network is recorded.
+    """
     if not networks:
         raise BadInput("no network is recorded: expected at least one of the plan's studies in results/")
     size = (5.6 * len(networks), 4.2)
@@ -274,6 +281,6 @@ def panels(
 
 
 def spread_over_pairs(critical: pd.DataFrame, epsilon: float) -> float:
-    """The largest range of the similarity over pairs, among the layers, at one ε."""
+    """At one ε, the largest range over pairs of a layer's similarity, among all layers."""
     table = counted_similarity(critical, [epsilon]).groupby("layer", observed=True)["neurons"]
     return float(np.max(table.max() - table.min()))

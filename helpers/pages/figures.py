@@ -1,4 +1,4 @@
-"""A table in, a figure out: one look for all pages, tables without an index, moving pictures that need no network."""
+"""Show tables and figures: one style for all pages, tables without an index, moving figures that need no network."""
 
 import base64
 import html
@@ -16,9 +16,9 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 PALETTE = "colorblind"
-ROWS = 20  # of a table that are shown
-NAME, SENTENCE = 20, 60  # characters from which a cell is a long name, or a sentence
-PLOTLY_SCRIPT = "../../_static/plotly.min.js"  # where the built book keeps it, seen from book/pages/
+ROWS = 20  # so many rows of a table are shown
+NAME, SENTENCE = 20, 60  # a cell with more characters is a long name, or a sentence
+PLOTLY_SCRIPT = "../../_static/plotly.min.js"  # its place in the built book, relative to book/pages/
 WORDS = {
     "seed_a": "seed a",
     "seed_b": "seed b",
@@ -29,7 +29,10 @@ WORDS = {
 
 
 def style() -> None:
-    """The look of every figure: white ground (a card in dark mode), colour-blind-safe colours, text one can read."""
+    """Set the style of all figures: white background, colour-blind-safe colours, readable text.
+
+    In dark mode a figure is a white card.
+    """
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
     plt.rcParams.update(
         {
@@ -43,7 +46,7 @@ def style() -> None:
 
 
 def readable(value: Any, digits: int = 3) -> str:
-    """A cell's text: numbers to `digits` places, inf (no ε in [0, 1) matches) as "never", nothing as "–"."""
+    """The text of a cell: numbers with `digits` decimals, inf (no ε in [0, 1) matches) as "never", NaN as "–"."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
@@ -54,10 +57,10 @@ def readable(value: Any, digits: int = 3) -> str:
 
 
 def table(frame: pd.DataFrame, digits: int = 3, label: str = "Table", rows: int = ROWS) -> HTML:
-    """A data frame without its index, with words for column names; wide ones scroll inside their own region.
+    """A data frame without its index, with words for column names. Wide tables scroll inside their own region.
 
-    A cell that holds ready HTML is passed as `Markup`, everything else is escaped. Of a long table the first
-    `rows` rows are shown, and all of it can be downloaded.
+    A cell that holds HTML is passed as `Markup`; everything else is escaped. Of a long table the first `rows` rows are
+    shown, and the whole table can be downloaded.
     """
     whole, frame = frame, frame.head(rows)
     rest = f"{label}: first {rows} of {len(whole)} rows" if len(whole) > rows else ""
@@ -72,11 +75,11 @@ def table(frame: pd.DataFrame, digits: int = 3, label: str = "Table", rows: int 
 
 
 class Markup(str):
-    """Text that is HTML already, such as a link: `table` shows it as it is."""
+    """Text that is already HTML, such as a link. `table` does not escape it."""
 
 
 def _cell(value: Any, digits: int) -> str:
-    """One cell; a number aligns to the right, a name and a sentence get room to be read."""
+    """One cell. A number is aligned to the right. A long name and a sentence get enough width."""
     text = value if isinstance(value, Markup) else html.escape(readable(value, digits))
     length = len(re.sub("<[^>]*>", "", text))  # of what is seen
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -85,7 +88,7 @@ def _cell(value: Any, digits: int) -> str:
 
 
 def download(frame: pd.DataFrame, name: str) -> HTML:
-    """A link that saves the table as NAME.csv; the data travel in the page, so it works without a server."""
+    """A link that saves the table as NAME.csv. The page itself holds the data, so the link needs no server."""
     return HTML(_link(frame, name, "Download the data of this figure"))
 
 
@@ -99,10 +102,10 @@ def _link(frame: pd.DataFrame, name: str, words: str) -> str:
 
 
 def interactive(figure: Any, name: str, alt: str, still: Figure | None = None) -> None:
-    """Show a plotly figure under the fixed id `name`, with `alt` text for those who cannot see it.
+    """Show a plotly figure with the fixed id `name`, and with the text `alt` for readers who cannot see it.
 
-    In a page of the book it loads the book's own copy of plotly; in a notebook opened alone it uses Jupyter's. `still`
-    is a matplotlib figure that takes its place on paper and where scripts do not run.
+    On a page of the book it uses the book's own copy of plotly; in a notebook alone it uses Jupyter's. `still` is a
+    matplotlib figure that replaces it in print and where scripts do not run.
     """
     figure.update_layout(template="plotly_white", font={"size": 13}, margin={"l": 50, "r": 20, "t": 40, "b": 50})
     if still is not None:
@@ -124,7 +127,7 @@ def interactive(figure: Any, name: str, alt: str, still: Figure | None = None) -
 
 
 def _still(figure: Figure | None, words: str) -> str:
-    """The picture for print and for readers without scripts; without one the moving figure is printed as it stands."""
+    """The picture for print and for readers without scripts. Without one, the moving figure is printed as it is."""
     if figure is None:
         return ""
     source = png(figure)
@@ -132,7 +135,7 @@ def _still(figure: Figure | None, words: str) -> str:
 
 
 def png(figure: Figure) -> str:
-    """The figure as a data address that an <img> can show."""
+    """The figure as a data URL that an <img> can show."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

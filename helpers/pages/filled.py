@@ -1,6 +1,6 @@
-"""Numbers into the text of an executed page: the role that names a glued value becomes the value itself.
+"""Write numbers into the text of an executed page: the role that names a glued value is replaced by the value.
 
-So an executed notebook reads the same in Jupyter, VS Code and Colab, which know no roles, as in the built book.
+Jupyter, VS Code and Colab know no roles. So an executed notebook reads there as it does in the built book.
 """
 
 import re
@@ -13,7 +13,7 @@ ROLE = re.compile(r"\{glue:text\}`(?P<key>[^`:]+)(?::(?P<form>[^`:]*))?`")
 
 
 def glued_values(notebook: NotebookNode) -> dict[str, str]:
-    """The numbers and words that the cells of an executed notebook glued, by name, as text."""
+    """The numbers and words that the cells of an executed notebook glued, as text, by name."""
     values: dict[str, str] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -25,15 +25,15 @@ def glued_values(notebook: NotebookNode) -> dict[str, str]:
 
 
 def unquoted(text: str) -> str:
-    """A glued string without the quotation marks of its `repr`; a number as it is."""
+    """A glued string without the quotation marks of its `repr`. A number stays as it is."""
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def fill_values(notebook: NotebookNode) -> None:
-    """Replace every role `{glue:text}` of the notebook's own values in its Markdown cells, in place.
+    """Replace in the Markdown cells, in place, every role `{glue:text}` that names a value of this notebook.
 
-    Raises BadInput for a name that no cell glued, and for a format that does not fit the value. Values of other pages
-    (`page.ipynb::name`) stay roles.
+    Values of other pages (`page.ipynb::name`) stay roles. Raises `BadInput` for a name that no cell glued, and for a
+    format that does not fit the value.
     """
     values = glued_values(notebook)
     for cell in notebook.cells:

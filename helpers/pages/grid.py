@@ -1,4 +1,4 @@
-"""The grid: which notebook runs with which parameters to make which page (`book/grid.yml`), and the contents."""
+"""The grid (`book/grid.yml`): which notebook makes which page with which parameters, and the table of contents."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from . import places
 
 @dataclass(frozen=True)
 class Page:
-    """One line of the grid: a computed page, or (without a notebook) a page of prose."""
+    """One entry of the grid: a computed page, or (without a notebook) a page of prose."""
 
     name: str
     notebook: str | None = None
@@ -25,7 +25,7 @@ class Page:
     depends: tuple[str, ...] = ()
 
     def values(self, tier: str) -> dict[str, Any]:
-        """The parameters of a tier: smoke ones replace published ones."""
+        """The parameters of a tier. In the tier "smoke" some published parameters are replaced."""
         return self.parameters | (self.smoke if tier == "smoke" else {})
 
     @property
@@ -35,7 +35,7 @@ class Page:
 
     @property
     def document(self) -> str:
-        """What the table of contents calls it."""
+        """The name of the page in the table of contents."""
         return f"book/{'pages/' if self.notebook else ''}{self.name}"
 
 
@@ -49,9 +49,10 @@ class BookPart:
 
 
 def read_grid(path: Path = places.BOOK / "grid.yml") -> list[BookPart]:
-    """The parts of the book in reading order; the first page of the first part is its front page.
+    """The parts of the book in reading order. The first page of the first part is the front page of the book.
 
-    Raises BadInput for an unknown key, a page named twice, or a notebook or prose page that is not there.
+    Raises `BadInput` for a file that does not fit its schema, for a page that is listed twice, and for a notebook or a
+    prose page that does not exist.
     """
     read = read_yaml(path, Grid).root
     parts = [BookPart(part.caption, tuple(_page(entry, path) for entry in part.pages), part.numbered) for part in read]
@@ -77,15 +78,17 @@ def computed_pages(parts: Iterable[BookPart] | None = None) -> list[Page]:
 
 
 def notebook_names() -> list[str]:
-    """The notebooks of the book."""
+    """The names of the book's notebooks."""
     return sorted(source.stem for source in places.NOTEBOOKS.glob("*.py"))
 
 
 def own_page(notebook: str, values: dict[str, Any], name: str | None = None) -> Page:
-    """The page that a reader makes with other parameters; it lies beside the book's pages and never in place of one.
+    """The page that a reader makes with other parameters.
 
-    `notebook` is a name, or a path to one of the book's notebooks: nothing else is run. Raises BadInput for another
-    path, and for the name of one of the book's own pages.
+    It is stored beside the book's pages and replaces none of them.
+
+    `notebook` is a name, or a path to one of the book's notebooks. Raises `BadInput` for any other path, and for the
+    name of one of the book's own pages.
     """
     path = Path(notebook)
     stem = check_choice("notebook", path.stem, notebook_names())

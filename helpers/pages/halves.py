@@ -1,6 +1,6 @@
-"""The ipynb half of a notebook pair is only written over where nothing is lost: its content is known from elsewhere.
+"""Protect the ipynb half of a notebook pair: it is overwritten only if its content exists elsewhere.
 
-Known is what git keeps, what this module wrote last, and cells that the text half has as well.
+Its content exists elsewhere if git keeps it, if this module wrote it last, or if the text half has equal cells.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from ..files import atomic, folder
 
 
 def check_replaceable(half: Path, new: NotebookNode) -> None:
-    """BadInput where the ipynb half holds what was written there and stands nowhere else."""
+    """Raise `BadInput` if the ipynb half holds changes that exist nowhere else."""
     if not half.exists() or _same_cells(half, new) or _is_written(half) or _git_keeps(half):
         return
     text = half.with_suffix(".py").name
@@ -27,7 +27,7 @@ def check_replaceable(half: Path, new: NotebookNode) -> None:
 
 
 def remember_written(half: Path) -> None:
-    """Note that the content of this half was made from its text half."""
+    """Note that the content of this ipynb half was made from its text half."""
     known = _known()
     known[str(half.resolve())] = _digest(half)
     with atomic(_notes()) as scratch:
@@ -55,7 +55,7 @@ def _is_written(half: Path) -> bool:
 
 
 def _same_cells(half: Path, new: NotebookNode) -> bool:
-    """Whether it says what the text half says; outputs and ids do not count."""
+    """Whether the ipynb half has the cells of the text half. Outputs and ids are ignored."""
     try:
         old = nbformat.read(half, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError):
@@ -64,7 +64,7 @@ def _same_cells(half: Path, new: NotebookNode) -> bool:
 
 
 def _git_keeps(half: Path) -> bool:
-    """Whether this very content lies in git's store."""
+    """Whether exactly this content is in git's store."""
     script = 'git cat-file -e "$(git hash-object "$1")"'
     command = ["sh", "-c", script, "sh", half.name]
     return subprocess.run(command, cwd=half.parent, capture_output=True, check=False).returncode == 0

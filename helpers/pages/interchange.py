@@ -1,4 +1,4 @@
-"""Figures and words of the page on interchangeable layers: stitching, and channels matched one to one."""
+"""Figures and phrases of the page on interchangeable layers: stitching, and channels matched one to one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,13 +29,13 @@ LINES: dict[str, dict[str, Any]] = {
 
 
 def by_source(table: pd.DataFrame) -> pd.DataFrame:
-    """Per layer and source, mean over pairs: accuracy, own, lost, agreement, similarity, area, explained."""
+    """Means over pairs, per layer and source: accuracy, own, lost, agreement, similarity, area, explained."""
     values = ["accuracy", "own", "lost", "agreement", "similarity", "area", "explained"]
     return table.groupby(["position", "layer", "source"], observed=True)[values].mean().reset_index()
 
 
 def stitching_rows(tables: Tables) -> pd.DataFrame:
-    """One row per network and layer: what is lost by each source, and the similarity beside it."""
+    """One row per network and layer: the accuracy lost with each source, and the similarity."""
     parts = []
     for name, table in tables.items():
         means = by_source(table)
@@ -49,7 +49,7 @@ def stitching_rows(tables: Tables) -> pd.DataFrame:
 
 
 def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> dict[str, str]:
-    """The numbers that the page's prose holds, ready to read."""
+    """The numbers in the page's prose, as text."""
     found: dict[str, str] = {}
     dissimilar = [stitched_unmatched(table) for table in stitched.values()]
     layers = sum(int(each["layers"]) for each in dissimilar)
@@ -80,7 +80,7 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
 
 
 def opening(means: pd.DataFrame, lost: float = 0.05) -> str:
-    """The answer in a word, by the share of all layers that lose less than `lost`."""
+    """The answer in a few words, by the share of layers that lose less than `lost` of accuracy."""
     share = float((means["lost"] < lost).mean())
     return (
         "yes, nearly everywhere"
@@ -100,7 +100,7 @@ def from_to(values: pd.Series, digits: int) -> str:
 
 
 def barrier_reduced(path: pd.DataFrame) -> float:
-    """The share of the loss barrier that matching and recalibration take away; nan where there was none."""
+    """The share of the loss barrier that matching and recalibration remove; nan if there was no barrier."""
     found = barriers(path).groupby("path")["loss_barrier"].mean()
     before = found["before matching"]
     after = found.get("matched, recalibrated", found["matched"])
@@ -117,7 +117,7 @@ def stacked_panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def plot_stitching(tables: Tables) -> Figure:
-    """Accuracy after a stitch at every layer, one line per source; grey bars are the similarity of the two layers."""
+    """Accuracy after a stitch at every layer, one line per source. Grey bars show the similarity of the two layers."""
     figure, axes = stacked_panels(len(tables), 3.8)
     for ax, (name, table) in zip(axes, tables.items(), strict=True):
         means = by_source(table)
@@ -135,7 +135,7 @@ def plot_stitching(tables: Tables) -> Figure:
 
 
 def plot_lost(tables: Tables, similar: float = 0.05, lost: float = 0.05) -> Figure:
-    """Accuracy lost against similarity, one point per layer; the field of claim C6 is shaded."""
+    """Accuracy lost against similarity, one point per layer. The region of claim C6 is shaded."""
     figure, ax = plt.subplots(figsize=(6.4, 3.8))
     ax.axvspan(-0.02, similar, color="0.9", zorder=0, label=f"s(0.3) at most {similar:g}")
     ax.axhline(100 * lost, color="black", linewidth=0.8, linestyle=":", label=f"{100 * lost:.0f} points")
@@ -162,7 +162,7 @@ def plot_paths(paths: Tables) -> Figure:
 
 
 def plot_partners(partners: Tables) -> Figure:
-    """Mean correlation of every channel with its one partner, layer by layer; and what ε the partners need."""
+    """Per layer: mean correlation of every channel with its one partner, and the critical ε of partners and layers."""
     figure, axes = stacked_panels(len(partners), 3.4)
     lines: dict[str, tuple[str, dict[str, Any]]] = {
         "matched": ("correlation of partners", {"color": "C0", "marker": "o"}),

@@ -1,4 +1,4 @@
-"""Figures by layer, drawn from the tables of `layer_tables`: maps and curves of s(ε), critical ε, lines over depth."""
+"""Figures by layer from the tables of `layer_tables`: maps and curves of s(ε), critical ε, lines over depth."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,12 +44,15 @@ def plot_curves(table: pd.DataFrame, title: str = "") -> Figure:
 
 
 def _shade(position: Any, table: pd.DataFrame) -> str:
-    """Dark for the first layer, light (never too light to see) for the last."""
+    """Dark for the first layer, light for the last, but always dark enough to be seen."""
     return to_hex(plt.get_cmap("viridis")(0.9 * position / max(1, table["position"].max())))
 
 
 def moving_curves(table: pd.DataFrame) -> Any:
-    """The same lines as a plotly figure: hover for the numbers, click a layer in the legend to hide or isolate it."""
+    """The curves s(ε) as a plotly figure.
+
+    Hover to see the numbers; click a layer in the legend to hide or isolate it.
+    """
     from plotly import graph_objects as go
 
     figure = go.Figure()
@@ -69,7 +72,7 @@ def moving_curves(table: pd.DataFrame) -> Any:
 
 
 def plot_critical(critical: pd.DataFrame, title: str = "") -> Figure:
-    """Where each layer's neurons start to match: smallest critical ε, quartiles, and the share that never does."""
+    """Per layer: smallest critical ε, its quartiles, and the share of neurons that never match."""
     found = critical_summary(critical)
     capped = found.assign(**{name: found[name].clip(upper=1.0) for name in ("smallest", *_QUARTILES)})
     figure, ax = plt.subplots(figsize=(7.2, 1.3 + 0.25 * len(found)))
@@ -89,7 +92,7 @@ def plot_critical(critical: pd.DataFrame, title: str = "") -> Figure:
 
 
 def plot_sampling(errors: pd.DataFrame) -> Figure:
-    """How far the paper's sampling is off in each layer, in hundredths of the neurons, one marker an ε."""
+    """The error of the paper's sampling in each layer, in hundredths of the neurons, with one marker per ε."""
     figure, ax = plt.subplots(figsize=(7.4, 3.8))
     layers = errors.sort_values("position")["layer"].drop_duplicates().tolist()
     for number, (epsilon, rows) in enumerate(errors.groupby("epsilon")):
@@ -108,7 +111,7 @@ def plot_sampling(errors: pd.DataFrame) -> Figure:
 
 
 def plot_compared(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) -> Figure:
-    """Similarity by layer at a few ε, one line a table of `layer_means`, one panel an ε, the interval shaded."""
+    """Similarity by layer: one panel per ε, one line per table of `layer_means`, with the interval shaded."""
     figure, axes = plt.subplots(len(epsilons), 1, figsize=(7.4, 2.2 * len(epsilons) + 0.9), sharex=True, squeeze=False)
     for ax, epsilon in zip(axes[:, 0], epsilons, strict=True):
         for number, (name, table) in enumerate(tables.items()):

@@ -1,4 +1,4 @@
-"""Tables and phrases of one study by layer: similarity at each ε, critical ε, facts about the layers, sampling."""
+"""Tables and phrases of one study by layer: similarity at each ε, critical ε, facts about layers, sampling."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ KINDS = {"conv": "convolutional", "block": "block output", "pool": "pooled featu
 
 
 def spoken(network: str) -> str:
-    """A network's name as one writes it.
+    """The name of a network for readers.
 
     >>> spoken("vgg16_bn"), spoken("resnet18")
     ('VGG-16 with batch norm', 'ResNet-18')
@@ -41,7 +41,7 @@ def before_training(study: studies.Study) -> studies.Result | None:
 
 
 def study_page(study: str) -> str:
-    """The name of a study's page: letters, digits and hyphens only, so that it can be a link and a label."""
+    """The name of a study's page. It has only letters, digits and hyphens, so that it can be a link and a label."""
     return study.replace("_", "-").replace(".", "-")
 
 
@@ -49,7 +49,7 @@ def study_page(study: str) -> str:
 
 
 def layer_means(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
-    """Mean similarity over pairs per layer and ε with its interval (t, over networks), from the input on."""
+    """Mean similarity over pairs, per layer and ε, with its t interval over networks, from the input on."""
     found = interval(result.similarity(epsilons), by=(*PLACE, "epsilon"))
     return found.sort_values(["position", "epsilon"], ignore_index=True)
 
@@ -70,10 +70,10 @@ def _mean_text(mean: float, low: float, high: float) -> str:
 
 
 def curves(critical: pd.DataFrame, grid: Float[np.ndarray, " epsilons"] = GRID) -> pd.DataFrame:
-    """s(ε) of every layer on a grid of ε, averaged over pairs: the share of neurons whose critical ε is at most ε.
+    """s(ε) of every layer on a grid of ε, averaged over pairs: the share of neurons with critical ε ≤ ε.
 
-    Columns position, layer, kind, depth, epsilon, similarity. All pairs of a layer have equally many neurons, so the
-    mean over pairs is the share among all their neurons together.
+    The columns are position, layer, kind, depth, epsilon, similarity. All pairs of a layer have equally many neurons.
+    So the mean over pairs is the share among all their neurons together.
     """
     parts = []
     for place, rows in critical.groupby(PLACE, sort=True, observed=True):
@@ -85,9 +85,9 @@ def curves(critical: pd.DataFrame, grid: Float[np.ndarray, " epsilons"] = GRID) 
 
 
 def critical_summary(critical: pd.DataFrame) -> pd.DataFrame:
-    """Per layer, over all neurons and pairs: smallest critical ε, quartiles, and the share that never matches.
+    """Per layer, over all neurons and pairs: smallest critical ε, its quartiles, and the share that never matches.
 
-    Quantiles are order statistics, so a quartile is inf ("never") where that many neurons match at no ε below 1.
+    Quantiles are order statistics. So a quartile is inf ("never") where too few neurons match at any ε below 1.
     """
     groups = critical.groupby(PLACE, sort=True, observed=True)["critical_epsilon"]
     shares = {"smallest": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
@@ -97,7 +97,7 @@ def critical_summary(critical: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_facts(result: studies.Result) -> pd.DataFrame:
-    """Per layer, averaged over the networks: neurons, dead ones, dimension, and the match with its own permuted copy.
+    """Per layer, averaged over the networks: neurons, dead neurons, dimension, and the match with a permuted copy.
 
     `dimension` is the effective rank (participation ratio) of the neurons' centred activations.
     """
@@ -109,9 +109,10 @@ def layer_facts(result: studies.Result) -> pd.DataFrame:
 
 
 def sampling_error(result: studies.Result) -> pd.DataFrame:
-    """The paper's protocol beside the full test set: mean over pairs and draws, mean over pairs, and the difference.
+    """The mean over pairs and draws in the paper's sampling, the mean over pairs on all images, and the difference.
 
-    Columns position, layer, kind, depth, epsilon, sampled, full, difference; only layers with more samples than drawn.
+    The columns are position, layer, kind, depth, epsilon, sampled, full, difference. Only layers with more samples
+    than are drawn appear. Raises `BadInput` for a result without draws.
     """
     if "sampled" not in result.tables:
         raise unknown("table", "sampled", result.tables)
@@ -127,10 +128,10 @@ def sampling_error(result: studies.Result) -> pd.DataFrame:
 
 
 def sampling_in_words(result: studies.Result) -> dict[str, str]:
-    """Phrases for a page, in hundredths of the neurons: how far averaged draws are off, and how single ones scatter.
+    """Phrases for a page, in hundredths of the neurons: errors of averaged draws, and the scatter of single draws.
 
-    `sampling_up` counts, of the layers and ε where the average of the draws is off at all, those where it is too high.
-    `sampling_scatter` is the largest standard deviation over the draws of one pair, layer and ε.
+    `sampling_up` counts the layers and ε where the average of the draws is too high, among those where it has an error
+    at all. `sampling_scatter` is the largest standard deviation over the draws of one pair, layer and ε.
     """
     off = 100 * sampling_error(result)["difference"]
     wrong = off[off.abs() > 1e-7]
@@ -144,7 +145,7 @@ def sampling_in_words(result: studies.Result) -> dict[str, str]:
 
 
 def in_words(result: studies.Result, epsilon: float) -> dict[str, str]:
-    """Phrases for a page, from its numbers: which layers match at ε, and where neurons start to match."""
+    """Phrases for a page from the numbers of a study: which layers match at ε, and where neurons start to match."""
     means = layer_means(result, [epsilon])
     top = means.sort_values("mean").to_dict("records")[-1]
     inner = means[means["kind"].isin(INNER)]

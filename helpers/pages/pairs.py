@@ -1,4 +1,4 @@
-"""Notebook pairs: the text half that people edit, and the ipynb half without outputs that follows from it."""
+"""Notebook pairs: the text half, which people edit, and the ipynb half without outputs, which is made from it."""
 
 from pathlib import Path
 
@@ -14,16 +14,19 @@ from .halves import check_replaceable, remember_written
 
 
 def write_pairs() -> list[Path]:
-    """Bring every pair, the pages of the code and the table of contents in line with their sources; what changed."""
+    """Update every pair, the pages of the code and the table of contents from their sources.
+
+    Returns the changed files.
+    """
     changed = [path for source in sorted(places.NOTEBOOKS.glob("*.py")) for path in _pair(source)]
     changed += [path for page, text in room_files(places.BOOK).items() for path in write_if_new(page, text)]
     return changed + write_if_new(places.ROOT / "_toc.yml", table_of_contents())
 
 
 def _pair(source: Path) -> list[Path]:
-    """The ipynb half without outputs, then the text half as jupytext writes it.
+    """Write the ipynb half without outputs, then the text half as jupytext writes it. Returns the changed files.
 
-    Raises BadInput where something was written into the ipynb half that the text half does not have.
+    Raises `BadInput` if the ipynb half holds changes that the text half does not have.
     """
     notebook = pair_notebook(source)
     plain_ids(notebook)
@@ -36,7 +39,7 @@ def _pair(source: Path) -> list[Path]:
 
 
 def pair_notebook(source: Path) -> NotebookNode:
-    """The notebook a text half describes, with the project's jupytext settings and without outputs."""
+    """The notebook that a text half describes, with the project's jupytext settings and without outputs."""
     config = jupytext.config.load_jupytext_config(str(source))
     notebook = jupytext.read(source, config=config)
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -44,13 +47,13 @@ def pair_notebook(source: Path) -> NotebookNode:
 
 
 def plain_ids(notebook: NotebookNode) -> None:
-    """Cell ids by position: random ones would change at every run."""
+    """Set cell ids by position, because random ones would change in every run."""
     for position, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{position:03d}"
 
 
 def write_if_new(path: Path, text: str) -> list[Path]:
-    """Write the text unless it is there already; the paths that were written."""
+    """Write the text unless the file already holds it. Returns the files that were written."""
     if path.exists() and path.read_text() == text:
         return []
     with atomic(path) as temporary:

@@ -1,7 +1,7 @@
-"""The built book as one PDF: every page printed by a browser, in reading order, and bound together.
+"""The built book as one PDF: a browser prints every page in reading order, and the pages are bound together.
 
-Printing by Chromium keeps fonts, formulas and figures as the page shows them; Sphinx's own route through LaTeX would
-need a TeX installation and draws moving figures as nothing.
+Chromium prints fonts, formulas and figures as the page shows them. Sphinx's own way, through LaTeX, would need a TeX
+installation and leaves moving figures empty.
 """
 
 import shutil
@@ -30,7 +30,7 @@ SECONDS = 120  # for one page on a busy machine
 
 
 def browser() -> str:
-    """The path of Chromium or Chrome; BadInput names what was looked for."""
+    """The path of Chromium or Chrome. Raises `BadInput` with the names that were looked for if there is none."""
     for name in BROWSERS:
         if path := shutil.which(name):
             return path
@@ -38,9 +38,10 @@ def browser() -> str:
 
 
 def book_pdf(html: Path, documents: Iterable[str], target: Path) -> Path:
-    """Print the built pages `documents` (without .html, seen from the folder `html`) into one PDF at `target`.
+    """Print the built pages `documents` into one PDF at `target`.
 
-    Raises BadInput if a page is not there or cannot be printed, and if pypdf is not installed; the old PDF then stays.
+    The names have no .html and are relative to the folder `html`. Raises `BadInput` if a page does not exist or cannot
+    be printed, and if pypdf is not installed. An older PDF then stays.
     """
     if find_spec("pypdf") is None:
         raise BadInput("pypdf is not installed: expected it for binding pages, `pip install pypdf`")

@@ -1,6 +1,6 @@
-"""Where the book lies: its sources, the executed pages, and what is built from them."""
+"""The folders of the book: its sources, the executed pages, and what is built from them."""
 
 from ..files import ROOT
 
 BOOK, NOTEBOOKS, PAGES, BUILD = (ROOT / name for name in ("book", "notebooks", "book/pages", "_build"))
-LABEL = "samerep"  # our key in the metadata of notebooks and of outputs
+LABEL = "samerep"  # the key of this project in the metadata of notebooks and of outputs

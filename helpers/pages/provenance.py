@@ -1,4 +1,4 @@
-"""How the numbers were made: tables over the provenance of everything in results/."""
+"""How the numbers were made: tables of the provenance of everything in results/."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -51,7 +51,7 @@ def accuracies() -> pd.DataFrame:
 
 
 def apart() -> pd.DataFrame:
-    """One row per trained network that only records of causes or simple matches used, no recorded study."""
+    """One row per trained network that only records of causes or simple matches used, but no study of seeds."""
     known = {checkpoint["sha256"] for place in studies.records_of("seeds") for checkpoint in _checkpoints(place)}
     rows = [
         {"record": place.name} | checkpoint
@@ -70,9 +70,9 @@ def _checkpoints(place: Path) -> list[dict[str, Any]]:
 
 
 def record_table() -> pd.DataFrame:
-    """One row per record: what it is, images, the seconds it took if known, code, commit, and its size on disk.
+    """One row per record: its kind, images, seconds (if known), code, commit, and its size on disk.
 
-    `made_by` says whether the code that its kind is computed with is still the same, or was another when it was made.
+    `made_by` says whether the code of its kind is still the code that made it, or whether older code made it.
     """
     return pd.DataFrame([_row(place) for place in all_records()])
 
@@ -107,7 +107,7 @@ def libraries() -> pd.DataFrame:
 
 
 def settings() -> pd.DataFrame:
-    """The authors' training beside the recipes used here, one row per setting."""
+    """The authors' training and the recipes used here, one row per setting."""
     found = pd.DataFrame({"setting": list(WORDS.values())})
     for name, recipe in training.RECIPES.items():
         values = asdict(recipe)

@@ -1,4 +1,7 @@
-"""The executed pages → Jupyter Book: every computed page fresh and whole, or the build fails and says where."""
+"""From the executed pages to the Jupyter Book.
+
+The build fails, and says where, unless every page is fresh and whole.
+"""
 
 import hashlib
 import os
@@ -24,7 +27,7 @@ MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
 
 
 def stage_vendor() -> Path:
-    """Scripts and fonts of others, copied out of the installed packages: the repository holds only our own."""
+    """Copy scripts and fonts of other projects from the installed packages; the repository holds only its own."""
     vendor = places.BUILD / "vendor"
     spec = find_spec("plotly")
     assert spec is not None
@@ -39,16 +42,17 @@ def stage_vendor() -> Path:
 
 
 def mathjax_root() -> Path:
-    """Where the package sphinx-mathjax-offline keeps MathJax."""
+    """The folder in which the package sphinx-mathjax-offline keeps MathJax."""
     files = distribution("sphinx-mathjax-offline").files or []
     found = next(file for file in files if file.name == "tex-mml-chtml.js")
     return Path(str(found.locate())).parent
 
 
 def build_book(tier: str = "published", jobs: int = 2) -> Path:
-    """Run what is stale, build the HTML strictly, and move it into place; returns its front page.
+    """Run the pages that are stale, build the HTML strictly, and move it into place. Returns its front page.
 
-    A second call with nothing changed returns at once. Raises BadInput when a notebook fails or Sphinx warns.
+    If nothing has changed, it returns at once. Raises `BadInput` if a notebook fails, if Sphinx warns, and for an
+    unknown tier.
     """
     check_choice("tier", tier, TIERS)
     parts = read_grid()
@@ -66,7 +70,7 @@ def build_book(tier: str = "published", jobs: int = 2) -> Path:
 
 
 def book_hash(pages: Iterable[Page]) -> str:
-    """Hash of everything the HTML is made from."""
+    """Hash of everything from which the HTML is made."""
     own = [path for pattern in ("*.md", "*.bib", "assets/*", "*.py") for path in places.BOOK.glob(pattern)]
     executed = [places.PAGES / f"{page.name}.ipynb" for page in pages]
     paths = sorted([*own, *executed, *(places.ROOT / name for name in ("_config.yml", "_toc.yml"))])
@@ -74,7 +78,10 @@ def book_hash(pages: Iterable[Page]) -> str:
 
 
 def build_html(html: Path, stamp: str) -> None:
-    """Jupyter Book from scratch, every warning an error; the old book stays until the new one is whole."""
+    """Build the Jupyter Book from scratch, with every warning as an error.
+
+    The old book stays until the new one is whole.
+    """
     stage_vendor()
     work = places.BUILD / "work"
     shutil.rmtree(work, ignore_errors=True)
@@ -89,7 +96,7 @@ def build_html(html: Path, stamp: str) -> None:
 
 
 def _built(work: Path) -> Path:
-    """Jupyter Book's own run; returns the folder with the HTML, inside `work`."""
+    """Run Jupyter Book. Returns the folder with the HTML, inside `work`."""
     options = ["-W", "-n", "--keep-going", "--all", "--path-output", str(work)]
     command = [
         sys.executable,

@@ -1,4 +1,4 @@
-"""One page: its notebook executed with its parameters, whole or not at all; and whether it is still fresh."""
+"""Execute the notebook of one page with its parameters, whole or not at all; and say whether a page is fresh."""
 
 import ast
 import json
@@ -34,16 +34,16 @@ from .pairs import pair_notebook, plain_ids
 from .places import LABEL
 
 HARMLESS = re.compile(r"(?!_)[\w .,:;/()+=@%~-]*(?<!_)")  # nothing in it means anything to Markdown or HTML
-START_SECONDS = 600  # a kernel that imports torch on a busy machine takes its time
+START_SECONDS = 600  # a kernel that imports torch on a busy machine starts slowly
 SOCKET_PATH = 40  # characters of a temporary folder that leave room for the names of folder and socket
-WORDS_A_MINUTE = 180  # for text with formulas
+WORDS_A_MINUTE = 180  # reading speed for text with formulas
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(places.ROOT), "PYTHONHASHSEED": "0"}
 
 
 class LocalKernel(AsyncKernelManager):
-    """A kernel spoken to through files, not ports: nobody else can listen, and no port is taken twice.
+    """A kernel that communicates through files, not ports. Nobody else can listen, and no two kernels share a port.
 
-    Through ports all the same on Windows, which has no such files. The kernel ends with this process.
+    On Windows, which has no such files, it uses ports. The kernel ends with this process.
     """
 
     page = ""
@@ -71,20 +71,20 @@ class LocalKernel(AsyncKernelManager):
 
 
 def own_temporary() -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder whose name says which process made it, so that it can be swept if that is killed."""
+    """A temporary folder whose name says which process made it. If the process is killed, the folder can be swept."""
     return tempfile.TemporaryDirectory(prefix=scratch_name(Path("page"), "new").name, dir=_short_place())
 
 
 def _short_place() -> str:
-    """Where sockets lie: a socket's path has at most 107 characters, and a cluster's TMPDIR can be longer."""
+    """The folder of sockets. A socket's path has at most 107 characters, and a cluster's TMPDIR can be longer."""
     place = tempfile.gettempdir()
     return "/tmp" if sys.platform != "win32" and len(place) > SOCKET_PATH else place
 
 
 def run_page(page: Page, tier: str = "published", place: Path | None = None) -> Path:
-    """Execute a page's notebook with its parameters; the executed page appears only when every cell has run.
+    """Execute a page's notebook with its parameters. The executed page is written only when every cell has run.
 
-    Raises BadInput for an unknown parameter, and for a cell that fails: it names notebook, cell and error.
+    Raises `BadInput` for an unknown parameter, and for a cell that fails, with the notebook, the cell and the error.
     """
     target = place or places.PAGES / f"{page.name}.ipynb"
     values = page.values(tier)
@@ -97,7 +97,7 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
 
 def _run_page(page: Page, tier: str, values: dict[str, Any], target: Path) -> Path:
     notebook = prepared(page, values)
-    depends = depends_on(page, tier)  # before it runs: what is edited meanwhile makes the page stale
+    depends = depends_on(page, tier)  # before it runs: an edit during the run makes the page stale
     start = time.perf_counter()
     with own_temporary() as scratch:  # papermill writes while it runs: not where Sphinx looks
         executed = _execute(notebook, Path(scratch) / "page.ipynb", page, values)
@@ -122,7 +122,7 @@ def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str
 
 
 def parameters_of(page: Page) -> dict[str, Any]:
-    """Names and default values in the notebook's parameters cell; none where there is no such cell."""
+    """Names and default values in the notebook's parameters cell; empty if there is no such cell."""
     for cell in pair_notebook(page.source).cells:
         if "parameters" in cell.metadata.get("tags", []):
             statements = ast.parse(cell.source).body
@@ -145,7 +145,7 @@ def _assigned(statement: ast.stmt) -> list[tuple[str, Any]]:
 
 
 def check_parameters(page: Page, values: dict[str, Any]) -> None:
-    """Refuse, before any cell runs, a parameter that the notebook does not know and a value that it cannot take."""
+    """Raise `BadInput`, before any cell runs, for a parameter that the notebook lacks or a value that does not fit."""
     known = parameters_of(page)
     for name, value in values.items():
         check_choice(f"parameter of {page.notebook}", name, known)
@@ -167,7 +167,7 @@ def valid_names() -> dict[str, list[str]]:
 
 
 def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
-    """The notebook of a page before it runs: placeholders filled in, provenance appended."""
+    """The notebook of a page before it runs, with placeholders filled in and the provenance appended."""
     notebook = pair_notebook(page.source)
     words = {"page": page.name, "title": page.title or ""} | parameters_of(page) | values
     for cell in notebook.cells:
@@ -183,7 +183,7 @@ def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
 
 
 def fill(text: str, words: dict[str, Any]) -> str:
-    """Markdown with {{name}} replaced by the value; lists as "0, 1, 2". A value is text, whatever signs it holds."""
+    """Markdown with every {{name}} replaced by its value as plain text; a list is written as "0, 1, 2"."""
     for name, value in words.items():
         listed = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         text = text.replace("{{" + name + "}}", as_text(listed))
@@ -191,7 +191,7 @@ def fill(text: str, words: dict[str, Any]) -> str:
 
 
 def as_text(value: str) -> str:
-    """A value that Markdown and HTML show as it stands: signs that mean something to them become references."""
+    """A value that Markdown and HTML show as it is. Characters with a meaning to them become references."""
     if HARMLESS.fullmatch(value):
         return value
     return "".join(sign if sign.isalnum() or sign in " .,-" else f"&#{ord(sign)};" for sign in value)
@@ -215,7 +215,7 @@ def _provenance_cells(page: Page, values: dict[str, Any]) -> list[NotebookNode]:
 
 
 def finish(notebook: NotebookNode, page: Page, depends: Depends, seconds: float) -> None:
-    """Measured times into the text; nothing random left in the file; the hash of all it depended on when it started."""
+    """Write measured times into the text, remove everything random, and store the hash of what the page depended on."""
     asked = _asked_records(notebook)
     words = sum(len(cell.source.split()) for cell in notebook.cells)
     times = {"reading": minutes(words / WORDS_A_MINUTE), "running": f"{max(1, round(seconds))} s"}
@@ -240,20 +240,20 @@ def finish(notebook: NotebookNode, page: Page, depends: Depends, seconds: float)
 
 
 def minutes(number: float) -> str:
-    """ "1 minute", "7 minutes"; never less than one."""
+    """A number of minutes in words: "1 minute", "7 minutes"; at least one."""
     whole = max(1, round(number))
     return f"{whole} minute{'s' * (whole > 1)}"
 
 
 def _asked_records(notebook: NotebookNode) -> list[str]:
-    """The names of the records that the page looked for, which its box left in the metadata of its output."""
+    """The names of the records that the page looked for. Its box left them in the metadata of its output."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     labels = [output.get("metadata", {}).get(LABEL, {}) for output in outputs]
     return sorted({name for label in labels for name in label.get("records", [])})
 
 
 def is_fresh(page: Page, tier: str = "published") -> bool:
-    """Whether the executed page is there, whole, and made from what is here now."""
+    """Whether the executed page exists, is whole, and was made from the present sources."""
     path = places.PAGES / f"{page.name}.ipynb"
     try:
         known = json.loads(path.read_text())["metadata"][LABEL]
@@ -264,7 +264,7 @@ def is_fresh(page: Page, tier: str = "published") -> bool:
 
 
 def run_pages(pages: Iterable[Page], tier: str, jobs: int = 2) -> list[Page]:
-    """Run every page that is not fresh, some at a time, with a bar; returns those that ran."""
+    """Run every page that is not fresh, some at a time, with a progress bar. Returns the pages that ran."""
     stale = [page for page in pages if not is_fresh(page, tier)]
     pool = ThreadPoolExecutor(jobs)  # the work is done in kernels; these threads wait for them
     runs = [pool.submit(run_page, page, tier) for page in stale]
@@ -283,7 +283,7 @@ def run_pages(pages: Iterable[Page], tier: str, jobs: int = 2) -> list[Page]:
 
 
 def unfinished(notebook: NotebookNode) -> str | None:
-    """The first code cell that never ran or ended in an error, in words; None if all is well."""
+    """In words: the first code cell that never ran or ended in an error; None if there is none."""
     for position, cell in enumerate(notebook.cells):
         if cell.cell_type != "code" or not cell.source.strip():
             continue
@@ -295,7 +295,10 @@ def unfinished(notebook: NotebookNode) -> str | None:
 
 
 def check_pages(pages: Iterable[Page], tier: str) -> None:
-    """No page without outputs, no error output, no stale page: what Sphinx does not see."""
+    """Raise `BadInput` for a page without outputs, with an error, or older than its sources.
+
+    Sphinx does not notice these.
+    """
     for page in pages:
         path = places.PAGES / f"{page.name}.ipynb"
         problem = unfinished(nbformat.read(path, as_version=4)) if path.exists() else "it was never run"

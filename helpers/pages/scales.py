@@ -1,4 +1,4 @@
-"""Similarity on a scale from chance to an earlier self, shown: values at the ends in; groups, phrases, figures out."""
+"""Tables, figures and phrases of calibrated similarity, made from the values under all conditions."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatch
@@ -18,7 +18,7 @@ from .claims import Plan, read_evidence
 from .layer_tables import INNER, spoken
 
 SUBSPACE = [name for name in MEASURES if name.startswith("subspace")]
-RIVALS = [name for name in MEASURES if name not in SUBSPACE and name not in ("cka_raw", "cka")]  # one kind of CKA votes
+RIVALS = [name for name in MEASURES if name not in SUBSPACE and name not in ("cka_raw", "cka")]  # one CKA is enough
 END_NAMES = {"ceiling": "an earlier self", "observed": "another seed", "untrained": "untrained", "chance": "chance"}
 COLOURS = {"ceiling": "C2", "observed": "C0", "untrained": "C1", "chance": "0.5"}
 MARKS = {"ceiling": "^", "observed": "o", "untrained": "s", "chance": "x"}
@@ -33,9 +33,10 @@ def _plan() -> Plan:
 
 
 def groups_or_thirds(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
-    """Layers by group, from the input on: as fixed in `book/evidence.yml`, or for other networks in thirds.
+    """Layers by group, from the input on: the groups of `book/evidence.yml`, or for other networks groups by thirds.
 
-    Other networks: the first layer; the other convolutional ones in thirds, early, middle, late; then by kind.
+    Other networks have the first layer as one group. Their other convolutional layers are cut into thirds: early,
+    middle, late. The remaining layers are grouped by kind.
     """
     layers = table.drop_duplicates("layer").sort_values("position")
     names = list(layers["layer"])
@@ -51,7 +52,7 @@ def groups_or_thirds(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def group_means(calibrated: Mapping[str, pd.DataFrame], measure: str, column: str = "calibrated") -> pd.DataFrame:
-    """One row per network and one column per group: the mean over the group's layers of one column of the scale."""
+    """One row per network, one column per group: the mean of a column of the calibrated table over the group."""
     rows = []
     for network, table in calibrated.items():
         values = table[table["measure"] == measure].set_index("layer")[column]
@@ -61,7 +62,7 @@ def group_means(calibrated: Mapping[str, pd.DataFrame], measure: str, column: st
 
 
 def measure_means(network: str, calibrated: pd.DataFrame, samples: str = "images") -> pd.DataFrame:
-    """One row per measure in the registry's order and one column per group: calibrated values of one network."""
+    """One row per measure, one column per group: the mean calibrated similarity of one network."""
     table = calibrated[calibrated["samples"] == samples]
     rows = {}
     for name in (name for name in MEASURES if name in set(table["measure"])):
@@ -71,7 +72,7 @@ def measure_means(network: str, calibrated: pd.DataFrame, samples: str = "images
 
 
 def dipping(means: pd.DataFrame) -> list[str]:
-    """The rivals that are lower in the middle group than in the first and in the late one."""
+    """The rival measures that are lower in the middle group than in the first and in the late group."""
     rivals = means.loc[[name for name in RIVALS if name in means.index]]
     return list(rivals.index[dips(rivals)])
 
@@ -80,7 +81,7 @@ def dipping(means: pd.DataFrame) -> list[str]:
 
 
 def measures_table() -> pd.DataFrame:
-    """What every measure ignores: one row per measure, one column per change of the neurons."""
+    """The changes of the neurons that a measure ignores: one row per measure, one column per change."""
     rows = []
     for entry in MEASURES.values():
         ignores = {how.replace("_", "-"): "✓" if how in entry.invariances else "" for how in INVARIANCES}
@@ -89,7 +90,7 @@ def measures_table() -> pd.DataFrame:
 
 
 def with_titles(means: pd.DataFrame) -> pd.DataFrame:
-    """A table by measure with the measures' titles in a column of their own."""
+    """The table by measure with the measures' titles in a column of their own."""
     return means.rename_axis("name").reset_index().assign(name=lambda t: [MEASURES[n].title for n in t["name"]])
 
 
@@ -97,7 +98,7 @@ def with_titles(means: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_ends(calibrated: Mapping[str, pd.DataFrame], measure: str, label: str) -> Figure:
-    """The four ends by layer, one panel per network; the observed line has its interval."""
+    """Observed, untrained, ceiling and chance by layer, one panel per network; the observed line has its interval."""
     figure, axes = plt.subplots(len(calibrated), 1, figsize=(7.6, 3.5 * len(calibrated)), squeeze=False)
     for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
         rows = table[table["measure"] == measure].sort_values("position")
@@ -129,7 +130,7 @@ def plot_calibrated(calibrated: Mapping[str, pd.DataFrame], measure: str) -> Fig
 
 
 def plot_heat(calibrated: Mapping[str, pd.DataFrame], samples: str = "images") -> Figure:
-    """Calibrated similarity, measures × layers, every cell with its number in hundredths; one panel per network."""
+    """Calibrated similarity, measures × layers, one panel per network. Every cell shows its number in hundredths."""
     figure, axes = plt.subplots(len(calibrated), 1, figsize=(9.6, 5.6 * len(calibrated)), squeeze=False)
     for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
         rows = table[table["samples"] == samples]
@@ -165,7 +166,7 @@ def plot_agreement(calibrated: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def plot_accuracies(tables: Mapping[str, pd.DataFrame], chance: Mapping[str, float]) -> Figure:
-    """Accuracy of identification of every measure with its interval; the dashed line is guessing."""
+    """Accuracy of identification of every measure with its interval. The dashed line is guessing."""
     figure, axes = plt.subplots(1, len(tables), figsize=(4.6 * len(tables), 4.6), squeeze=False, sharey=True)
     order = [name for name in MEASURES if name in set(next(iter(tables.values()))["measure"])][::-1]
     for ax, (network, table) in zip(axes[0], tables.items(), strict=True):
@@ -181,7 +182,10 @@ def plot_accuracies(tables: Mapping[str, pd.DataFrame], chance: Mapping[str, flo
 
 
 def plot_confusion(values: Mapping[str, pd.DataFrame], measures: tuple[str, ...]) -> Figure:
-    """Which layer is the most similar one to each layer: one panel per measure and network, dark on the diagonal."""
+    """Which layer is most similar to each layer: one panel per measure and network.
+
+    A good measure is dark on the diagonal.
+    """
     size = (4.2 * len(measures), 4.4 * len(values))
     figure, axes = plt.subplots(len(values), len(measures), figsize=size, squeeze=False)
     for row, (network, table) in zip(axes, values.items(), strict=True):
@@ -199,7 +203,7 @@ def plot_confusion(values: Mapping[str, pd.DataFrame], measures: tuple[str, ...]
 
 
 def listed(names: list[str]) -> str:
-    """Names of measures as a sentence has them: "SVCCA, PWCCA and RSA"; "none" for no name."""
+    """Names of measures as in a sentence: "SVCCA, PWCCA and RSA"; "none" for no name."""
     titles = [MEASURES[name].title for name in names]
     return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles) or "none"
 

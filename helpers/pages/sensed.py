@@ -1,4 +1,4 @@
-"""Figures and words of the page on what the match sees and what it misses: changed layers, and layers made by hand."""
+"""Figures and phrases of the page on what a match sees and misses: changed layers, and constructed layers."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ EPSILON_GRID = np.linspace(0, 0.999, 200)
 
 
 def measure_title(name: str) -> str:
-    """What readers call a measure."""
+    """The title of a measure for readers."""
     return MEASURES[name].title if name in MEASURES else name
 
 
@@ -28,13 +28,16 @@ def short_title(name: str) -> str:
 
 
 def agreement_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation with the probe per measure, mean over layers: both ends, and each alone; the best first."""
+    """One row per measure, best first: rank correlation with the probe, for both ends and for each end alone.
+
+    It is averaged over layers.
+    """
     means = probe_agreement(table).groupby("measure", sort=False)[["both", "weak", "strong"]].mean()
     return means.sort_values("both", ascending=False).reset_index()
 
 
 def other_changes(table: pd.DataFrame) -> pd.DataFrame:
-    """How far each measure falls for the changes that take no component out, mean over layers; and the probe."""
+    """How far each measure and the probe fall, averaged over layers, for the changes that take out no component."""
     rows = table[~table["change"].isin(ENDS)]
     wide = rows.pivot_table(index="measure", columns="change", values="fallen", sort=False)
     probe = rows.groupby("change")["lost"].mean().rename("linear probe")
@@ -42,7 +45,7 @@ def other_changes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
-    """The numbers that the page's prose holds, ready to read."""
+    """The numbers in the page's prose, as text."""
     agreement = agreement_rows(table).set_index("measure")
     ends = ("both", "weak", "strong")
     found = {f"{end}-{name}": f"{value:.2f}" for end in ends for name, value in agreement[end].to_dict().items()}
@@ -68,7 +71,7 @@ def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
 
 
 def plot_components(table: pd.DataFrame, names: Sequence[str] = ("subspace", "cka", "svcca")) -> Figure:
-    """What is left of measures and of the probe's accuracy as components are taken out: layers down, ends across."""
+    """Measures and the probe's accuracy as components are taken out: one row per layer, one column per end."""
     layers = list(table.sort_values("position")["layer"].unique())
     figure, axes = plt.subplots(len(layers), 2, figsize=(9.0, 2.6 * len(layers)), sharey=True, squeeze=False)
     for row, layer in enumerate(layers):
@@ -88,7 +91,7 @@ def plot_components(table: pd.DataFrame, names: Sequence[str] = ("subspace", "ck
 
 
 def plot_probe_agreement(rows: pd.DataFrame) -> Figure:
-    """Rank correlation of each measure with the probe, the best at the top: both ends, and each end alone."""
+    """Rank correlation of each measure with the probe, the best at the top: for both ends, and for each end alone."""
     figure, ax = plt.subplots(figsize=(6.8, 1.2 + 0.36 * len(rows)))
     places = np.arange(len(rows))[::-1]
     for column, mark, label in (("both", "o", "both ends"), ("weak", "<", "weak end"), ("strong", ">", "strong end")):
@@ -101,7 +104,7 @@ def plot_probe_agreement(rows: pd.DataFrame) -> Figure:
 
 
 def plot_rotation(n: int, epsilon: float = 0.3) -> Figure:
-    """What three measures see of the rotated layers as θ grows: the picture for print."""
+    """What three measures say of the rotated layers as θ grows: a still figure for print."""
     curve = rotation_curve(n, list(np.linspace(0, 90, 181)), epsilon)
     figure, ax = plt.subplots(figsize=(6.6, 3.6))
     for number, (column, label) in enumerate(
@@ -114,7 +117,7 @@ def plot_rotation(n: int, epsilon: float = 0.3) -> Figure:
 
 
 def move_rotation(n: int, steps: int = 19) -> go.Figure:
-    """s(ε) of the rotated layers, with a slider for θ; CKA, mean CCA and the read-out stand in the title."""
+    """s(ε) of the rotated layers, with a slider for θ. CKA, mean CCA and the read-out are in the title."""
     frames = []
     for angle in np.linspace(0, 85.5, steps):
         layers = RotatedLayers(n, float(np.deg2rad(angle)))

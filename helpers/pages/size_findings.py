@@ -1,4 +1,4 @@
-"""Records of simple matches on the page: tables of the sizes of minimal matches, their figures, and phrases."""
+"""Records of simple matches on a page: tables of the sizes of minimal matches, their figures, and phrases."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +19,9 @@ PAIR = ["layer", "seed_a", "seed_b"]
 
 
 def relative_sizes(tables: dict[str, pd.DataFrame], share: float = 0.5) -> pd.DataFrame:
-    """Sizes of minimal matches, observed and by the null, also as a share of the maximum match they were found in.
+    """Sizes of minimal matches, observed and under the null model, also as a share of their maximum match.
 
-    Columns layer, position, kind, what ("observed" or "null"), size, relative.
+    The columns are layer, position, kind, what ("observed" or "null"), size, relative.
     """
     parts = []
     for what, name, run in (("observed", "sizes", "order"), ("null", "null", "draw")):
@@ -32,7 +32,7 @@ def relative_sizes(tables: dict[str, pd.DataFrame], share: float = 0.5) -> pd.Da
 
 
 def size_summary(sizes: pd.DataFrame) -> pd.DataFrame:
-    """Per layer: median size, observed and null, and the share of minimal matches of two and of at most four."""
+    """Per layer: the median size, observed and under the null model, and the shares of sizes two and at most four."""
     groups = sizes.groupby(["position", "layer", "what"], observed=True)["size"]
     found = groups.agg(median="median", two=lambda s: (s == 2).mean(), few=lambda s: (s <= 4).mean())
     relative = sizes.groupby(["position", "layer", "what"], observed=True)["relative"].median()
@@ -42,14 +42,14 @@ def size_summary(sizes: pd.DataFrame) -> pd.DataFrame:
 
 
 def order_spread(sizes: pd.DataFrame) -> pd.DataFrame:
-    """Per neuron of one layer and level: smallest, median and largest size over the orders, ascending by median."""
+    """Per neuron of one layer and level: smallest, median and largest size over the orders, sorted by the median."""
     groups = sizes.groupby(["side", "neuron"], observed=True)["size"]
     found = groups.agg(["min", "median", "max"]).reset_index()
     return found.sort_values(["median", "min", "max"], ignore_index=True)
 
 
 def map_matrix(table: pd.DataFrame) -> tuple[Float[np.ndarray, "v u"], Float[np.ndarray, "v u"], list[int]]:
-    """Frequencies, essential entries, and joint numbers of the neurons that take part, small matches first."""
+    """Frequencies, essential entries, and the joint indices of the neurons that take part, small matches first."""
     sizes = table.groupby("v")["frequency"].sum().sort_values(kind="stable")
     order: list[int] = []
     for v in sizes.index:
@@ -66,7 +66,7 @@ def map_matrix(table: pd.DataFrame) -> tuple[Float[np.ndarray, "v u"], Float[np.
 
 
 def plot_sizes(sizes: pd.DataFrame, layers: Sequence[str]) -> Figure:
-    """For each layer the distribution of sizes: the share of minimal matches up to a size, observed and by the null."""
+    """For each layer the share of minimal matches up to each size, observed and under the null model."""
     lines = -(-len(layers) // 2)  # two panels side by side: still readable on a phone
     figure, axes = plt.subplots(lines, 2, figsize=(7.2, 2.7 * lines), sharey=True, squeeze=False)
     for ax in axes.flat[len(layers) :]:
@@ -83,7 +83,7 @@ def plot_sizes(sizes: pd.DataFrame, layers: Sequence[str]) -> Figure:
 
 
 def plot_relative(summary: pd.DataFrame) -> Figure:
-    """By layer the median size of a minimal match as a share of the maximum match, observed and by the null."""
+    """By layer: median size of a minimal match as a share of the maximum match, observed and under the null model."""
     figure, ax = plt.subplots(figsize=(7.6, 3.8))
     for number, what in enumerate(("observed", "null")):
         style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number], "marker": MARKERS[number]}
@@ -95,7 +95,7 @@ def plot_relative(summary: pd.DataFrame) -> Figure:
 
 
 def plot_spread(spread: pd.DataFrame, layer: str) -> Figure:
-    """For every neuron of a layer the sizes its minimal matches had in different orders."""
+    """For every neuron of a layer: the sizes that its minimal matches have in different orders."""
     figure, ax = plt.subplots(figsize=(7.6, 3.4))
     rank = np.arange(len(spread))
     ax.vlines(rank, spread["min"], spread["max"], color="C0", linewidth=2, alpha=0.5)
@@ -106,7 +106,10 @@ def plot_spread(spread: pd.DataFrame, layer: str) -> Figure:
 
 
 def plot_together(table: pd.DataFrame, n_x: int, layer: str) -> Figure:
-    """Row v: which neurons u its minimal matches hold. Darker: in more of the orders; orange: in every match of v."""
+    """Row v shows which neurons u its minimal matches contain.
+
+    A cell is darker if u is in more of the orders, and orange if u is in every match of v.
+    """
     share, essential, order = map_matrix(table)
     figure, ax = plt.subplots(figsize=(6.2, 5.6))
     picture = ax.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
@@ -125,7 +128,7 @@ def plot_together(table: pd.DataFrame, n_x: int, layer: str) -> Figure:
 
 
 def sizes_in_words(summary: pd.DataFrame, layers: Sequence[str]) -> dict[str, str]:
-    """For the first, the middle and the last two of the layers: median sizes, and the share of size two ("–": none)."""
+    """For the first, the middle and the last two layers: median sizes, and the share of size two ("–": none)."""
     chosen = layers[0], layers[(len(layers) - 1) // 2], layers[-2], layers[-1]
     found: dict[str, str] = {}
     for place, layer in zip(("input", "middle", "hidden", "output"), chosen, strict=True):

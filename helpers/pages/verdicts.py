@@ -1,8 +1,8 @@
-"""Every claim of the paper against what was measured: rows of evidence, and a verdict that answers.
+"""Every claim of the paper compared with the measurements: rows of evidence, and a verdict.
 
-A row is one number with its bound: "similarity in the middle layers of ResNet-18 is 0.00, at most 0.10 was asked".
-The verdict of a claim follows from its rows alone: **holds** (all keep their bounds), **fails** (none does), **holds
-for … only** (some do: which), **open** (a number is missing: which).
+A row is one number with its bound: "similarity in the middle layers of ResNet-18 is 0.00, at most 0.10 was asked". The
+verdict of a claim follows from its rows alone: **holds** (all keep their bounds), **fails** (none does), **holds for …
+only** (some do, and these are named), **open** (a number is missing, and it is named).
 """
 
 from collections.abc import Callable, Iterator
@@ -29,11 +29,13 @@ HIDDEN = ("first", "early", "middle", "late", "pool", "fc")
 
 @dataclass
 class Measured:
-    """What is recorded of the two networks, by network: tables as the studies write them; absent where not recorded.
+    """What is recorded of the two networks, by network: tables as the studies write them.
 
-    critical, untrained, sampled, accuracy: of the study of seeds; small: "levels" of small matches; stitched: one row
-    per layer and pair with accuracy_lost; targets: one row per group and kind of targets with the share of calibrated
-    similarity kept.
+    Missing ones are not recorded.
+
+    critical, untrained, sampled, accuracy: from the kind "seeds". small: the table "levels" of small matches.
+    stitched: one row per layer and pair with accuracy_lost. targets: one row per group and other target with the share
+    of calibrated similarity that it keeps.
     """
 
     critical: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -47,7 +49,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """One number with its bound. `value` NaN: it was not measured. `votes` False: it is shown and does not count."""
+    """One number with its bound. `value` is NaN if it was not measured.
+
+    Without `votes` it is shown but does not count.
+    """
 
     network: str
     what: str
@@ -69,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's answer: the word, one sentence with the deciding numbers, and the rows it follows from."""
+    """The answer to a claim: the word, one sentence with the deciding numbers, and the rows from which it follows."""
 
     claim: Claim
     word: str
@@ -95,7 +100,7 @@ def by_group(critical: pd.DataFrame, network: str, plan: Plan, count: str = "neu
 
 
 def level(critical: pd.DataFrame | None, network: str, group: str, plan: Plan) -> float:
-    """The similarity of a group at the deciding ε; NaN where nothing is recorded."""
+    """The similarity of a group at the deciding ε; NaN if nothing is recorded."""
     if critical is None:
         return np.nan
     table = by_group(critical, network, plan)
@@ -127,7 +132,7 @@ def similarity_rows(claim: Claim, plan: Plan, found: Measured, groups: tuple[str
 def kept_by_other_targets(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
     """C2b: the share of calibrated similarity that networks with other targets keep, the largest over the targets.
 
-    For "early" the smallest: there every kind of target has to keep its share.
+    For the group "early" it is the smallest, because every target must keep its share there.
     """
     for network, table in found.targets.items() or {next(iter(plan.studies)): pd.DataFrame()}.items():
         for group in ("pool", "late", "early"):
@@ -138,7 +143,10 @@ def kept_by_other_targets(claim: Claim, plan: Plan, found: Measured) -> Iterator
 
 
 def more_near_input(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
-    """C3: the first layer less the middle ones; beside it, the untrained twins' share of the first layer."""
+    """C3: the similarity of the first layer less that of the middle ones.
+
+    The untrained twins' share of the first layer is also shown, without a vote.
+    """
     for network in plan.studies:
         first, middle = (level(found.critical.get(network), network, group, plan) for group in ("first", "middle"))
         what = "similarity in the first layer less that in the middle layers"
@@ -151,9 +159,9 @@ def more_near_input(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
 
 
 def small_are_rare(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
-    """C4: by group, the largest share over layers and ε of matched neurons with a minimal match of 2, and of at most 5.
+    """C4, by group: the largest shares of matched neurons with a minimal match of 2 and of at most 5 neurons.
 
-    Logits are shown beside.
+    They are the largest over layers and ε. Logits are shown without a vote.
     """
     for network in plan.studies:
         table = found.small.get(network, pd.DataFrame({"group": [], "of_two": [], "of_five": []}))
@@ -228,7 +236,7 @@ def verdict(claim: Claim, plan: Plan, rows: tuple[Row, ...]) -> Verdict:
 
 
 def word(plan: Plan, votes: list[Row]) -> str:
-    """ "holds", "fails", "open: … is not recorded", or "holds for … only"."""
+    """The verdict in words: "holds", "fails", "open: … is not recorded", or "holds for … only"."""
     missing = [row for row in votes if not row.measured]
     if missing or not votes:
         which = f"{missing[0].what} of {plan.name(missing[0].network)}" if missing else "nothing"
@@ -240,7 +248,7 @@ def word(plan: Plan, votes: list[Row]) -> str:
 
 
 def _those(plan: Plan, votes: list[Row]) -> str:
-    """The networks whose rows all keep their bounds; of the others the places that do."""
+    """The networks whose rows all keep their bounds, and the places that keep theirs in other networks."""
     whole, parts = [], []
     for network in dict.fromkeys(row.network for row in votes):
         rows = [row for row in votes if row.network == network]
@@ -269,7 +277,7 @@ def verdict_table(verdicts: dict[str, Verdict]) -> pd.DataFrame:
 
 
 def row_table(plan: Plan, verdicts: dict[str, Verdict]) -> pd.DataFrame:
-    """Every measured number with its bound, and whether it keeps it and counts."""
+    """One row per measured number: its bound, whether it keeps the bound, and whether it counts."""
     rows = [
         (name, plan.name(row.network), row.what, row.value, str(row.bound), row.keeps, row.votes)
         for name, v in verdicts.items()

@@ -1,4 +1,4 @@
-"""Spans in space and the cones around them that bound the vectors within ε: figures with a slider, and still ones."""
+"""Spans in space with the cone around them that bounds the vectors within ε: figures with a slider, and still ones."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ from .drawings import COLOURS, GREY, RED, Array, with_slider
 
 
 def boundary(basis: Float[np.ndarray, "rows 3"], epsilon: float) -> list[Float[np.ndarray, "phi t"]]:
-    """The cone that bounds the vectors within ε of a line or plane of space: x, y and z of its points.
+    """The cone that bounds the vectors within ε of a line or plane in space: x, y and z of its points.
 
-    Around a line it stands at arcsin ε from the line; around a plane, at arcsin ε from the plane.
+    Its angle with the line or the plane is arcsin ε.
     """
     _, values, turned = np.linalg.svd(basis)
     rank = int((values > 1e-9).sum())
@@ -48,7 +48,7 @@ def cone_trace(basis: Float[np.ndarray, "rows 3"], epsilon: float) -> go.Surface
 
 
 def vector_trace(z: Float[np.ndarray, " 3"], text: str, colour: str, inside: bool = True) -> go.Scatter3d:
-    """A unit vector, its tip a full disc inside the cone; red with a cross outside."""
+    """A unit vector. Its tip is a disc inside the cone, and a red cross outside."""
     unit = z / np.linalg.norm(z)
     return go.Scatter3d(
         x=[0, unit[0]],
@@ -73,13 +73,13 @@ def cone_traces(basis: Array, vectors: Array, names: Sequence[str], epsilon: flo
 
 
 def cone_title(basis: Array, vectors: Array, names: Sequence[str], epsilon: float) -> str:
-    """Who is within ε of the span."""
+    """The names of the vectors within ε of the span."""
     inside = [n for z, n in zip(vectors, names, strict=True) if relative_distance(z, basis) <= epsilon + 1e-9]
     return f"within ε = {epsilon:.2f} of the span: {', '.join(inside) or 'none'}"
 
 
 def cone_in_space(basis: Array, vectors: Array, names: Sequence[str], epsilons: Sequence[float]) -> go.Figure:
-    """Vectors of space against the ε-cone around the span of `basis`, with a slider for ε."""
+    """Vectors in space and the ε-cone around the span of `basis`, with a slider for ε."""
     states = [cone_traces(basis, vectors, names, epsilon) for epsilon in epsilons]
     fixed = [span_trace(basis, "span"), *(vector_trace(b, f"y{k + 1}", COLOURS["y"]) for k, b in enumerate(basis))]
     titles = [cone_title(basis, vectors, names, epsilon) for epsilon in epsilons]

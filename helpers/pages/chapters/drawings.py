@@ -1,6 +1,6 @@
-"""Pictures of the theory: arrays, the plane, pairs of neurons with their distances, critical ε and the curve s(ε).
+"""Figures of the theory: arrays, the plane, pairs of neurons with their distances, critical ε and the curve s(ε).
 
-Small examples only. Neurons are named as in `helpers.matching.definitions`: ("x", 0) is drawn as x1.
+They are for small examples only. Neurons are named as in `helpers.matching.definitions`: ("x", 0) is drawn as x1.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,16 +17,16 @@ from plotly.basedatatypes import BaseTraceType as Trace
 from ...matching.definitions import Distances, Neuron, Set
 from ...subspaces import Pair
 
-ROUNDING = 1e-13  # eigenvalues of a Gram matrix below this share of the largest are rounding
+ROUNDING = 1e-13  # eigenvalues of a Gram matrix below this share of the largest come from rounding
 COLOURS = {"x": "#0173b2", "y": "#c96b00"}  # blue and orange of the colour-blind-safe palette, dark enough for text
-FEW = 12  # up to so many neurons each gets its number in the picture
+FEW = 12  # if there are no more neurons than this, each one has its number in the figure
 GREY, PALE, RED = "#6e6e6e", "#e4e4e4", "#b3003c"
 Array = Float[np.ndarray, "neurons samples"]
 Critical = Float[np.ndarray, " neurons"]
 
 
 def label(v: Neuron) -> str:
-    """A neuron in print, counted from 1: x1."""
+    """A neuron in print, counted from 1, such as x1."""
     return f"{v[0]}{v[1] + 1}"
 
 
@@ -56,9 +56,9 @@ def with_slider(
 
 
 def representatives(pair: Pair) -> tuple[Array, Array]:
-    """Two small arrays with the joint Gram matrix of `pair`: the same distances from as few samples as neurons.
+    """Two small arrays with the joint Gram matrix of `pair`. They have equal distances, and as many samples as neurons.
 
-    Distances depend on nothing but the Gram matrix (prp-invariance), so they stand for the millions behind it.
+    Distances depend only on the Gram matrix (prp-invariance). So these arrays can stand for millions of samples.
     """
     values, vectors = np.linalg.eigh(pair.gram)
     values[values < ROUNDING * values.max(initial=0)] = 0  # else least squares takes rounding for a direction
@@ -68,7 +68,7 @@ def representatives(pair: Pair) -> tuple[Array, Array]:
 
 
 def feature_maps(image: np.ndarray, maps: Float[np.ndarray, "channels height width"]) -> Figure:
-    """One image and what each channel of a layer makes of it."""
+    """One image, and the output of each channel of a layer for it."""
     figure, axes = plt.subplots(1, len(maps) + 1, figsize=(9, 1.9))
     pictures = [("image", image), *((f"channel {k + 1}", m) for k, m in enumerate(maps))]
     for ax, (title, picture) in zip(axes, pictures, strict=True):
@@ -80,7 +80,7 @@ def feature_maps(image: np.ndarray, maps: Float[np.ndarray, "channels height wid
 
 
 def activation_tables(x: Array, y: Array) -> Figure:
-    """Two small activation arrays as tables of numbers, a row per neuron and a column per image."""
+    """Two small activation arrays as tables of numbers, with one row per neuron and one column per image."""
     heights = [len(x), len(y)]
     figure, axes = plt.subplots(2, 1, figsize=(5.2, 0.42 * sum(heights) + 1.3), height_ratios=heights)
     largest = max(np.abs(x).max(), np.abs(y).max())
@@ -99,7 +99,7 @@ def activation_tables(x: Array, y: Array) -> Figure:
 
 
 def arrow(ax: Axes, z: Sequence[float], colour: str, text: str, beyond: float = 0.09, aside: float = 0.0) -> None:
-    """A vector from the origin, named `beyond` its tip and `aside` of it, to the right."""
+    """A vector from the origin. Its name is placed `beyond` its tip and `aside` of it, to the right."""
     how = {"arrowstyle": "-|>", "color": colour, "lw": 2, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (z[0], z[1]), (0, 0), arrowprops=how)
     along = np.asarray(z) / np.linalg.norm(z)
@@ -127,7 +127,7 @@ def double_cone(ax: Axes, direction: Sequence[float], epsilon: float, shade: flo
 
 
 def right_triangle(z: Sequence[float], direction: Sequence[float]) -> Figure:
-    """A neuron, its projection on a line and what is left over: distance over norm is the sine of the angle."""
+    """A neuron, its projection on a line, and the rest. The distance over the norm is the sine of the angle."""
     figure, ax = plane()
     unit = np.asarray(direction, float) / np.linalg.norm(direction)
     foot = unit * (unit @ z)
@@ -145,9 +145,9 @@ def right_triangle(z: Sequence[float], direction: Sequence[float]) -> Figure:
 
 
 def draw_pair(ax: Axes, r: Distances, pair: Set, epsilon: float, title: str = "") -> None:
-    """The neurons of both networks in two rows, those of `pair` with their distance to the rest of it.
+    """The neurons of both networks in two rows. Those of `pair` have their distance to the other side of the pair.
 
-    Full boxes are within ε, dashed ones too far, grey ones not in the pair.
+    Filled boxes are within ε, dashed boxes are too far, grey boxes are not in the pair.
     """
     for height, side in ((1, "x"), (0, "y")):
         ax.text(-0.55, height, "A" if side == "x" else "B", color=COLOURS[side], va="center", ha="center")
@@ -200,7 +200,7 @@ def draw_similarity_curve(ax: Axes, critical: Iterable[Critical], name: str = ""
 
 
 def critical_pins(ax: Axes, critical: tuple[Critical, Critical]) -> None:
-    """A pin for every neuron at its critical ε, smallest first; an open one at the top if it never matches."""
+    """One pin per neuron at its critical ε, smallest first; an open one at the top if the neuron never matches."""
     start = 0
     for side, values in zip("xy", critical, strict=True):
         heights = np.sort(np.minimum(values, 1.0))
@@ -220,7 +220,7 @@ def critical_pins(ax: Axes, critical: tuple[Critical, Critical]) -> None:
 
 
 def critical_figure(critical: tuple[Critical, Critical], epsilon: float | None = None) -> Figure:
-    """Critical ε of every neuron, and the curve that counts how many lie at or below each ε."""
+    """Critical ε of every neuron, and the curve that counts how many are at most ε."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=[3, 2])
     critical_pins(left, critical)
     draw_similarity_curve(right, critical, color="black", lw=2)
@@ -232,7 +232,7 @@ def critical_figure(critical: tuple[Critical, Critical], epsilon: float | None =
 
 
 def sorted_distances(columns: dict[str, Critical], describe: Callable[[str], str] = str) -> Figure:
-    """Several versions of one layer: the distances of its neurons to the other network's span, smallest first."""
+    """Several versions of one layer: the sorted distances of its neurons to the other network's span."""
     figure, ax = plt.subplots(figsize=(6.6, 3.6))
     for (name, values), mark in zip(columns.items(), "ox^s", strict=False):
         ax.plot(np.arange(1, len(values) + 1), np.sort(values), mark, ms=7, label=describe(name), fillstyle="none")

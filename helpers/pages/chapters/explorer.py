@@ -1,8 +1,8 @@
-"""The ε explorer: recorded critical ε as a page that answers every ε, with no server and no internet connection.
+"""The ε explorer: a page that shows recorded critical ε at every ε, with no server and no internet connection.
 
-`page()` is one HTML fragment with its data, script and styles inside, put together from the readable files
-`explorer.html`, `.js` and `.css` in `book/assets/`. Critical ε travel as four digits, rounded up to the next 1/10000,
-so that "critical ε ≤ ε" is answered exactly for every ε that is a multiple of 1/10000.
+`page()` is one HTML fragment with its data, script and styles inside. It is put together from `explorer.html`, `.js`
+and `.css` in `book/assets/`. Each critical ε is stored as four digits, rounded up to the next 1/10000. So "critical ε
+≤ ε" is exact for every ε that is a multiple of 1/10000.
 """
 
 import html
@@ -27,7 +27,7 @@ from ...studies import Result, Study
 from .. import figures
 
 UNIT = 10_000
-LARGEST = 900_000  # characters of data in one page: first one pair of each network, then further pairs while they fit
+LARGEST = 900_000  # characters of data in one page: first one pair of each network, then more pairs while they fit
 NEVER, DEAD = "----", "dead"
 ASSETS = ROOT / "book" / "assets"
 COLOURS = {"x": "#0173b2", "y": "#c96b00"}
@@ -38,7 +38,7 @@ FAMILIES = ((r"vgg(\d+)(_bn)?", "VGG-{}"), (r"resnet(\d+)", "ResNet-{}"), (r"pla
 
 
 def recorded_results() -> Iterator[Result]:
-    """Every recorded study, its files checked against their hashes."""
+    """Every recorded study of seeds, with its files checked against their hashes."""
     for place in studies.records_of("seeds"):
         known = studies.read_provenance(place)["study"]
         yield studies.read(Study(**known), place)
@@ -61,7 +61,7 @@ def study_in_words(study: Study) -> str:
 
 
 def network_name(network: str) -> str:
-    """As people write it: VGG-16 with batch norm; a name of no known family stays as it is."""
+    """The name of a network for readers, such as "VGG-16 with batch norm". An unknown name stays as it is."""
     for pattern, name in FAMILIES:
         if found := re.fullmatch(pattern, network):
             return name.format(found[1]) + (" with batch norm" if network.endswith("_bn") else "")
@@ -69,7 +69,7 @@ def network_name(network: str) -> str:
 
 
 def fraction(width: float) -> str:
-    """0.25 as 1/4 where that is exact."""
+    """A width as a fraction if that is exact: 0.25 is 1/4."""
     return f"1/{round(1 / width)}" if width < 1 and (1 / width).is_integer() else f"{width:g}"
 
 
@@ -77,9 +77,10 @@ def fraction(width: float) -> str:
 
 
 def digits(critical: Float[np.ndarray, " neurons"], dead: Iterable[bool]) -> str:
-    """Four characters a neuron: critical ε in 1/10000, rounded up; "----" above 0.9999; "dead".
+    """Four characters per neuron: critical ε in 1/10000, rounded up; "----" above 0.9999; "dead".
 
-    A neuron counts as matched at ε up to the engine's tie, so a value that little above a multiple rounds down.
+    The engine counts a neuron as matched up to a tie above ε. So a value that is above a multiple by no more than the
+    tie is rounded down.
     """
     found = []
     for value, is_dead in zip(critical, dead, strict=True):
@@ -116,12 +117,15 @@ def pair_data(result: Result, pair: tuple[int, int]) -> dict[str, Any]:
 
 
 def network_data(result: Result) -> dict[str, Any]:
-    """One study with no pairs yet."""
+    """The data of one study, without any pairs yet."""
     return {"id": result.study.id, "name": study_in_words(result.study), "layers": layer_sizes(result), "pairs": []}
 
 
 def explorer_data(results: Iterable[Result], largest: int = LARGEST) -> dict[str, Any]:
-    """What the page carries: the networks, and as many pairs of each as fit in `largest` characters, fairly."""
+    """The data of the page: the networks, and as many pairs of each as fit into `largest` characters, shared evenly.
+
+    Raises `BadInput` if no study is recorded.
+    """
     results = list(results)
     if not results:
         raise BadInput("no recorded study: expected at least one in results/ (python -m helpers record)")
@@ -138,13 +142,16 @@ def explorer_data(results: Iterable[Result], largest: int = LARGEST) -> dict[str
 
 
 def decoded(text: str) -> Float[np.ndarray, " neurons"]:
-    """Critical ε from their digits; inf for never and dead."""
+    """Critical ε from their digits; inf for "----" and "dead"."""
     fours = [text[i : i + 4] for i in range(0, len(text), 4)]
     return np.array([np.inf if four in (NEVER, DEAD) else int(four) / UNIT for four in fours])
 
 
 def first_view(data: dict[str, Any], network: str, layer: str, epsilon: float) -> dict[str, int]:
-    """What the page shows first, as positions; BadInput names the networks, or the layers, there are."""
+    """What the page shows first, as positions in its data.
+
+    Raises `BadInput` for an unknown network or layer, with the known ones, and for an ε outside the slider.
+    """
     names = [n["id"] for n in data["networks"]]
     if network not in names:
         raise unknown("recorded study", network, names)
@@ -161,7 +168,7 @@ def first_view(data: dict[str, Any], network: str, layer: str, epsilon: float) -
 
 
 def still(data: dict[str, Any], first: dict[str, int]) -> Figure:
-    """Curve and critical ε of the first view: for readers without scripts."""
+    """Curve and critical ε of the first view, for readers without scripts."""
     network = data["networks"][first["network"]]
     cut = network["layers"][first["layer"]]["neurons"]
     values = decoded(network["pairs"][0]["critical"][first["layer"]])
@@ -193,7 +200,7 @@ def alt_text(data: dict[str, Any], first: dict[str, int]) -> str:
 
 
 def page(data: dict[str, Any], network: str, layer: str, epsilon: float = 0.3, assets: Path = ASSETS) -> str:
-    """The explorer as one HTML fragment that needs nothing else; it opens at this network, layer and ε."""
+    """The explorer as one HTML fragment that needs no other file. It opens at this network, layer and ε."""
     first = first_view(data, network, layer, epsilon)
     text = json.dumps(data | {"start": first}, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
     figure = still(data, first)

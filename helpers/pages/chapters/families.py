@@ -1,4 +1,4 @@
-"""Worked families of examples whose matches are known exactly, by proof: what the fast algorithms are tested on."""
+"""Families of examples whose matches are known by proof. The fast algorithms are tested on them."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,15 +9,15 @@ Layer = Float[np.ndarray, "neurons samples"]
 
 
 def twins(n: int) -> tuple[Layer, Layer]:
-    """n orthonormal neurons and the same again: n simple matches, the pairs {x_i, y_i} (prp-few)."""
+    """n orthonormal neurons, and n equal ones: n simple matches, the pairs {x_i, y_i} (prp-few)."""
     return np.eye(n), np.eye(n)
 
 
 def switches(k: int, copies: int = 2, angle: float = 0.0) -> tuple[Layer, Layer]:
-    """k neurons x_i = 1 + e_i, and `copies` of every e_i as y, each turned by `angle` into a direction of its own.
+    """k neurons x_i = 1 + e_i, and as y `copies` of every e_i, each turned by `angle` into a direction of its own.
 
-    A match holds every x and at least one copy of each e_i, or nothing, while sin² angle ≤ ε² < 1 / (k + 3): so there
-    are copies^k simple matches, all of size 2k (prp-many).
+    While sin² angle ≤ ε² < 1 / (k + 3), a non-empty match contains every x and at least one copy of each e_i. So there
+    are copies^k simple matches, all of size 2k (prp-many). Raises `BadInput` for k or copies below 1.
     """
     if k < 1 or copies < 1:
         raise BadInput(f"k is {k}, copies {copies}: expected at least one of each")
@@ -48,9 +48,10 @@ def bisector(theta: float) -> tuple[Layer, Layer]:
 
 
 def hinge(theta: float, gamma: float) -> tuple[Layer, Layer]:
-    """The bisector, tilted: X = {x, y_1, y_2}, Y = {c, y_1, y_2}, c orthogonal to both y, x between c and the bisector.
+    """The bisector, tilted: X = {x, y_1, y_2} and Y = {c, y_1, y_2}, where c is orthogonal to both y.
 
-    γ is the angle between x and c, so r(x, c) = sin γ and r(x, {c, y_i}) = sin γ sin(θ/2): as small as one likes.
+    x lies between c and the bisector. γ is the angle between x and c. So r(x, c) = sin γ and r(x, {c, y_i}) = sin γ
+    sin(θ/2), which becomes as small as one likes.
     """
     legs = np.hstack([np.zeros((2, 1)), bisector(theta)[1]])
     c, x = np.array([[1.0, 0.0, 0.0]]), np.array([[np.cos(gamma), np.sin(gamma), 0.0]])

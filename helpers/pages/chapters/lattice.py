@@ -1,6 +1,6 @@
-"""The matches of a small example as a lattice, and, where the structure is unique, as a graph of needs.
+"""The matches of a small example as a lattice and, where minimal matches are unique, as a graph of needs.
 
-Works on the sets of `helpers.matching.definitions`: a match is a frozenset of neurons such as ("x", 0).
+A match is a frozenset of neurons such as ("x", 0), as in `helpers.matching.definitions`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,15 @@ LABELLED = 6  # up to this many matches on one level, every box names its neuron
 
 
 def in_order(sets: Iterable[Set]) -> list[Set]:
-    """Small sets first, equal sizes in the order of their neurons."""
+    """The sets, small ones first, and sets of equal size in the order of their neurons."""
     return sorted(set(sets), key=lambda s: (len(s), sorted(s)))
 
 
 def unions(generators: Iterable[Set]) -> list[Set]:
-    """Every union of the given sets, the empty one included (cor-generators): from the simple matches, all matches."""
+    """Every union of the given sets, with the empty one (cor-generators).
+
+    The simple matches give all matches in this way.
+    """
     found: set[Set] = {frozenset()}
     for generator in generators:
         found |= {s | generator for s in found}
@@ -30,7 +33,7 @@ def unions(generators: Iterable[Set]) -> list[Set]:
 
 
 def covers(matches: Sequence[Set]) -> list[tuple[Set, Set]]:
-    """(a, b) for every a inside b with no third match between: the lines of a Hasse diagram."""
+    """(a, b) for every a inside b with no third match between them: the lines of a Hasse diagram."""
     below = {b: [a for a in matches if a < b] for b in matches}
     return [(a, b) for b in matches for a in below[b] if not any(a < c for c in below[b])]
 
@@ -44,7 +47,7 @@ def ranks(matches: Sequence[Set]) -> dict[Set, int]:
 
 
 def positions(matches: Sequence[Set]) -> dict[Set, tuple[float, int]]:
-    """Where to draw each match: its rank upwards, and across the mean of what it covers, evenly spread in [-1, 1]."""
+    """Where to draw each match: upwards its rank, across the mean of the matches that it covers, spread evenly."""
     rank, lines = ranks(matches), covers(matches)
     at: dict[Set, tuple[float, int]] = {}
     for level in range(max(rank.values()) + 1):
@@ -63,7 +66,7 @@ def box_text(match: Set) -> str:
 
 
 def draw_lattice(ax: Axes, matches: Sequence[Set], labels: bool | None = None) -> None:
-    """The Hasse diagram: simple matches blue, the others grey; a line joins a match to those just above it."""
+    """The Hasse diagram: simple matches blue, the others grey. A line joins a match to those just above it."""
     at, chosen = positions(matches), set(simple(list(matches)))
     for a, b in covers(matches):
         ax.plot(*zip(at[a], at[b], strict=True), color="#999999", linewidth=0.8, zorder=1)
@@ -76,7 +79,7 @@ def draw_lattice(ax: Axes, matches: Sequence[Set], labels: bool | None = None) -
 
 
 def draw_match(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
-    """One match: a box with its neurons, or a dot where there is no room for names."""
+    """One match: a box with its neurons, or a dot if there is no room for names."""
     if not text:
         ax.plot([x], [y], "o", color=colour, markersize=7, markeredgecolor="#555555", zorder=2)
         return
@@ -86,7 +89,10 @@ def draw_match(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
 
 
 def lattice_figure(x: Array, y: Array, epsilons: Sequence[float], start: int = 0) -> go.Figure:
-    """The Hasse diagram of two small layers, with a slider for ε: what is simple at one ε may not be at the next."""
+    """The Hasse diagram of two small layers, with a slider for ε.
+
+    A match that is simple at one ε may not be at the next.
+    """
     lattices = [all_matches(x, y, epsilon) for epsilon in epsilons]
     titles = [f"{len(m)} matches, {len(simple(m))} of them simple" for m in lattices]
     stops = [f"{epsilon:.2f}" for epsilon in epsilons]
@@ -97,7 +103,7 @@ def lattice_figure(x: Array, y: Array, epsilons: Sequence[float], start: int = 0
 
 
 def lattice_traces(matches: Sequence[Set]) -> list[go.Scatter]:
-    """Lines, grey matches and blue simple ones; their neurons in the pointer's label, and inside if there is room."""
+    """Lines, grey matches and blue simple ones. The pointer shows their neurons; if there is room, so do the boxes."""
     at, chosen = positions(matches), set(simple(list(matches)))
     top = max(1, *(level for _, level in at.values()))
     spots = {m: (x, level / top) for m, (x, level) in at.items()}
@@ -111,7 +117,7 @@ def lattice_traces(matches: Sequence[Set]) -> list[go.Scatter]:
 
 
 def marks(spots: dict[Set, tuple[float, float]], label: str, colour: str, room: bool) -> go.Scatter:
-    """Some matches of a lattice as squares with their neurons inside, or as dots where there is no room."""
+    """Some matches of a lattice as squares with their neurons inside, or as dots if there is no room."""
     ink = "white" if sum(to_rgb(colour)) < 1.5 else "black"
     return go.Scatter(
         x=[x for x, _ in spots.values()],
@@ -131,19 +137,25 @@ def marks(spots: dict[Set, tuple[float, float]], label: str, colour: str, room: 
 
 
 def broken_intersections(matches: Sequence[Set]) -> list[tuple[Set, Set]]:
-    """Pairs of matches whose intersection is no match: none exactly when minimal matches are unique (prp-unique)."""
+    """Pairs of matches whose intersection is no match.
+
+    There is none exactly if minimal matches are unique (prp-unique).
+    """
     known = set(matches)
     return [(a, b) for i, a in enumerate(matches) for b in matches[:i] if a & b not in known]
 
 
 def needs(r: Distances, names: Set, epsilon: float) -> dict[Neuron, Set]:
-    """For each v within ε of the whole other side, the neurons it cannot do without there (prp-graph)."""
+    """For each v within ε of the whole other side: the neurons of that side without which it is not (prp-graph)."""
     reached = [v for v in sorted(names) if r(v, names) <= epsilon]
     return {v: frozenset(u for u in names if u[0] != v[0] and r(v, names - {u}) > epsilon) for v in reached}
 
 
 def closure(graph: dict[Neuron, Set], v: Neuron) -> Set | None:
-    """All that v needs, and what those need, and so on: the v-minimum match (prp-graph). None if that cannot be met."""
+    """The v-minimum match (prp-graph): all that v needs, what these neurons need, and so on.
+
+    None if one of them is not within ε of the whole other side.
+    """
     reached, waiting = {v}, [v]
     while waiting:
         u = waiting.pop()

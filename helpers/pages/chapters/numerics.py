@@ -1,4 +1,4 @@
-"""What rounding, truncation and few samples do to a distance: the small experiments of the numerics chapter."""
+"""What rounding, truncation and few samples do to a distance: small experiments of the chapter on numerics."""
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,7 @@ BITS = {"float64": 53, "float32": 24, "TF32": 11, "bfloat16": 8}  # significant 
 
 
 def unit_rows(values: Block) -> Block:
-    """Every row scaled to norm 1; rows of zeros are left out."""
+    """Every row scaled to norm 1. Rows of zeros are left out."""
     norms = np.linalg.norm(values, axis=1)
     return values[norms > 0] / norms[norms > 0, None]
 
@@ -22,7 +22,8 @@ def unit_rows(values: Block) -> Block:
 def truncated_distance(z: Vector, basis: Block, cut: float) -> float:
     """Relative distance of z to the truncated span of `basis` (prp-truncation).
 
-    The span of the right singular vectors of the unit rows with σ_k ≥ cut · σ_1: `rcond` of least-squares solvers.
+    It is the span of the right singular vectors of the unit rows with σ_k ≥ cut · σ_1. Least-squares solvers call the
+    cut `rcond`.
     """
     _, values, vectors = np.linalg.svd(unit_rows(basis), full_matrices=False)
     kept = vectors[values >= cut * values.max(initial=0)]
@@ -31,7 +32,7 @@ def truncated_distance(z: Vector, basis: Block, cut: float) -> float:
 
 
 def ridge_distance(z: Vector, basis: Block, ridge: float) -> float:
-    """r(z, B) of def-ridge, in the singular basis of B, where nothing cancels."""
+    """r(z, B) of def-ridge, computed in the singular basis of B, where nothing cancels."""
     z = z / np.linalg.norm(z)
     _, values, vectors = np.linalg.svd(unit_rows(basis), full_matrices=False)
     along = vectors @ z
@@ -40,7 +41,10 @@ def ridge_distance(z: Vector, basis: Block, ridge: float) -> float:
 
 
 def rounded(values: np.ndarray, precision: str) -> np.ndarray:
-    """The values rounded to the significant bits of a number format (its range is not simulated)."""
+    """The values rounded to the significant bits of a number format. The format's range is not simulated.
+
+    Raises `BadInput` for an unknown format.
+    """
     if precision not in BITS:
         raise unknown("precision", precision, BITS)
     if precision == "float64":
@@ -51,7 +55,10 @@ def rounded(values: np.ndarray, precision: str) -> np.ndarray:
 
 
 def gram_in(values: Block, precision: str, batch: int = 1000) -> Matrix:
-    """Z Zᵀ of rounded entries: each batch multiplied in float32 (float64 stays), the products summed in float64."""
+    """Z Zᵀ of rounded entries: each batch is multiplied in float32, and the products are summed in float64.
+
+    For "float64" the products are float64, too.
+    """
     parts = []
     for start in range(0, values.shape[1], batch):
         block = rounded(values[:, start : start + batch], precision)
@@ -64,7 +71,8 @@ def gram_in(values: Block, precision: str, batch: int = 1000) -> Matrix:
 def activations_with(gram: Matrix, samples: int, rng: np.random.Generator) -> Block:
     """Some (neurons, samples) activations whose Gram matrix is `gram`: its root times random orthonormal rows.
 
-    By prp-gram-suffices they have the same matches as the activations the matrix came from.
+    By prp-gram-suffices they have the matches of the activations from which the matrix came. Raises `BadInput` for
+    fewer samples than neurons.
     """
     if samples < len(gram):
         raise BadInput(f"samples is {samples}: expected at least the {len(gram)} neurons of the Gram matrix")
@@ -76,7 +84,10 @@ def activations_with(gram: Matrix, samples: int, rng: np.random.Generator) -> Bl
 
 
 def planted(distance: float, neurons: int, samples: int, rng: np.random.Generator) -> tuple[Vector, Block]:
-    """A unit vector at exactly this distance from the span of `neurons` random rows, and those rows."""
+    """A unit vector at exactly this distance from the span of `neurons` random rows, and those rows.
+
+    Raises `BadInput` for a distance outside [0, 1], and unless there are more samples than neurons.
+    """
     if not 0 <= distance <= 1 or neurons >= samples:
         raise BadInput(f"distance {distance}, {neurons} neurons, {samples} samples: expected 0 to 1, fewer neurons")
     basis = unit_rows(rng.standard_normal((neurons, samples)))
@@ -87,7 +98,7 @@ def planted(distance: float, neurons: int, samples: int, rng: np.random.Generato
 
 
 def measured_distance(z: Vector, basis: Block, route: str) -> float:
-    """The ridge distance as the engine sees it on a route, "gram" or "qr"."""
+    """The ridge distance that the engine computes on a route, "gram" or "qr"."""
     return float(np.sqrt(Pair.from_arrays(z[None], basis, route=route).sides[1].squares[0]))
 
 

@@ -1,4 +1,4 @@
-"""The peel step by step: the distances of the neurons that are left, and the critical ε of those that left."""
+"""The peel step by step: the distances of the neurons that are left, and the critical ε of those that have left."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from plotly.basedatatypes import BaseTraceType as Trace
 from ...matching.definitions import Distances, Neuron, Set
 from .drawings import COLOURS, FEW, GREY, RED, label, with_slider
 
-Step = tuple[Neuron, float, float]  # who leaves, its distance, its critical ε
+Step = tuple[Neuron, float, float]  # the neuron that leaves, its distance, its critical ε
 
 
 def peel_figure(r: Distances, steps: Sequence[Step]) -> go.Figure:
-    """The peel with a slider: bars are the distances at this step, diamonds the critical ε of those who left."""
+    """The peel with a slider: bars are the distances at this step, diamonds the critical ε of deleted neurons."""
     everyone = sorted(v for v, _, _ in steps)
     states, titles = [], []
     for k in range(len(steps) + 1):
@@ -29,7 +29,7 @@ def peel_figure(r: Distances, steps: Sequence[Step]) -> go.Figure:
 
 
 def peel_title(steps: Sequence[Step], k: int) -> str:
-    """Who leaves next, at what distance."""
+    """Which neuron leaves next, and at what distance."""
     if k == len(steps):
         return "done: every neuron has its critical ε"
     v, distance, critical = steps[k]
@@ -60,7 +60,7 @@ def peel_state(r: Distances, steps: Sequence[Step], k: int, everyone: Sequence[N
 
 
 def peel_bars(r: Distances, left: Set, here: Sequence[Neuron], colour: str, name: str) -> go.Bar:
-    """The distances of some neurons to what is left of the other side, with their numbers."""
+    """The distances, with their numbers, of some neurons to what is left of the other side."""
     heights = [r(v, left) for v in here]
     text = [f"{h:.3f}" for h in heights]
     bar = go.Bar(x=[label(v) for v in here], y=heights, text=text, marker={"color": colour}, name=name)
@@ -68,7 +68,7 @@ def peel_bars(r: Distances, left: Set, here: Sequence[Neuron], colour: str, name
 
 
 def peel_still(r: Distances, steps: Sequence[Step], stops: Sequence[int]) -> Figure:
-    """Some steps of the peel side by side, for paper."""
+    """Some steps of the peel side by side, for print."""
     everyone = sorted(v for v, _, _ in steps)
     figure, axes = plt.subplots(1, len(stops), figsize=(3.1 * len(stops), 2.8), sharey=True)
     for ax, k in zip(axes, stops, strict=True):

@@ -1,7 +1,7 @@
-"""The algorithms, line by line as the book writes them, on sets of named neurons; they count their steps.
+"""The algorithms line by line, as the book writes them, on sets of named neurons. They count their steps.
 
-Slow on purpose: distances come from `helpers.matching.definitions`, one least-squares problem each.
-`helpers.matching` gives the same answers fast.
+They are slow on purpose: each distance from `helpers.matching.definitions` is one least-squares problem.
+`helpers.matching` gives equal answers fast.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ Edges = dict[Neuron, Set]
 
 @dataclass(frozen=True)
 class Trial:
-    """One step of min_match: `tried` is deleted from `before`, `left` is the maximum match of the rest."""
+    """One step of min_match: `tried` is deleted from `before`, and `left` is the maximum match of the rest."""
 
     tried: Neuron
     before: Set
@@ -27,7 +27,7 @@ class Trial:
 
 
 class Plain:
-    """Two layers and one ε. `rounds`, `deleted` and `trials` count what has been done so far."""
+    """Two layers and one ε. `rounds`, `deleted` and `trials` count the work done so far."""
 
     def __init__(self, x: Array, y: Array, epsilon: float, ridge: float = 0.0, slack: float = 1e-9) -> None:
         self.r = Distances(x, y, ridge)
@@ -47,7 +47,7 @@ class Plain:
             match, self.deleted = match - far, self.deleted + len(far)
 
     def min_match(self, v: Neuron, start: Set | None = None, order: Iterable[Neuron] | None = None) -> Set | None:
-        """Try to do without each other neuron once (alg-min); None when v is not in the maximum match."""
+        """For each other neuron in turn, try to do without it (alg-min). None when v is not in the maximum match."""
         match = self.max_match(start)
         if v not in match:
             return None
@@ -64,7 +64,7 @@ class Plain:
         return self.min_match(v, order=[names[k] for k in rng.permutation(len(names))])
 
     def all_min_match(self, v: Neuron) -> list[Set]:
-        """Miss one neuron of each known match in every way; stop when no way leaves v (alg-all-min)."""
+        """Leave out one neuron of each known match, in every way, until no way keeps v (alg-all-min)."""
         whole = self.max_match()
         found = [m for m in [self.min_match(v, whole)] if m]
         tested: set[Set] = set()
@@ -77,9 +77,9 @@ class Plain:
     def split(
         self, v: Neuron, start: Set | None = None, held: Set = frozenset(), known: list[Set] | None = None
     ) -> Iterator[Set]:
-        """The v-minimal matches inside `start` that hold all of `held`, each once (alg-split).
+        """The v-minimal matches inside `start` that contain all of `held`, each once (alg-split).
 
-        `known` are minimal matches met so far: one of them inside the maximum match saves a min_match.
+        `known` are minimal matches found so far. If one of them lies inside the maximum match, no min_match is needed.
         """
         known = [] if known is None else known
         match = self.max_match(start)
@@ -95,7 +95,7 @@ class Plain:
             held = held | {u}
 
     def min_match_of_each(self, targets: Set, start: Set, order: Sequence[Neuron]) -> dict[Neuron, Set]:
-        """min_match of all targets in one ordered pass; they share trials until one parts them (alg-all-v)."""
+        """min_match of all targets in one ordered pass. They share trials until one trial splits them (alg-all-v)."""
         for k, u in enumerate(order):
             if u not in start or targets == {u}:
                 continue
@@ -108,12 +108,12 @@ class Plain:
         return dict.fromkeys(targets, start)
 
     def violations(self, match: Set) -> Edges:
-        """u → the neurons that fall at once when u alone is deleted from `match` (def-violation)."""
+        """For each u: the neurons that fall at once when u alone is deleted from `match` (def-violation)."""
         return {u: frozenset(w for w in match - {u} if self.r(w, match - {u}) > self.limit) for u in match}
 
 
 def hitting_sets(matches: Sequence[Set], v: Neuron) -> list[Set]:
-    """The smallest ways to miss at least one neuron other than v of every match: minimal hitting sets, in order."""
+    """The minimal hitting sets, in order: minimal sets with at least one neuron of every match, but without v."""
     found: set[Set] = {frozenset()}
     for match in matches:
         grown = {h if h & match else h | {u} for h, u in product(found, match - {v})}
@@ -122,7 +122,7 @@ def hitting_sets(matches: Sequence[Set], v: Neuron) -> list[Set]:
 
 
 def reaching(edges: Edges, goals: Iterable[Neuron]) -> Set:
-    """Every neuron from which a path of `edges` leads to one of `goals`, the goals included (prp-essential)."""
+    """Every neuron from which a path of `edges` leads to one of `goals`, with the goals themselves (prp-essential)."""
     found = frozenset(goals)
     while more := frozenset(u for u, fallen in edges.items() if fallen & found) - found:
         found |= more
@@ -130,10 +130,10 @@ def reaching(edges: Edges, goals: Iterable[Neuron]) -> Set:
 
 
 def dominoes(count: int) -> tuple[Float[np.ndarray, "half count"], Float[np.ndarray, "half count"]]:
-    """A chain that falls one by one at ε = 3/4: the worst case of max_match (prp-rounds).
+    """A chain in which neurons fall one by one at ε = 3/4: the worst case of max_match (prp-rounds).
 
-    Neuron k is e_k + e_{k+1}, of alternating sides, and needs both neighbours; the first repeats the second, so this
-    end holds; the last has one neighbour only.
+    Neuron k is e_k + e_{k+1}. The sides alternate, and each neuron needs both neighbours. The first neuron equals the
+    second, so this end holds. The last neuron has only one neighbour, so it falls first.
     """
     chain = np.eye(count, count + 1) + np.eye(count, count + 1, 1)
     chain[0] = chain[1]
@@ -143,7 +143,7 @@ def dominoes(count: int) -> tuple[Float[np.ndarray, "half count"], Float[np.ndar
 def biased() -> tuple[Array, Array]:
     """Two neurons x and four y in the plane: x1 has three minimal matches, found by 84, 18 and 18 of the 120 orders.
 
-    The example of prp-random-reach: a pair, or x1, x2 and y4 with one of the two copies y2, y3. On two more samples
-    all neurons are 0, so that no side has more neurons than samples.
+    It is the example of prp-random-reach. The matches are one pair, and x1, x2, y4 with one of the two copies y2 and
+    y3. On two more samples all neurons are 0, so that no side has more neurons than samples.
     """
     return np.eye(2, 4), np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0]])

@@ -1,4 +1,4 @@
-"""Pictures of the algorithms at work: the trials of min_match, and who falls when whom is deleted."""
+"""Figures of the algorithms at work: the trials of min_match, and which neurons fall when one is deleted."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ NEEDED = "#1b7f4d"
 
 
 def trial_grid(ax: Axes, trials: Sequence[Trial], v: Neuron) -> None:
-    """One row for each trial, one column for each neuron: tinted while it is still in the match, white once gone."""
+    """One row per trial, one column per neuron: a cell is coloured while the neuron is in the match, then white."""
     columns = sorted(trials[0].before)
     for row, trial in enumerate(trials):
         for column, u in enumerate(columns):
@@ -40,9 +40,10 @@ def trial_cell(trial: Trial, u: Neuron) -> tuple[str, str]:
 
 
 def violation_graph(ax: Axes, edges: Edges, v: Neuron, needs: Set = frozenset()) -> None:
-    """Both sides of a match, an arrow from u to each neuron that falls when u alone is deleted.
+    """Both sides of a match, with an arrow from u to each neuron that falls when u alone is deleted.
 
-    Full discs reach v along arrows; thick frames are `needs`, essential to v, whether the arrows show it or not.
+    Filled discs reach v along arrows. Thick frames mark `needs`, the neurons essential to v, also those that no arrow
+    shows.
     """
     found = reaching(edges, [v])
     place = graph_positions(sorted(edges))
@@ -63,7 +64,7 @@ def violation_graph(ax: Axes, edges: Edges, v: Neuron, needs: Set = frozenset())
 
 
 def graph_positions(names: Sequence[Neuron]) -> dict[Neuron, tuple[float, float]]:
-    """x in a row above, y in a row below, evenly spread."""
+    """x in a row above, y in a row below, evenly spaced."""
     place: dict[Neuron, tuple[float, float]] = {}
     for side, height in (("x", 1.0), ("y", 0.0)):
         row = [u for u in names if u[0] == side]

@@ -1,4 +1,4 @@
-"""The teaching kit: a folder with student notebooks, solutions, problem sheets, slides, and all they need to run."""
+"""The teaching kit: one folder with student notebooks, solutions, problem sheets, slides, and what they need to run."""
 
 import json
 import os
@@ -59,14 +59,17 @@ class Chapter:
 
     @property
     def reading(self) -> int:
-        """Minutes to read, as the book states them; from the number of words if the page was not executed."""
+        """Minutes to read, as the book states them.
+
+        If the page was not executed, they follow from the number of words.
+        """
         if self.page is not None:
             return int(self.page.metadata["samerep"]["reading"].split()[0])
         return max(1, round(sum(len(cell.source.split()) for cell in self.source.cells) / WORDS_A_MINUTE))
 
     @property
     def running(self) -> str:
-        """Measured time to run; words if the page was not executed."""
+        """The measured time to run; a rough phrase if the page was not executed."""
         return "about a minute" if self.page is None else f"{max(1, round(self.page.metadata['samerep']['seconds']))} s"
 
 
@@ -76,7 +79,7 @@ def chapters(folder: Path = pages.NOTEBOOKS, executed: Path = PAGES) -> list[Cha
 
 
 def numbers() -> dict[str, int]:
-    """What the teacher's page quotes: minutes to read each chapter, number of slides, minutes of the lecture."""
+    """The numbers on the teacher's page: minutes to read each chapter, number of slides, minutes of the lecture."""
     deck = slides.deck()
     reading = {f"read-{chapter.name}": chapter.reading for chapter in chapters()}
     return reading | {"slides": len(deck), "lecture": slides.lecture_minutes(deck)}
@@ -98,9 +101,9 @@ def page_of(name: str, executed: Path = PAGES) -> NotebookNode | None:
 
 
 def write_course(folder: Path) -> list[str]:
-    """Write the course, or bring an older one up to date; what a teacher added or changed there stays.
+    """Write the course, or update an older one. What a teacher added or changed there stays.
 
-    Returns what to tell the teacher, line by line. Raises BadInput if `folder` holds something else.
+    Returns the lines to show to the teacher. Raises `BadInput` if `folder` holds something else.
     """
     kept: list[Path] = []
     with renewed(folder, kept) as work:
@@ -123,10 +126,10 @@ def write_course(folder: Path) -> list[str]:
 
 @contextmanager
 def renewed(folder: Path, kept: list[Path]) -> Iterator[Path]:
-    """A new folder whose files, on success, take their places in `folder`; on an error nothing has changed.
+    """A new folder whose files replace those in `folder` on success. After an error nothing has changed.
 
-    A file that the course did not write, or that was changed since, stays as it is; `kept` takes up those of which
-    there is a new version. Raises BadInput if `folder` holds something else.
+    A file stays as it is if the course did not write it, or if it was changed since. `kept` collects those of which
+    there is a new version. Raises `BadInput` if `folder` holds something else.
     """
     if folder.exists() and not (folder.is_dir() and ((folder / MARK).exists() or not any(folder.iterdir()))):
         raise BadInput(f"{folder} holds something else: expected a new folder, or a course made before")
@@ -138,10 +141,10 @@ def renewed(folder: Path, kept: list[Path]) -> Iterator[Path]:
 
 
 def put(work: Path, folder: Path) -> list[Path]:
-    """Move the files of `work` into `folder`; returns those that stay because they were changed there.
+    """Move the files of `work` into `folder`. Returns those that stay because they were changed there.
 
-    The hashes of what the course wrote lie in its mark, old and new ones until all is done: killed at any moment, the
-    next call goes on.
+    The course's mark holds the hashes of the files that it wrote: old and new ones until all is done. So if the
+    process is killed, the next call can continue.
     """
     old = written(folder)
     new = {path.relative_to(work).as_posix(): sha256(path) for path in sorted(work.rglob("*")) if path.is_file()}
@@ -163,7 +166,7 @@ def put(work: Path, folder: Path) -> list[Path]:
 
 
 def written(folder: Path) -> dict[str, list[str]]:
-    """The hashes of the files that the course has written into a folder; none for a course of an older version."""
+    """The hashes of the files that the course has written into a folder; empty for a course of an older version."""
     path = folder / MARK
     if not path.exists() or not path.stat().st_size:
         return {}
@@ -171,13 +174,13 @@ def written(folder: Path) -> dict[str, list[str]]:
 
 
 def mark(folder: Path, hashes: dict[str, list[str]]) -> None:
-    """Write them down."""
+    """Write these hashes into the folder."""
     with atomic(folder / MARK) as temporary:
         temporary.write_text(json.dumps(dict(sorted(hashes.items())), indent=1))
 
 
 def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Chapter]) -> NotebookNode:
-    """A chapter for plain Jupyter: the student's version or the one with solutions, its Markdown without directives."""
+    """A chapter for plain Jupyter, with or without solutions. Its Markdown has no directives."""
     values = {} if chapter.page is None else plain.values_of(chapter.page)
     context = plain.Context(names, values, frozenset(f"{other.name}.ipynb" for other in beside))
     book = student_version(chapter.source) if kind == "student" else chapter.source
@@ -197,7 +200,7 @@ def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Ch
 
 
 def problems(found: list[Chapter], names: dict[str, str], kind: str) -> str:
-    """All exercises of the course as one sheet; with `kind` "solutions" each is followed by its answer."""
+    """All exercises of the course on one sheet. With `kind` "solutions" each is followed by its answer."""
     sheet = [f"# Problems{' and solutions' if kind == 'solutions' else ''}"]
     for chapter in found:
         values = {} if chapter.page is None else plain.values_of(chapter.page)
@@ -209,7 +212,7 @@ def problems(found: list[Chapter], names: dict[str, str], kind: str) -> str:
 
 
 def _exercise_texts(book: NotebookNode, kind: str) -> Iterator[str]:
-    """The exercise blocks of a page, and with `kind` "solutions" their solutions, code included."""
+    """The exercise blocks of a page; with `kind` "solutions" also their solutions and the code in them."""
     wanted = ("exercise", "exercise-start") + (("solution", "solution-start") if kind == "solutions" else ())
     for cell in book.cells:
         if cell.cell_type == "markdown":
@@ -234,13 +237,13 @@ def teachers_page(names: dict[str, str]) -> str:
 
 
 def row(chapter: Chapter) -> str:
-    """A chapter's line in the README."""
+    """The line of a chapter in the README."""
     count = len(pages.exercises(chapter.source))
     return f"| `{chapter.name}.ipynb` | {pages.title(chapter.source)} | {chapter.reading} minutes | {count} |"
 
 
 def locked(lock: Path) -> list[str]:
-    """The exact versions in a lock file, each with its marker and without the hashes of its files."""
+    """The exact versions in a lock file, each with its marker, without the hashes of its files."""
     lines = lock.read_text().splitlines()
     return [line.removesuffix("\\").strip() for line in lines if line[:1].strip() not in ("", "#")]
 

@@ -1,4 +1,4 @@
-"""The student's version of a notebook, cut from the source that holds the solutions."""
+"""The student's version of a notebook, made from the source that contains the solutions."""
 
 import ast
 import copy
@@ -13,7 +13,7 @@ ANSWER = "**Your answer:**"
 
 
 def student_version(notebook: NotebookNode) -> NotebookNode:
-    """Without solutions: their functions are stubs, a place for the answer stands for their text, all else stays."""
+    """The notebook without solutions: their functions become stubs, and their text becomes a place for the answer."""
     student, inside = copy.deepcopy(notebook), False
     unchecked = set(pages.exercises(notebook)) - {label for label, _ in pages.checked(notebook)}
     needed = {name for _, answer in pages.checked(notebook) for name in names_in(answer)}
@@ -32,10 +32,10 @@ def student_version(notebook: NotebookNode) -> NotebookNode:
 
 
 def without_solutions(text: str, inside: bool, answered: set[str]) -> tuple[str, bool]:
-    """Markdown without `{solution}` blocks and what stands between the start and end markers.
+    """Markdown without `{solution}` blocks and without what is between the start and end markers of a solution.
 
-    `inside` says whether the text begins between the markers; the second value, whether it ends there. The exercises in
-    `answered` get a line for the answer.
+    `inside` says whether the text begins between the markers. The second value says whether it ends there. The
+    exercises in `answered` get a line for the answer.
     """
     kept = [line for line, is_solution in _parts(text, inside, answered) if not is_solution]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip(), _ends_inside(text, inside)
@@ -68,8 +68,11 @@ def _parts(text: str, inside: bool, answered: set[str]) -> list[tuple[str, bool]
 
 
 def stub(source: str, needed: set[str]) -> str:
-    """The code to fill in: imports as they are, functions as signature, docstring and `...`, names that a check
-    takes as `name = ...`; everything else goes."""
+    """The code to fill in.
+
+    Imports stay. Functions keep their signature and docstring, with `...` as body. Names that a check takes become
+    `name = ...`. Everything else is removed.
+    """
     kept = [_stub(node, needed) for node in ast.parse(source).body]
     return "\n\n\n".join(part for part in kept if part)
 
@@ -107,7 +110,7 @@ def names_set(node: ast.AST) -> list[str]:
 
 
 def imports_and_functions(source: str) -> str:
-    """Of a code cell only what later cells may call: its imports and functions."""
+    """The part of a code cell that later cells may use: its imports and functions."""
     if source.lstrip().startswith(("%", "!")):
         return ""
     wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef)

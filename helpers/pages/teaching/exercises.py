@@ -1,4 +1,4 @@
-"""Checks of the code exercises: a right answer prints a tick, a wrong one a hint, never a traceback."""
+"""Checks of the code exercises: a right answer prints a tick, a wrong one a hint, and never a traceback."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,11 +15,14 @@ CHECKS: dict[str, Check] = {}
 
 
 class Hint(Exception):
-    """What is wrong with an answer and where to look: one clear sentence, shown to the reader."""
+    """What is wrong with an answer, and where to look: one clear sentence for the reader."""
 
 
 def checks(label: str) -> Callable[[Check], Check]:
-    """Register a check for the exercise `label`: it takes the answer and raises `Hint` if that is wrong."""
+    """Register a check for the exercise `label`. The check takes the answer and raises `Hint` if it is wrong.
+
+    Raises `BadInput` for a second check of one exercise.
+    """
     if label in CHECKS:
         raise BadInput(f"exercise '{label}' has two checks: expected one")
 
@@ -31,13 +34,13 @@ def checks(label: str) -> Callable[[Check], Check]:
 
 
 def check(label: str, answer: object) -> None:
-    """Print "✓" and the label, or a hint. An unknown label is `BadInput`."""
+    """Print "✓" and the label, or "✗" and a hint. Raises `BadInput` for an unknown label."""
     hint = hint_for(label, answer)
     print(f"✓ {label}: right" if hint is None else f"✗ {label}: {hint}")
 
 
 def hint_for(label: str, answer: object) -> str | None:
-    """The hint for a wrong answer, None for a right one; an error inside the reader's code is a hint too."""
+    """The hint for a wrong answer; None for a right one. An error inside the reader's code gives a hint, too."""
     if label not in CHECKS:
         raise unknown("exercise", label, sorted(CHECKS))
     if answer is ...:
@@ -53,7 +56,7 @@ def hint_for(label: str, answer: object) -> str | None:
 
 
 def _watched(function: Callable[..., Any], returned: list[object]) -> Callable[..., Any]:
-    """The same function, with all that it returns noted: a stub returns None and nothing else."""
+    """The function, with everything that it returns noted. A stub returns only None."""
 
     @wraps(function)
     def watched(*args: Any, **options: Any) -> Any:
@@ -71,7 +74,7 @@ def expect(condition: object, hint: str) -> None:
 
 
 def expect_close(found: Any, right: Any, hint: str, tolerance: float = 1e-6) -> None:
-    """Raise the hint unless the two arrays of numbers have one shape and agree within an absolute tolerance."""
+    """Raise the hint unless the two arrays agree within an absolute tolerance. Other shapes get a hint of their own."""
     found, right = np.asarray(found, dtype=float), np.asarray(right, dtype=float)
     if found.shape != right.shape:
         raise Hint(f"your answer has shape {found.shape}, expected {right.shape}")

@@ -1,4 +1,4 @@
-"""A notebook as a page: its cells, tags, directives, exercises. Reading only; what writes lies in later modules."""
+"""Read a notebook as a page: its cells, tags, directives, exercises. Nothing is written here."""
 
 import ast
 import re
@@ -32,18 +32,21 @@ class Directive:
 
     @property
     def label(self) -> str:
-        """The `:label:` option, or the argument for directives that only point at one."""
+        """The `:label:` option, or the argument of a directive that only points at a label."""
         return self.options.get("label", self.argument)
 
 
 def directives(text: str) -> list[Directive]:
-    """Every directive of a Markdown text, in order, nested ones too."""
+    """Every directive of a Markdown text, in order, with nested ones."""
     lines = text.splitlines()
     return [_block(lines, i, found) for i, line in enumerate(lines) if (found := OPENING.match(line))]
 
 
 def _block(lines: list[str], start: int, opening: re.Match[str]) -> Directive:
-    """The directive that opens on line `start`: it ends at the first bare fence that is at least as long."""
+    """The directive that opens on line `start`. It ends at the first bare fence of at least its length.
+
+    Raises `BadInput` if there is no such fence.
+    """
     fence = opening["fence"]
     closing = re.compile(rf"^ *{re.escape(fence[0])}{{{len(fence)},}} *$")
     stop = next((i for i in range(start + 1, len(lines)) if closing.match(lines[i])), None)
@@ -93,7 +96,7 @@ def title(notebook: NotebookNode) -> str:
 
 
 def parameters(notebook: NotebookNode) -> dict[str, object]:
-    """Names and values of the parameters cell; none where there is no such cell."""
+    """Names and values of the parameters cell; empty if there is no such cell."""
     assigned = [
         (target.id, ast.literal_eval(node.value))
         for cell in code(notebook, "parameters")
@@ -107,7 +110,7 @@ def parameters(notebook: NotebookNode) -> dict[str, object]:
 
 @dataclass
 class Exercise:
-    """An exercise of a page: its text, whether it has a solution, and the expression its check takes, if any."""
+    """An exercise of a page: its text, whether it has a solution, and the expressions that its checks take."""
 
     block: Directive
     has_solution: bool = False
@@ -115,14 +118,17 @@ class Exercise:
 
     @property
     def kind(self) -> str:
-        """ "code" if it is checked, "predict" if it asks for a prediction, else "paper"."""
+        """The kind of exercise: "code" if it is checked, "predict" if it asks for a prediction, else "paper"."""
         if self.answers:
             return "code"
         return "predict" if "predict" in self.block.body.lower() else "paper"
 
 
 def exercises(notebook: NotebookNode) -> dict[str, Exercise]:
-    """The exercises of a notebook by label, with their solutions and checks."""
+    """The exercises of a notebook by label, with their solutions and checks.
+
+    Raises `BadInput` for a solution or a check of an unknown exercise.
+    """
     found = {block.label: Exercise(block) for block in directives_named(notebook, ["exercise", "exercise-start"])}
     for block in directives_named(notebook, ["solution", "solution-start"]):
         if block.argument not in found:

@@ -1,4 +1,4 @@
-"""A page's MyST as plain Markdown, which Jupyter, Colab and the slides show without the book around it."""
+"""The MyST of a page as plain Markdown, which Jupyter, Colab and the slides can show outside the book."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ QUOTED = {"note", "tip", "hint", "warning", "important", "seealso", "admonition"
 
 @dataclass(frozen=True)
 class Context:
-    """What the words of a page point at: names of labels, values of numbers, and the pages that lie beside it."""
+    """What a page refers to: the names of labels, the values of numbers, and the pages in the same folder."""
 
     names: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Context:
 
 
 def names_of(notebooks: list[NotebookNode]) -> dict[str, str]:
-    """ "Lemma (Union of matches)" for lem-union; exercises likewise."""
+    """The words for each label: "Lemma (Union of matches)" for lem-union, and likewise for exercises."""
     found = {}
     for notebook in notebooks:
         for block in pages.directives_named(notebook, [*KINDS, "exercise", "exercise-start"]):
@@ -52,7 +52,7 @@ def values_of(page: NotebookNode) -> dict[str, str]:
 
 
 def plain(text: str, context: Context) -> str:
-    """The text without directives and roles; blocks become quotations, exercises headings, references names."""
+    """The text without directives and roles: blocks become quotations, exercises become headings, references names."""
     lines, out, at = text.splitlines(), [], 0
     for block in pages.directives(text):
         if block.start >= at:
@@ -92,7 +92,7 @@ def quoted(head: str, body: str) -> str:
 
 
 def roles(text: str, context: Context) -> str:
-    """The text with every role replaced by words, and links to pages that are not beside it by their words."""
+    """The text with every role replaced by words. A link to a page outside this folder becomes its words."""
     text = ROLE.sub(lambda found: _role(found["role"], found["text"], context), text)
     return LINK.sub(lambda found: found[0] if found["target"] in context.beside else found["words"], text)
 
@@ -126,7 +126,7 @@ def _value(text: str, context: Context) -> str:
 
 
 def author_year(key: str, bibliography: Path = BIBLIOGRAPHY) -> str:
-    """ "Wang et al. (2018)" for a key of the bibliography; the key itself if it is not there."""
+    """The author and year of a key of the bibliography, such as "Wang et al. (2018)". An unknown key stays as it is."""
     entry = _entries(bibliography).get(key)
     if entry is None:
         return key

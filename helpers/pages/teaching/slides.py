@@ -1,8 +1,8 @@
-"""The lecture, one HTML file that needs no network: its statements, exercises and figures come from the chapters.
+"""The lecture: one HTML file that needs no network. Its statements, exercises and figures come from the chapters.
 
-`book/slides/deck.yml` lists the slides. A slide quotes a `statement`, `proof` or `exercise`, shows a `figure` (all by
-label) and has `text` of its own (Markdown, `{glue:text}` for numbers): one of these or several. Further keys: `title`,
-`minutes`, `note` for the speaker.
+`book/slides/deck.yml` lists the slides. A slide can quote a `statement`, a `proof` or an `exercise`, show a `figure`
+(all by label), and have `text` of its own (Markdown, with `{glue:text}` for numbers). It has at least one of these.
+More keys are `title`, `minutes`, and `note` for the speaker.
 """
 
 import base64
@@ -41,7 +41,7 @@ Deck = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Sources:
-    """The notebooks that slides quote, and where their executed pages lie."""
+    """The notebooks that slides quote, and the folder of their executed pages."""
 
     books: dict[str, NotebookNode]
     executed: Path = PAGES
@@ -49,18 +49,18 @@ class Sources:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """What each label is called."""
+        """The words for each label."""
         return plain.names_of(list(self.books.values()))
 
     def block(self, label: str, kinds: Sequence[str]) -> tuple[str, pages.Directive]:
-        """The page and the directive with this label; BadInput if there is none."""
+        """The page and the directive with this label. Raises `BadInput` if there is none."""
         blocks = {b.label: (name, b) for name, book in self.books.items() for b in pages.directives_named(book, kinds)}
         if label not in blocks:
             raise unknown("label on a slide", label, blocks)
         return blocks[label]
 
     def proof(self, label: str) -> tuple[str, pages.Directive]:
-        """The page and the proof that follows the statement with this label."""
+        """The page and the proof that follows the statement with this label. Raises `BadInput` if there is none."""
         name, _ = self.block(label, tuple(KINDS))
         blocks = pages.directives_named(self.books[name], [*KINDS, "prf:proof"])
         after = next(i for i, b in enumerate(blocks) if b.label == label) + 1
@@ -69,7 +69,7 @@ class Sources:
         return name, blocks[after]
 
     def cell(self, figure: str) -> tuple[str, int]:
-        """The page and the position of the cell that draws a figure."""
+        """The page and the position of the cell that draws a figure. Raises `BadInput` if there is none."""
         places = {
             figure_of(cell): (name, position)
             for name, book in self.books.items()
@@ -81,31 +81,31 @@ class Sources:
         return places[figure]
 
     def context(self, name: str) -> plain.Context:
-        """How the words of a page become plain: with its numbers, if it was executed."""
+        """The context that makes the words of a page plain, with its numbers if the page was executed."""
         page = self.page(name)
         return plain.Context(self.names, {} if page is None else plain.values_of(page))
 
     @cached_property
     def everything(self) -> plain.Context:
-        """The numbers of all executed pages, as `page::key`."""
+        """The context with the numbers of all executed pages, as `page::key`."""
         pages_run = {name: page for name in self.books if (page := self.page(name)) is not None}
         values = {f"{name}::{k}": v for name, page in pages_run.items() for k, v in plain.values_of(page).items()}
         return plain.Context(self.names, values)
 
     def page(self, name: str) -> NotebookNode | None:
-        """The executed page of a notebook, if it is there."""
+        """The executed page of a notebook, or None if it does not exist."""
         path = self.executed / f"{name}.ipynb"
         return nbformat.read(path, as_version=4) if path.exists() else None
 
 
 def figure_of(cell: NotebookNode) -> str | None:
-    """The label of the figure that a cell draws: in its metadata, or the name it gives an interactive one."""
+    """The label of the figure that a cell draws: from its metadata, or the name of an interactive figure."""
     found = re.search(r'figures\.interactive\(.+?,\s*"([\w-]+)"', cell.source)
     return cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or (found[1] if found else None)
 
 
 def lecture_sources(folder: Path = pages.NOTEBOOKS) -> Sources:
-    """All pages, by name: a notebook that makes several is there once for each line of the grid."""
+    """All pages by name. A notebook that makes several pages is included once per page."""
     books = {path.stem: pages.load_notebook(path) for path in pages.sources(folder)}
     books = {name: book for name, book in books.items() if "{{" not in pages.title(book)}
     several = [page for page in computed_pages() if page.name not in books]
@@ -113,7 +113,7 @@ def lecture_sources(folder: Path = pages.NOTEBOOKS) -> Sources:
 
 
 def deck(path: Path = FOLDER / "deck.yml") -> Deck:
-    """The list of slides; BadInput for an unknown key or a slide without content."""
+    """The list of slides. Raises `BadInput` for an unknown key or a slide without content."""
     slides: Deck = yaml.safe_load(path.read_text())
     for number, slide in enumerate(slides, 1):
         for key in slide:
@@ -125,14 +125,14 @@ def deck(path: Path = FOLDER / "deck.yml") -> Deck:
 
 
 def lecture_minutes(slides: Deck) -> int:
-    """How long the lecture takes: the sum of the slides' minutes, 2 where none is given."""
+    """The minutes of the lecture: the sum over slides, with 2 for a slide that gives none."""
     return sum(slide.get("minutes", 2) for slide in slides)
 
 
 def write_slides(
     folder: Path, slides: Sequence[dict[str, Any]] | None = None, given: Sources | None = None
 ) -> list[str]:
-    """Write index.html into `folder`; returns the figures it lacks because their pages did not run."""
+    """Write index.html into `folder`. Returns the figures that are missing because their pages were not executed."""
     slides, given = (deck() if slides is None else slides), given or lecture_sources()
     sections = [section(number, slide, given) for number, slide in enumerate(slides, 1)]
     text = (FOLDER / "slides.html").read_text()
@@ -151,7 +151,10 @@ def write_slides(
 
 
 def build_site(tier: str = "published", jobs: int = 2) -> Path:
-    """The book, and in it the lecture's slides, whose figures come from its pages; returns the front page."""
+    """Build the book and the lecture's slides inside it. The slides take figures from its pages.
+
+    Returns the front page.
+    """
     front = build_book(tier, jobs)
     write_slides(front.parent / "slides")
     return front
@@ -169,7 +172,7 @@ def section(number: int, slide: dict[str, Any], given: Sources) -> str:
 
 
 def content(slide: dict[str, Any], given: Sources) -> str:
-    """The HTML of a slide's body: what it quotes and says, with the figure below, or at its side if it quotes."""
+    """The HTML of a slide's body. The figure is below the words, or beside them if the slide quotes something."""
     words = rendered(plain.roles(slide.get("text", ""), given.everything))
     quotes = "".join(quotation(key, slide[key], given) for key in QUOTED if key in slide)
     if "figure" not in slide:
@@ -189,7 +192,7 @@ def quotation(key: str, label: str, given: Sources) -> str:
 
 
 def heading_of(slide: dict[str, Any], given: Sources) -> str:
-    """ "Lemma: Union of matches", "Proof: Union of matches" for a slide that quotes; nothing for others."""
+    """The heading of a slide that quotes, such as "Lemma: Union of matches"; empty for other slides."""
     key = next((key for key in QUOTED if key in slide), None)
     if key is None or slide[key] not in given.names:
         return ""
@@ -198,7 +201,7 @@ def heading_of(slide: dict[str, Any], given: Sources) -> str:
 
 
 def picture(name: str, given: Sources) -> tuple[str, bool]:
-    """A figure of an executed page with its alt text, and whether it is wide; a note if the page was not executed."""
+    """A figure of an executed page with its alt text, and whether it is wide. If the page was not executed, a note."""
     page, position = given.cell(name)
     cell = pages.code(given.books[page])[position]
     executed = given.page(page)
@@ -213,13 +216,13 @@ def picture(name: str, given: Sources) -> tuple[str, bool]:
 
 
 def ratio(source: str) -> float:
-    """Width over height of a PNG in a data address, read off its header."""
+    """Width over height of a PNG in a data URL, read from its header."""
     width, height = struct.unpack(">II", base64.b64decode(source.partition(",")[2][:64])[16:24])
     return float(width / height)
 
 
 def alt_of(cell: NotebookNode) -> str:
-    """The alt text of a figure: from the cell's metadata, or from the call that makes a moving one."""
+    """The alt text of a figure: from the cell's metadata, or from the call that makes a moving figure."""
     text = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
     found = re.search(r'alt = \(?\s*f?"([^"]+)"', cell.source)
     return text or (found[1] if found else "")

@@ -1,8 +1,7 @@
-"""From each statement of the book to its proof, its tests, its code and the place where it is seen.
+"""Connects each statement of the book to its proof, its tests, its code and the places where it is shown.
 
 The marks are those of CONTRIBUTING.md: a sphinx-proof block with a label in a notebook, `pytest.mark.statement` on a
-test, the label in a docstring, the tag `shows-…` on a cell. What lacks its counterpart stops the
-build.
+test, the label in a docstring, the tag `shows-…` on a cell. If one of them is missing, the build stops.
 """
 
 import ast
@@ -41,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Sight:
-    """A cell where a statement is seen: its page, and the label of its figure if it has one."""
+    """A cell that shows a statement: its page, and the label of its figure if it has one."""
 
     page: str
     figure: str | None
@@ -49,7 +48,7 @@ class Sight:
 
 @dataclass
 class Statement:
-    """A numbered block of the book and all that belongs to it."""
+    """A numbered block of the book, with its proof, tests, code and figures."""
 
     label: str
     kind: str
@@ -71,7 +70,7 @@ class Ledger:
 
 
 def collect_statements(root: Path = ROOT) -> Ledger:
-    """Read notebooks/, tests/ and helpers/ under `root`; nothing is run."""
+    """All statements, from notebooks/, tests/ and helpers/ under `root`. Nothing is executed."""
     books = {path.stem: pages.load_notebook(path) for path in ordered(root / "notebooks")}
     ledger = Ledger({}, [])
     for name, book in books.items():
@@ -110,7 +109,7 @@ def _read_statements(name: str, book: NotebookNode, ledger: Ledger) -> None:
 
 
 def _read_sights(name: str, book: NotebookNode, ledger: Ledger) -> None:
-    """The cells of one page in which statements are seen."""
+    """Add the cells of one page that show statements."""
     for cell in pages.code(book):
         figure = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
         for label in (tag.removeprefix(SHOWS) for tag in pages.tags(cell) if tag.startswith(SHOWS)):
@@ -121,7 +120,7 @@ def _read_sights(name: str, book: NotebookNode, ledger: Ledger) -> None:
 
 
 def _read_places(folder: Path, kind: str, labels, ledger: Ledger) -> None:  # type: ignore[no-untyped-def]
-    """Every function of a folder's modules that names a label; `kind` is "test" or "docstring"."""
+    """Add every function of a folder's modules that names a label. `kind` is "test" or "docstring"."""
     for path in sorted(folder.rglob("*.py")):
         text = path.read_text()
         file = path.relative_to(folder.parent).as_posix()
@@ -144,7 +143,7 @@ def _definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.AST
 
 
 def _source(text: str, node: ast.AST) -> str:
-    """The source of a definition, decorators included; nothing for a whole module."""
+    """The source of a definition with its decorators; empty for a whole module."""
     if isinstance(node, ast.Module):
         return ""
     assert isinstance(node, ast.FunctionDef | ast.ClassDef)
@@ -166,7 +165,7 @@ def _mentions(node: ast.AST) -> list[str]:
 
 
 def gaps(statement: Statement) -> list[str]:
-    """What a statement lacks, one line each."""
+    """What a statement lacks, one line per gap."""
     label, kind = statement.label, statement.label[:3]
     lacks = {
         f'{label} has no test: mark one with @pytest.mark.statement("{label}")': not statement.tests,
@@ -179,7 +178,10 @@ def gaps(statement: Statement) -> list[str]:
 
 
 def verified_statements(root: Path = ROOT) -> Ledger:
-    """The ledger of a book without problems; `BadInput` with the first problem and their number otherwise."""
+    """All statements of a book without problems.
+
+    Otherwise `BadInput` gives the first problem and how many more there are.
+    """
     ledger = collect_statements(root)
     if ledger.problems:
         rest = f" (and {len(ledger.problems) - 1} more)" if len(ledger.problems) > 1 else ""
@@ -188,7 +190,7 @@ def verified_statements(root: Path = ROOT) -> Ledger:
 
 
 def statements_page(root: Path = ROOT) -> str:
-    """The table of all statements in MyST Markdown: statement → proof → tests → code → where it is seen."""
+    """The table of all statements in MyST Markdown, with columns for proof, tests, code and where each is shown."""
     head = ["| Statement | Proof | Tests | Code | Seen |", "|---|---|---|---|---|"]
     return "\n".join([*head, *(_row(s, root) for s in collect_statements(root).statements.values())])
 
@@ -203,14 +205,14 @@ def _row(statement: Statement, root: Path) -> str:
 
 
 def _link(sight: Sight, root: Path) -> str:
-    """A link to the figure, or to the page of a cell that draws none."""
+    """A link to the figure, or to the page if the cell draws none."""
     if sight.figure and "{{" not in sight.figure:
         return f"{{numref}}`{sight.figure}`"
     return f"[{pages.title(pages.load_notebook(root / 'notebooks' / f'{sight.page}.py'))}]({sight.page}.ipynb)"
 
 
 def checked_by_page(root: Path = ROOT) -> str:
-    """The tests of every statement, word for word, one dropdown a statement, in MyST Markdown."""
+    """The tests of every statement, word for word, in MyST Markdown, with one dropdown per statement."""
     return "\n\n".join(_tests(s) for s in collect_statements(root).statements.values())
 
 
