@@ -44,7 +44,7 @@ RECORDED = tuple(name for name, kind in KINDS.items() if kind.compute)
 
 
 class Strict(click.Command):
-    """A command that takes each option once: of two values click would use the last in silence."""
+    """A command that accepts each option once. Of two values click would silently use the last."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         _, _, order = self.make_parser(ctx).parse_args(list(args))
@@ -61,7 +61,7 @@ class Group(click.Group):
 
 
 class Value(click.ParamType):
-    """An option's text as the value that Python reads in it, checked as a parameter of that name."""
+    """The type of an option: its text is read as a Python value and checked as a parameter of that name."""
 
     name = "value"
 
@@ -69,13 +69,13 @@ class Value(click.ParamType):
         self.check, self.read = check, read
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """What the command gets; BadInput names the option."""
+        """The checked value. Raises `BadInput` with the name of the option."""
         name = (param and param.name) or self.name
         return self.check(name, self.read(value) if isinstance(value, str) else value)
 
 
 def seeds_in(text: str) -> Any:
-    """One seed or several with commas, as Python reads them."""
+    """The seeds in a text: one, or several with commas."""
     found = literal(text)
     return (found,) if is_integer(found) else found
 
@@ -108,7 +108,7 @@ def data(action: str, name: str) -> None:
 
 
 def many(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of commands that give tasks to workers."""
+    """The options of commands that give tasks to workers: --jobs and --scheduler."""
     jobs = click.option("--jobs", type=number(1, 256), default=1, show_default=True, help="Tasks at a time, here.")
     scheduler = click.option("--scheduler", help="A Dask scheduler, as tcp://host:8786: its workers do the tasks.")
     return jobs(scheduler(command))
@@ -136,7 +136,7 @@ def device(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def train(
     seeds: tuple[int, ...], order_seed: int | None, device: str, jobs: int, scheduler: str | None, **options: Any
 ) -> None:
-    """Train one network per seed, resumably. Example: train --network vgg16_bn --width 0.25 --seeds 0,1,2"""
+    """Train one network per seed; an interrupted training goes on. Example: train --network vgg16_bn --seeds 0,1,2"""
     options |= {"order_seed": order_seed, "augment_seed": order_seed}
     runs = [training.plan(seed=seed, **options) for seed in seeds]
     with devices.on_device(device), grid.workers(jobs, scheduler):
@@ -192,7 +192,7 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 
 
 def given(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Names and values of `-p NAME VALUE`; BadInput for a name that comes twice."""
+    """Names and values of `-p NAME VALUE`. Raises `BadInput` for a name that is given twice."""
     names = [name for name, _ in parameters]
     for name in names:
         if names.count(name) > 1:
@@ -204,7 +204,7 @@ def given(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
 @click.option("--tier", default="published", show_default=True, help="published or smoke")
 @click.option("--jobs", default=2, type=number(1, 256), show_default=True, help="Notebooks that run at the same time.")
 def book(tier: str, jobs: int) -> None:
-    """Run what is stale and build the HTML book. Example: book --tier smoke"""
+    """Run the pages that are not fresh and build the HTML book. Example: book --tier smoke"""
     from .pages.teaching import slides
 
     click.echo(f"The book: {slides.build_site(tier, jobs)}")
@@ -223,7 +223,7 @@ def pdf(target: Path) -> None:
 
 @cli.command()
 def pairs() -> None:
-    """Bring the ipynb half of every notebook, and _toc.yml, in line with their sources."""
+    """Update the ipynb half of every notebook, the pages of the code and _toc.yml from their sources."""
     from .pages.pairs import write_pairs
 
     for path in write_pairs():
@@ -264,7 +264,7 @@ def course(folder: Path) -> None:
 @click.option("--save", type=click.Path(path_type=Path), help="Also keep the result as a file.")
 @click.option("--record", "name", help="Also write results/imagenet-NAME.")
 def compare(html: Path | None, save: Path | None, name: str | None, **options: Any) -> None:
-    """Match two networks layer by layer on your inputs, streamed: any number of them in the same memory.
+    """Match two networks layer by layer on your inputs, in one pass: memory does not grow with their number.
 
     \b
     Example: compare --images ~/imagenet/val --network resnet50 --a IMAGENET1K_V1 --b IMAGENET1K_V2
@@ -287,9 +287,10 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
 
 
 def main() -> None:
-    """One clear line: exit code 2 on bad input, 130 and 143 on signals, 1 where memory, disk or rights do not suffice.
+    """Run a command. An error is one clear line with an exit code.
 
-    However it ends, the processes that it started end with it.
+    The code is 2 for bad input, 130 and 143 for signals, and 1 if memory, disk or rights do not suffice. However the
+    command ends, the processes that it started end with it.
     """
     try:
         with stopping_in_order():
@@ -314,20 +315,20 @@ def main() -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, up to its first line break, after a colon; nothing if it says nothing."""
+    """The first line of an error's text, after a colon; empty if the error says nothing."""
     lines = str(error).strip().splitlines()
     return f": {lines[0]}" if lines else ""
 
 
 def in_words(error: Exception) -> str:
-    """What the system refused, and for which file."""
+    """In words: what the system refused, and for which file."""
     name = getattr(error, "filename", None)
     reason = getattr(error, "strerror", None) or first_line(error).removeprefix(": ") or type(error).__name__
     return f"{reason}: {name}" if name else str(reason)
 
 
 def stop(text: object, code: int) -> None:
-    """Say so on standard error and leave."""
+    """Print a line on standard error and exit."""
     click.echo(text, err=True)
     sys.exit(code)
 

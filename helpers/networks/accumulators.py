@@ -1,7 +1,7 @@
-"""What a pass over the images can collect of a layer: Gram matrices, random draws, the activations on some images.
+"""What a pass over the images can collect of a layer: Gram matrices, random draws, activations of some images.
 
-The collector (`activations.stream`) hands every accumulator one `LayerBatch` after another. A kind of accumulator is
-a function that takes the first batch, for the sizes, and returns an object with `add(batch)` and `result()`.
+The collector (`activations.stream`) gives every accumulator one `LayerBatch` after another. A kind of accumulator is a
+function that takes the first batch, for its sizes, and returns an object with `add(batch)` and `result()`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,10 +31,10 @@ class Sampling:
 
 @dataclass(eq=False)
 class LayerBatch:
-    """One layer of all networks on one batch of images, in float64 where the first network lies.
+    """One layer of all networks on one batch of images, in float64 on the first network's device.
 
-    `joint` is valid until the next batch. `shapes` are the networks' positions, () where there are none. `tag` is what
-    came with the images, such as labels; `layers` are all layers of the batch.
+    `joint` is valid until the next batch. `shapes` are the networks' positions, () if there are none. `tag` is what
+    came with the images, such as labels. `layers` are all layers of the batch.
     """
 
     layer: str
@@ -52,18 +52,18 @@ class LayerBatch:
         return self.joint[start : start + self.sizes[network]]
 
     def maps(self, network: int) -> Float[Tensor, "neurons images places"]:
-        """One network's neurons, images and positions apart."""
+        """One network's neurons, with images and positions on separate axes."""
         return self.rows(network).unflatten(1, (self.images, -1))
 
 
 class Accumulator(Protocol):
-    """Takes batches of one layer, one after another, and keeps little of them."""
+    """Takes batches of one layer, one after another, and keeps only a small result."""
 
     def add(self, batch: LayerBatch) -> Any:
-        """The next images. BadInput for values that are not finite."""
+        """Add the next images. Raises `BadInput` for values that are not finite."""
 
     def result(self) -> Any:
-        """What was collected so far."""
+        """The result of all batches so far."""
 
 
 Kind = Callable[[LayerBatch], Accumulator]  # starts an accumulator for a layer, from its first batch
@@ -71,19 +71,22 @@ Kind = Callable[[LayerBatch], Accumulator]  # starts an accumulator for a layer,
 
 @dataclass
 class Grams:
-    """The joint Gram matrix of all networks: the result is a `Gram`; with `pairs` only theirs, a `GramBlocks`."""
+    """The joint Gram matrix of all networks.
+
+    The result is a `Gram`; with `pairs` a `GramBlocks` of only these pairs.
+    """
 
     inner: GramAccumulator | BlockAccumulator
 
     @staticmethod
     def kind(pairs: Sequence[tuple[int, int]] | None = None) -> Kind:
-        """Start one for a layer."""
+        """The function that starts such an accumulator for a layer."""
         if pairs is None:
             return lambda batch: Grams(GramAccumulator(batch.sizes))
         return lambda batch: Grams(BlockAccumulator(batch.sizes, pairs))
 
     def add(self, batch: LayerBatch) -> None:
-        """The next images."""
+        """Add the next images."""
         self.inner.add_joint(batch.joint)
 
     def result(self) -> Gram | GramBlocks:
@@ -93,13 +96,13 @@ class Grams:
 
 @dataclass
 class Draws:
-    """One joint Gram matrix per random draw of samples: the result is a list of `Gram`, empty for small layers."""
+    """One joint Gram matrix per random draw of samples. The result is a list of `Gram`, empty for small layers."""
 
     inner: DrawAccumulator
 
     @staticmethod
     def kind(sampling: Sampling, images: int) -> Kind:
-        """Start one for a layer; `images` is the number of all images."""
+        """The function that starts such an accumulator for a layer; `images` is the number of all images."""
 
         def start(batch: LayerBatch) -> Draws:
             total = images * (batch.joint.shape[1] // batch.images)
@@ -108,7 +111,7 @@ class Draws:
         return start
 
     def add(self, batch: LayerBatch) -> None:
-        """The next images."""
+        """Add the next images."""
         self.inner.add_joint(batch.joint)
 
     def result(self) -> list[Gram]:
@@ -117,18 +120,18 @@ class Draws:
 
 
 def draw_positions(total: int, sampling: Sampling, layer: str) -> list[np.ndarray]:
-    """Ascending sample numbers of each draw, without repetition; none where all samples would be taken anyway."""
+    """Ascending sample numbers of each draw, without repetition; empty if a layer has no more samples than that."""
     if total <= sampling.positions:
         return []
-    rng = np.random.default_rng([0, *layer.encode()])  # the same samples in every run, others in every layer
+    rng = np.random.default_rng([0, *layer.encode()])  # every run draws these samples; each layer has its own
     return [np.sort(rng.choice(total, sampling.positions, replace=False)) for _ in range(sampling.draws)]
 
 
 class KeptSamples:
-    """Activations of some images, raw: the result is one (neurons, images, positions) array per network.
+    """Raw activations of some images: the result is one (neurons, images, positions) array per network.
 
-    `chosen` are numbers of images; they come out in ascending order. `size` averages the positions of convolutional
-    layers down to size × size by adaptive pooling (1: the mean over all positions), None keeps them.
+    `chosen` are numbers of images; the result has them in ascending order. `size` averages the positions of
+    convolutional layers to size × size by adaptive pooling (1: the mean over all positions). None keeps all positions.
     """
 
     def __init__(self, chosen: Sequence[int], size: int | None, dtype: Any, networks: int) -> None:
@@ -137,7 +140,10 @@ class KeptSamples:
 
     @staticmethod
     def kind(chosen: Sequence[int], size: int | None = None, dtype: Any = np.float32) -> Kind:
-        """Start one for a layer. Raises BadInput for no images and for a size below 1."""
+        """The function that starts such an accumulator for a layer.
+
+        Raises `BadInput` for no images and a size below 1.
+        """
         if not len(chosen):
             raise BadInput("no images to keep: expected at least one number of an image")
         if size is not None and size < 1:
@@ -145,7 +151,7 @@ class KeptSamples:
         return lambda batch: KeptSamples(chosen, size, dtype, len(batch.sizes))
 
     def add(self, batch: LayerBatch) -> None:
-        """The next images."""
+        """Add the next images."""
         end = batch.first_image + batch.images
         here = self.chosen[(self.chosen >= batch.first_image) & (self.chosen < end)] - batch.first_image
         if not len(here):
@@ -157,16 +163,16 @@ class KeptSamples:
             parts.append(kept.cpu().numpy().astype(self.dtype))
 
     def result(self) -> list[Float[np.ndarray, "neurons images positions"]]:
-        """The kept images so far."""
+        """The kept images so far. Raises `BadInput` if there are none."""
         if not self.parts[0]:
             raise BadInput(f"image {self.chosen[0]} is to be kept: expected one of those in the batches")
         return [np.concatenate(parts, axis=1) for parts in self.parts]
 
 
 class Slots:
-    """One layer's buffer: each network's output is copied once, straight into its rows of the joint matrix.
+    """One layer's buffer: each network's output is copied once, directly into its rows of the joint matrix.
 
-    The first batch tells how many rows each network needs; the buffer is used again for all further batches.
+    The first batch tells how many rows each network needs. The buffer is used again for all further batches.
     """
 
     def __init__(self, layer: str) -> None:
@@ -180,7 +186,10 @@ class Slots:
     def put(
         self, network: int, output: Tensor, rows: Float[Tensor, "neurons images places"], places: tuple[int, ...]
     ) -> None:
-        """The next network's output on the batch; `rows` is a view of it, `places` the lengths of its positions."""
+        """Copy the next network's output on the batch.
+
+        `rows` is a view of it, `places` the lengths of its positions.
+        """
         check_kind((rows.shape[0], rows.shape[1] * rows.shape[2]), output.is_complex(), str(network))
         if network == 0:
             self._open(rows)
@@ -190,7 +199,7 @@ class Slots:
         self.shapes.append(places if len(places) == 2 else ())
 
     def _open(self, rows: Tensor) -> None:
-        """Lay the joint matrix of this batch into the buffer, which grows where it is too small."""
+        """Place the joint matrix of this batch in the buffer, which grows if it is too small."""
         if self.buffer is None:
             return
         width, neurons = rows.shape[1] * rows.shape[2], sum(self.sizes)
@@ -199,7 +208,7 @@ class Slots:
         self.joint = self.buffer[: neurons * width].view(neurons, width)
 
     def _target(self, network: int, rows: Tensor) -> Tensor:
-        """The network's rows of the joint matrix; a block of its own where it does not fit there."""
+        """The network's rows of the joint matrix, or a new block if its output does not fit there."""
         if self.joint is not None and self.sizes[network] == len(rows):
             start = sum(self.sizes[:network])
             place = self.joint[start : start + len(rows)]
@@ -210,7 +219,7 @@ class Slots:
         return torch.empty(rows.shape, dtype=torch.float64)  # other accelerators have no float64
 
     def batch(self, first_image: int, tag: Any) -> LayerBatch:
-        """All networks' outputs as one matrix. BadInput where samples or neurons do not go together."""
+        """All networks' outputs as one matrix. Raises `BadInput` if their samples or neurons differ."""
         sizes = tuple(map(len, self.parts))
         if self.sizes and sizes != self.sizes:
             raise BadInput(f"blocks of {sizes} neurons: expected {self.sizes}")

@@ -1,7 +1,7 @@
-"""Layers by name: what they return on images, and one pass over the images for all layers and networks.
+"""The outputs of layers by name, and one pass over the images for all layers and networks.
 
-A neuron is a channel of a convolutional layer (its samples: all images × positions) or a unit of a fully connected
-one. The collector (`stream`, `collect`) hands every batch to accumulators; memory does not grow with the data.
+A neuron is a channel of a convolutional layer (its samples are all images × positions) or a unit of a fully connected
+layer. The collector (`stream`, `collect`) gives every batch to accumulators. Memory does not grow with the data.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,17 +23,18 @@ from .inputs import Inputs, images_of, in_chunks, some, tensors_of
 from .layouts import arranged, check_layout
 
 Batch = Tensor | Sequence[Tensor]  # the same images for all networks, or one tensor of images per network
-FEW = 3  # images that are enough to hear which layers there are
+FEW = 3  # so many images are enough to find out which layers there are
 CHUNK = 64  # images over which a batch norm averages at a time
-NO_MEMORY = ("allocate memory", "enough memory", "out of memory", "ALLOC_FAILED")  # PyTorch says it in many ways
+NO_MEMORY = ("allocate memory", "enough memory", "out of memory", "ALLOC_FAILED")  # PyTorch has several messages
 
 
 @contextmanager
 def captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """While open, every forward pass leaves a copy of the named layers' outputs in the yielded dictionary.
 
-    Copied before a later in-place operation can spoil them. On leaving, whatever happened, the hooks are removed and
-    every module's train or evaluation mode is as it was. Raises BadInput for a name that is not a module of `network`.
+    The outputs are copied at once, before an in-place operation can change them. On leaving, for any reason, the hooks
+    are removed and every module is in its former mode (training or evaluation). Raises `BadInput` for a name that is
+    not a module of `network`.
     """
     outputs: dict[str, Tensor] = {}
 
@@ -47,9 +48,10 @@ def captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Te
 def layouts_of(
     network: nn.Module, images: Inputs, layers: Sequence[str], given: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The layout of each named layer's outputs, from one pass over a few images; `given` ones are taken as they are.
+    """The layout of each named layer's outputs, from one pass over a few images. Layouts that are `given` are used.
 
-    Raises BadInput for a layer whose axis of neurons is not certain. One that did not run is left to `tapped` to name.
+    Raises `BadInput` for a layer whose axis of neurons is not certain. A layer that did not run is left out; `tapped`
+    reports it.
     """
     given = dict(given or {})
     few = some(images, FEW)
@@ -66,10 +68,11 @@ def layouts_of(
 
 
 def maps(output: Tensor, layout: str | None = None, images: int = 0) -> Float[Tensor, "neurons images places"]:
-    """A layer's output on a batch with one row per neuron, as a view.
+    """A layer's output on a batch, as a view with one row per neuron.
 
-    Without a `layout`: (images, units) has one place; (images, channels, height, width) the positions; (images, tokens,
-    features) the tokens. That is right for the networks of this book; for others ask `layouts_of`.
+    Without a `layout`, (images, units) has one place, (images, channels, height, width) has the pixels as places, and
+    (images, tokens, features) the tokens. This is right for the networks of this book. For others use `layouts_of`.
+    Raises `BadInput` for other numbers of axes.
     """
     layout = layout or {2: "nd", 3: "ntd", 4: "nchw"}.get(output.ndim)
     if layout is None:
@@ -79,16 +82,17 @@ def maps(output: Tensor, layout: str | None = None, images: int = 0) -> Float[Te
 
 
 def neurons(output: Tensor, layout: str | None = None) -> Float[Tensor, "neurons samples"]:
-    """A layer's output on a batch with one row per neuron; its samples are all images × places, in that order."""
+    """A layer's output on a batch with one row per neuron. Its samples are all images × places, in this order."""
     return maps(output, layout).flatten(1)
 
 
 def activations(
     network: nn.Module, batches: Iterable[Any], layer: str, layout: str | None = None
 ) -> Float[np.ndarray, "neurons samples"]:
-    """All activations of one layer in memory, for looking at small cases; `collect` is the way for large ones.
+    """All activations of one layer in memory, to look at small cases. For large ones use `collect`.
 
-    `batches` as for `images_of`. Raises BadInput for a layer that is unknown, not real, or of an uncertain layout.
+    `batches` are as in `images_of`. Raises `BadInput` for a layer that is unknown, not real, or of an uncertain
+    layout.
     """
     found: list[np.ndarray] = []
     with captured(network, [layer]) as outputs:
@@ -104,9 +108,10 @@ def activations(
 
 
 def forward(network: nn.Module, images: Inputs) -> None:
-    """Run a network on images, where it lies, for what hooks and batch norms keep of it.
+    """Run a network on images, on the network's device. Hooks and batch norms keep what they need; nothing is returned.
 
-    Raises BadInput for images that it cannot take, MemoryError or torch.OutOfMemoryError where memory is short.
+    Raises `BadInput` for images that the network cannot take, and MemoryError or torch.OutOfMemoryError if memory is
+    short.
     """
     network = unwrapped(network)
     device = next((tensor.device for tensor in chain(network.parameters(), network.buffers())), None)
@@ -130,7 +135,7 @@ def forward(network: nn.Module, images: Inputs) -> None:
 
 @dataclass(frozen=True)
 class Tagged:
-    """A batch of images with what accumulators need to know about them, such as labels."""
+    """A batch of images with data for the accumulators, such as labels."""
 
     images: Batch
     tag: Any
@@ -138,7 +143,7 @@ class Tagged:
 
 @dataclass
 class CompressedLayer:
-    """One layer of all networks: the Gram matrix over every sample, and one per random draw if asked for."""
+    """One layer of all networks: the Gram matrix over all samples, and one per random draw if asked for."""
 
     gram: Gram
     draws: list[Gram] = field(default_factory=list)
@@ -152,9 +157,10 @@ def collect(
     sampling: Sampling | None = None,
     layouts: Mapping[str, str] | None = None,
 ) -> dict[str, CompressedLayer]:
-    """Compress every named layer of all networks in one pass over the images: `stream` for joint Gram matrices.
+    """Compress every named layer of all networks in one pass over the images, by `stream` with joint Gram matrices.
 
-    `sampling` adds random draws and needs the number of `images`.
+    `sampling` adds random draws; it needs the number of `images`. Raises `BadInput` without it, and where `stream`
+    does.
     """
     kinds = {"gram": Grams.kind()}
     if sampling:
@@ -173,13 +179,14 @@ def stream(
     kinds: Mapping[str, Kind],
     layouts: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """One pass over the images: for every layer the result of each of the `kinds` of accumulators, under its name.
+    """One pass over the images: for every layer the result of each kind of accumulator, under the name of the kind.
 
-    `layers` are module names, the same for all networks, or one list of names per network (the k-th of each belong
-    together, and the first network's name them). A batch is a tensor of images, or one tensor per network. Outputs go
-    into a float64 buffer where the first network lies, the BLAS of the CPU or the GPU does the rest. Raises BadInput
-    for a layer that is unknown, named twice or called twice, for wrong shapes, and for values that are not finite.
-    `layouts` says by layer which axis holds the neurons, where the first batch cannot tell (`layouts_of`).
+    `layers` is one list of module names for all networks, or one list per network. In the second case the k-th names
+    belong together, and those of the first network name the result. A batch is a tensor of images, or one tensor per
+    network. Outputs go into a float64 buffer on the first network's device; the BLAS of the CPU or the GPU multiplies
+    them. `layouts` says by layer which axis holds the neurons, if the first batch cannot tell (`layouts_of`). Raises
+    `BadInput` for a layer that is unknown, named twice or called twice, for wrong shapes, and for values that are not
+    finite.
     """
     if not networks or not layers:
         raise BadInput("nothing to compare: expected at least one network and one layer")
@@ -211,7 +218,7 @@ def _fill(
     slots: Sequence[Slots],
     layouts: Mapping[str, str],
 ) -> None:
-    """One network's forward pass: each layer's output goes into the slots that are named after it."""
+    """One network's forward pass. Each layer's output goes into the slots of its name."""
 
     def take(name: str, output: Tensor) -> None:
         rows, places = arranged(output, layouts[name], len(images))
@@ -227,7 +234,7 @@ def _fill(
 def _hand_over(
     slots: Sequence[Slots], first: int, tag: Any, kinds: Mapping[str, Kind], running: dict[str, dict[str, Accumulator]]
 ) -> None:
-    """One batch to all accumulators, which the first batch starts."""
+    """Give one batch to all accumulators. The first batch starts them."""
     whole: dict[str, LayerBatch] = {}
     for slot in slots:
         with _about(slot.layer):
@@ -248,7 +255,7 @@ def _results(layer: str, accumulators: Mapping[str, Accumulator]) -> dict[str, A
 
 @contextmanager
 def _about(layer: str) -> Iterator[None]:
-    """BadInput that is raised inside says which layer it is about."""
+    """A `BadInput` that is raised inside gets the name of the layer."""
     try:
         yield
     except BadInput as error:
@@ -256,7 +263,7 @@ def _about(layer: str) -> Iterator[None]:
 
 
 def _names(networks: Sequence[nn.Module], layers: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
-    """The layers of each network. Those of the first name the results, so each can stand there once."""
+    """The layers of each network. Those of the first network name the results, so each may appear there only once."""
     same = all(isinstance(layer, str) for layer in layers)
     lists = [list(map(str, layers))] * len(networks) if same else [list(layer) for layer in layers]
     if len(lists) != len(networks) or len(set(map(len, lists))) > 1:
@@ -277,7 +284,10 @@ def _parts(batch: Batch, networks: int) -> list[Tensor]:
 
 
 def peeked(batches: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
-    """The first batch, and all of them with the first: a generator gives each only once."""
+    """The first batch, and all batches including the first, because a generator gives each only once.
+
+    Raises `BadInput` if there is no batch.
+    """
     rest = iter(batches)
     first = next(rest, None)
     if first is None:
@@ -286,11 +296,11 @@ def peeked(batches: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
 
 
 def calibrate(network: nn.Module, batches: Iterable[Any]) -> nn.Module:
-    """Set the batch-norm statistics of an untrained network from data, in place; its weights stay.
+    """Set the batch-norm statistics of an untrained network from data, in place. Its weights do not change.
 
-    Without it the statistics are 0 and 1 whatever the data, and untrained networks look similar for a wrong reason.
-    The images are cut anew, so that the size of the batches changes nothing. Raises BadInput for images that do not
-    fit, and where there are none: the statistics are then as they were.
+    Without this the statistics are 0 and 1 for any data, and untrained networks look similar for a wrong reason. The
+    images are put into new batches, so that the size of the given batches changes nothing. Raises `BadInput` if there
+    are no images or they do not fit. The statistics are then unchanged.
     """
     _, images = peeked(batches)
     with measuring(network) as norms, torch.no_grad():
@@ -306,7 +316,10 @@ def calibrate(network: nn.Module, batches: Iterable[Any]) -> nn.Module:
 
 @contextmanager
 def measuring(network: nn.Module) -> Iterator[list[Any]]:
-    """While open, batch norms, which it yields, start anew and average over all batches. Modes are put back."""
+    """While open, batch norms start anew and average over all batches.
+
+    Yields them; afterwards all modes are restored.
+    """
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     modes = {module: module.training for module in network.modules()}
     momenta = {norm: norm.momentum for norm in norms}

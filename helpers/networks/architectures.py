@@ -1,6 +1,6 @@
-"""The network families of the paper: VGG, CIFAR ResNets and their plain (shortcut-free) twins.
+"""The network families of the paper: VGG, CIFAR ResNets, and plain networks, which are ResNets without shortcuts.
 
-Every ReLU is a module of its own and never works in place, so a layer's name says exactly which activations are meant.
+Every ReLU is a module of its own and never works in place. So a layer's name says exactly which activations are meant.
 """
 
 import re
@@ -44,9 +44,9 @@ NAMES = (
 class Layer:
     """One layer whose neurons can be compared.
 
-    `name` is the module whose output is the representation (after the ReLU where there is one), `before` the module
-    whose output is the same layer before the ReLU (None where there is no ReLU). `kind` is "conv", "block" (a
-    residual block's output), "pool", "fc" or "logits". `position` counts from the input, `depth` scales it to [0, 1].
+    `name` is the module whose output is the representation, after the ReLU if there is one. `before` is the module
+    whose output is this layer before the ReLU, None without a ReLU. `kind` is "conv", "block" (a residual block's
+    output), "pool", "fc" or "logits". `position` counts from the input; `depth` scales it to [0, 1].
     """
 
     name: str
@@ -57,7 +57,7 @@ class Layer:
 
 
 class VGG(nn.Module):
-    """Five convolutional stages, each ended by a 2 × 2 max pool, then FC 512-512-classes (all times `width`)."""
+    """Five convolutional stages, each with a 2 × 2 max pool at its end, then FC 512-512-classes, all times `width`."""
 
     def __init__(self, convolutions: tuple[int, ...], norm: bool, width: float, classes: int, channels: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def _vgg_stages(
 
 
 class Block(nn.Module):
-    """Two 3 × 3 convolutions and, unless plain, a shortcut around them: `relu2` is the block's output."""
+    """Two 3 × 3 convolutions and, unless plain, a shortcut around them. `relu2` is the block's output."""
 
     def __init__(self, channels: int, out: int, stride: int, shortcut: nn.Module | None) -> None:
         super().__init__()
@@ -123,8 +123,8 @@ class PadShortcut(nn.Module):
 class ResNet(nn.Module):
     """A 3 × 3 stem, stages of basic blocks, global average pooling and one linear layer.
 
-    With `plain` the shortcuts are left out. ResNet-20 to -56 have parameter-free shortcuts, so a plain
-    twin has exactly the same parameters; ResNet-18 and -34 project where the shape changes.
+    With `plain` there are no shortcuts. ResNet-20 to -56 have shortcuts without parameters, so a plain network has
+    exactly as many parameters. ResNet-18 and -34 have a projection where the shape changes.
     """
 
     def __init__(self, depth: int, plain: bool, width: float, classes: int, channels: int) -> None:
@@ -177,11 +177,12 @@ def build(
     seed: int = 0,
     initialisation: str = "kaiming",
 ) -> nn.Module:
-    """A freshly initialised network; `width` scales every number of channels and hidden neurons.
+    """A freshly initialised network. `width` scales every number of channels and hidden neurons.
 
-    `seed` fixes the initialisation alone. "kaiming" draws all weights from He's normal distribution, "authors" draws
-    those of fully connected layers from a normal distribution of standard deviation 0.01, as the authors' code does.
-    Raises BadInput for an unknown name or initialisation and for a number out of range, such as images below 32 pixels.
+    `seed` fixes only the initialisation. "kaiming" draws all weights from He's normal distribution. "authors" draws
+    those of fully connected layers from a normal distribution with standard deviation 0.01, as the authors' code does.
+    Raises `BadInput` for an unknown name or initialisation, and for a number out of range, such as images below 32
+    pixels.
     """
     check_choice("network", name, NAMES)
     check_choice("initialisation", initialisation, INITIALISATIONS)
@@ -215,9 +216,9 @@ def _initialise(network: nn.Module, initialisation: str, generator: torch.Genera
 
 
 def layers(network: nn.Module) -> list[Layer]:
-    """The comparable layers of a VGG, ResNet or plain network, from the input to the logits.
+    """The layers of a VGG, ResNet or plain network that can be compared, from the input to the logits.
 
-    Raises BadInput for any other module: name the layers of your own network yourself.
+    Raises `BadInput` for any other module, whose layers must be named.
     """
     if not isinstance(network, VGG | ResNet):
         raise BadInput(f"{type(network).__name__} is not one of this book's networks: name its layers yourself")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def random_stream(seed: int, stream: int, epoch: int) -> torch.Generator:
-    """The random numbers of one epoch and purpose: another stream for each, whatever the others draw."""
+    """The random numbers of one purpose in one epoch. They do not depend on what is drawn for other purposes."""
     state = np.random.SeedSequence([seed, stream, epoch]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state))
 
@@ -24,7 +24,7 @@ def crop(
 
 
 def draw_windows(room: int, count: int, flip: bool, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """For `count` images the top and the left of a window, of `room` places, and whether it is mirrored; columns."""
+    """For `count` images: top and left of a window among `room` places, and whether it is mirrored; as columns."""
     top, left = torch.randint(0, room, (2, count, 1), generator=generator)
     mirrored = torch.rand(count, 1, generator=generator) < (0.5 if flip else 0.0)
     return top, left, mirrored
@@ -38,7 +38,7 @@ def windows(
     left: Int64[Tensor, "batch 1"],
     mirrored: Bool[Tensor, "batch 1"],
 ) -> UInt8[Tensor, "batch size size c"]:
-    """These size × size windows of the chosen images: one gather for the batch, where the numbers lie."""
+    """These size × size windows of the chosen images, by one gather for the batch, on the device of the images."""
     line = torch.arange(size, device=top.device)
     rows, columns = top + line, left + torch.where(mirrored, line.flip(0), line)
     return padded[index[:, None, None], rows[:, :, None], columns[:, None, :]]

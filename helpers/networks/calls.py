@@ -26,7 +26,7 @@ FUNCTIONS = ("relu", "relu6", "gelu", "silu", "hardswish", "leaky_relu", "elu", 
 
 @dataclass(frozen=True)
 class Address:
-    """A layer's name, taken apart."""
+    """The parts of a layer's name."""
 
     name: str
     module: str
@@ -36,7 +36,10 @@ class Address:
 
     @staticmethod
     def of(name: str, modules: Mapping[str, nn.Module]) -> "Address":
-        """From a name; BadInput for a module that does not exist, with the nearest name of one that does."""
+        """The parts of a name.
+
+        Raises `BadInput` for a module that does not exist, with the nearest name of one that does.
+        """
         parts = ADDRESS.fullmatch(name)
         if not parts or parts["module"] not in modules:
             raise unknown("layer", name, [valid for valid in modules if valid])
@@ -45,9 +48,9 @@ class Address:
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """The network inside DataParallel, DistributedDataParallel or torch.compile, whose modules one can listen to.
+    """The network inside DataParallel, DistributedDataParallel or torch.compile, whose modules can have hooks.
 
-    Raises BadInput for TorchScript, which runs without its modules.
+    Raises `BadInput` for TorchScript, which runs without its modules.
     """
     while True:
         if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -66,11 +69,12 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def tapped(network: nn.Module, layers: Sequence[str], take: Callable[[str, Tensor], None]) -> Iterator[None]:
-    """While open, every forward pass hands the named layers' outputs to `take`, which copies what it wants to keep.
+    """While open, every forward pass gives the named layers' outputs to `take`, which copies what it wants to keep.
 
-    No gradients; fused paths that pass modules over are off. On leaving, whatever happened, the hooks are removed and
-    every module's train or evaluation mode is as it was. Raises BadInput for a name that is no layer, and in a forward
-    pass for a layer that does not run, that runs more often than its name says, or that returns several tensors.
+    There are no gradients, and fused operations that skip modules are off. On leaving, for any reason, the hooks are
+    removed and every module is in its former mode (training or evaluation). Raises `BadInput` for a name that is no
+    layer. In a forward pass it is raised for a layer that does not run, that runs more often than its name says, or
+    that returns several tensors.
     """
     network = unwrapped(network)
     if any(weight.is_meta for weight in network.parameters()):
@@ -101,9 +105,10 @@ def tapped(network: nn.Module, layers: Sequence[str], take: Callable[[str, Tenso
 
 @contextmanager
 def _quiet(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients, no fused transformer path. Modes and the fused path are put back.
+    """Evaluation mode, no gradients, no fused transformer operations. Afterwards all is as before.
 
-    `no_grad` and not inference mode: a network that keeps a tensor of the pass could not be trained afterwards.
+    It uses `no_grad` and not inference mode: a network that keeps a tensor of the pass could not be trained
+    afterwards.
     """
     modes = {module: module.training for module in network.modules()}
     fused = torch.backends.mha.get_fastpath_enabled()
@@ -119,14 +124,14 @@ def _quiet(network: nn.Module) -> Iterator[None]:
 
 
 class _Ear:
-    """The hook of one module: counts its calls in a forward pass and hands over the outputs that are asked for."""
+    """The hook of one module: it counts its calls in a forward pass and passes on the outputs that are asked for."""
 
     def __init__(self, take: Callable[[str, Tensor], None]) -> None:
         self.take, self.calls = take, 0
         self.addresses: list[Address] = []
 
     def before(self, module: nn.Module, inputs: object) -> None:
-        """What goes in, before an in-place operation can change it."""
+        """Take the input, before an in-place operation can change it."""
         self._hear(inputs, self.calls + 1, True)
 
     def __call__(self, module: nn.Module, inputs: object, output: object) -> None:
@@ -166,7 +171,7 @@ def items(output: object) -> dict[str, Tensor]:
 
 
 def one_tensor(output: object, address: Address) -> Tensor:
-    """The tensor that an address names. BadInput says which there are."""
+    """The tensor that an address names. Raises `BadInput`, with those that there are, if it is none of them."""
     found = items(output)
     if not found:
         raise BadInput(f"layer {address.name} returns {type(output).__name__}: expected a tensor; choose another layer")
@@ -179,7 +184,7 @@ def one_tensor(output: object, address: Address) -> Tensor:
 
 
 def as_numbers(output: Tensor) -> Tensor:
-    """Without its gradient, and in numbers where it is quantised."""
+    """The tensor without its gradient, and as ordinary numbers if it is quantised."""
     return output.detach().dequantize() if output.is_quantized else output.detach()
 
 
@@ -188,9 +193,9 @@ def as_numbers(output: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Heard:
-    """One output of one call of a module in a forward pass: its layer name, and what it is.
+    """One output of one call of a module in a forward pass: its layer name, and its properties.
 
-    Outputs of one `tensor` are the same object: what a block returns is often what its last activation returned.
+    Outputs with equal `tensor` are one object. A block often returns what its last activation returned.
     """
 
     layer: str
@@ -201,13 +206,13 @@ class Heard:
 
     @property
     def neurons(self) -> int:
-        """How many there are, where the layout is known."""
+        """The number of neurons. The layout must be known."""
         assert self.layout is not None
         return self.shape[self.layout.replace("d", "c").index("c")]
 
 
 def uncertain(layer: str, one: Heard) -> str:
-    """What to say of a layer whose axis of neurons is not certain."""
+    """The message for a layer whose axis of neurons is not certain."""
     fit = [layout for layout in LAYOUTS if len(layout) == len(one.shape)]
     what = f"layer {layer} ({type(one.module).__name__}) has outputs of shape {one.shape}"
     if not fit:
@@ -216,9 +221,9 @@ def uncertain(layer: str, one: Heard) -> str:
 
 
 def found_as(layer: str, there: Mapping[str, Heard]) -> Heard | None:
-    """A layer among those heard; None where it did not run.
+    """A layer among those that were heard; None if it did not run.
 
-    Raises BadInput, with the names that there are, for one that ran several times or returned several tensors.
+    Raises `BadInput`, with the names that there are, for a layer that ran several times or returned several tensors.
     """
     bare = layer.removeprefix(BEFORE)
     for name in (bare, bare.removesuffix("#1"), re.sub(r"\[\w+\]", "", bare)):
@@ -234,7 +239,7 @@ def found_as(layer: str, there: Mapping[str, Heard]) -> Heard | None:
 def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) -> dict[str, Heard]:
     """Every output of every module in one forward pass, by layer name, in the order of the pass.
 
-    `run` does the pass on `images`. A module that runs once and returns one tensor has its own name.
+    `run` runs the network on `images`. A module that runs once and returns one tensor is called by its own name.
     """
     network = unwrapped(network)
     found: list[tuple[str, str, int, Heard]] = []
@@ -274,7 +279,7 @@ def with_nodes(network: nn.Module) -> nn.Module:
     """The network with a layer after each activation function that it calls (`torch.relu(x)`, `x.tanh()`).
 
     torch.fx traces it; weights and modules are those of the network itself. The layers are named nodes.relu,
-    nodes.relu_1 and so on, in the order of the pass. Raises BadInput where it cannot be traced.
+    nodes.relu_1 and so on, in the order of the pass. Raises `BadInput` if the network cannot be traced.
     """
     network = unwrapped(network)
     modes = {module: module.training for module in network.modules()}

@@ -1,9 +1,9 @@
-"""Checkpoints: the weights of a network with a sidecar that says whose they are, and proof that they belong together.
+"""Checkpoints: the weights of a network, a sidecar that describes them, and a check that both belong together.
 
-A checkpoint is a safetensors file with a JSON sidecar; both are written whole or not at all, and the sidecar holds the
-hash of the weights. The weights hold the hash of their *identity* (which run, which epoch), and a file in the folder of
-a run must be of that run. So files that were copied, swapped or edited are refused by name. Checkpoints of older
-versions hold no identity; hash and folder are checked all the same.
+A checkpoint is a safetensors file with a JSON sidecar. Both are written whole or not at all. The sidecar holds the
+hash of the weights. The weights hold the hash of their *identity* (the run and the epoch), and a file in the folder of
+a run must belong to this run. So files that were copied, swapped or edited are refused by name. Checkpoints of older
+versions hold no identity; their hash and folder are checked all the same.
 """
 
 import hashlib
@@ -30,16 +30,16 @@ ADDED_LATER = {"target": "labels", "fork_after": 0}  # sidecars of older version
 MOMENTUM, MOMENTUM_BEFORE = "momentum.safetensors", "momentum-before.safetensors"
 
 
-# ---------------------------------------------------------------- who a checkpoint is
+# ---------------------------------------------------------------- the identity of a checkpoint
 
 
 def runs_root() -> Path:
-    """Where trained networks lie: $SAMEREP_RUNS, else `runs/`."""
+    """The folder of trained networks: $SAMEREP_RUNS if set, else `runs/`."""
     return folder("SAMEREP_RUNS", "runs")
 
 
 def run_folder(known: Mapping[str, Any]) -> Path:
-    """The folder of the run that a sidecar, or a run as a dictionary, describes."""
+    """The folder of the run that a sidecar describes, or a run as a dictionary."""
     seed, order, augment = known["seed"], known["order_seed"], known["augment_seed"]
     seeds = f"seed-{seed}"
     if (order, augment) != (seed, seed):
@@ -51,13 +51,13 @@ def run_folder(known: Mapping[str, Any]) -> Path:
 
 
 def identity(sidecar: Mapping[str, Any]) -> str:
-    """A hash of what a network is: its run, its epoch, and the data it was trained on."""
+    """A hash of a network's identity: its run, its epoch, and the data on which it was trained."""
     known = json.loads(json.dumps({name: sidecar[name] for name in IDENTITY}))
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def check_place(path: Path, sidecar: Mapping[str, Any]) -> None:
-    """BadInput if a checkpoint in the folder of a run is of another run or another epoch."""
+    """Raise `BadInput` if a checkpoint in the folder of a run belongs to another run or epoch."""
     place = path.resolve()
     if not place.is_relative_to(runs_root().resolve()):
         return  # a file of one's own may lie anywhere
@@ -71,7 +71,7 @@ def _again(path: Path) -> str:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """A hash of tensors: names, types, shapes and every bit."""
+    """A hash of tensors: their names, types, shapes and every bit."""
     found = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -81,7 +81,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def check_different(networks: Mapping[str, nn.Module]) -> None:
-    """BadInput, with both names, if two networks have equal weights: nothing could be learned from comparing them."""
+    """Raise `BadInput`, with both names, if two networks have equal weights: comparing them would say nothing."""
     seen: dict[str, str] = {}
     for name, network in networks.items():
         weights = digest(dict(network.named_parameters()))
@@ -94,7 +94,7 @@ def check_different(networks: Mapping[str, nn.Module]) -> None:
 
 
 def save(network: nn.Module, path: Path, sidecar: dict[str, Any]) -> None:
-    """Write the weights and, after them, the JSON sidecar that holds their hash: without it they do not count."""
+    """Write the weights and then the JSON sidecar with their hash. Weights without a sidecar do not count."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic(path) as temporary:
         save_file(state, temporary, {"identity": identity({**ADDED_LATER, **sidecar})})
@@ -103,9 +103,9 @@ def save(network: nn.Module, path: Path, sidecar: dict[str, Any]) -> None:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """What is known of a checkpoint.
+    """The sidecar of a checkpoint.
 
-    Raises BadInput if there is none, if it cannot be read, and if it lies in the folder of another run.
+    Raises `BadInput` if there is none, if it cannot be read, and if it lies in the folder of another run.
     """
     side = path.with_suffix(".json")
     if not side.exists():
@@ -116,9 +116,9 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a checkpoint is there and its weights have the hash its sidecar states.
+    """Whether a checkpoint exists and its weights have the hash in its sidecar.
 
-    Raises BadInput for a sidecar that no interruption can leave: one that cannot be read, or another run's.
+    Raises `BadInput` for a sidecar that no interruption can leave: one that cannot be read, or that of another run.
     """
     if not (path.exists() and path.with_suffix(".json").exists()):
         return False
@@ -128,8 +128,8 @@ def is_whole(path: Path) -> bool:
 def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """A trained network in evaluation mode, with its sidecar.
 
-    Raises BadInput for a missing or damaged checkpoint, one of another architecture than its sidecar says, and weights
-    that belong to another run or epoch.
+    Raises `BadInput` for a missing or damaged checkpoint, for weights of another architecture than the sidecar says,
+    and for weights of another run or epoch.
     """
     sidecar = read_sidecar(path)
     if not is_whole(path):
@@ -147,7 +147,7 @@ def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a safetensors file."""
+    """The metadata and the tensors of a safetensors file."""
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
     return metadata, load_file(path)
@@ -157,7 +157,7 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def save_momentum(place: Path, momentum: Mapping[str, Tensor], sidecar: Mapping[str, Any]) -> None:
-    """Write the momentum after an epoch; that of the epoch before is kept, for the case that this one is damaged."""
+    """Write the momentum after an epoch. That of the epoch before is kept, in case this one is damaged."""
     newest = place / MOMENTUM
     if newest.exists():
         newest.replace(place / MOMENTUM_BEFORE)
@@ -171,7 +171,7 @@ def save_momentum(place: Path, momentum: Mapping[str, Tensor], sidecar: Mapping[
 
 
 def resumable(place: Path, parameters: Sequence[str]) -> tuple[nn.Module, dict[str, Any], dict[str, Tensor]] | None:
-    """Network, sidecar and momentum of the last epoch for which all three are whole and belong together, if any."""
+    """Network, sidecar and momentum of the last epoch for which all three are whole and belong together; else None."""
     for name in (MOMENTUM, MOMENTUM_BEFORE):
         try:
             metadata, momentum = read_tensors(place / name)

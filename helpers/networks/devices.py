@@ -1,4 +1,4 @@
-"""Where networks run: the CPU or a GPU, by name, and what $SAMEREP_DEVICE says."""
+"""The device on which networks run: the CPU or a GPU, by name or by $SAMEREP_DEVICE."""
 
 import os
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ VARIABLE = "SAMEREP_DEVICE"
 
 
 def best_device() -> str:
-    """The accelerator if there is one, else the CPU."""
+    """The name of the best device: "cuda" if there is a GPU that PyTorch can use, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def as_device(name: str) -> torch.device:
-    """The device of this name, "auto" for the best; BadInput if PyTorch does not know it or cannot use it here."""
+    """The device of this name; "auto" is the best one. Raises `BadInput` for a device that does not work here."""
     name = best_device() if name == "auto" else name
     try:
-        torch.empty(1, device=name).cpu()  # "cuda" is a name also where there is none; "meta" keeps no numbers
+        torch.empty(1, device=name).cpu()  # fails for "cuda" without a GPU, and for "meta", which keeps no numbers
         return torch.device(name)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
@@ -28,12 +28,12 @@ def as_device(name: str) -> torch.device:
 
 
 def chosen_device(default: str = "cpu") -> torch.device:
-    """The device that $SAMEREP_DEVICE names, else the default."""
+    """The device that $SAMEREP_DEVICE names; without it the default."""
     return as_device(os.environ.get(VARIABLE) or default)
 
 
 def pays_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 here: GPUs, and CPUs with bfloat16 matrix instructions."""
+    """Whether bfloat16 is faster than float32 here: on GPUs, and on CPUs with bfloat16 matrix instructions."""
     if device.type == "cpu":
         able = torch.cpu.get_capabilities()
         return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
@@ -42,7 +42,10 @@ def pays_bf16(device: torch.device) -> bool:
 
 @contextmanager
 def on_device(name: str | None) -> Iterator[None]:
-    """While open, $SAMEREP_DEVICE is this name (None: as it is), here and for the workers that are given tasks."""
+    """While open, $SAMEREP_DEVICE has this name, here and for workers. None changes nothing.
+
+    Raises `BadInput` for a device that does not work here.
+    """
     before = os.environ.get(VARIABLE)
     if name is not None:
         as_device(name)

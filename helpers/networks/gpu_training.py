@@ -1,9 +1,10 @@
-"""Several seeds side by side on one GPU: a training step is one CUDA graph, on a stream of its own.
+"""Train several seeds side by side on one GPU: a training step is one CUDA graph, on a stream of its own.
 
-The plain loop of `training` launches kernel by kernel, and one small network leaves most of a GPU idle. Here an epoch's
-random numbers are drawn before it, from the same streams as in the plain loop, so that a seed sees the same images in
-the same windows. They lie on the card as tables; a step reads its rows at a counter that it moves on itself. So a step
-is one launch, without a word from the CPU, and the seeds overlap. On a CPU the same steps run without graphs.
+The plain loop of `training` launches one kernel after another, and one small network leaves most of a GPU idle. Here
+an epoch's random numbers are drawn before the epoch, from the streams of the plain loop. So a seed sees equal images
+in equal windows. The numbers lie on the GPU as tables, and each step reads its rows at a counter that it advances
+itself. So a step is one launch that needs nothing from the CPU, and the seeds overlap. On a CPU these steps run
+without graphs.
 """
 
 import time
@@ -22,14 +23,14 @@ from .devices import as_device
 from .training import AUGMENTATION, ORDER, Recipe, Run, Training, is_trained
 
 Tensors = list[Tensor] | tuple[Tensor, ...]  # what PyTorch's foreach functions take
-WARM_UP = 3  # steps before a capture: libraries choose their kernels and allocate
+WARM_UP = 3  # steps before a capture, in which libraries choose their kernels and allocate memory
 
 
 def train_together(runs: Sequence[Run], device: str = "cuda", progress: bool = True) -> list[Path]:
     """Train all runs to their last epoch, each from its last whole one, and return the final checkpoints.
 
-    Checkpoints, sidecars and random numbers are those of `training.train`; the weights agree with it up to rounding.
-    `train_seconds` in a sidecar is the run's share of the time. Raises BadInput as `training.train` does.
+    Checkpoints, sidecars and random numbers are those of `training.train`; the weights agree up to rounding.
+    `train_seconds` in a sidecar is the run's share of the time. Raises `BadInput` where `training.train` does.
     """
     place = as_device(device)
     with ExitStack() as locks:
@@ -50,7 +51,7 @@ def _train_together(runs: Sequence[Run], place: torch.device, progress: bool) ->
 
 
 def train_epoch(networks: Sequence["SideBySide"], epoch: int) -> None:
-    """One epoch of each network, step by step in turn, and its checkpoint."""
+    """Train one epoch of each network, step by step in turn, and write their checkpoints."""
     start = time.perf_counter()
     for each in networks:
         each.open(epoch)
@@ -64,7 +65,7 @@ def train_epoch(networks: Sequence["SideBySide"], epoch: int) -> None:
 
 
 class SideBySide:
-    """One network's training as steps that read all that changes from tensors which stay where they are."""
+    """One network's training as steps whose changing inputs are all read from tensors at fixed addresses."""
 
     def __init__(self, training: Training) -> None:
         self.training, self.recipe, self.device = training, training.run.recipe, training.device
@@ -81,7 +82,7 @@ class SideBySide:
         self.stream = torch.cuda.Stream() if self.device.type == "cuda" else None
 
     def open(self, epoch: int) -> None:
-        """Draw an epoch's random numbers as the plain loop does, and lay them on the card."""
+        """Draw an epoch's random numbers as the plain loop does, and copy them to the device."""
         training, run = self.training, self.training.run
         order = torch.randperm(len(training.labels), generator=random_stream(run.order_seed, ORDER, epoch))
         generator = random_stream(run.augment_seed, AUGMENTATION, epoch)
@@ -113,7 +114,7 @@ class SideBySide:
         self.done += 1
 
     def launch(self, step: int) -> None:
-        """Start a step of the epoch; on a GPU as a graph on this network's stream, and without waiting for it."""
+        """Start a step of the epoch. On a GPU it is a graph on this network's stream, and nothing waits for it."""
         size = self.sizes[step]
         if self.stream is None:
             return self.step(size)
@@ -124,7 +125,7 @@ class SideBySide:
         return None
 
     def _capture(self, size: int) -> "torch.cuda.CUDAGraph":
-        """The step as a graph. The steps that warm up are undone, so that capturing trains nothing."""
+        """The step as a graph. The warm-up steps are undone, so that capturing does not train the network."""
         assert self.stream is not None
         torch.cuda.synchronize()
         state = [*self.training.network.state_dict().values(), *self.momenta, self.row, self.done, self.losses]
@@ -143,14 +144,14 @@ class SideBySide:
         return graph
 
     def mean_loss(self, epoch: int) -> float:
-        """The mean of the epoch's losses, once they are there; BadInput if it is not finite."""
+        """The mean of the epoch's losses, once they are computed. Raises `BadInput` if it is not finite."""
         if self.stream is not None:
             self.stream.synchronize()
         return self.training.checked(float(self.losses.mean()), epoch)
 
 
 def _momentum(optimiser: torch.optim.SGD, parameter: Tensor) -> Tensor:
-    """The parameter's momentum, zero at first, as the tensor that the optimiser's state holds and checkpoints keep."""
+    """The parameter's momentum, zero at first: the tensor in the optimiser's state, which checkpoints keep."""
     state = optimiser.state[parameter]
     if state.get("momentum_buffer") is None:
         state["momentum_buffer"] = torch.zeros_like(parameter, requires_grad=False)
@@ -159,7 +160,10 @@ def _momentum(optimiser: torch.optim.SGD, parameter: Tensor) -> Tensor:
 
 @torch.no_grad()
 def descend(parameters: Tensors, gradients: Tensors, momenta: Tensors, rate: Tensor, recipe: Recipe) -> None:
-    """A step of `torch.optim.SGD` for all tensors at once, with the rate as a tensor, which a graph reads anew."""
+    """A step of `torch.optim.SGD` for all tensors at once.
+
+    The rate is a tensor, so that a graph reads its new value.
+    """
     steps = torch._foreach_add(gradients, parameters, alpha=recipe.weight_decay)
     torch._foreach_mul_(momenta, recipe.momentum)
     torch._foreach_add_(momenta, steps)

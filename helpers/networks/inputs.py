@@ -1,7 +1,7 @@
-"""Inputs as people have them: loaders of images, of (images, labels), of dictionaries; arrays; .npz files.
+"""Inputs as users have them: loaders of images, of (images, labels), of dictionaries; arrays; .npz files.
 
-A batch becomes a tensor, or a dictionary of tensors that the network takes by name (as transformers' models do). Inputs
-are counted as they come, and repeated ones among them are noticed: they add no samples.
+A batch becomes a tensor, or a dictionary of tensors that the network takes by name (as the models of transformers do).
+Inputs are counted, and repeated ones are noticed, because they add no samples.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from torch import Tensor
 from ..errors import BadInput
 
 Inputs = Tensor | dict[str, Tensor]  # one tensor, or tensors that a network takes by name
-ALONE = ("pixel_values", "image", "images", "img", "x", "inputs", "input", "data")  # keys under which the inputs lie
+ALONE = ("pixel_values", "image", "images", "img", "x", "inputs", "input", "data")  # possible keys of the inputs
 NOT_GIVEN = ("labels", "label", "target", "targets", "y", "idx", "index")  # keys that a network is not given
 BATCH = 32
 
 
 def images_of(batch: Any) -> Inputs:
-    """The inputs in what a loader yields: a tensor or array, (images, labels), or a dictionary.
+    """The inputs in an element of a loader: a tensor or array, (images, labels), or a dictionary.
 
-    Of a dictionary with input_ids the tensors go to the network by name, without labels; of any other the images are
-    taken. Raises BadInput for anything else.
+    From a dictionary with input_ids the network gets all tensors by name, except labels. From any other dictionary it
+    gets the images. Raises `BadInput` for anything else.
     """
     if isinstance(batch, Mapping):
         return _of_mapping(batch)
@@ -54,12 +54,12 @@ def _of_mapping(batch: Mapping[Any, Any]) -> Inputs:
 
 
 def tensors_of(inputs: Inputs) -> list[Tensor]:
-    """All tensors of a batch, the one that is counted first."""
+    """All tensors of a batch. The first one tells the number of inputs."""
     return [inputs] if isinstance(inputs, Tensor) else list(inputs.values())
 
 
 def some(inputs: Inputs, count: int) -> Inputs:
-    """The first inputs of a batch; a single one twice, so that the axis of the inputs can be told from others."""
+    """The first inputs of a batch. A single input is taken twice, so that the axis of the inputs can be found."""
 
     def cut(tensor: Tensor) -> Tensor:
         return torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor[:count]
@@ -86,21 +86,21 @@ def _joined(first: Inputs, second: Inputs) -> Inputs:
 
 
 def part_of(inputs: Inputs, start: int, end: int) -> Inputs:
-    """The inputs from `start` up to `end`."""
+    """The inputs from number `start` up to, but not including, `end`."""
     if isinstance(inputs, Tensor):
         return inputs[start:end]
     return {name: part[start:end] for name, part in inputs.items()}
 
 
 def mask_of(inputs: Inputs) -> Tensor | None:
-    """Which tokens are no padding, (inputs, tokens), where a tokenizer says so."""
+    """Which tokens are no padding, (inputs, tokens), if a tokenizer says so; else None."""
     return None if isinstance(inputs, Tensor) else inputs.get("attention_mask")
 
 
 def in_batches(data: Any, batch: int = BATCH) -> Iterable[Any]:
-    """Batches of what was given: a loader as it is, one array or tensor of all inputs cut, an .npz file read and cut.
+    """The inputs in batches: a loader as it is, an array or tensor of all inputs cut, an .npz file read and cut.
 
-    A list of arrays or tensors is a list of batches. Raises BadInput for what is neither.
+    A list of arrays or tensors is a list of batches. Raises `BadInput` for anything else.
     """
     if isinstance(data, str | Path):
         data = read_inputs(Path(data))
@@ -119,7 +119,10 @@ def in_batches(data: Any, batch: int = BATCH) -> Iterable[Any]:
 
 
 def read_inputs(path: Path) -> np.ndarray | dict[str, np.ndarray]:
-    """The arrays of an .npz or .npy file: one array alone, several by name. Nothing in it is unpickled."""
+    """The arrays of an .npz or .npy file: a single array alone, several by name. Nothing in it is unpickled.
+
+    Raises `BadInput` for a file that cannot be read.
+    """
     try:
         found = np.load(path, allow_pickle=False)
         arrays = {"": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
@@ -132,7 +135,7 @@ def read_inputs(path: Path) -> np.ndarray | dict[str, np.ndarray]:
 
 
 def expected_count(data: Any) -> int | None:
-    """How many inputs there will be, where the data say so."""
+    """How many inputs there will be, if the data tell; else None."""
     if isinstance(data, str | Path):
         return None
     if isinstance(data, Tensor | np.ndarray):
@@ -146,7 +149,7 @@ def expected_count(data: Any) -> int | None:
 
 
 class Counted:
-    """Batches as inputs, gone through once, with how many came and how many of them were different."""
+    """Batches as inputs, to be iterated over once. It counts all inputs, and the different ones among them."""
 
     def __init__(self, batches: Iterable[Any]) -> None:
         self.batches = batches

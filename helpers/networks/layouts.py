@@ -1,12 +1,12 @@
-"""Which axis of a layer's output holds the neurons? One layout per layer: known, or refused, never guessed silently.
+"""Which axis of a layer's output holds the neurons? The layout is known, or the layer is refused; it is never guessed.
 
-A layout names the axes of an output in order: n the images, d or c the neurons, any other letter a position (a pixel,
-a token, a time step). So "nchw" is what convolutions give, "nhwc" what Swin and ConvNeXt have inside, "nct" Conv1d,
-"ntd" transformers, "tnd" sequence-first ones.
+A layout names the axes of an output in order: n for the images, d or c for the neurons, any other letter for a
+position (a pixel, a token, a time step). Convolutions give "nchw", Swin and ConvNeXt have "nhwc" inside, Conv1d gives
+"nct", transformers "ntd", and sequence-first ones "tnd".
 
-During one probing pass `Following` follows the axes from operation to operation: a convolution puts the neurons on
-axis 1, a linear layer or an embedding on the last, a permutation moves them, a ReLU leaves them where they are. What an
-operation that it does not know returns has no known axis until the next convolution, norm or linear layer.
+During one pass over a few images, `Following` follows the axes from operation to operation. A convolution puts the
+neurons on axis 1, a linear layer or an embedding on the last axis, a permutation moves them, a ReLU leaves them in
+place. After an operation that it does not know, no axis is known until the next convolution, norm or linear layer.
 """
 
 import weakref
@@ -26,7 +26,10 @@ Axes = tuple[str, ...]  # per axis of a tensor: IMAGES, NEURONS, or PLACE, which
 
 
 def check_layout(layout: str, shape: Sequence[int], layer: str) -> str:
-    """One of `LAYOUTS`, with as many axes as a layer's outputs have. BadInput says which would fit."""
+    """The layout, if it is one of `LAYOUTS` with as many axes as a layer's outputs.
+
+    Else `BadInput` says which would fit.
+    """
     if layout not in LAYOUTS:
         raise unknown(f"layout of layer {layer}", layout, LAYOUTS)
     if len(layout) != len(shape):
@@ -40,7 +43,7 @@ def arranged(
 ) -> tuple[Float[Tensor, "neurons images places"], tuple[int, ...]]:
     """A view of a layer's output with one row per neuron, and the lengths of the axes that are positions.
 
-    Where windows lie on the axis of the images (Swin), each image's windows are positions of its own.
+    If windows lie on the axis of the images (as in Swin), the windows of an image become positions.
     """
     names = layout.replace("d", NEURONS)
     rest = [axis for axis, name in enumerate(names) if name not in (IMAGES, NEURONS)]
@@ -52,9 +55,9 @@ def arranged(
 
 
 def layout_of(axes: Axes | None, shape: Sequence[int], images: int) -> str | None:
-    """The layout of an output from the axes that were followed to it; None where the neurons' axis is not certain.
+    """The layout of an output from what is known of its axes; None if the neurons' axis is not certain.
 
-    Two axes, images first, need no following: the other one holds the neurons.
+    An output of two axes, images first, needs no following: the other axis holds the neurons.
     """
     axes = axes or (PLACE,) * len(shape)
     if IMAGES not in axes and shape and shape[0] % images == 0 and axes[0] == PLACE:
@@ -72,7 +75,7 @@ def layout_of(axes: Axes | None, shape: Sequence[int], images: int) -> str | Non
 
 
 class Following(TorchFunctionMode):
-    """While open, knows of every tensor which axis holds the images and which the neurons, where that is certain."""
+    """While open, knows for every tensor which axis holds the images and which the neurons, if that is certain."""
 
     def __init__(self, images: Sequence[Tensor]) -> None:
         super().__init__()
@@ -87,12 +90,12 @@ class Following(TorchFunctionMode):
         weakref.finalize(tensor, self.known.pop, id(tensor), None)  # a later tensor may get the same id
 
     def axes(self, tensor: Tensor) -> Axes | None:
-        """What is known of a tensor's axes."""
+        """What is known of a tensor's axes; None if nothing is."""
         found = self.known.get(id(tensor))
         return found if found is not None and len(found) == tensor.ndim else None
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Do the operation, and note what its outputs' axes are."""
+        """Run the operation, and note the axes of its outputs."""
         given = _tensors([*args, *(kwargs or {}).values()])
         before = [(tensor, self.axes(tensor), tuple(tensor.shape)) for tensor in given]
         found = func(*args, **(kwargs or {}))
@@ -113,7 +116,7 @@ Before = list[tuple[Tensor, Axes | None, tuple[int, ...]]]
 
 
 def _tensors(values: Any) -> list[Tensor]:
-    """All tensors among the arguments, in lists and tuples too."""
+    """All tensors among the arguments, with those inside lists and tuples."""
     found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
@@ -124,7 +127,7 @@ def _tensors(values: Any) -> list[Tensor]:
 
 
 def _after(name: str, output: Tensor, before: Before, args: Any, options: dict[str, Any]) -> Axes | None:
-    """The axes of an operation's output; None where nothing is known of them."""
+    """The axes of an operation's output; None if nothing is known of them."""
     if not before:
         return None
     _, axes, shape = before[0]
@@ -140,7 +143,7 @@ def _after(name: str, output: Tensor, before: Before, args: Any, options: dict[s
 
 
 def _with_neurons(output: Tensor, axes: Axes | None, axis: int) -> Axes:
-    """The images stay where they were; the neurons are on `axis`, and nowhere else."""
+    """Axes with the neurons on `axis` alone, and the images where they were."""
     images = axes.index(IMAGES) if axes and IMAGES in axes and axes.index(IMAGES) < output.ndim else None
     names = [IMAGES if k == images else PLACE for k in range(output.ndim)]
     names[axis] = NEURONS
@@ -148,13 +151,13 @@ def _with_neurons(output: Tensor, axes: Axes | None, axis: int) -> Axes:
 
 
 def _one_axis(args: Any, options: dict[str, Any]) -> bool:
-    """Whether a norm is over one axis, the last."""
+    """Whether a norm runs over one axis, the last one."""
     shape = options.get("normalized_shape", args[1] if len(args) > 1 else ())
     return isinstance(shape, int) or (isinstance(shape, list | tuple) and len(shape) == 1)
 
 
 def _kept(output: Tensor, before: Before) -> Axes | None:
-    """Of the tensors that have the output's number of axes, the first of which the neurons are known."""
+    """The axes of the first input with known neurons, among those with as many axes as the output."""
     candidates = [axes for _, axes, shape in before if axes is not None and _alike(shape, output)]
     sure = [axes for axes in candidates if NEURONS in axes]
     return next(iter(sure or candidates), None)
@@ -182,7 +185,7 @@ def _swapped(axes: Axes, shape: Any, after: Any, args: Any, options: dict[str, A
 def _reshaped(
     axes: Axes, shape: tuple[int, ...], after: tuple[int, ...], args: Any, options: dict[str, Any]
 ) -> Axes | None:
-    """An axis keeps its name where it goes over whole, alone or with axes of length 1; images also before positions."""
+    """An axis keeps its name if it stays whole, alone or with axes of length 1; images also before positions."""
     names, start, done = [PLACE] * len(after), 0, 0
     while start < len(shape) and done < len(after):
         end, stop = start + 1, done + 1
@@ -204,7 +207,7 @@ def _reshaped(
 def _reduced(
     axes: Axes, shape: tuple[int, ...], after: tuple[int, ...], args: Any, options: dict[str, Any]
 ) -> Axes | None:
-    """Axes that a mean or a maximum was taken over are gone."""
+    """The axes that are left after a mean or a maximum over some of them."""
     over = options.get("dim", args[0] if args else None)
     if over is None or len(after) == len(axes):
         return axes if len(after) == len(axes) else None
@@ -219,7 +222,7 @@ def _joined(axes: Axes, shape: Any, after: tuple[int, ...], args: Any, options: 
 def _indexed(
     axes: Axes, shape: tuple[int, ...], after: tuple[int, ...], args: Any, options: dict[str, Any]
 ) -> Axes | None:
-    """Basic indexing only: whole numbers take an axis away, slices leave it, None adds one."""
+    """Basic indexing only: a whole number removes an axis, a slice keeps it, None adds one."""
     key = args[0] if isinstance(args[0], tuple) else (args[0],)
     if not all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in key):
         return None

@@ -1,8 +1,8 @@
-"""Sums of products from which causes of similarity follow: with image-level features, and with other images.
+"""Sums of products from which the causes of similarity follow: with features of images, and with other images.
 
-Collected in one pass over labelled images for every layer: the products of the neurons with one another, with
-*features* of the images (class indicators, the networks' logits), and with another network's neurons on other images.
-What a feature explains linearly can then be taken away from every layer without a second pass (a Schur complement).
+One pass over labelled images collects for every layer the products of the neurons with one another, with *features* of
+the images (class indicators, the networks' logits), and with another network's neurons on other images. From these
+sums, what a feature explains linearly can be taken away from every layer without a second pass (a Schur complement).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from .activations import Tagged, stream
 
 LOGITS = "logits"
 SHUFFLES = ("same class", "any image")
-EXPLAINED = 1e-4  # a neuron of which less than this share of its power (1 % of its length) is left is gone: dead
+EXPLAINED = 1e-4  # a neuron that has less than this share of its power left (1 % of its length) counts as dead
 
 
 @dataclass
@@ -74,7 +74,10 @@ class Moments:
         return left @ right.T
 
     def inverse(self, name: str) -> Matrix:
-        """A = Tᵀ(T K Tᵀ)⁺T for "centred" (the constant), "class means", or "logits k" (with the constant)."""
+        """A = Tᵀ(T K Tᵀ)⁺T for "centred" (the constant), "class means", or "logits k" (with the constant).
+
+        Raises `BadInput` for an unknown name.
+        """
         size = len(self.features)
         constant = np.zeros((1, size))
         constant[:, self.named["class means"]] = 1
@@ -86,16 +89,19 @@ class Moments:
 
 
 def without_gone(left: Matrix, power: Float[np.ndarray, " neurons"]) -> Matrix:
-    """What is left of neurons that had `power`: dead (0) where it is too little to tell from rounding."""
+    """The Gram matrix `left`, where a neuron is set to 0 (dead) if too little of its `power` is left.
+
+    What is left of such a neuron cannot be distinguished from rounding.
+    """
     gone = np.diag(left) <= EXPLAINED * power
     left[gone], left[:, gone] = 0, 0
     return left
 
 
 def other_images(labels: Int[Tensor, " images"], within: bool, rng: np.random.Generator) -> Int[Tensor, " images"]:
-    """For each image of a batch another one, each used once: of the same class (`within`), or any.
+    """For each image of a batch another image, each used once: of its own class (`within`), or of any class.
 
-    Random cycles: only an image that is alone in its class stays where it is.
+    The order consists of random cycles. Only an image that is alone in its class stays where it is.
     """
     order = rng.permutation(len(labels))
     found = np.empty(len(labels), dtype=np.int64)
@@ -110,7 +116,7 @@ def other_images(labels: Int[Tensor, " images"], within: bool, rng: np.random.Ge
 
 @dataclass(frozen=True)
 class Labelled:
-    """What `MomentSums` needs to know of a batch: class indicators, and the order of the other images by kind."""
+    """The class indicators of a batch, and the orders of its other images by kind: the input of `MomentSums`."""
 
     indicators: Float[Tensor, "classes images"]
     orders: dict[str, Int[Tensor, " images"]]
@@ -125,10 +131,11 @@ def collect_moments(
     classes: int,
     seed: int = 0,
 ) -> dict[str, Moments]:
-    """One pass over batches of (images, labels); `pairs` of networks are compared. Sums are made where networks lie.
+    """The `Moments` of every layer, from one pass over batches of (images, labels). `pairs` of networks are compared.
 
-    The first `sources` networks give their logits as features, and have features taken away and images exchanged
-    (inside each batch, so batches should hold several images of every class). BadInput as for `stream`.
+    The first `sources` networks give their logits as features. They also have features taken away and images exchanged
+    (inside each batch, so a batch should hold several images of every class). Sums are made on the networks' device.
+    Raises `BadInput` where `stream` does.
     """
     wanted = list(dict.fromkeys([*layers, LOGITS]))
     kinds = {"moments": lambda batch: MomentSums(batch.sizes, pairs, sources, classes)}
@@ -137,7 +144,7 @@ def collect_moments(
 
 
 def labelled(batches: Iterable[tuple[Tensor, Tensor]], classes: int, seed: int) -> Iterator[Tagged]:
-    """Batches with class indicators and the order of the other images."""
+    """The batches with class indicators and with the orders of other images."""
     rng = np.random.default_rng(seed)
     for images, labels in batches:
         orders = {how: other_images(labels, how == "same class", rng) for how in SHUFFLES}
@@ -145,7 +152,7 @@ def labelled(batches: Iterable[tuple[Tensor, Tensor]], classes: int, seed: int) 
 
 
 class MomentSums:
-    """Adds up the `Moments` of one layer, where the networks lie."""
+    """Adds up the `Moments` of one layer on the networks' device."""
 
     def __init__(self, sizes: Sequence[int], pairs: Sequence[tuple[int, int]], sources: int, classes: int) -> None:
         self.blocks = BlockAccumulator(sizes, pairs)
@@ -153,7 +160,7 @@ class MomentSums:
         self.sums: dict[Any, Tensor] = {}
 
     def add(self, batch: LayerBatch) -> None:
-        """The next images."""
+        """Add the next images."""
         self.blocks.add_joint(batch.joint)
         home = batch.joint.device
         logits = [batch.layers[LOGITS].rows(k).to(home) for k in range(self.sources)]
@@ -170,7 +177,7 @@ class MomentSums:
         self.sums[name] = self.sums[name].add_(value) if name in self.sums else value
 
     def result(self) -> Moments:
-        """The sums so far; BadInput when nothing was added."""
+        """The sums so far. Raises `BadInput` if nothing was added."""
         blocks = self.blocks.result()
         sums = {name: value.cpu().numpy() for name, value in self.sums.items()}
         logits = {f"logits {k}": slice(self.classes * (k + 1), self.classes * (k + 2)) for k in range(self.sources)}

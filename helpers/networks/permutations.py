@@ -1,7 +1,7 @@
-"""The order of hidden channels is a matter of naming: which axes of which weights a permutation moves together.
+"""Permutations of hidden channels: which axes of which weights must be permuted together.
 
-After Entezari et al. 2022 and Ainsworth et al. 2023 (Git Re-Basin). Channels that a residual stream adds up share one
-permutation, so that sums still add what belongs together.
+After Entezari et al. 2022 and Ainsworth et al. 2023 (Git Re-Basin). The order of hidden channels is arbitrary.
+Channels that a residual stream adds up share one permutation, so that its sums still add corresponding channels.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ Order = Int[np.ndarray, " channels"]
 
 @dataclass
 class Channels:
-    """Hidden channels that have to be permuted together.
+    """Hidden channels that must be permuted together.
 
-    `axes`: (name in the state dictionary, axis) of every tensor whose axis these channels are. `layers`: names of the
-    layers whose neurons they are, one, or all that lie on one residual stream. `count`: how many.
+    `axes`: (name in the state dictionary, axis) of every tensor that has these channels along this axis. `layers`: the
+    layers whose neurons these channels are; on a residual stream there are several. `count`: the number of channels.
     """
 
     count: int
@@ -34,14 +34,14 @@ class Channels:
 
 
 class _Walk:
-    """Collects the groups on the way through a network; `now` is the name of the current group, None the input."""
+    """Collects the groups on a walk through a network. A group is named by where it starts; None is the input."""
 
     def __init__(self, network: nn.Module) -> None:
         self.state = network.state_dict()
         self.found: dict[str, Channels] = {}
 
     def weight(self, name: str, before: str | None, after: str | None) -> str | None:
-        """A convolution or a linear layer from one group to another; a new group `after` starts here."""
+        """Note a convolution or a linear layer from group `before` to group `after`, which is made if it is new."""
         if before is not None:
             self.found[before].axes.append((f"{name}.weight", 1))
         if after is not None:
@@ -95,9 +95,9 @@ class _Walk:
 
 
 def permutable(network: nn.Module) -> dict[str, Channels]:
-    """The groups of hidden channels of a VGG, a ResNet-18 or -34 or a plain network, from the input on.
+    """The groups of hidden channels of a VGG, a ResNet-18 or -34, or a plain network, from the input on.
 
-    Raises BadInput for any other module, and for ResNets whose shortcuts pad with zeros.
+    Raises `BadInput` for any other module, and for ResNets whose shortcuts pad with zeros.
     """
     walk = _Walk(network)
     if isinstance(network, VGG):
@@ -110,9 +110,9 @@ def permutable(network: nn.Module) -> dict[str, Channels]:
 
 
 def permuted(network: nn.Module, orders: Mapping[str, Order]) -> nn.Module:
-    """A copy that computes the same function: new channel i of a group is the old channel orders[group][i].
+    """A copy that computes the function of the network: new channel i of a group is old channel orders[group][i].
 
-    Groups that are not named stay as they are. Raises BadInput for an order that is not a permutation.
+    Groups that are not named keep their order. Raises `BadInput` for an order that is not a permutation.
     """
     groups, copy = permutable(network), deepcopy(network)
     state = copy.state_dict()
@@ -132,10 +132,10 @@ def random_orders(network: nn.Module, seed: int = 0) -> dict[str, Order]:
 
 
 def best_orders(groups: Mapping[str, Channels], likeness: Mapping[str, Float[np.ndarray, "a b"]]) -> dict[str, Order]:
-    """For every channel of A its partner in B: the permutation with the largest sum of likenesses (by layer), exactly.
+    """For every channel of A its partner in B: the permutation with the largest sum of `likeness` over the layers.
 
-    Layers of one stream are added up first. A layer's correlations only change their order when other layers are
-    permuted, so one assignment per group is the optimum and nothing has to be alternated, as matching of weights would.
+    The optimum is exact. Permuting other layers only changes the order of a layer's correlations. So one assignment
+    per group is enough; matching by weights would have to alternate between groups.
     """
     return {name: linear_sum_assignment(-sum(likeness[k] for k in group.layers))[1] for name, group in groups.items()}
 

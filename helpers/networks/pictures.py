@@ -1,6 +1,7 @@
-"""Folders of pictures as people have them: class folders or none, hidden copies, links, 16 bits, floats.
+"""Folders of pictures as users have them: class folders or none, hidden files, links, 16 bits, floats.
 
-A picture is read as it looks, or refused by name; nothing is clipped to white or black, and nothing is counted twice.
+A picture is read as it looks, or refused with its name. No value is clipped to white or black, and no picture counts
+twice.
 """
 
 import os
@@ -15,14 +16,14 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..errors import BadInput
 
-PIXELS = 50_000_000  # a picture with more after resizing needs gigabytes: a strip, or no picture
+PIXELS = 50_000_000  # a picture with more pixels after resizing needs gigabytes: it is a strip, or no picture
 
 
 class Pictures(ImageFolder):
     """torchvision's ImageFolder without hidden files, empty classes and links that lead in a circle.
 
-    Pictures that lie in the folder itself are one class, ".". Raises BadInput where there are none, and where some lie
-    in class folders and some beside them.
+    Pictures in the folder itself are one class, ".". Raises `BadInput` if there are no pictures, and if some are in
+    class folders and some beside them.
     """
 
     @staticmethod
@@ -53,7 +54,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _pictures(root: Path) -> Iterator[Path]:
-    """Pictures at any depth; a folder is gone through once, also where a link leads back to it or above it."""
+    """Pictures at any depth. Each folder is visited once, even if a link leads back to it or above it."""
     above = {parent.resolve() for parent in (root, *root.parents)}
     seen: set[Path] = set()
     for place, folders, files in os.walk(root, followlinks=True):
@@ -65,9 +66,10 @@ def _pictures(root: Path) -> Iterator[Path]:
 
 
 def open_picture(path: str, shorter: int = 0) -> Image.Image:
-    """One picture with 8 bits per colour. BadInput names a file that is none, or that has no certain white.
+    """One picture with 8 bits per colour. Raises `BadInput` for a file that is no picture, or has no certain white.
 
-    `shorter` is the length that its shorter side will be resized to, to refuse strips that would fill the memory.
+    `shorter` is the length to which its shorter side will be resized. With it, strips that would fill the memory are
+    refused.
     """
     try:
         with Image.open(path) as picture:
@@ -87,7 +89,7 @@ def _check_area(path: str, size: tuple[int, int], shorter: int) -> None:
 
 
 def _eight_bits(picture: Image.Image, path: str) -> Image.Image:
-    """The picture itself; 16-bit grey values and floats from 0 to 1 scaled to 0 … 255, where PIL would clip them."""
+    """The picture with 8 bits per colour. 16-bit grey and floats from 0 to 1 are scaled; PIL would clip them."""
     deep = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
     if not deep and picture.mode not in ("I", "F"):
         return picture.convert("RGB")

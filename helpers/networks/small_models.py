@@ -1,7 +1,7 @@
-"""Three networks small enough to train in seconds, on data that scikit-learn carries: a CNN, a ViT, a text encoder.
+"""Three networks that train in seconds on data that scikit-learn contains: a CNN, a ViT and a text encoder.
 
-The digits are those of `datasets`; the text are scikit-learn's own descriptions of its datasets, cut into pieces: which
-description is a piece from?
+The digits are those of `datasets`. The texts are pieces of scikit-learn's descriptions of its datasets; the task is to
+say from which description a piece comes.
 """
 
 import string
@@ -21,7 +21,10 @@ TEXTS = (load_iris, load_digits, load_wine, load_breast_cancer, load_diabetes)
 
 
 class SmallCNN(nn.Module):
-    """Three convolutions with batch norm, ReLU and pooling; then the classes. Images of 32 × 32, one channel."""
+    """Three convolutions with batch norm, ReLU and pooling, then a linear layer.
+
+    Images are 32 × 32 with one channel.
+    """
 
     def __init__(self, width: int = 16, classes: int = 10) -> None:
         super().__init__()
@@ -41,7 +44,7 @@ class SmallCNN(nn.Module):
 
 
 class SmallViT(nn.Module):
-    """A vision transformer: 16 patches of 8 × 8 pixels and a class token, which the head reads after `depth` blocks."""
+    """A vision transformer: 16 patches of 8 × 8 pixels, a class token, and `depth` blocks. The head reads the token."""
 
     def __init__(self, width: int = 32, depth: int = 3, classes: int = 10) -> None:
         super().__init__()
@@ -64,7 +67,7 @@ class SmallViT(nn.Module):
 
 
 class SmallTextEncoder(nn.Module):
-    """Letters to vectors, `depth` transformer blocks, the mean over letters to the head."""
+    """A text encoder: letters become vectors, which pass `depth` transformer blocks; the head reads their mean."""
 
     def __init__(self, width: int = 32, depth: int = 2, length: int = 48, classes: int = len(TEXTS)) -> None:
         super().__init__()
@@ -92,9 +95,9 @@ def digit_images(split: str) -> tuple[Float[Tensor, "images 1 32 32"], Int64[Ten
 
 
 def text_pieces(split: str, length: int = 48) -> tuple[Int64[Tensor, "texts letters"], Int64[Tensor, " texts"]]:
-    """Pieces of scikit-learn's descriptions as numbers of letters, and which description each is from.
+    """Pieces of scikit-learn's descriptions as numbers of letters, and the number of each piece's description.
 
-    The last fifth of every description is for "test". Raises BadInput for another split.
+    The last fifth of every description is for "test". Raises `BadInput` for an unknown split.
     """
     if split not in datasets.SPLITS:
         raise BadInput(f"split is '{split}': expected one of {', '.join(datasets.SPLITS)}")
@@ -113,7 +116,7 @@ def text_pieces(split: str, length: int = 48) -> tuple[Int64[Tensor, "texts lett
 def fitted(
     network: nn.Module, inputs: Tensor, labels: Int64[Tensor, " inputs"], epochs: int, seed: int, rate: float = 3e-3
 ) -> nn.Module:
-    """The network trained in place by AdamW on batches of 64 that `seed` shuffles; in evaluation mode."""
+    """The network, trained in place by AdamW on batches of 64 that `seed` shuffles, in evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
     network.train()
@@ -126,7 +129,7 @@ def fitted(
 
 
 def seeded_model(make: type[nn.Module], seed: int, **options: int) -> nn.Module:
-    """A network whose initial weights the seed fixes, without a trace in PyTorch's own generator."""
+    """A network whose initial weights are fixed by the seed. PyTorch's own generator does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make(**options)

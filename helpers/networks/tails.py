@@ -1,7 +1,7 @@
-"""What a network computes after one of its layers, as a network of its own: the part that a stitched layer feeds.
+"""Tails: what a network computes after one of its layers, as a network of its own. A stitched layer feeds a tail.
 
-A tail shares its weights with the network and has batch-norm statistics of its own, so recalibrating them after a
-stitch leaves the network as it is. Running only the tail also saves the time of everything before it.
+A tail shares its weights with the network but has its own batch-norm statistics. So recalibrating them after a stitch
+does not change the network. Running only the tail also saves the time of everything before it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,8 +22,8 @@ from .devices import pays_bf16
 class Tail(nn.Module):
     """Everything after a layer. `inputs` names the layers whose activations it takes, in this order.
 
-    One layer, except inside a residual block: the shortcut goes around the inner layer, so a tail that gets nothing
-    from the rest of its own network also takes what enters the block.
+    It takes one layer, except inside a residual block. There the shortcut goes around the inner layer, so the tail
+    also takes what enters the block.
     """
 
     def __init__(self, inputs: tuple[str, ...], first: nn.Module | None, rest: Iterable[nn.Module]) -> None:
@@ -38,7 +38,7 @@ class Tail(nn.Module):
 
 
 class InnerTail(nn.Module):
-    """The second half of a residual block: from the inner layer and, unless plain, from what enters the block."""
+    """The second half of a residual block. It takes the inner layer and, unless plain, what enters the block."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -51,9 +51,9 @@ class InnerTail(nn.Module):
 
 
 def tail(network: nn.Module, layer: str) -> Tail:
-    """The tail of a VGG, ResNet or plain network after a layer in `layers(network)`.
+    """The tail of a VGG, ResNet or plain network after one of its `layers(network)`.
 
-    Raises BadInput for another kind of network and for a name that is not one of its layers.
+    Raises `BadInput` for another kind of network, and for a name that is not one of its layers.
     """
     known = [found.name for found in layers(network)]
     if layer not in known:
@@ -90,7 +90,10 @@ def _own_statistics(found: Tail) -> Tail:
 
 
 class LinearMap(nn.Module):
-    """Every neuron a linear mix of the source's neurons plus an intercept, at every position: a 1 × 1 convolution."""
+    """Every neuron is a linear mix of the source's neurons plus an intercept, at every position.
+
+    For maps it is a 1 × 1 convolution.
+    """
 
     weight: Tensor
     intercept: Tensor
@@ -101,7 +104,7 @@ class LinearMap(nn.Module):
         self.register_buffer("intercept", intercept)
 
     def forward(self, source: Tensor) -> Tensor:
-        """In float32 also where the network runs in bfloat16: nearly dependent neurons have large weights."""
+        """The mapped activations, always in float32, because nearly dependent neurons have large weights."""
         with torch.autocast(source.device.type, enabled=False):
             if source.ndim == 4:
                 return nn.functional.conv2d(source.float(), self.weight[:, :, None, None], self.intercept)
@@ -109,7 +112,7 @@ class LinearMap(nn.Module):
 
 
 class Stitched(nn.Module):
-    """A network's tail that is fed with another network's activations through linear maps, one per input."""
+    """A network's tail whose inputs are another network's activations, through one linear map per input."""
 
     def __init__(self, maps: Iterable[LinearMap], after: Tail) -> None:
         super().__init__()
@@ -121,9 +124,11 @@ class Stitched(nn.Module):
 
 
 def recalibrate(stitched: Mapping[Any, Stitched], streams: Iterable[Mapping[Any, dict[str, Tensor]]]) -> None:
-    """Set the batch-norm statistics after each stitch from what its tail now sees, in place; weights stay.
+    """Set the batch-norm statistics after each stitch, in place, from what its tail now sees.
 
-    A stream gives, for one batch, the source's activations by layer for every stitched network.
+    The weights do not change.
+
+    Each element of `streams` gives, for one batch and every stitched network, the source's activations by layer.
     """
     with ExitStack() as stack:
         for network in stitched.values():
@@ -135,6 +140,6 @@ def recalibrate(stitched: Mapping[Any, Stitched], streams: Iterable[Mapping[Any,
 
 @contextmanager
 def quick(device: str = "cpu") -> Iterator[None]:
-    """No gradients, and bfloat16 where the machine is faster with it, as `training.accuracy` does."""
+    """No gradients, and bfloat16 if it is faster on this machine."""
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=pays_bf16(torch.device(device))):
         yield

@@ -1,7 +1,7 @@
-"""What a network is trained to say of the same images: the dataset's labels, or another target.
+"""What a network is trained to predict from the images: the dataset's labels, or another target.
 
-Networks trained for other targets see the same images in the same format, so that what they still share with networks
-trained for the labels comes from the images and the architecture, not from a common target.
+Networks for other targets see equal images in an equal format. So what they share with networks for the labels comes
+from the images and the architecture, not from a common target.
 """
 
 from dataclasses import replace
@@ -17,8 +17,8 @@ from . import datasets
 TARGETS = ("labels", "rotation", "vehicles", "shuffled")
 TURNS = ("0", "90", "180", "270")  # degrees, counterclockwise
 VEHICLES = ("airplane", "automobile", "ship", "truck")
-FIXED_SEED = 20  # of the shuffled labels and of the rotations of test images, the same for every network
-MEASURED_ON = 2000  # images on which accuracy is measured where a training takes only some images
+FIXED_SEED = 20  # of the shuffled labels and of the rotations of test images, equal for every network
+MEASURED_ON = 2000  # images on which accuracy is measured if a training takes only some images
 
 
 def retarget(data: datasets.Dataset, target: str) -> datasets.Dataset:
@@ -61,9 +61,9 @@ def training_set(dataset: str, target: str, images: int | None = None) -> datase
 def accuracy_set(dataset: str, target: str, images: int | None = None) -> datasets.Dataset:
     """The images on which the accuracy of a network trained for a target is measured.
 
-    The test split with the target's labels; its first 2000 images where the training takes only its first `images`.
-    For `shuffled`, where nothing is to be said of an image that was not trained on, the first 2000 training images
-    with their shuffled labels: accuracy is what was learnt by heart.
+    They are the test split with the target's labels; only its first 2000 images if the training takes only its first
+    `images`. For `shuffled`, an image that was not trained on has no right answer. So these are the first 2000
+    training images with their shuffled labels, and accuracy is what was learnt by heart.
     """
     if target == "shuffled":
         return _first(training_set(dataset, target, images), MEASURED_ON)

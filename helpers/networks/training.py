@@ -1,7 +1,7 @@
-"""One recipe to train a network, epoch by epoch, resumable at every one.
+"""Train a network by a recipe, epoch by epoch. A training can be resumed after every epoch.
 
-All epochs are kept, from the untrained network (epoch 0) to the last, because the book compares them. How they are
-written and read: `checkpoints`.
+All epochs are kept, from the untrained network (epoch 0) to the last, because the book compares them. `checkpoints`
+says how they are written and read.
 """
 
 import json
@@ -36,10 +36,10 @@ ORDER, AUGMENTATION, ROTATION = 1, 2, 3  # streams of random numbers, so that ea
 class Recipe:
     """How a network is trained. Rates are per step of SGD on the mean loss of a batch.
 
-    With `milestones` (fractions of the training) the rate starts at `peak_rate` and is divided by 10 at each; without,
-    it rises linearly over the first `warmup` fraction and falls linearly to 0. Networks without batch norm
-    train at half the rate. Images are padded by `pad` black pixels, cropped at random, and mirrored if `flip`.
-    `images` None trains on the whole training split, a number on its first images.
+    With `milestones` (fractions of the training) the rate starts at `peak_rate` and is divided by 10 at each
+    milestone. Without them it rises linearly over the first `warmup` fraction and then falls linearly to 0. Networks
+    without batch norm train at half the rate. Images are padded by `pad` black pixels, cropped at random, and mirrored
+    if `flip`. `images` None trains on the whole training split, a number on so many first images.
     """
 
     name: str
@@ -98,16 +98,16 @@ class Run:
 
     @property
     def trunk(self) -> "Run":
-        """The run that a fork leaves: the same seed, in its own order, from the start."""
+        """The run from which a fork starts: this seed, in its own order, from the start."""
         return replace(self, order_seed=self.seed, augment_seed=self.seed, fork_after=0)
 
     @property
     def folder(self) -> Path:
-        """Where its checkpoints lie, under $SAMEREP_RUNS or `runs/`."""
+        """The folder of its checkpoints, under $SAMEREP_RUNS or `runs/`."""
         return run_folder(asdict(self))
 
     def checkpoint(self, epoch: int) -> Path:
-        """The file of the weights after `epoch` epochs; of a fork's trunk before the fork."""
+        """The file of the weights after `epoch` epochs. Before the fork it is the trunk's file."""
         place = self.folder if epoch >= self.fork_after else self.trunk.folder
         return place / f"epoch-{epoch:03d}.safetensors"
 
@@ -124,7 +124,7 @@ def plan(
     target: str = "labels",
     fork_after: int = 0,
 ) -> Run:
-    """The run these parameters describe. Raises BadInput for unknown names and for numbers that cannot be."""
+    """The run that these parameters describe. Raises `BadInput` for unknown names and for numbers out of range."""
     check_choice("network", network, networks.NAMES)
     check_choice("dataset", dataset, datasets.NAMES)
     check_choice("target", target, targets.TARGETS)
@@ -139,11 +139,11 @@ def plan(
 
 
 def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
-    """Train to the last epoch, from the last one that is whole, and return the final checkpoint.
+    """Train to the last epoch, from the last whole checkpoint, and return the final checkpoint.
 
-    Interrupted at any moment and started again, it ends with the same weights as without the interruption.
-    Raises BadInput for an unknown device, if the loss is no longer finite, and if another recipe of this name was
-    trained in the run's folder.
+    A training that is interrupted at any moment and started again ends with the weights that it has without the
+    interruption. Raises `BadInput` for an unknown device, if the loss is no longer finite, and if another recipe of
+    this name was trained in the run's folder.
     """
     place = as_device(device) if device else chosen_device("auto")
     if is_trained(run):  # read-only checkpoints need no lock
@@ -154,7 +154,7 @@ def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
 
 
 def is_trained(run: Run) -> bool:
-    """Whether the run's last checkpoint is there and whole; BadInput if it was trained in another way."""
+    """Whether the run's last checkpoint exists and is whole. Raises `BadInput` if it was trained in another way."""
     final = run.checkpoint(run.recipe.epochs)
     if not is_whole(final):
         return False
@@ -163,7 +163,10 @@ def is_trained(run: Run) -> bool:
 
 
 def start(run: Run) -> Path:
-    """The checkpoint of the untrained network, epoch 0, written if it is not there and whole; nothing is trained."""
+    """The checkpoint of the untrained network, epoch 0.
+
+    It is written if it is not there and whole; nothing is trained.
+    """
     run = run.trunk if run.fork_after else run
     path, data = run.checkpoint(0), _training_set(run)
     if not is_whole(path):
@@ -175,7 +178,7 @@ def start(run: Run) -> Path:
 
 
 def check_made_by(run: Run, sidecar: dict[str, Any]) -> None:
-    """BadInput if a checkpoint in the run's folder was trained in another way than the run says."""
+    """Raise `BadInput` if a checkpoint in the run's folder was trained in another way than the run says."""
     wanted = json.loads(json.dumps(asdict(run)))  # tuples as the lists they are in a file
     made, asked = sidecar["recipe"] | {"width": sidecar["width"]}, wanted["recipe"] | {"width": wanted["width"]}
     for name, value in asked.items():
@@ -186,7 +189,7 @@ def check_made_by(run: Run, sidecar: dict[str, Any]) -> None:
 
 
 def describe(run: Run, data: datasets.Dataset, device: torch.device, threads: int | None = None) -> dict[str, Any]:
-    """What a sidecar says of a checkpoint beside its epoch: the run, the data, and the device."""
+    """The content of a sidecar besides its epoch: the run, the data, and the device."""
     return asdict(run) | {
         "classes": len(data.classes),
         "channels": data.images.shape[3],
@@ -200,7 +203,7 @@ def describe(run: Run, data: datasets.Dataset, device: torch.device, threads: in
 
 
 class Training:
-    """The moving parts of a run: network, momentum, padded images, and the epoch they have reached."""
+    """The changing parts of a run: network, momentum, padded images, and the epoch that they have reached."""
 
     def __init__(self, run: Run, device: torch.device) -> None:
         self.run, self.device = run, device
@@ -215,7 +218,7 @@ class Training:
         self.epoch = self._resume() or self._start()
 
     def _start(self) -> int:
-        """Keep what the training starts from: the untrained network or, for a fork, its trunk where it leaves it."""
+        """Keep the start of the training: the untrained network or, for a fork, its trunk's network at the fork."""
         epoch = self.run.fork_after
         if epoch:
             train(self.run.trunk, self.device.type, progress=False)
@@ -224,7 +227,7 @@ class Training:
         return epoch
 
     def _resume(self) -> int:
-        """Take up the last epoch whose momentum and weights are whole; 0 if there is none."""
+        """Load the last epoch whose momentum and weights are whole; 0 if there is none."""
         found = resumable(self.run.folder, [name for name, _ in self.network.named_parameters()])
         if found is None:
             return 0
@@ -239,7 +242,7 @@ class Training:
         return sidecar["epoch"]
 
     def finish(self, progress: bool) -> Path:
-        """Train the epochs that are left, on as many threads as those before, and return the last checkpoint."""
+        """Train the remaining epochs, on as many threads as the earlier ones, and return the last checkpoint."""
         with on_threads(self.threads):
             return self._finish(progress)
 
@@ -268,7 +271,7 @@ class Training:
 
     @property
     def batch_sizes(self) -> list[int]:
-        """The sizes of an epoch's batches; a last one of one image is left out, since batch norm needs two."""
+        """The sizes of an epoch's batches. A last batch of one image is left out, because batch norm needs two."""
         whole, rest = divmod(len(self.labels), self.run.recipe.batch)
         return [self.run.recipe.batch] * whole + [rest] * (rest > 1)
 
@@ -278,13 +281,13 @@ class Training:
         return [self._rate((epoch - 1 + (step + 0.5) / steps) / self.run.recipe.epochs) for step in range(steps)]
 
     def checked(self, loss: float, epoch: int) -> float:
-        """The mean loss of an epoch; BadInput if it is no longer finite."""
+        """The mean loss of an epoch. Raises `BadInput` if it is no longer finite."""
         if not np.isfinite(loss):
             raise BadInput(f"{self.run.network}: the loss is {loss} in epoch {epoch}; train with a lower rate")
         return loss
 
     def draw_rotations(self, epoch: int) -> None:
-        """For the target rotation: new labels, the quarter turns of every image in this epoch."""
+        """For the target "rotation": draw new labels, which are the quarter turns of every image in this epoch."""
         if self.run.target == "rotation":
             generator = random_stream(self.run.augment_seed, ROTATION, epoch)
             self.labels = torch.randint(0, len(targets.TURNS), (len(self.labels),), generator=generator).to(self.device)
@@ -310,11 +313,14 @@ class Training:
         return self.images.shape[1] - 2 * self.run.recipe.pad
 
     def turned(self, images: UInt8[Tensor, "batch tall wide c"], labels: Int64[Tensor, " batch"]) -> Tensor:
-        """For the target rotation: the images turned as their labels say; else as they are."""
+        """For the target "rotation" the images turned by their labels; else the images as they are."""
         return targets.rotate(images, labels) if self.run.target == "rotation" else images
 
     def loss(self, images: UInt8[Tensor, "batch tall wide c"], labels: Int64[Tensor, " batch"]) -> Tensor:
-        """The mean cross-entropy of a batch in the weights' precision; the forward pass in bfloat16 where it pays."""
+        """The mean cross-entropy of a batch, in the weights' precision.
+
+        The forward pass is in bfloat16 if that is faster.
+        """
         kind = next(self.network.parameters()).dtype
         inputs = datasets.normalise(images.permute(0, 3, 1, 2).to(kind).div_(255), self.run.dataset)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
@@ -322,7 +328,7 @@ class Training:
         return functional.cross_entropy(outputs.to(kind), labels)
 
     def keep(self, epoch: int, loss: float | None) -> float:
-        """Write this epoch's weights, sidecar and momentum, in the order that makes an interruption harmless."""
+        """Write this epoch's weights, sidecar and momentum, in an order in which an interruption does no harm."""
         measured = accuracy(self.network, self.test)
         record = {"epoch": epoch, "accuracy": measured, "loss": loss, "train_seconds": self.seconds}
         path = self.run.checkpoint(epoch)
@@ -339,7 +345,7 @@ class Training:
 
 @contextmanager
 def on_threads(number: int) -> Iterator[None]:
-    """While open, PyTorch works with this number of threads."""
+    """While open, PyTorch uses this number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -349,7 +355,7 @@ def on_threads(number: int) -> Iterator[None]:
 
 
 def accuracy(network: nn.Module, data: datasets.Dataset) -> float:
-    """The fraction of images whose largest logit is that of their label; the network is left in training mode."""
+    """The fraction of images whose largest logit is that of their label. The network is left in training mode."""
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=pays_bf16(device)):

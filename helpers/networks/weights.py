@@ -1,7 +1,7 @@
-"""Networks by name or file: this book's, torchvision's, checkpoints as people have them.
+"""Networks by name or file: this book's, torchvision's, and checkpoints as users have them.
 
-A checkpoint may come from a training script, torch.compile, DataParallel or Lightning; what stands in the way of its
-weights is found and named, and nothing is loaded in part.
+A checkpoint may come from a training script, torch.compile, DataParallel or Lightning. If its weights do not fit, the
+reason is found and named. Weights are never loaded in part.
 """
 
 import importlib
@@ -25,13 +25,16 @@ from . import architectures, training
 from .datasets import STATISTICS
 
 FILES = (".safetensors", ".pt", ".pth", ".tar", ".ckpt", ".bin")
-UNTRAINED = "untrained:"  # and a seed: fresh weights instead of a file
+UNTRAINED = "untrained:"  # followed by a seed: fresh weights instead of a file
 HOLDERS = ("state_dict", "model_state_dict", "model")  # where training scripts put the weights
 WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile write before each name
 
 
 def architecture_names() -> list[str]:
-    """Architectures by name: the book's own, then torchvision's classifiers (torchvision:NAME where both have one)."""
+    """The names of all architectures: first the book's own, then torchvision's classifiers.
+
+    If both have a name, torchvision's is torchvision:NAME.
+    """
     theirs = models.list_models(module=models)
     return [*architectures.NAMES, *(f"torchvision:{name}" if name in architectures.NAMES else name for name in theirs)]
 
@@ -62,26 +65,27 @@ def open_network(weights: str, architecture: str | None = None, **options: Any) 
 
 
 def _is_own(path: Path) -> bool:
-    """Whether it is a checkpoint of this book, which says what it is."""
+    """Whether it is a checkpoint of this book, whose sidecar names its architecture."""
     return path.suffix == ".safetensors" and path.with_suffix(".json").exists()
 
 
 def is_untrained(weights: str) -> bool:
-    """Whether nothing was learned yet: "untrained:SEED", or epoch 0 of a checkpoint of this book."""
+    """Whether the weights are untrained: "untrained:SEED", or epoch 0 of a checkpoint of this book."""
     path = Path(weights)
     return weights.startswith(UNTRAINED) or (_is_own(path) and training.read_sidecar(path)["epoch"] == 0)
 
 
 def architecture_of(weights: str, architecture: str | None) -> str | None:
-    """The architecture that `open_network` opens: a checkpoint of this book says so itself."""
+    """The architecture that `open_network` opens. For a checkpoint of this book it is the one in the sidecar."""
     path = Path(weights)
     return training.read_sidecar(path)["network"] if _is_own(path) else architecture
 
 
 def statistics_of(*weights: str) -> str:
-    """What images are normalised by: as in training for checkpoints of this book, by ImageNet's numbers otherwise.
+    """The name of the statistics by which images are normalised.
 
-    Raises BadInput for checkpoints that were trained on different datasets: say which statistics to use.
+    For checkpoints of this book they are those of the training, for all others ImageNet's. Raises `BadInput` for
+    checkpoints that were trained on different datasets, because the user must then choose.
     """
     known = [training.read_sidecar(Path(name)).get("dataset") for name in weights if _is_own(Path(name))]
     found = {name for name in known if name in STATISTICS}
@@ -91,10 +95,10 @@ def statistics_of(*weights: str) -> str:
 
 
 def untrained(weights: str, architecture: str | None = None, seed: int = 0, **options: Any) -> nn.Module:
-    """The network that `open_network` would open, before training: weights drawn anew by its own initialisation.
+    """The network that `open_network` would open, before training, with new weights from its own initialisation.
 
-    That is the one a checkpoint of this book started from; for any other, the rule that comes with the architecture,
-    which need not be the one your training used.
+    For a checkpoint of this book it is the initialisation of its training. For any other architecture it is the rule
+    that comes with it, which need not be the one of your training.
     """
     path = Path(weights)
     if not _is_own(path):
@@ -126,9 +130,9 @@ def fresh_network(architecture: str, seed: int, **options: Any) -> nn.Module:
 
 
 def from_import_path(path: str, **options: Any) -> Any:
-    """What a function of your own returns, named as "package.module:function"; modules of the working folder too.
+    """The result of a function of your own, named "package.module:function". Modules in the working folder are found.
 
-    Raises BadInput for a module that cannot be imported and for a name that it does not have.
+    Raises `BadInput` for a module that cannot be imported, and for a name that it does not have.
     """
     module, _, name = path.partition(":")
     sys.path.insert(0, os.getcwd())
@@ -145,7 +149,7 @@ def from_import_path(path: str, **options: Any) -> Any:
 
 
 def _installed(package: str) -> Any:
-    """A package that this library does not need itself."""
+    """A package that this library itself does not need. Raises `BadInput` if it is not installed."""
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError:
@@ -160,7 +164,7 @@ def _of_timm(name: str, **options: Any) -> nn.Module:
 
 
 def _of_transformers(folder: str, **options: Any) -> nn.Module:
-    """From a folder with config.json, so that nothing is fetched."""
+    """A network from a folder with config.json, so that nothing is downloaded."""
     transformers = _installed("transformers")
     try:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, **options)
@@ -204,9 +208,9 @@ def _downloaded(architecture: str, weights: str) -> nn.Module:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights by name, as they stand in a file; pickled objects other than tensors are never made.
+    """The weights by name, as they are in a file. Pickled objects other than tensors are never created.
 
-    Raises BadInput for a file that is not there, damaged, or holds something else.
+    Raises `BadInput` for a file that does not exist, is damaged, or holds something else.
     """
     if not path.exists():
         raise BadInput(f"no checkpoint {path}: expected a file with weights")
@@ -232,10 +236,10 @@ def _by_name(saved: Any, path: Path) -> dict[str, Tensor]:
 
 
 def fitting(state: dict[str, Tensor], network: nn.Module, path: Path) -> dict[str, Tensor]:
-    """The weights under the network's own names: without what wrappers write before them.
+    """The weights under the network's own names, without the prefixes that wrappers add.
 
-    Where every name of the network stands in the file behind one prefix, as "model." in Lightning's, those are the
-    weights, and what is not behind it belongs to something else. BadInput where two prefixes would do.
+    If every name of the network is in the file with one prefix, such as "model." from Lightning, these are the
+    weights, and the rest of the file is ignored. Raises `BadInput` if this is true for two prefixes.
     """
     wanted = set(network.state_dict())
     if wanted <= set(state):
@@ -263,7 +267,7 @@ def _unwrapped(name: str) -> str:
 
 
 def _classes(state: dict[str, Tensor], network: nn.Module) -> int | None:
-    """The number of classes of a file that differs from the network in nothing else; None where that is not so."""
+    """The number of classes of a file that differs from the network in nothing else; otherwise None."""
     own = network.state_dict()
     if set(own) != set(state):
         return None
@@ -274,7 +278,7 @@ def _classes(state: dict[str, Tensor], network: nn.Module) -> int | None:
 
 
 def _check_fit(state: dict[str, Tensor], network: nn.Module, path: Path, architecture: str) -> None:
-    """All names and shapes agree; BadInput names the first that does not."""
+    """Raise `BadInput` that names the first weight whose name or shape does not fit."""
     own = network.state_dict()
     for name in own:
         if name not in state:
