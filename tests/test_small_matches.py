@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from helpers.errors import BadInput
 from helpers.matching import maximum_match, minimal_matches
-from helpers.studies.small_matches import has_partner, of_pair, partly_matched, small_match_tables, smallest_sizes
+from helpers.studies.small_matches import (
+    has_partner,
+    level_row,
+    of_pair,
+    orders_to_try,
+    partly_matched,
+    small_match_tables,
+    smallest_sizes,
+)
 from helpers.subspaces import Pair
 
 
@@ -80,3 +88,40 @@ def test_nothing_to_ask_is_one_line():
     x, y = np.random.default_rng(0).standard_normal((2, 5, 200))
     with pytest.raises(BadInput, match="no layer matches to between 5% and 95%"):
         small_match_tables({"relu": {(0, 1): Pair.from_arrays(x, y)}}, [0.1], progress=False)
+
+
+def many_twins(neurons, samples=2500, seed=4):
+    """Two layers whose neurons all match: one quarter have a twin, the others are mixtures of the rest."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((neurons, samples))
+    y, part = x.copy(), neurons // 4
+    y[part:] = rng.standard_normal((neurons - part, neurons - part)) @ x[part:]
+    return Pair.from_arrays(x, y)
+
+
+def test_no_order_is_tried_in_a_wide_match_where_many_have_a_partner():
+    pair = many_twins(240)
+    table = smallest_sizes(pair, 0.1)
+    assert len(table) == 480
+    assert (table["orders"] == 0).all()
+    assert table["partner"].mean() == pytest.approx(0.25)
+    assert (table.loc[table["partner"], ["smallest", "bound"]] == 2).all().all()
+    rest = table[~table["partner"]]
+    assert rest[["smallest", "median"]].isna().all().all()
+    assert (rest["bound"] >= 2).all()
+    levels = of_pair(pair, [0.1])
+    assert levels == {}  # everything matches: nothing is asked
+
+
+def test_where_no_order_is_tried_small_sizes_are_counted_too_low_rather_than_too_high():
+    pair = many_twins(240)
+    row = level_row(pair, smallest_sizes(pair, 0.1), 0.1)
+    assert row["of_two"] == row["of_five"] == pytest.approx(0.25)
+    assert row["of_five_possible"] == 1.0
+    assert np.isnan(row["median_size"])
+
+
+def test_a_wide_match_without_partners_is_searched():
+    assert orders_to_try({("x", k): False for k in range(500)}) == 5
+    assert orders_to_try({("x", k): True for k in range(400)}) == 30
+    assert orders_to_try({("x", k): True for k in range(401)}) == 0
