@@ -20,8 +20,6 @@
 #
 # ## Question
 #
-# ## Question
-#
 # Two networks of one architecture are trained from different seeds. **Is the layer of the second network that is most similar to
 # layer *k* of the first one again layer *k*?**
 

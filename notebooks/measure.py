@@ -21,8 +21,6 @@
 #
 # ## Question
 #
-# ## Question
-#
 # In the middle of a network the subspace match is lowest. **Is that dip a property of the networks, or of this one measure?**
 
 # %% tags=["parameters"]
