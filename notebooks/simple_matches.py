@@ -99,18 +99,17 @@ glue("verdict", verdicts.judged(plan, found)["C4"].word, display=False)
 # ## How we know
 #
 # The table shows two networks of the paper's size at the ε of the paper. It has the layers in which between 5 and 95
-# % of the neurons match, because elsewhere sizes say nothing. Whether a neuron has a partner was decided exactly. For
-# "at most five" we took the smallest match that was found over many orders.
+# % of the neurons match. Partners were decided exactly. For
+# "at most five" we took the smallest match found over many orders.
 
 # %%
 figures.table(levels_at_paper, digits=2, label="Small minimal matches at the paper's ε")
 
 # %% [markdown]
-# Where more than 400 neurons match and more than 10 % of them have a partner, no order was tried, because each order
-# takes minutes. The number of partners answers the question there. "Of at most five" then counts the partners only, and
-# there is no median size.
+# Where more than 400 neurons match and more than 10 % of them have a partner, we tried no order: one takes minutes.
+# "Of at most five" counts only partners there.
 #
-# The logits are in the table, too. There each neuron stands for a class, and its natural partner is the neuron for
+# In the logits each neuron stands for a class, and its natural partner is the neuron for
 # this class in the other network.
 #
 # ### Where to look in smaller networks
