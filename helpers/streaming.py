@@ -29,6 +29,7 @@ from .subspaces import (
 )
 
 ENOUGH = 256  # from so many samples on, a product costs more than reading and writing the matrix it is added to
+STRIPE = 128  # columns of a matrix that are mirrored at a time
 SMALLEST = float(np.finfo(np.float64).tiny)  # below it a product of two numbers loses digits
 
 Joint = Any  # Float[np.ndarray | torch.Tensor, "neurons samples"]: the core does not import torch
@@ -131,8 +132,11 @@ class GramAccumulator(_Products):
     """
 
     gram: Any = None
+    given = False  # whether a result holds the matrix: then the next batch goes into a copy
 
     def _multiply(self, joint: Joint) -> None:
+        if self.given:
+            self.gram, self.given = self.gram.copy(order="F"), False
         self.gram = add_square(self.gram, joint)
 
     def result(self) -> Gram:
@@ -141,6 +145,7 @@ class GramAccumulator(_Products):
         self._flush()
         gram = whole_square(self.gram)
         self._check_squares(np.diag(gram))
+        self.given = not _on_gpu(self.gram)
         return Gram(self.sums.copy(), self.samples, self.sizes, gram)
 
 
@@ -156,11 +161,15 @@ def add_square(gram: Any, joint: Joint) -> Any:
 
 
 def whole_square(gram: Any) -> Matrix:
-    """The matrix that `add_square` summed, with both triangles, as a new array."""
+    """The matrix that `add_square` summed, with both triangles: the lower one is filled in place, except on a GPU."""
     if _on_gpu(gram):
         return np.array(gram.cpu().numpy())
-    upper = np.triu(gram)
-    return upper + np.triu(upper, 1).T
+    for start in range(0, len(gram), STRIPE):
+        end = start + STRIPE
+        corner = np.triu(gram[start:end, start:end])
+        gram[start:end, start:end] = corner + np.triu(corner, 1).T
+        gram[end:, start:end] = gram[start:end, end:].T
+    return gram.T  # symmetric: the same matrix, row by row in memory
 
 
 class DrawAccumulator:
@@ -237,7 +246,7 @@ class BlockAccumulator(_Products):
         """The blocks of all batches so far. Raises `BadInput` if nothing was added."""
         check_samples([self.samples])
         self._flush()
-        blocks = {(a, b): (whole_square if a == b else _as_matrix)(block) for (a, b), block in self.blocks.items()}
+        blocks = {(a, b): _as_matrix(whole_square(block) if a == b else block) for (a, b), block in self.blocks.items()}
         squares = np.zeros(len(self.sums))
         compared = np.zeros(len(self.sums), dtype=bool)
         for k in (a for a, b in blocks if a == b):

@@ -28,6 +28,17 @@ def blocks_of(z: np.ndarray) -> list[np.ndarray]:
     return [z[a:b] for a, b in pairwise(ENDS)]
 
 
+def test_a_result_stays_as_it_was_when_more_is_added():
+    z = np.random.default_rng(0).standard_normal((300, 700))
+    accumulator = GramAccumulator([100, 200]).add([z[:100, :400], z[100:, :400]])
+    first = accumulator.result()
+    kept = first.gram.copy()
+    accumulator.add([z[:100, 400:], z[100:, 400:]])
+    np.testing.assert_array_equal(first.gram, kept)
+    np.testing.assert_array_equal(first.gram, first.gram.T)
+    np.testing.assert_allclose(accumulator.result().gram, z @ z.T, rtol=1e-9, atol=1e-9)
+
+
 @settings(max_examples=20, deadline=None)
 @given(cuts=st.sets(st.integers(1, 899), max_size=6), order=st.sampled_from("CF"))
 def test_batches_above_and_below_the_size_worth_a_product(cuts, order):
