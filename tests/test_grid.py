@@ -94,6 +94,7 @@ def test_a_task_has_bounded_memory():
     assert len(grid.blocks(range(5), neurons)) == 1
     assert len(grid.blocks(range(5), [n * 100 for n in neurons])) == 2  # what does not fit is compared in pairs
     assert len(grid.blocks(range(40), neurons, matrices=17)) > len(grid.blocks(range(40), neurons))
+    assert len(grid.blocks(range(5), [n * 100 for n in neurons], matrices=17)) == 1  # two blocks would save nothing
 
 
 def test_several_workers_get_several_tasks():

@@ -221,6 +221,8 @@ def blocks(seeds: Sequence[int], neurons: Sequence[int], matrices: int = 1) -> l
     if chosen.several and not chosen.block:
         size = min(size, -(-len(seeds) // TASKS))
     number = min(-(-len(seeds) // max(size, FEWEST)), max(len(seeds) // FEWEST, 1))
+    if number == 2 and matrices > 1 and not (chosen.block or chosen.several):
+        number = 1  # draws are collected of both blocks jointly: two would take no less memory than all
     return [tuple(map(int, part)) for part in np.array_split(np.array(seeds), number)]
 
 
