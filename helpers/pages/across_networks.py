@@ -95,13 +95,6 @@ def _stage(layer: str) -> int:
     return int(found[1]) if found else 0
 
 
-def later_inside(critical: pd.DataFrame) -> tuple[int, int]:
-    """(count, blocks): in how many residual blocks the inner layer's median critical ε is above the block output's."""
-    median = critical_summary(critical).set_index("layer")["median"]
-    blocks = [name.removesuffix("2") for name in median.index if name.endswith(".relu2")]
-    return sum(bool(median[f"{name}1"] > median[f"{name}2"]) for name in blocks), len(blocks)
-
-
 def contrasts(found: dict[str, studies.Result]) -> pd.DataFrame:
     """Median critical ε of networks that differ mainly in one thing: means over groups of layers.
 

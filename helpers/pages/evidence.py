@@ -278,9 +278,3 @@ def panels(
         ax.set(title=plan.name(network), **({"ylim": limits} if limits else {}))
         ax.tick_params(axis="x", rotation=90, labelsize="small")
     return figure
-
-
-def spread_over_pairs(critical: pd.DataFrame, epsilon: float) -> float:
-    """At one ε, the largest range over pairs of a layer's similarity, among all layers."""
-    table = counted_similarity(critical, [epsilon]).groupby("layer", observed=True)["neurons"]
-    return float(np.max(table.max() - table.min()))

@@ -1,4 +1,4 @@
-"""Figures by layer from the tables of `layer_tables`: maps and curves of s(ε), critical ε, lines over depth."""
+"""Figures by layer from the tables of `layer_tables`: maps of s(ε), errors of sampling, lines over layers and depth."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from .layer_tables import critical_summary
-
 MARKERS, DASHES = "osD^vPX*hd", ("-", "--", ":", "-.")
-_QUARTILES = ("lower_quartile", "median", "upper_quartile")
 
 
 # ---------------------------------------------------------------- one study
@@ -30,64 +26,6 @@ def plot_map(table: pd.DataFrame, title: str = "") -> Figure:
     ax.set(xlabel="ε", title=title)
     ax.grid(False)
     figure.colorbar(picture, ax=ax, label="maximum matching similarity s(ε)")
-    return figure
-
-
-def plot_curves(table: pd.DataFrame, title: str = "") -> Figure:
-    """s(ε) of every layer as lines, coloured from the input (dark) to the logits (light)."""
-    figure, ax = plt.subplots()
-    for (position, layer), rows in table.groupby(["position", "layer"]):
-        ax.plot(rows["epsilon"], rows["similarity"], color=_shade(position, table), label=layer, linewidth=1.5)
-    ax.set(xlabel="ε", ylabel="maximum matching similarity s(ε)", xlim=(0, 1), ylim=(-0.02, 1.02), title=title)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="x-small")
-    return figure
-
-
-def _shade(position: Any, table: pd.DataFrame) -> str:
-    """Dark for the first layer, light for the last, but always dark enough to be seen."""
-    return to_hex(plt.get_cmap("viridis")(0.9 * position / max(1, table["position"].max())))
-
-
-def moving_curves(table: pd.DataFrame) -> Any:
-    """The curves s(ε) as a plotly figure.
-
-    Hover to see the numbers; click a layer in the legend to hide or isolate it.
-    """
-    from plotly import graph_objects as go
-
-    figure = go.Figure()
-    for (position, layer), rows in table.groupby(["position", "layer"]):
-        steps = rows[rows["similarity"].diff().fillna(1) != 0]  # only where the curve moves
-        last = rows.iloc[[-1]]
-        steps = pd.concat([steps, last]).drop_duplicates("epsilon")
-        figure.add_scatter(
-            x=steps["epsilon"].tolist(),
-            y=steps["similarity"].round(4).tolist(),
-            name=str(layer),
-            mode="lines",
-            line={"shape": "hv", "color": _shade(position, table)},
-        )
-    figure.update_layout(xaxis_title="ε", yaxis_title="similarity s(ε)", xaxis_range=[0, 1], yaxis_range=[-0.02, 1.02])
-    return figure
-
-
-def plot_critical(critical: pd.DataFrame, title: str = "") -> Figure:
-    """Per layer: smallest critical ε, its quartiles, and the share of neurons that never match."""
-    found = critical_summary(critical)
-    capped = found.assign(**{name: found[name].clip(upper=1.0) for name in ("smallest", *_QUARTILES)})
-    figure, ax = plt.subplots(figsize=(7.2, 1.3 + 0.25 * len(found)))
-    rows = np.arange(len(found))
-    ax.hlines(rows, capped["smallest"], capped["upper_quartile"], color="0.7", linewidth=1.5)
-    ax.hlines(rows, capped["lower_quartile"], capped["upper_quartile"], color="C0", linewidth=6)
-    ax.plot(capped["median"], rows, "o", color="white", markeredgecolor="black", markersize=6, label="median")
-    ax.plot(capped["smallest"], rows, "|", color="0.3", markersize=9, label="first neuron")
-    for row, share in enumerate(found["never"]):
-        ax.text(1.02, row, f"{share:.0%}", va="center", fontsize="small")
-    ax.text(1.02, -1.1, "never", va="center", fontsize="small")
-    ax.set_yticks(rows, found["layer"])
-    ax.set(xlabel="critical ε (bar: middle half of the neurons)", xlim=(0, 1.1), title=title)
-    ax.set_ylim(len(found) - 0.4, -1.6)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize="small")
     return figure
 
 

@@ -127,23 +127,6 @@ def sampling_error(result: studies.Result) -> pd.DataFrame:
 # ---------------------------------------------------------------- in words
 
 
-def sampling_in_words(result: studies.Result) -> dict[str, str]:
-    """Phrases for a page, in hundredths of the neurons: errors of averaged draws, and the scatter of single draws.
-
-    `sampling_up` counts the layers and ε where the average of the draws is too high, among those where it has an error
-    at all. `sampling_scatter` is the largest standard deviation over the draws of one pair, layer and ε.
-    """
-    off = 100 * sampling_error(result)["difference"]
-    wrong = off[off.abs() > 1e-7]
-    draws = result.tables["sampled"].groupby([*PLACE, "epsilon", "seed_a", "seed_b"], observed=True)["similarity"]
-    return {
-        "sampling_mean": f"{off.abs().mean():.2f}",
-        "sampling_worst": f"{off.abs().max():.1f}",
-        "sampling_up": f"{int((wrong > 0).sum())} of {len(wrong)}",
-        "sampling_scatter": f"{100 * draws.std().max():.1f}",
-    }
-
-
 def in_words(result: studies.Result, epsilon: float) -> dict[str, str]:
     """Phrases for a page from the numbers of a study: which layers match at ε, and where neurons start to match."""
     means = layer_means(result, [epsilon])

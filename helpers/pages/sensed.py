@@ -22,11 +22,6 @@ def measure_title(name: str) -> str:
     return MEASURES[name].title if name in MEASURES else name
 
 
-def short_title(name: str) -> str:
-    """The title without the part after a comma."""
-    return measure_title(name).partition(",")[0]
-
-
 def agreement_rows(table: pd.DataFrame) -> pd.DataFrame:
     """One row per measure, best first: rank correlation with the probe, for both ends and for each end alone.
 
