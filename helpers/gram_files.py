@@ -27,9 +27,9 @@ Sums = Float[np.ndarray, " neurons"]
 def read_gram(path: Path, expected: str | None = None) -> tuple[Upper, Sums, int, tuple[int, ...]]:
     """Upper triangle, sums, number of samples, and neurons per network of a saved Gram matrix.
 
-    `expected` is its SHA-256, if it is known. Raises `BadInput` that names the file for another hash, for a missing
-    file, for an archive that would unpack to more than it says or than fits together, and for numbers that no
-    activations can have.
+    `expected` is its SHA-256, if it is known. `BadInput`, which names the file, is raised for another hash and for a
+    missing file. It is also raised for an archive that would unpack to more than fits together, and for numbers that
+    no activations can have.
     """
     try:
         if expected is not None and sha256(path) != expected:

@@ -35,10 +35,11 @@ FEW = 10  # samples per neuron below which the distances are more than 5 % too s
 class Diagnosis:
     """The measurements of `diagnose`.
 
-    neurons: a table with one row per neuron. Its columns are side, neuron, dead, critical_epsilon, raw (the critical ε
-    before the slack of an exact match), error (estimated) and moves (how much it changes with λ). slack: a distance up
-    to this counts as zero. duplicates: groups of neurons of one side that are equal up to scale and sign. lone: one
-    line per side on which a single sample holds most of the power.
+    - slack: a distance up to this counts as zero;
+    - neurons: a table with one row per neuron. Its columns are side, neuron, dead, critical_epsilon, raw (the critical
+      ε before the slack of an exact match), error (estimated) and moves (how much it changes with λ);
+    - duplicates: groups of neurons of one side that are equal up to scale and sign;
+    - lone: one line per side on which a single sample holds most of the power.
     """
 
     route: str

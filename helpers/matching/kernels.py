@@ -29,8 +29,10 @@ class Inverse(NamedTuple):
 class Waiting(NamedTuple):
     """Deletions that M does not contain yet.
 
-    who: the deleted members;  Q: their pivot rows;  s: the squared distances after these deletions;  gone: who is
-    deleted.
+    - s: the squared distances after these deletions;
+    - gone: which members are deleted;
+    - who: the deleted members, in order;
+    - Q: their pivot rows.
     """
 
     s: np.ndarray

@@ -2,9 +2,11 @@
 
 A state is a match (the largest inside some set of neurons) whose distances are computed. `state.without(u, targets)`
 deletes u and all that falls after it, and returns the smaller state, or None if no target is left. Three kinds of
-state give equal answers: `SweepState` (compiled; one matrix M holds both sides' inverses), `DenseState` (that method
-in NumPy) and `SafeState` (triangular factors, for nearly dependent neurons and for decisions that are too close for an
-inverse).
+state give equal answers:
+
+- `SweepState`: compiled; one matrix M holds both sides' inverses;
+- `DenseState`: that method in NumPy;
+- `SafeState`: triangular factors, for nearly dependent neurons and for decisions that are too close for an inverse.
 """
 
 from dataclasses import dataclass

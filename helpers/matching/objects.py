@@ -98,8 +98,10 @@ class Matches(list[Match]):
 class Smallest:
     """What a search knows about the smallest v-minimal match when it stops.
 
-    match: the smallest one found;  lower_bound: every v-minimal match has at least so many neurons;  seen: how many
-    were found;  complete: the search has ended, so no v-minimal match is smaller than `match`.
+    - match: the smallest one found;
+    - lower_bound: every v-minimal match has at least so many neurons;
+    - seen: how many were found;
+    - complete: the search has ended, so no v-minimal match is smaller than `match`.
     """
 
     match: Match

@@ -1,9 +1,9 @@
 """One peel gives the critical ε of every neuron: delete the neuron farthest from the other span, again and again.
 
-Distances only grow as a span shrinks. So the critical ε of a neuron (the smallest ε at which it is in the maximum
-match) is the smallest of the largest distances, from the start up to its deletion. Two ways to follow the distances
-agree in every test: Givens column deletion (compiled), and an inverse that is updated late (NumPy only). Indices here
-are joint indices: positions among the alive neurons, x first.
+The critical ε of a neuron is the smallest ε at which it is in the maximum match. Distances only grow as a span
+shrinks. So a neuron's critical ε is the lowest of the largest distances up to its deletion. Two ways to follow the
+distances agree in every test: Givens column deletion (compiled), and an inverse that is updated late (NumPy only).
+Indices here are joint indices: positions among the alive neurons, x first.
 """
 
 import os
@@ -150,8 +150,10 @@ def givens_parts(sides: tuple[Side, Side]) -> list[np.ndarray]:
 def joint_inverse(sides: tuple[Side, Side]) -> tuple[Float[np.ndarray, "n n"], Vector]:
     """M and r², where M = [[P_x, A_x], [A_y, P_y]], with P = (G_BB + λI)⁻¹ of each side and A = P G_BT.
 
-    In this one matrix the deletion of neuron j has one form on both sides: r²_t += M_jt² / M_jj for each t of the
-    other side, and M_i −= (M_ij / M_jj) M_j for the rows i of j's side.
+    In this one matrix the deletion of neuron j has one form on both sides:
+
+    - r²_t += M_jt² / M_jj for each t of the other side;
+    - M_i −= (M_ij / M_jj) M_j for the rows i of j's side.
     """
     rows = []
     for side in sides:

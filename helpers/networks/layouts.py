@@ -1,8 +1,8 @@
 """Which axis of a layer's output holds the neurons? The layout is known, or the layer is refused; it is never guessed.
 
-A layout names the axes of an output in order: n for the images, d or c for the neurons, any other letter for a
-position (a pixel, a token, a time step). Convolutions give "nchw", Swin and ConvNeXt have "nhwc" inside, Conv1d gives
-"nct", transformers "ntd", and sequence-first ones "tnd".
+A layout names the axes of an output in order: n for the images, d or c for the neurons. Any other letter is a
+position: a pixel, a token, or a time step. Convolutions give "nchw", Swin and ConvNeXt have "nhwc" inside, Conv1d
+gives "nct", transformers "ntd", and sequence-first ones "tnd".
 
 During one pass over a few images, `Following` follows the axes from operation to operation. A convolution puts the
 neurons on axis 1, a linear layer or an embedding on the last axis, a permutation moves them, a ReLU leaves them in

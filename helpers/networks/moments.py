@@ -1,8 +1,13 @@
 """Sums of products from which the causes of similarity follow: with features of images, and with other images.
 
-One pass over labelled images collects for every layer the products of the neurons with one another, with *features* of
-the images (class indicators, the networks' logits), and with another network's neurons on other images. From these
-sums, what a feature explains linearly can be taken away from every layer without a second pass (a Schur complement).
+One pass over labelled images collects products of the neurons for every layer:
+
+- with one another;
+- with *features* of the images: class indicators, and the networks' logits;
+- with another network's neurons on other images.
+
+From these sums, what a feature explains linearly can be taken away from every layer without a second pass. This is a
+Schur complement.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

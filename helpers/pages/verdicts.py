@@ -1,8 +1,12 @@
 """Every claim of the paper compared with the measurements: rows of evidence, and a verdict.
 
 A row is one number with its bound: "similarity in the middle layers of ResNet-18 is 0.00, at most 0.10 was asked". The
-verdict of a claim follows from its rows alone: **holds** (all keep their bounds), **fails** (none does), **holds for …
-only** (some do, and these are named), **open** (a number is missing, and it is named).
+verdict of a claim follows from its rows alone:
+
+- **holds**: all keep their bounds;
+- **fails**: none does;
+- **holds for … only**: some do, and these are named;
+- **open**: a number is missing, and it is named.
 """
 
 from collections.abc import Callable, Iterator

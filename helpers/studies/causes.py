@@ -1,6 +1,6 @@
 """What makes two networks similar near the output? Layers are matched again, with one cause taken away at a time.
 
-One pass over labelled images collects, for every layer, the products of its neurons with one another, with *features*
+One pass over labelled images collects, for every layer, the products of its neurons: with one another, with *features*
 of the images (class indicators, logits), and with the other network's neurons on other images. Every condition is then
 computed from these small matrices. Taking a feature away is a Schur complement.
 """
@@ -161,8 +161,10 @@ def strongest_out(joint: Matrix, cut: int) -> Iterator[tuple[int, Matrix]]:
 def removed_directions(moments: Moments, a: int, b: int, third: int) -> Iterator[tuple[str, int, Matrix]]:
     """(what, how many, Gram matrix of a and b without them) for a layer with a single position.
 
-    "centred" takes away only the mean, "third logits" the logits of the third network, "strongest" the strongest
-    directions of its layer, and "beside logits" directions of what remains of its layer without its logits.
+    - "centred": only the mean is taken away;
+    - "third logits": the logits of the third network;
+    - "strongest": the strongest directions of its layer;
+    - "beside logits": directions of what remains of its layer without its logits.
     """
     logits, raw = f"logits {third}", moments.gram(a, b)
     span = moments.named[logits]
@@ -286,7 +288,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
     """Tables "critical", "similarity", "summary" and "directions" of all conditions and layers.
 
     Raises `BadInput` for a study that asks for one epoch, for layers before the ReLU, for sampling, or for kept
-    layers, and for a layer whose numbers would not be exact enough.
+    layers. It is also raised for a layer whose numbers would not be exact enough.
     """
     check_plain(study)
     cast, data = Cast.of(study), test_images(study)

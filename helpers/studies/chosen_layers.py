@@ -109,10 +109,12 @@ def choose(
 ) -> Choice:
     """The layers of network `k` that are compared, among those that were heard (`there`) on `inputs`.
 
-    wanted: a name, a pattern with * or ?, a list of them, or a function of name and module; None for the default
-    layers. before_relu: take the input of the activation that ends a layer. layouts: the layout of a layer, by its
-    name. Raises `BadInput` for a name that does not exist or did not run, with the nearest one, and for a layer given
-    by its exact name whose axis of neurons is not certain.
+    - wanted: a name, a pattern with * or ?, a list of them, or a function of name and module; None for the default;
+    - before_relu: take the input of the activation that ends a layer;
+    - layouts: the layout of a layer, by its name.
+
+    Raises `BadInput` for a name that does not exist or did not run, with the nearest one. It is also raised for a
+    layer given by its exact name whose axis of neurons is not certain.
     """
     named, exact = _names(network, there, wanted)
     omitted: dict[str, str] = {}

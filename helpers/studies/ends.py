@@ -62,9 +62,12 @@ def _end(kept: Kept, end: str, networks: dict[Role, Sampled], measures: Sequence
 def calibrate_values(values: pd.DataFrame) -> pd.DataFrame:
     """One row per layer, samples and measure: the four conditions, and the calibrated similarity of the observed pairs.
 
-    The columns are observed, low, high (the t interval over networks), chance (the mean over the permutations),
-    untrained (NaN without untrained twins), ceiling, calibrated, calibrated_low, calibrated_high,
-    calibrated_untrained, and p (the p value of the one pair whose images were permuted).
+    - observed, low, high: the mean over pairs, and its t interval over networks;
+    - chance: the mean over the permutations;
+    - untrained: NaN without untrained twins;
+    - ceiling;
+    - calibrated, calibrated_low, calibrated_high, calibrated_untrained;
+    - p: the p value of the one pair whose images were permuted.
     """
     by = [*PLACE, "samples", "measure"]
     means = values.groupby([*by, "end"], observed=True)["value"].mean().unstack("end").reindex(columns=list(ENDS))

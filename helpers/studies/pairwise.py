@@ -171,10 +171,13 @@ SCALED = ("area", "median", "similarity")
 def pair_values(pair: Pair, power: Float[np.ndarray, " neurons"]) -> dict[str, float]:
     """How similar two networks are in a layer, in numbers between 0 and 1.
 
-    `area` is the area under s(ε) over ε from 0 to 1, which is 1 less the mean critical ε. `median` is 1 less the
-    median critical ε. `similarity` is s(0.3) over all neurons, where a dead neuron counts as never matched. `alive` is
-    s(0.3) over alive neurons. `by_power` is the share of the squared activations that is matched, averaged over the
-    two networks.
+    - area: the area under s(ε) over ε from 0 to 1, which is 1 less the mean critical ε;
+    - median: 1 less the median critical ε;
+    - similarity: s(0.3) over all neurons;
+    - alive: s(0.3) over alive neurons;
+    - by_power: the share of the squared activations that is matched, averaged over the two networks.
+
+    A dead neuron counts as never matched.
     """
     found = np.concatenate(critical_epsilons(pair))
     inside, alive = found <= EPSILON + TIE, power > 0

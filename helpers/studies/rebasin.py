@@ -1,10 +1,10 @@
-"""Are two networks the same up to the order of their channels? Channels matched one to one, weights interpolated.
+"""Are two networks equal up to the order of their channels? Channels matched one to one, weights interpolated.
 
-Control: a network and its copy with hidden channels permuted in the weights compute the same function, so every
-critical ε must be 0; this tests the whole pipeline from weights to match.
+Control: a network and its copy with permuted hidden channels have equal outputs. So every critical ε must be 0. This
+tests all steps from weights to match.
 
-Two seeds: every channel of A gets one partner in B, by the assignment with the largest sum of correlations (Entezari et
-al. 2022, Ainsworth et al. 2023). Then the weights between A and the permuted B are tested, also with batch-norm
+Two seeds: every channel of A gets one partner in B, by the assignment with the largest sum of correlations (Entezari
+et al. 2022, Ainsworth et al. 2023). Then the weights between A and the permuted B are tested, also with batch-norm
 statistics that are measured again. For networks with batch norm this is the method REPAIR (Jordan et al. 2023).
 """
 

@@ -134,8 +134,8 @@ def _nearest_plane(row: Float[np.ndarray, " basis"], inner: Matrix, ridge: float
 def smallest_matches(pair: Pair, epsilon: float, limit: int = 20) -> pd.DataFrame:
     """For every matched v the smallest v-minimal match among `limit` found, and a lower bound on the size of any.
 
-    The bound is the larger of two: that of the enumeration, and a count. v needs q neurons of the other side, and on
-    v's own side there are at least as many as the least demanding neuron of the other side needs.
+    The bound is the larger of two: that of the enumeration, and a count of neurons. The count is q, the number of
+    neurons that v needs on the other side, plus what the least demanding neuron of the other side needs on v's side.
     """
     needed = neurons_needed(pair, epsilon)
     least = {side: min((q for (s, _), q in needed.items() if s == side), default=1) for side in "xy"}

@@ -51,10 +51,10 @@ def has_partner(pair: Pair, epsilon: float) -> dict[tuple[str, int], bool]:
 
 
 def orders_to_try(partners: dict[tuple[str, int], bool]) -> int:
-    """How many orders: many for few matched neurons, few for many, none where many also have a single partner.
+    """How many orders to try: many for few matched neurons, few for many, none if many of these have a single partner.
 
-    Every order then takes minutes, because nearly all neurons can go before any of them is needed; and the answer to
-    "are small minimal matches rare?" is known from the partners alone.
+    In the last case nearly all neurons can go before any of them is needed, so every order takes minutes. And the
+    partners alone answer the question whether small minimal matches are rare.
     """
     if len(partners) <= WIDE:
         return MANY_ORDERS
@@ -64,9 +64,13 @@ def orders_to_try(partners: dict[tuple[str, int], bool]) -> int:
 def smallest_sizes(pair: Pair, epsilon: float, orders: int | None = None) -> pd.DataFrame:
     """For every matched neuron: sizes of its minimal matches over several orders, and a lower bound on the size.
 
-    The columns are side, neuron, first (in index order), smallest, median and largest over `orders` orders (NaN
-    without orders), partner (a minimal match of two neurons exists, exactly), bound (no minimal match of the neuron is
-    smaller). A neuron with a partner has smallest 2 even if no order found it.
+    - side, neuron;
+    - first: the size in index order;
+    - smallest, median, largest: over `orders` orders (NaN without orders);
+    - partner: whether a minimal match of two neurons exists, exactly;
+    - bound: no minimal match of the neuron is smaller.
+
+    A neuron with a partner has smallest 2 even if no order found it.
     """
     partner, needed = has_partner(pair, epsilon), neurons_needed(pair, epsilon)
     orders = orders_to_try(partner) if orders is None else orders

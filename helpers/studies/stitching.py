@@ -226,9 +226,15 @@ def stitched_accuracy(
 ) -> pd.DataFrame:
     """Fit, recalibrate, and count right answers. `data` holds the images for each of these steps.
 
-    The controls are tested on the first `controls` images. The columns are layer, source, seed_a, seed_b, explained,
-    similarity (at ε = 0.3), area (under s(ε)), accuracy, own (the accuracy of the unchanged target on these images),
-    lost = own − accuracy, agreement (with the target), images.
+    The controls are tested on the first `controls` images. The columns are:
+
+    - layer, source, seed_a, seed_b;
+    - explained: the share of variance that the map explains;
+    - similarity (at ε = 0.3) and area (under s(ε)) of the two layers;
+    - accuracy, and own: the accuracy of the unchanged target on these images;
+    - lost: own − accuracy;
+    - agreement: the share of answers that are those of the target;
+    - images: their number.
     """
     fit, again, test = data
     with quick():

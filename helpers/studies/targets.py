@@ -101,9 +101,11 @@ def learnt(networks: pd.DataFrame) -> pd.DataFrame:
 def shares_kept(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]], value: str = "area") -> pd.DataFrame:
     """How much of the calibrated similarity of networks trained for the labels each other condition keeps, by group.
 
-    `groups` names the layers of each group. The columns are condition, group, calibrated (the mean over the group's
-    layers and the condition's pairs) and share_kept (calibrated, divided by that of the condition "labels").
-    share_kept is NaN where the networks for the labels are at chance.
+    `groups` names the layers of each group. The columns are:
+
+    - condition, group;
+    - calibrated: the mean over the group's layers and the condition's pairs;
+    - share_kept: this mean, divided by that of the condition "labels". It is NaN if that condition is at chance.
     """
     scaled = calibrated_pairs(pairs, value)
     group_of = {layer: group for group, layers in groups.items() for layer in layers}

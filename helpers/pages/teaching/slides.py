@@ -1,7 +1,11 @@
 """The lecture: one HTML file that needs no network. Its statements, exercises and figures come from the chapters.
 
-`book/slides/deck.yml` lists the slides. A slide can quote a `statement`, a `proof` or an `exercise`, show a `figure`
-(all by label), and have `text` of its own (Markdown, with `{glue:text}` for numbers). It has at least one of these.
+`book/slides/deck.yml` lists the slides. A slide has at least one of these keys:
+
+- `statement`, `proof`, `exercise`: what it quotes, by label;
+- `figure`: what it shows, by label;
+- `text`: Markdown, with `{glue:text}` for numbers.
+
 More keys are `title`, `minutes`, and `note` for the speaker.
 """
 
