@@ -43,3 +43,9 @@ def test_without_a_browser_it_says_what_was_looked_for(monkeypatch):
     monkeypatch.setattr(pdf.shutil, "which", lambda name: None)
     with pytest.raises(BadInput, match="expected one of chromium"):
         pdf.browser()
+
+
+def test_without_pypdf_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(pdf, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"pypdf is not installed.*pip install pypdf"):
+        pdf.book_pdf(tmp_path, [], tmp_path / "book.pdf")

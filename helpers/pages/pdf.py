@@ -44,7 +44,7 @@ def book_pdf(html: Path, documents: Iterable[str], target: Path) -> Path:
     be printed, and if pypdf is not installed. An older PDF then stays.
     """
     if find_spec("pypdf") is None:
-        raise BadInput("pypdf is not installed: expected it for binding pages, `pip install pypdf`")
+        raise BadInput("pypdf is not installed, which binds the pages into one PDF: pip install pypdf")
     from pypdf import PdfWriter
 
     pages, program = list(documents), browser()
