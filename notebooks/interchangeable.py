@@ -50,14 +50,14 @@ import pandas as pd
 from myst_nb import glue
 
 from helpers import studies
-from helpers.pages import figures, interchange
+from helpers.pages import evidence, figures, interchange
 from helpers.pages.teaching.exercises import check
 from helpers.studies import rebasin, stitching
 
 figures.style()
 
 # %% tags=["remove-stderr", "remove-cell"]
-stitched, partners, paths, controls = {}, {}, {}, {}
+stitched, partners, paths, controls, calibrated = {}, {}, {}, {}, {}
 for each in networks:
     name, sources = each["name"], each.get("sources", list(stitching.SOURCES))
     plan = {key: each[key] for key in ("network", "recipe", "epochs")}
@@ -66,9 +66,13 @@ for each in networks:
     stitched[name] = studies.answer(stitching.KIND, study, settings, recompute).tables["stitching"]
     found = studies.answer(rebasin.KIND, study, {"correlate": correlate, "alphas": alphas}, recompute).tables
     partners[name], paths[name], controls[name] = found["partners"], found["path"], found["control"]
+    if scale := evidence.recorded_tables("calibration", study):
+        calibrated[name] = evidence.scale_of(scale["values"])
+losses = interchange.lost_by_layer(stitched, calibrated)
 
 # %% tags=["remove-cell"]
 words = interchange.interchange_in_words(stitched, paths, partners)
+words |= interchange.loss_and_similarity_in_words(losses)
 reduced = [interchange.barrier_reduced(path) for path in paths.values()]
 words["reduced"] = interchange.from_to(100 * np.array(reduced), 0) if np.isfinite(reduced).all() else "–"
 words["control"] = f"{max(table['largest_critical'].max() for table in controls.values()):.1g}"
@@ -127,10 +131,13 @@ figures.download(rows, "stitching")
 # bound before we looked: of the layers with s(0.3) at most 0.05, at least 80 % lose less than 5 points. We found
 # {glue:text}`interchange-unlike-share`. The claim **{glue:text}`interchange-verdict`**.
 #
-# **What to see:** in the shaded field, where nothing matches, most points lie below the dotted line.
+# **What to see:** in the shaded field, where nothing matches, most points lie below the dotted line. On the right is the
+# [calibrated similarity](scale.ipynb), which also distinguishes the layers in that field. The rank correlation over layers
+# of what a stitch loses is {glue:text}`interchange-rank-similarity` with s(0.3) and
+# {glue:text}`interchange-rank-calibrated` with the calibrated similarity.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Points, one per layer: accuracy lost by a stitch against similarity at 0.3; the field of similarity below 0.05 is shaded, a line marks 5 points."}, "figure": {"caption": "Accuracy lost by a stitch against the similarity of the two layers, one point per layer.", "name": "fig-lost"}}
-figure = interchange.plot_lost(stitched)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Points, one per layer: accuracy lost by a stitch against similarity at 0.3 and against calibrated similarity; the field of similarity below 0.05 is shaded, a line marks 5 points."}, "figure": {"caption": "Accuracy lost by a stitch against the similarity of the two layers (left) and their calibrated similarity (right), one point per layer.", "name": "fig-lost"}}
+figure = interchange.plot_lost(losses)
 
 # %% [markdown]
 # How can both be true? A neuron matches at ε = 0.3 if at least 91 % of its power lies in the other span

@@ -80,10 +80,28 @@ def test_figures_have_a_panel_per_network_and_a_line_per_source():
     figure = interchange.plot_stitching(tables)
     assert [ax.get_title() for ax in figure.axes] == ["one", "two"]
     assert [line.get_label() for line in figure.axes[0].lines][:2] == ["other network", "untrained network"]
-    points = interchange.plot_lost(tables).axes[0].lines[1].get_xydata()
-    assert np.allclose(points, [[0, 1]] * 3)
     assert len(interchange.plot_paths({"n": path({})}).axes[0].lines) == len(PATHS)
     assert len(interchange.plot_partners({"n": partners()}).axes[0].lines) == 4
+
+
+def test_what_a_stitch_loses_stands_beside_both_similarities():
+    table = stitched({"trained": 0.01, "untrained": 0.3})
+    layers = list(table.loc[table["source"] == "trained", "layer"].astype(str).unique())
+    scale = pd.DataFrame({"layer": layers, "mean": [0.2, 0.4, 0.6]})
+    rows = interchange.lost_by_layer({"one": table, "two": table}, {"two": scale})
+    assert list(rows["lost"]) == [0.01] * 6
+    assert rows.loc[rows["network"] == "one", "calibrated"].isna().all()
+    assert list(rows.loc[rows["network"] == "two", "calibrated"]) == [0.2, 0.4, 0.6]
+    left, right = interchange.plot_lost(rows).axes
+    assert np.allclose(left.lines[1].get_xydata(), [[0, 1]] * 3)
+    assert np.allclose(right.lines[2].get_xydata(), [[0.2, 1], [0.4, 1], [0.6, 1]])
+    assert len(interchange.plot_lost(rows[rows["network"] == "one"]).axes) == 1
+
+
+def test_the_rank_correlation_of_loss_and_similarity():
+    rows = pd.DataFrame({"lost": [0.3, 0.2, 0.1], "similarity": [0.0, 0.5, 1.0], "calibrated": [np.nan] * 3})
+    found = interchange.loss_and_similarity_in_words(rows)
+    assert found == {"rank-similarity": "-1.00", "rank-calibrated": "unknown"}
 
 
 def changed() -> pd.DataFrame:

@@ -99,6 +99,16 @@ def from_to(values: pd.Series, digits: int) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def loss_and_similarity_in_words(rows: pd.DataFrame) -> dict[str, str]:
+    """Rank correlation over all layers of what a stitch loses with each similarity of `lost_by_layer`, as text."""
+    found = {}
+    for column in ("similarity", "calibrated"):
+        known = rows.dropna(subset=[column])
+        value = known["lost"].corr(known[column], method="spearman") if len(known) > 2 else np.nan
+        found[f"rank-{column}"] = "unknown" if np.isnan(value) else f"{value:.2f}"
+    return found
+
+
 def barrier_reduced(path: pd.DataFrame) -> float:
     """The share of the loss barrier that matching and recalibration remove; nan if there was no barrier."""
     found = barriers(path).groupby("path")["loss_barrier"].mean()
@@ -134,16 +144,37 @@ def plot_stitching(tables: Tables) -> Figure:
     return figure
 
 
-def plot_lost(tables: Tables, similar: float = 0.05, lost: float = 0.05) -> Figure:
-    """Accuracy lost against similarity, one point per layer. The region of claim C6 is shaded."""
-    figure, ax = plt.subplots(figsize=(6.4, 3.8))
-    ax.axvspan(-0.02, similar, color="0.9", zorder=0, label=f"s(0.3) at most {similar:g}")
-    ax.axhline(100 * lost, color="black", linewidth=0.8, linestyle=":", label=f"{100 * lost:.0f} points")
-    for number, (name, table) in enumerate(tables.items()):
-        rows = by_source(table).query("source == 'trained'")
-        ax.plot(rows["similarity"], 100 * rows["lost"], "os"[number % 2], color=f"C{number}", label=name, alpha=0.8)
-    ax.set(xlabel="similarity s(0.3) of the two layers", ylabel="accuracy lost, in points", xlim=(-0.02, 1.02))
-    ax.legend(fontsize="small")
+def lost_by_layer(tables: Tables, calibrated: Tables) -> pd.DataFrame:
+    """One row per network and layer: accuracy lost by a stitch, s(0.3), and the calibrated similarity where recorded.
+
+    calibrated: tables of `evidence.scale_of`, by the same names of networks as `tables`; a name may be missing.
+    """
+    parts = []
+    for name, table in tables.items():
+        rows = by_source(table).query("source == 'trained'").assign(network=name)
+        known = calibrated[name].astype({"layer": str}).set_index("layer")["mean"] if name in calibrated else {}
+        parts.append(rows.assign(calibrated=rows["layer"].astype(str).map(known).astype(float)))
+    columns = ["network", "layer", "lost", "similarity", "calibrated"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def plot_lost(rows: pd.DataFrame, similar: float = 0.05, lost: float = 0.05) -> Figure:
+    """Accuracy lost against similarity and against calibrated similarity, one point per row of `lost_by_layer`.
+
+    The field of claim C6 is shaded. Without any calibrated similarity there is one panel.
+    """
+    labels = {"similarity": "similarity s(0.3)", "calibrated": "calibrated similarity"}
+    shown = [column for column in labels if rows[column].notna().any()]
+    figure, axes = plt.subplots(1, len(shown), figsize=(1.6 + 3.4 * len(shown), 3.8), sharey=True, squeeze=False)
+    axes[0, 0].axvspan(-0.02, similar, color="0.9", zorder=0, label=f"s(0.3) at most {similar:g}")
+    for ax, column in zip(axes[0], shown, strict=True):
+        ax.axhline(100 * lost, color="black", linewidth=0.8, linestyle=":", label=f"{100 * lost:.0f} points")
+        for number, (name, points) in enumerate(rows.groupby("network", sort=False)):
+            marks = {"marker": "os"[number % 2], "color": f"C{number}", "alpha": 0.8, "linestyle": ""}
+            ax.plot(points[column], 100 * points["lost"], label=name, **marks)
+        ax.set(xlabel=labels[column], xlim=(-0.02, 1.02))
+    axes[0, 0].set_ylabel("accuracy lost, in points")
+    axes[0, 0].legend(fontsize="small")
     return figure
 
 
