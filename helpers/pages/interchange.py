@@ -152,7 +152,7 @@ def lost_by_layer(tables: Tables, calibrated: Tables) -> pd.DataFrame:
     parts = []
     for name, table in tables.items():
         rows = by_source(table).query("source == 'trained'").assign(network=name)
-        known = calibrated[name].astype({"layer": str}).set_index("layer")["mean"] if name in calibrated else {}
+        known: Any = calibrated[name].astype({"layer": str}).set_index("layer")["mean"] if name in calibrated else {}
         parts.append(rows.assign(calibrated=rows["layer"].astype(str).map(known).astype(float)))
     columns = ["network", "layer", "lost", "similarity", "calibrated"]
     return pd.concat(parts, ignore_index=True)[columns]
