@@ -99,6 +99,17 @@ def check_memory(needed: float, advice: str) -> None:
         raise BadInput(f"{found}: expected less; {advice}")
 
 
+def peak_memory() -> float:
+    """The most memory that this process has held so far, in GiB."""
+    known = psutil.Process().memory_info()
+    if hasattr(known, "peak_wset"):  # Windows, which has no module resource
+        return known.peak_wset / 2**30
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
 # ---------------------------------------------------------------- locks
 
 

@@ -63,6 +63,8 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
         text = json.dumps(found)
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
+    if found is None:
+        raise BadInput(f"{path.name} is empty: repair it")
     return parsed(text, model, path.name, "repair it")
 
 
@@ -201,3 +203,54 @@ class PartOf(Strict):
 
 class Grid(RootModel[Annotated[list[PartOf], Field(min_length=1)]]):
     """The whole book."""
+
+
+# ---------------------------------------------------------------- the claims
+
+Epsilon = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Control(Strict):
+    """The late checkpoint that is a study's positive control."""
+
+    seed: Seed
+    epoch: Epoch
+
+
+class Decider(Strict):
+    """A study that decides claims."""
+
+    name: Word
+    recipe: Word
+    epochs: Epochs
+    width: Width
+    seeds: Annotated[list[Seed], Field(min_length=2)]
+    control: Control
+
+
+class ClaimOf(Strict):
+    """A claim with its bounds; what a bound is: `claims.read_bound`."""
+
+    id: Name
+    text: Word
+    holds: Word
+    bounds: Annotated[dict[Name, Any], Field(min_length=1)]
+    expected: Word
+    beside: dict[Name, Any] = {}
+
+
+class Evidence(Strict):
+    """The file of claims: what decides, and what was expected."""
+
+    epsilon: Epsilon
+    epsilons: Annotated[list[Epsilon], Field(min_length=1)]
+    studies: Annotated[dict[Name, Decider], Field(min_length=1)]
+    groups: dict[Name, Annotated[dict[Name, Annotated[list[Word], Field(min_length=1)]], Field(min_length=1)]]
+    claims: Annotated[list[ClaimOf], Field(min_length=1)]
+    expected: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _of_the_same_networks(self) -> "Evidence":
+        if set(self.groups) != set(self.studies):
+            raise ValueError(f"groups of the networks {', '.join(self.studies)}, not of {', '.join(self.groups)}")
+        return self

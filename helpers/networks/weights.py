@@ -39,7 +39,7 @@ def architecture_names() -> list[str]:
     return [*architectures.NAMES, *(f"torchvision:{name}" if name in architectures.NAMES else name for name in theirs)]
 
 
-def open_network(weights: str, architecture: str | None = None, **options: Any) -> nn.Module:
+def open_network(weights: str | Path, architecture: str | None = None, **options: Any) -> nn.Module:
     """A network in evaluation mode.
 
     `weights` is a checkpoint file, "untrained:SEED", or the name of torchvision weights such as "IMAGENET1K_V1". This
@@ -48,7 +48,7 @@ def open_network(weights: str, architecture: str | None = None, **options: Any) 
     width=0.25 or num_classes=10. Raises BadInput for an unknown architecture and for weights that are not there or do
     not fit.
     """
-    path = Path(weights)
+    path, weights = Path(weights), str(weights)
     if _is_own(path):
         return training.load(path)[0]
     if architecture is None:
@@ -115,6 +115,16 @@ def fresh_network(architecture: str, seed: int, **options: Any) -> nn.Module:
     architecture: a name of this book or of torchvision, "timm:NAME", "transformers:FOLDER" (a folder with config.json),
     or an import path "module:function" of your own.
     """
+    try:
+        return _fresh(architecture, seed, **options)
+    except TypeError as error:
+        if not options:
+            raise
+        given = ", ".join(options)
+        raise BadInput(f"{architecture} does not take all of its options ({given}): {error}") from error
+
+
+def _fresh(architecture: str, seed: int, **options: Any) -> nn.Module:
     source = architecture.partition(":")[0]
     if architecture in architectures.NAMES:
         return architectures.build(architecture, seed=seed, **options)

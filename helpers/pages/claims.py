@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ..errors import BadInput, unknown
 from ..files import ROOT
-from ..parameters import check_epsilon
+from ..parameters import check_list, check_share
+from ..schemas import Evidence, dumped, read_yaml
 from ..studies.study import Study
 
 EVIDENCE = ROOT / "book" / "evidence.yml"
 SIDES = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
 SHARES = {"at_most_share": "at_most", "at_least_share": "at_least"}
-KEYS = ("epsilon", "epsilons", "studies", "groups", "claims", "expected")
-CLAIM_KEYS = ("id", "text", "holds", "bounds", "expected", "beside")
 
 
 @dataclass(frozen=True)
@@ -115,39 +113,30 @@ def read_bound(entry: Any, where: str) -> Bound:
 
 
 def read_evidence(path: Path = EVIDENCE) -> Plan:
-    """The plan in `path`. Raises `BadInput` for an unknown or missing key, a bad ε, and a bad bound."""
-    raw = yaml.safe_load(path.read_text())
-    if not isinstance(raw, dict):
-        raise BadInput(f"{path.name} is empty or no mapping: expected the keys {', '.join(KEYS)}")
-    _check_keys(raw, KEYS, path.name)
+    """The plan in `path`. Raises `BadInput` for what `schemas.Evidence` refuses, and for a bad bound."""
+    raw = dumped(read_yaml(path, Evidence))
     claims = tuple(_claim(entry, path.name) for entry in raw["claims"])
     names = [claim.id for claim in claims]
     for name in names:
         if names.count(name) > 1:
             raise BadInput(f"{path.name}: claim {name} is there twice; give each claim its own id")
-    epsilons = tuple(check_epsilon(epsilon) for epsilon in raw["epsilons"])
-    epsilon = check_epsilon(raw["epsilon"])
-    return Plan(epsilon, epsilons, raw["studies"], raw["groups"], claims, raw["expected"])
+    return Plan(raw["epsilon"], tuple(raw["epsilons"]), raw["studies"], raw["groups"], claims, raw["expected"])
 
 
-def _check_keys(entry: dict[str, Any], valid: tuple[str, ...], where: str, optional: tuple[str, ...] = ()) -> None:
-    for key in entry:
-        if key not in valid:
-            raise unknown(f"key of {where}", key, valid)
-    for key in valid:
-        if key not in entry and key not in optional:
-            raise BadInput(f"{where} has no {key}: expected the keys {', '.join(valid)}")
-
-
-def _claim(entry: Any, where: str) -> Claim:
-    if not isinstance(entry, dict) or "id" not in entry:
-        raise BadInput(f"{where}: a claim is {entry!r}: expected a mapping with an id")
-    name = f"claim {entry['id']} in {where}"
-    _check_keys(entry, CLAIM_KEYS, name, optional=("beside",))
-    if not isinstance(entry["bounds"], dict) or not entry["bounds"]:
-        raise BadInput(f"{name} has no bounds: a claim without a bound could not fail")
-    claim = Claim(**dict[str, Any]({"beside": {}} | entry))
-    for quantity in claim.bounds:
-        if quantity != "between":  # the range of similarity in which C4 is asked: no bound
-            claim.bound(quantity)
+def _claim(entry: dict[str, Any], where: str) -> Claim:
+    claim = Claim(**entry)
+    for quantity, bound in [*claim.bounds.items(), *claim.beside.items()]:
+        name = f"{claim.id} in {where}, {quantity}"
+        if quantity == "between":  # the range of similarity in which C4 is asked: no bound
+            _check_range(bound, name)
+        else:
+            read_bound(bound, name)
+    if set(claim.bounds) <= {"between"}:
+        raise BadInput(f"claim {claim.id} in {where} has no bounds: a claim without a bound could not fail")
     return claim
+
+
+def _check_range(value: Any, where: str) -> None:
+    found = check_list(where, value, check_share, "two shares, such as [0.05, 0.95]")
+    if len(found) != 2 or found[0] > found[1]:
+        raise BadInput(f"{where} is {value}: expected two shares, the lower one first")

@@ -4,8 +4,6 @@ This is what `from helpers import compare` gives. It is in the room `studies` be
 measures, and the pages need it. Matplotlib is used only when a result is asked for a figure.
 """
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +24,8 @@ from ..networks.activations import FEW, forward, peeked
 from ..networks.calls import heard, unwrapped
 from ..networks.devices import as_device
 from ..networks.inputs import BATCH, Counted, Inputs, expected_count, images_of, in_batches, some, tensors_of
+from ..networks.needs import memory_of_pass
+from ..processes import check_memory, peak_memory
 from ..subspaces import Pair
 from .chosen_layers import Choice, Wanted, choose, kind_of, listening
 from .layer_products import LayerProducts, LayerSide, PairProducts, samples_of, shared_places
@@ -34,6 +34,7 @@ from .tables import EPSILONS, pair_rows, power_shares, similarity_table
 
 ENOUGH = 10  # samples per neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
 THOROUGH = 600  # up to this many neurons in a layer its rank is examined too, which takes three more peels
+LARGE = 2**25  # bytes of a batch from which its pass could need gigabytes
 LEFT_OUT = ["layer", "neurons", "samples", "images_needed"]
 
 Pairs = list[tuple[LayerSide, LayerSide]]
@@ -136,6 +137,20 @@ def compare(
     )
 
 
+def _check_room(nets: Sequence[nn.Module], first: Any, asked: Options) -> None:
+    """BadInput if a batch is so large that its pass would fill the memory, found before there is one."""
+    inputs = images_of(first)
+    parts = [_prepared(inputs, ready) for ready in asked.prepares] if _bytes(inputs) >= LARGE else []
+    places = [asked.device or _device(net) for net in nets]
+    passes = zip(nets, parts, places, strict=False)
+    needed = sum(memory_of_pass(net, part) for net, part, place in passes if place == "cpu")
+    check_memory(needed, "take smaller batches or smaller inputs")
+
+
+def _bytes(inputs: Inputs) -> int:
+    return sum(part.numel() * part.element_size() for part in tensors_of(inputs))
+
+
 def _device(network: nn.Module) -> str:
     return next((weights.device.type for weights in network.parameters()), "cpu")
 
@@ -186,6 +201,7 @@ def _placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]
 
 def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], asked: Options) -> list[Choice]:
     """The layers of both networks, from one pass over a few inputs."""
+    _check_room(nets, first, asked)
     found = []
     for k, (net, ready) in enumerate(zip(nets, asked.prepares, strict=True)):
         few = _prepared(some(images_of(first), FEW), ready)
@@ -323,9 +339,3 @@ def _facts(a: LayerSide, b: LayerSide, pair: Pair, flags: int) -> dict[str, Any]
         "layout_b": b.layout,
         "flags": flags,
     }
-
-
-def peak_memory() -> float:
-    """The most memory that this process has used so far, in GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -26,6 +26,7 @@ from ..networks.architectures import Layer
 from ..networks.inputs import in_batches
 from ..networks.weights import architecture_of, from_import_path, is_untrained, open_network, statistics_of
 from ..parameters import check_whole
+from ..processes import check_memory
 from .chosen_layers import Wanted, default_names, kind_of
 from .comparison import ENOUGH, compare
 from .records import read_tables, records_of
@@ -34,6 +35,7 @@ from .store import Computed, Kind, record_computed
 from .tables import similarity_table
 
 __all__ = ["ENOUGH", "compare", "compare_weights", "example", "image_batches", "layers_of", "open_network"]
+BYTES = 12  # of a pixel in three colours
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
@@ -76,6 +78,8 @@ def image_batches(
     """
     batch = check_whole("batch", batch, 1)
     folder = datasets.image_folder(path, size, crop, statistics)
+    needed = 2 * BYTES * min(batch, len(folder)) * size**2  # single images, and all of them as one tensor
+    check_memory(needed, "take a smaller size or smaller batches")
     return Batches(folder, batch), len(folder)
 
 
