@@ -430,3 +430,31 @@ def test_a_result_is_saved_loaded_drawn_and_put_on_a_page(tmp_path):
     (tmp_path / "other.zip").write_bytes(b"no")
     with pytest.raises(BadInput, match=r"other.zip is not a saved comparison"):
         Comparison.load(tmp_path / "other.zip")
+
+
+class Hostile(nn.Module):
+    """A network whose layers have names that mean something to HTML, Markdown and matplotlib."""
+
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        for name in ("<script>alert(1)</script>", "$x^{$", "a|b`c", "_hidden", "&amp;", "%s{0}"):
+            self.add_module(name, nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+
+    def forward(self, inputs):
+        for module in self.children():
+            inputs = module(inputs)
+        return inputs
+
+
+@pytest.mark.parametrize("grid", [False, True])
+def test_names_of_layers_are_text_whatever_they_hold(tmp_path, grid):
+    found = compare(Hostile(0), Hostile(1), torch.randn(200, 4), grid=grid, progress=False)
+    for kind in ("layers", "map", *["grid"] * grid):
+        found.plot(kind).savefig(tmp_path / "figure.png")
+    page = found.to_html(tmp_path / "page.html", "A <script>title</script>").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    if not grid:
+        with pytest.raises(BadInput, match="expected one that was made with grid=True"):
+            found.plot("grid")

@@ -28,6 +28,7 @@ def page(text, **values):
         ("{glue:text}`words`", {"words": "it's 'quoted'"}, "it's 'quoted'"),
         ("{glue:text}`words:s`", {"words": "VGG"}, "VGG"),
         ("{glue:text}`a:.0f` of {glue:text}`b`", {"a": 2.6, "b": "x"}, "3 of x"),
+        ("{glue:text}`w`", {"w": "<script>x</script> p < 0.1"}, "&lt;script>x&lt;/script> p < 0.1"),
         ("no role `code` stays", {}, "no role `code` stays"),
         ("{glue:text}`pages/other.ipynb::n:.1f`", {}, "{glue:text}`pages/other.ipynb::n:.1f`"),
     ],

@@ -1,5 +1,6 @@
 """Compare recorded studies: tables and phrases by relative depth, or by the one thing in which networks differ."""
 
+import html
 import re
 
 import numpy as np
@@ -51,7 +52,7 @@ def index_table(found: dict[str, studies.Result], epsilon: float) -> pd.DataFram
 
 
 def _link(page: str, text: str) -> Markup:
-    return Markup(f'<a href="{page}">{text}</a>')
+    return Markup(f'<a href="{html.escape(page, quote=True)}">{html.escape(text)}</a>')
 
 
 def _stretch(depth: float) -> str:

@@ -9,6 +9,9 @@ from nbformat import NotebookNode
 
 from ..errors import BadInput, unknown
 
+TAG = re.compile(
+    r"<(?=[A-Za-z/!?])"
+)  # words may come from names of layers and classes, and "<" before a number is less
 ROLE = re.compile(r"\{glue:text\}`(?P<key>[^`:]+)(?::(?P<form>[^`:]*))?`")
 
 
@@ -45,6 +48,7 @@ def _shown(key: str, form: str, values: dict[str, str]) -> str:
     if key not in values:
         raise unknown("glued value", key, values)
     try:
-        return format(float(values[key]), form) if form and not form.endswith("s") else values[key]
+        number = form and not form.endswith("s")
+        return format(float(values[key]), form) if number else TAG.sub("&lt;", values[key])
     except ValueError:
         raise BadInput(f"glued value {key} is '{values[key]}': expected a number for the format {form}") from None

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ..errors import unknown
+from ..errors import BadInput, unknown
 from ..matching.peeling import TIE
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def drawn(found: "Comparison", kind: str | None, epsilons: Sequence[float]) -> "
     kind = kind or ("grid" if found.is_grid else "layers")
     if kind not in FIGURES:
         raise unknown("kind of figure", kind, FIGURES)
+    if kind == "grid" and not found.is_grid:
+        raise BadInput("figure 'grid' of a comparison layer by layer: expected one that was made with grid=True")
     return {"layers": _by_layer, "map": _map, "grid": _heat}[kind](found, list(epsilons))
 
 
@@ -56,8 +58,13 @@ def _shown() -> "type[Figure]":
 def _names(table: pd.DataFrame) -> list[str]:
     """The name of each row: its layer, and the other network's layer if it has another name."""
     if "layer_b" not in table:
-        return list(table["layer"])
-    return [a if a == b else f"{a} · {b}" for a, b in zip(table["layer"], table["layer_b"], strict=True)]
+        return unformatted(table["layer"])
+    return unformatted(a if a == b else f"{a} · {b}" for a, b in zip(table["layer"], table["layer_b"], strict=True))
+
+
+def unformatted(names: Iterable[str]) -> list[str]:
+    """Names of layers as matplotlib shows them: between two dollar signs it would read a formula."""
+    return [name.replace("$", r"\$") for name in names]
 
 
 def _by_layer(found: "Comparison", epsilons: list[float]) -> "Figure":
@@ -115,8 +122,8 @@ def _heat(found: "Comparison", epsilons: list[float]) -> "Figure":
     values = table.pivot(index="layer", columns="layer_b", values="similarity").reindex(index=rows, columns=columns)
     figure, ax = _figure(0.38 * len(columns) + 3.4, 0.34 * len(rows) + 2.2)
     image = ax.imshow(values.to_numpy(float), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    ax.set_xticks(range(len(columns)), columns, rotation=90)
-    ax.set_yticks(range(len(rows)), rows)
+    ax.set_xticks(range(len(columns)), unformatted(columns), rotation=90)
+    ax.set_yticks(range(len(rows)), unformatted(rows))
     ax.set(xlabel="layers of b", ylabel="layers of a", title=f"similarity at ε = {epsilon:g}")
     ax.grid(False)
     figure.colorbar(image, ax=ax)
