@@ -43,16 +43,13 @@ from helpers.measures import MEASURES
 from helpers.pages import figures, scales
 from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
-from helpers.studies import Study, answer, identification
+from helpers.studies import identification
 
 figures.style()
 
 # %% tags=["hide-input", "remove-stderr"]
-values = {}
-for network, recipe, last, before in zip(networks, recipes, epochs, earlier, strict=True):
-    study = Study(dataset, network, width, seeds, recipe, epochs=last)
-    settings = {"networks": compared, "earlier": before}
-    values[network] = answer(identification.KIND, study, settings, recompute).tables["values"]
+place, runs = (dataset, width, seeds), zip(networks, recipes, epochs, earlier, strict=True)
+values = scales.values_by_network(identification.KIND, place, runs, recompute, networks=compared)
 accuracies = {network: identification.accuracy_table(table) for network, table in values.items()}
 
 # %% tags=["remove-cell"]

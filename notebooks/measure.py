@@ -44,17 +44,14 @@ from helpers.measures import MEASURES, measure
 from helpers.pages import figures, scales
 from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
-from helpers.studies import Study, answer, rivals
+from helpers.studies import rivals
 from helpers.studies.ends import calibrate_values
 
 figures.style()
 
 # %% tags=["hide-input", "remove-stderr"]
-values = {}
-for network, recipe, last, before in zip(networks, recipes, epochs, earlier, strict=True):
-    study = Study(dataset, network, width, seeds, recipe, epochs=last)
-    settings = {"permutations": permutations, "earlier": before}
-    values[network] = answer(rivals.KIND, study, settings, recompute).tables["values"]
+place, runs = (dataset, width, seeds), zip(networks, recipes, epochs, earlier, strict=True)
+values = scales.values_by_network(rivals.KIND, place, runs, recompute, permutations=permutations)
 calibrated = {network: calibrate_values(table) for network, table in values.items()}
 means = {network: scales.measure_means(network, table) for network, table in calibrated.items()}
 

@@ -45,18 +45,15 @@ from helpers.measures import MEASURES
 from helpers.measures.scale import on_scale
 from helpers.pages import figures, scales
 from helpers.pages.teaching.exercises import check
-from helpers.studies import Study, answer, calibration
+from helpers.studies import calibration
 from helpers.studies.ends import calibrate_values
 
 figures.style()
 
 # %% tags=["hide-input", "remove-stderr"]
-calibrated = {}
-for network, recipe, last, before in zip(networks, recipes, epochs, earlier, strict=True):
-    study = Study(dataset, network, width, seeds, recipe, epochs=last)
-    settings = {"permutations": permutations, "earlier": before}
-    found = answer(calibration.KIND, study, settings, recompute)
-    calibrated[network] = calibrate_values(found.tables["values"])
+place, runs = (dataset, width, seeds), zip(networks, recipes, epochs, earlier, strict=True)
+values = scales.values_by_network(calibration.KIND, place, runs, recompute, permutations=permutations)
+calibrated = {network: calibrate_values(table) for network, table in values.items()}
 groups = scales.group_means(calibrated, look_at)
 
 # %% tags=["remove-cell"]

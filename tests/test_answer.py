@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pages import answer
+from helpers.pages import answer, evidence
 from helpers.pages.claims import read_evidence
 from helpers.studies.counts import counted_similarity
 
@@ -79,3 +79,21 @@ def test_group_numbers_are_means_over_the_layers_of_a_group():
     found = answer.group_numbers(PLAN, "vgg16_bn", TABLES["vgg16_bn"])
     share = (TABLES["vgg16_bn"].query("layer == 'pool'")["critical_epsilon"] <= 0.3).mean()
     assert found["pool"] == pytest.approx(share)
+
+
+def test_what_the_scale_rests_on_is_counted_in_the_record_and_said():
+    rows = [
+        ("observed", 0, 1, 0),
+        ("observed", 1, 4, 0),
+        ("chance", 0, 1, 0),
+        ("chance", 0, 1, 1),
+        ("ceiling", 0, 0, 0),
+    ]
+    values = pd.DataFrame(rows, columns=["end", "seed_a", "seed_b", "order"])
+    assert evidence.rests_on(values) == (3, 2)
+    said = answer.scale_sentence(PLAN, {"vgg16_bn": (3, 20), "resnet18": (5, 200)})
+    assert said.startswith("The scale rests on 3 networks and 20 random orders of the images (")
+    assert "and on 5 networks and 200 random orders" in said
+    alike = answer.scale_sentence(PLAN, {"vgg16_bn": (3, 20), "resnet18": (3, 20)})
+    assert alike == "For each architecture the scale rests on 3 networks and 20 random orders of the images."
+    assert answer.scale_sentence(PLAN, {}) == ""

@@ -1,5 +1,7 @@
 """Pages about scales: groups, means, words, and figures that show what the table holds."""
 
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -32,6 +34,21 @@ LAYERS = [(f"conv{i}", "conv") for i in range(7)] + [("pool", "pool"), ("fc", "f
 def _close():
     yield
     plt.close("all")
+
+
+def test_values_of_several_networks_are_asked_for_one_by_one(monkeypatch):
+    asked = []
+
+    def answer(kind, study, settings, recompute):
+        asked.append((study.network, study.width, tuple(study.seeds), study.runs[0].recipe.epochs, settings, recompute))
+        return SimpleNamespace(tables={"values": f"{kind} of {study.network}"})
+
+    monkeypatch.setattr(scales, "answer", answer)
+    runs = [("vgg11_bn", "digits", 4, 3), ("resnet18", "digits", 8, 7)]
+    found = scales.values_by_network("scale", ("digits", 0.125, [0, 1]), runs, True, permutations=5)
+    assert found == {"vgg11_bn": "scale of vgg11_bn", "resnet18": "scale of resnet18"}
+    assert asked[0] == ("vgg11_bn", 0.125, (0, 1), 4, {"permutations": 5, "earlier": 3}, True)
+    assert asked[1][3:5] == (8, {"permutations": 5, "earlier": 7})
 
 
 def test_groups_are_those_fixed_before_looking_and_thirds_elsewhere():

@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -158,23 +158,34 @@ def group_numbers(plan: Plan, network: str, critical: pd.DataFrame, count: str =
 
 
 def answer_sentence(plan: Plan, found: Measured) -> str:
-    """One sentence that answers the book's title: the similarity in the middle layers, and the cost of stitching there.
+    """The answer to the title, in a few sentences, from the similarity in the middle and the cost of stitching there.
 
-    Without a record of stitching the second half is left out. Without the two studies it says that nothing is
-    recorded.
+    Without a record of stitching that part is left out; without the two studies it says that nothing is recorded.
     """
     middle = {network: group_numbers(plan, network, table)["middle"] for network, table in found.critical.items()}
     if not middle:
         return "Nothing is recorded that answers it."
-    shares = " and ".join(f"{value:.0%} ({plan.name(network)})" for network, value in middle.items())
-    head = "Neuron by neuron, no" if max(middle.values()) <= 0.1 else "Neuron by neuron, only in part"
-    told = f"in the middle layers of two equally good networks {shares} of the neurons match at ε = {plan.epsilon:g}"
+    shares = " and ".join(f"{100 * value:.0f} % ({plan.name(network)})" for network, value in middle.items())
+    head = "Neuron by neuron, no." if max(middle.values()) <= 0.1 else "Neuron by neuron, only in part."
+    told = f"In the middle layers of two equally good networks, {shares} of the neurons match at ε = {plan.epsilon:g}."
     lost = stitching_loss(plan, found, "middle")
     if np.isnan(lost):
-        return f"{head}: {told}."
-    whole = "as a whole, largely yes" if lost < 0.05 else "as a whole, not freely either"
-    cost = f"yet a linear map carries such a layer into the other network for {100 * lost:.1f} points of accuracy"
-    return f"{head}; {whole}: {told}, {cost}."
+        return f"{head} {told}"
+    whole = "As a whole, largely yes." if lost < 0.05 else "As a whole, not freely either."
+    cost = f"But a linear map can put such a layer into the other network, and that costs {100 * lost:.1f} points."
+    return f"{head} {whole} {told} {cost}"
+
+
+def scale_sentence(plan: Plan, rests_on: Mapping[str, tuple[int, int]]) -> str:
+    """What the calibrated similarities of the front page rest on; "" where none is recorded."""
+    told = {f"{networks} networks and {orders} random orders of the images" for networks, orders in rests_on.values()}
+    if len(told) == 1:
+        return f"For each architecture the scale rests on {told.pop()}."
+    parts = [
+        f"{networks} networks and {orders} random orders of the images ({plan.name(network)})"
+        for network, (networks, orders) in rests_on.items()
+    ]
+    return f"The scale rests on {' and on '.join(parts)}." if parts else ""
 
 
 def stitching_loss(plan: Plan, found: Measured, group: str) -> float:

@@ -31,6 +31,7 @@ class Gathered(Measured):
 
     results: dict[str, Result] = field(default_factory=dict)
     calibrated: dict[str, pd.DataFrame] = field(default_factory=dict)
+    scale_rests_on: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def on_scale(self, plan: Plan, group: str) -> float:
         """The calibrated similarity of a group, averaged over its layers and over the networks; NaN if not recorded."""
@@ -73,6 +74,7 @@ def gather(plan: Plan) -> Gathered:
             found.stitched[network] = rows.rename(columns={"lost": "accuracy_lost"})
         if values := recorded_tables("calibration", study):
             found.calibrated[network] = scale_of(values["values"])
+            found.scale_rests_on[network] = rests_on(values["values"])
     found.targets = recorded_targets(plan)
     return found
 
@@ -87,6 +89,12 @@ def recorded_targets(plan: Plan) -> dict[str, pd.DataFrame]:
             groups = plan.groups[study["network"]]
             found[study["network"]] = deciding_shares(tables, groups)
     return found
+
+
+def rests_on(values: pd.DataFrame) -> tuple[int, int]:
+    """How many networks and how many random orders of images the calibrated similarity of a record comes from."""
+    networks = pd.unique(values.loc[values["end"] == "observed", ["seed_a", "seed_b"]].to_numpy().ravel())
+    return len(networks), int(values.loc[values["end"] == "chance", "order"].nunique())
 
 
 def scale_of(values: pd.DataFrame, measure: str = SCALE_MEASURE) -> pd.DataFrame:

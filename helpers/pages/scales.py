@@ -1,6 +1,6 @@
 """Tables, figures and phrases of calibrated similarity, made from the values under all conditions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cache
 from typing import Any
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..measures import INVARIANCES, MEASURES
+from ..studies import Kind, Study, answer
 from ..studies.identification import confusion
 from ..studies.rivals import agreement, dips
 from .claims import Plan, read_evidence
@@ -22,6 +23,29 @@ RIVALS = [name for name in MEASURES if name not in SUBSPACE and name not in ("ck
 END_NAMES = {"ceiling": "an earlier self", "observed": "another seed", "untrained": "untrained", "chance": "chance"}
 COLOURS = {"ceiling": "C2", "observed": "C0", "untrained": "C1", "chance": "0.5"}
 MARKS = {"ceiling": "^", "observed": "o", "untrained": "s", "chance": "x"}
+
+
+# ---------------------------------------------------------------- what the pages read
+
+
+def values_by_network(
+    kind: Kind,
+    place: tuple[str, float, Sequence[int]],
+    runs: Iterable[tuple[str, str, int, int]],
+    recompute: bool = False,
+    **settings: Any,
+) -> dict[str, pd.DataFrame]:
+    """The table "values" of one kind of study for several networks: read, or computed where it is not recorded.
+
+    `place` is dataset, width and seeds; each run is a network, its recipe, its epochs, and the earlier epoch that is
+    the ceiling. `settings` are the kind's own.
+    """
+    dataset, width, seeds = place
+    found = {}
+    for network, recipe, epochs, earlier in runs:
+        study = Study(dataset, network, width, tuple(seeds), recipe, epochs=epochs)
+        found[network] = answer(kind, study, settings | {"earlier": earlier}, recompute).tables["values"]
+    return found
 
 
 # ---------------------------------------------------------------- groups of layers
