@@ -183,6 +183,19 @@ def test_no_line_of_a_solution_is_in_a_students_notebook(chapter):
         assert not {line for line in plain.plain(block.body, plain.Context()).splitlines() if len(line) > 30} & given
 
 
+def test_a_course_needs_no_tool_of_the_book_and_all_that_its_code_imports():
+    names = {line.split("==")[0] for line in course.requirements()}
+    assert {"numpy", "torch", "pandas", "matplotlib", "plotly", "numba"} <= names
+    assert not {"sphinx", "jupyter-book", "mypy", "pytest", "myst-nb", "ruff"} & names
+    assert course.needs_of("no-such-package") == []
+
+
+@pytest.mark.parametrize("chapter", course.chapters(), ids=lambda chapter: chapter.name)
+def test_no_word_of_the_books_machinery_is_in_the_course(chapter):
+    for kind in ("student", "solutions"):
+        assert "glue" not in text(course.notebook(chapter, {}, kind, []))
+
+
 def test_plain_markdown_has_no_directive_and_no_role(book):
     context = plain.Context(plain.names_of([book]), {"two": "2.0"}, frozenset())
     words = "\n".join(plain.plain(cell.source, context) for cell in book.cells if cell.cell_type == "markdown")

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import nbformat
@@ -19,10 +21,29 @@ from ...processes import held
 from ...schemas import Written, read_json
 from ..places import PAGES
 from ..running import WORDS_A_MINUTE, fill
-from . import pages, plain, slides
+from . import pages, plain, said, slides
 from .cutting import student_version
 
-COURSE = ("worked_example", *pages.CHAPTERS)
+EXPERIMENTS = ("paper_experiment", "scale", "simple_matches", "causes", "measure", "layer_identification", "alike")
+COURSE = ("worked_example", *pages.CHAPTERS, *EXPERIMENTS)  # experiments that need no network: they read the records
+PACKAGES = (  # what the notebooks and the code that they read import
+    *("numpy", "scipy", "numba", "jaxtyping", "pandas", "pyarrow", "tabulate", "pyyaml", "pydantic", "filelock"),
+    *(
+        "torch",
+        "torchvision",
+        "safetensors",
+        "pillow",
+        "scikit-learn",
+        "POT",
+        "joblib",
+        "threadpoolctl",
+        "psutil",
+        "tqdm",
+    ),
+    *("matplotlib", "seaborn", "plotly", "ipython", "ipykernel", "nbformat", "jupytext", "click", "markdown-it-py"),
+    *("mdit-py-plugins", "pybtex", "papermill", "jupyter-client"),
+)
+LOCKS = ("requirements.lock", "requirements-cuda.lock")
 MARK = ".course"
 SETUP = 'import sys\n\nsys.path.insert(0, "..")  # the code of the book lies in the folder above'
 README = """\
@@ -33,10 +54,13 @@ Made from the book's sources by `make course`. Python 3.11 or newer; from this f
     python3 -m venv .venv && .venv/bin/pip install -r requirements.txt
     .venv/bin/jupyter lab student
 
+On Linux this installs PyTorch with the CUDA libraries. Nothing here needs them: a PyTorch for the CPU, installed first,
+is smaller. Sentences with numbers are computed by the notebooks, so they follow when you change a parameter.
+
 | Folder | Who gets it | What it holds |
 |---|---|---|
 | `student/` | students | the chapters with exercises to fill in; checks answer with a tick or a hint |
-| `helpers/`, `benchmarks/`, `results/` | students | code and recorded networks that the notebooks read; no GPU |
+| `helpers/`, `benchmarks/`, `results/`, `book/` | students | code and records that the notebooks read; no GPU |
 | `solutions/` | you | the same notebooks with every exercise solved |
 | `slides/` | you | `index.html`, the lecture; runs offline, arrow keys, `p` to print |
 | `problems.md`, `solutions/problems.md` | both, you | all exercises as one sheet, without and with answers |
@@ -189,9 +213,10 @@ def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Ch
     cells = [nbformat.v4.new_code_cell(SETUP, metadata={"tags": ["hide-input"]})]
     for cell in book.cells:
         if cell.cell_type == "code":
-            cells.append(nbformat.v4.new_code_cell(cell.source, metadata={"tags": pages.tags(cell)}))
-        elif text := plain.plain(fill(cell.source, words), context):
-            cells.append(nbformat.v4.new_markdown_cell(text))
+            source = said.without_glue(cell.source)
+            cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": pages.tags(cell)}))
+        elif text := plain.plain(said.marked(fill(cell.source, words)), context):
+            cells += said.cells_of(text, values)
     cells[:2] = reversed(cells[:2])
     for position, cell in enumerate(cells):
         cell["id"] = f"cell-{position:03d}"
@@ -248,15 +273,39 @@ def locked(lock: Path) -> list[str]:
     return [line.removesuffix("\\").strip() for line in lines if line[:1].strip() not in ("", "#")]
 
 
+def requirements(roots: Iterable[str] = PACKAGES) -> list[str]:
+    """The lines of the locks for these packages and all that they need: no Sphinx, no tools."""
+    lines = {_plain_name(line): line for lock in LOCKS for line in locked(ROOT / lock)}
+    wanted, found = [*roots], set[str]()
+    while wanted:
+        name = _plain_name(wanted.pop())
+        if name not in found and name in lines:
+            found.add(name)
+            wanted += [need for need in needs_of(name) if "extra ==" not in need]
+    return [line for name, line in sorted(lines.items()) if name in found]
+
+
+def needs_of(package: str) -> list[str]:
+    """What a package requires, with its extras. Nothing for one of another system, which is not installed here."""
+    try:
+        return distribution(package).requires or []
+    except PackageNotFoundError:
+        return []
+
+
+def _plain_name(requirement: str) -> str:
+    """The name of a package as indexes compare it: "Foo_bar>=1; …" is foo-bar."""
+    found = re.match(r"[\w.-]+", requirement)
+    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
+
+
 def _copy_what_it_needs(work: Path) -> None:
     """Code, records, requirements and licence."""
     skip = shutil.ignore_patterns("__pycache__")
     for name in ("helpers", "benchmarks", "results"):
         shutil.copytree(ROOT / name, work / name, ignore=skip)
-    lock = "".join(
-        f"{entry}\n" for name in ("requirements", "requirements-cuda") for entry in locked(ROOT / f"{name}.lock")
-    )
-    (work / "requirements.txt").write_text(
-        f"{lock}# to open the notebooks; nothing in them depends on its version\njupyterlab<5\n"
-    )
+    (work / "book").mkdir()
+    shutil.copy(ROOT / "book" / "evidence.yml", work / "book")
+    lines = [*requirements(), "# to open the notebooks; nothing in them depends on its version", "jupyterlab<5"]
+    (work / "requirements.txt").write_text("\n".join(lines) + "\n")
     shutil.copy(ROOT / "LICENSE", work)
