@@ -1,25 +1,39 @@
 """Small repairs to the built pages: launch buttons lead to the notebook in git, no script is loaded twice.
 
-And what a page says of itself to search engines, to link previews, and at its foot.
+And what a page says of itself to search engines, to link previews, and at its foot. The address of the repository and
+that of the published book are set in `_config.yml` alone: without the first there are no launch buttons, without the
+second no sitemap and no preview picture.
 """
 
+import base64
+
 import html
+import os
+import re
+import subprocess
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from helpers.pages import grid
+from helpers.pages import grid, places
+from helpers.pages.publish import HIDE
 from helpers.studies.records import commit
 
 SHORTEST, LONGEST = 40, 200  # characters of a description
+PREVIEW = "_static/preview.png"  # the figure of the front page
+STILL = re.compile(r'<img class=\\?"still\\?" src=\\?"data:image/png;base64,([^"\\]+)')
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Run after the theme has filled in its buttons."""
     app.connect("html-page-context", repair, priority=900)
     app.connect("autodoc-process-docstring", plain)
+    app.connect("config-inited", without_solutions)
+    app.connect("build-finished", publish_extras)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -28,8 +42,11 @@ def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any
     templates = {page.document: f"notebooks/{page.notebook}" for page in grid.computed_pages()}
     if pagename in templates:
         relink(context.get("header_buttons", []), pagename, templates[pagename])
-    context["metatags"] = context.get("metatags", "") + metatags(context.get("title", ""), described(doctree))
-    context["theme_extra_footer"] = f"<p>Version {version('samerep')}, commit {html.escape(commit())}</p>"
+    if not context.get("theme_repository_url"):
+        context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") != "launch-buttons"]
+    tags = metatags(context.get("title", ""), described(doctree), app.config.html_baseurl)
+    context["metatags"] = context.get("metatags", "") + tags
+    context["theme_extra_footer"] = f"<p>{html.escape(edition())}</p>"
     seen: set[str] = set()
     context["script_files"] = [script for script in context.get("script_files", []) if first(script, seen)]
 
@@ -43,13 +60,52 @@ def described(doctree: Any) -> str:
     return ""
 
 
-def metatags(title: str, description: str) -> str:
-    """Title and description as search engines and link previews read them."""
+@cache
+def edition() -> str:
+    """Version, date and commit, as the foot of every page says them."""
+    command = ["git", "log", "-1", "--format=%cs"]
+    done = subprocess.run(command, cwd=places.ROOT, capture_output=True, text=True, check=False)
+    date = f", {done.stdout.strip()}" if done.stdout.strip() else ""
+    return f"Version {version('samerep')}{date}, commit {commit()}"
+
+
+def without_solutions(app: Sphinx, config: Any) -> None:
+    """A site for a class: no solutions, and no notebooks to download, which hold them."""
+    if os.environ.get(HIDE):
+        config.hide_solutions, config.html_copy_source = True, False
+        config.html_theme_options |= {"use_download_button": False}
+
+
+def publish_extras(app: Sphinx, error: Exception | None) -> None:
+    """A sitemap and the picture for link previews, where the address of the book is known."""
+    if error or not app.config.html_baseurl:
+        return
+    base, out = app.config.html_baseurl.rstrip("/"), Path(app.outdir)
+    pages = sorted(str(page.relative_to(out)) for page in out.rglob("*.html") if "_static" not in page.parts)
+    urls = "".join(f"<url><loc>{html.escape(f'{base}/{page}')}</loc></url>\n" for page in pages)
+    head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+    (out / "sitemap.xml").write_text(f"{head}{urls}</urlset>\n")
+    if picture := still_of(places.PAGES / "landing.ipynb"):
+        (out / PREVIEW).write_bytes(picture)
+
+
+def still_of(notebook: Path) -> bytes | None:
+    """The still picture of an executed page's first moving figure, as PNG; None if there is none."""
+    found = STILL.search(notebook.read_text(encoding="utf-8")) if notebook.exists() else None
+    return base64.b64decode(found[1]) if found else None
+
+
+def metatags(title: str, description: str, base: str = "") -> str:
+    """Title, description and picture as search engines and link previews read them."""
     words = html.escape(description, quote=True)
     name = html.escape(title, quote=True)
     tags = [f'<meta property="og:title" content="{name}">', '<meta property="og:type" content="article">']
     tags += [f'<meta name="description" content="{words}">', f'<meta property="og:description" content="{words}">']
-    return "\n".join(tags) if description else "\n".join(tags[:2])
+    if base:
+        address = html.escape(f"{base.rstrip('/')}/{PREVIEW}", quote=True)
+        tags += [f'<meta property="og:image" content="{address}">']
+        tags += ['<meta name="twitter:card" content="summary_large_image">']
+    return "\n".join(tag for tag in tags if description or "description" not in tag)
 
 
 def plain(app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:

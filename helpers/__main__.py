@@ -5,6 +5,7 @@ from .signals import Stopped, leave_at_once
 if __name__ == "__main__":
     leave_at_once()  # what follows imports for seconds
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -203,10 +204,13 @@ def given(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
 @cli.command()
 @click.option("--tier", default="published", show_default=True, help="published or smoke")
 @click.option("--jobs", default=2, type=number(1, 256), show_default=True, help="Notebooks that run at the same time.")
-def book(tier: str, jobs: int) -> None:
+@click.option("--solutions/--no-solutions", default=True, help="Whether the site shows solutions of exercises.")
+def book(tier: str, jobs: int, solutions: bool) -> None:
     """Run the pages that are not fresh and build the HTML book. Example: book --tier smoke"""
+    from .pages.publish import HIDE
     from .pages.teaching import slides
 
+    os.environ[HIDE] = "" if solutions else "1"
     click.echo(f"The book: {slides.build_site(tier, jobs)}")
 
 
