@@ -6,7 +6,6 @@ second no sitemap and no preview picture.
 """
 
 import base64
-
 import html
 import os
 import re

@@ -90,7 +90,7 @@ glue("verdict", verdicts.judged(plan, found)["C4"].word, display=False)
 # :::{admonition} Answer
 # :class: important
 # It depends on the layer. Near the input similarity is local: up to {glue:text}`input_two:.0f` % of the matched neurons
-# have a single partner. In the last convolutional layers and the pooled features it is distributed: at most
+# have a single partner. In the last convolutional layers and the pooled features it is distributed. There at most
 # {glue:text}`output_two:.0f` % have a partner, and the median minimal match takes {glue:text}`output_share:.0f` % of
 # the matched neurons. In the fully connected layers it is local again (up to {glue:text}`fc_two:.0f` %). Claim C4:
 # {glue:text}`verdict`.

@@ -99,6 +99,11 @@ def test_the_core_is_four_packages():
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
+def harmless(step):
+    """Whether a step runs nothing of the repository or of packages: an action, or GitHub's own program."""
+    return "run" not in step or re.fullmatch(r"gh release create [^;|&]+", step["run"])
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows_pin_what_they_use_and_can_read_and_no_more(path):
     text, found = path.read_text(), yaml.safe_load(path.read_text())
@@ -108,4 +113,5 @@ def test_workflows_pin_what_they_use_and_can_read_and_no_more(path):
     assert found["permissions"] == {"contents": "read"}
     for job in found["jobs"].values():
         writes = "write" in job.get("permissions", {}).values()
-        assert not (writes and any("run" in step or "checkout" in step.get("uses", "") for step in job["steps"]))
+        foreign = [step for step in job["steps"] if "checkout" in step.get("uses", "") or not harmless(step)]
+        assert not (writes and foreign)

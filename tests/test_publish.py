@@ -2,15 +2,21 @@
 
 import ast
 import html
+import json
 import os
 import re
+import tomllib
+from types import SimpleNamespace
 
 import nbformat
 import psutil
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 
+from book import extension
 from helpers.errors import BadInput
+from helpers.files import ROOT
 from helpers.pages import box, dependencies, grid, places, publish, running
 from helpers.pages.grid import Page
 from helpers.studies import hashes, records
@@ -248,3 +254,60 @@ def test_two_pages_run_at_a_time_and_the_first_failure_ends_the_others(tiny):
     with pytest.raises(BadInput, match="no luck"):
         running.run_pages(pages, "published", jobs=2)
     assert not list((tiny / "pages").iterdir())
+
+
+# ---------------------------------------------------------------- what a page says of itself
+
+
+def test_previews_name_the_picture_only_where_the_books_address_is_known():
+    tags = extension.metatags("A <title>", "What it says.", "https://example.org/book/")
+    assert '<meta property="og:image" content="https://example.org/book/_static/preview.png">' in tags
+    assert "A &lt;title&gt;" in tags
+    assert "og:image" not in extension.metatags("A title", "What it says.")
+    assert "description" not in extension.metatags("A title", "")
+
+
+def test_the_picture_is_the_still_of_the_front_page(tmp_path):
+    page = tmp_path / "landing.ipynb"
+    assert extension.still_of(page) is None
+    output = {"data": {"text/html": '<img class="still" src="data:image/png;base64,aGVsbG8=" alt="x">'}}
+    page.write_text(json.dumps({"cells": [{"outputs": [output]}]}))
+    assert extension.still_of(page) == b"hello"
+
+
+def test_a_sitemap_lists_every_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "PAGES", tmp_path)
+    (tmp_path / "book").mkdir()
+    (tmp_path / "_static").mkdir()
+    for name in ("index.html", "book/page.html", "_static/part.html"):
+        (tmp_path / name).touch()
+    config = SimpleNamespace(html_baseurl="https://example.org/book/")
+    extension.publish_extras(SimpleNamespace(config=config, outdir=tmp_path), None)
+    found = re.findall("<loc>(.*?)</loc>", (tmp_path / "sitemap.xml").read_text())
+    assert found == ["https://example.org/book/book/page.html", "https://example.org/book/index.html"]
+
+
+def test_a_site_for_a_class_shows_no_solution_and_offers_no_notebook(monkeypatch):
+    config = SimpleNamespace(hide_solutions=False, html_copy_source=True, html_theme_options={"a": 1})
+    monkeypatch.setenv(publish.HIDE, "")
+    extension.without_solutions(None, config)
+    assert not config.hide_solutions
+    before = publish.book_hash([])
+    monkeypatch.setenv(publish.HIDE, "1")
+    extension.without_solutions(None, config)
+    assert config.hide_solutions
+    assert not config.html_copy_source
+    assert config.html_theme_options["use_download_button"] is False
+    assert publish.book_hash([]) != before
+
+
+def test_version_and_addresses_are_the_same_everywhere():
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["repository-code"] == settings["repository"]["url"]
+    assert citation["version"] == project["version"]
+    assert f"## {project['version']}" in (ROOT / "CHANGELOG.md").read_text()
+    for page in ("README.md", "book/how-to-use.md", "CONTRIBUTING.md"):
+        named = re.findall(r"https://github\.com/[\w.-]+/[\w.-]+", (ROOT / page).read_text())
+        assert set(named) <= {settings["repository"]["url"]}
