@@ -140,7 +140,10 @@ def main(quick: bool, out: Path | None) -> None:
     width, images, size = (0.125, 50, 25) if quick else (1.0, 250, 25)
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        rows = [measured(name, width, images, size) for name in ("vgg16_bn", "resnet18")]
+        rows = []
+        for name in ("vgg16_bn", "resnet18"):
+            rows.append(measured(name, width, images, size))
+            click.echo(rows[-1])  # minutes before the next
     table = pd.DataFrame(rows)
     click.echo(table.T.to_string(header=False, float_format=lambda value: f"{value:.3g}"))
     if out or not quick:

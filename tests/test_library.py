@@ -139,6 +139,20 @@ def test_what_needs_an_extra_says_which_in_one_line(python, tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_with_all_packages_it_trains_in_the_folder_where_it_is_started(python, tmp_path):
+    options = "network=vgg8_bn dataset=digits width=0.06 recipe=digits epochs=1 seeds=0"
+    words = ["train", *(f"--{option}" for option in options.split())]
+    program = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('samerep', run_name='__main__')"
+    library = (sys.executable, "-c", program, str(packages_of(python)))
+    done = call(Path(library[0]), tmp_path, *library[1:], *words)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("runs/digits/*/*/seed-0/epoch-001.safetensors"))
+    page = call(Path(library[0]), tmp_path, *library[1:], "book")
+    assert page.returncode == 1
+    assert page.stderr.splitlines()[-1].endswith("the pages are made in the book's clone, after `make book`")
+
+
 def test_exported_names_are_there_and_documented():
     for name in helpers.__all__:
         assert getattr(helpers, name).__doc__, name
