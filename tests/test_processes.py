@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -67,3 +68,23 @@ def test_what_cannot_fit_into_memory_is_refused_before_it_is_tried():
 def test_what_a_child_says_comes_back():
     done = processes.run_child([sys.executable, "-c", "print('hello'); raise SystemExit(3)"])
     assert (done.returncode, done.stdout) == (3, "hello\n")
+
+
+WORKERS = """
+import time
+from helpers.studies import grid
+with grid.workers(2):
+    grid.each(time.sleep, [(600,), (600,)], "waiting", False)
+"""
+
+
+@pytest.mark.slow
+def test_workers_of_tasks_end_with_the_process_that_gave_them():
+    parent = subprocess.Popen([sys.executable, "-c", WORKERS], cwd=ROOT, stderr=subprocess.DEVNULL)
+    known = psutil.Process(parent.pid)
+    while len(workers := [p for p in known.children(recursive=True) if "popen_loky" in " ".join(p.cmdline())]) < 2:
+        assert parent.poll() is None
+        time.sleep(0.1)
+    parent.kill()
+    parent.wait()
+    assert not psutil.wait_procs(workers, timeout=60)[1]

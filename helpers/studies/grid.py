@@ -11,19 +11,23 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
+from joblib._parallel_backends import LokyBackend
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
 from ..errors import BadInput, optional
 from ..files import FOLDERS, folder
 from ..networks import devices, training
 from ..networks.gpu_training import train_together
+from ..processes import end_with_parent
 from . import store
 from .records import OPENED, cache_root
 from .store import Kind, Result
@@ -131,18 +135,27 @@ def each(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], lab
     """The function's answers, in order. The calls run where `workers` says, by default in this process."""
     here = {name: str(folder(name, default).resolve()) for name, default in FOLDERS.items()}
     here |= {name: os.environ[name] for name in (devices.VARIABLE,) if name in os.environ}
+    backend, _ = get_active_backend()
+    parent = os.getpid() if isinstance(backend, LokyBackend) else None  # a cluster's workers outlive us
     with tqdm(total=len(arguments), desc=label, disable=not progress) as bar:
         run = _Bar(batch_size=1, pre_dispatch="all")
         run.bar = bar
-        answers = list(run(delayed(_in_folders)(here, function, given) for given in arguments))
+        answers = list(run(delayed(_in_folders)(here, function, given, parent) for given in arguments))
     for answer in answers:
         if isinstance(answer, CancelledError):  # joblib hands on what Dask gives in place of a lost task's answer
             raise answer
     return answers
 
 
-def _in_folders(variables: Mapping[str, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+end_with = cache(end_with_parent)  # once in each worker of this machine
+
+
+def _in_folders(
+    variables: Mapping[str, str], function: Callable[..., Any], arguments: tuple[Any, ...], parent: int | None
+) -> Any:
     """Call the function with these environment variables, because a worker may have been started with others."""
+    if parent is not None and parent != os.getpid():
+        end_with(parent)
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
