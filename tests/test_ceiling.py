@@ -46,11 +46,11 @@ def test_a_record_of_the_ceiling(folders, monkeypatch):
     np.testing.assert_allclose(ours["critical_epsilon"], expected["critical_epsilon"], atol=1e-4)
     np.testing.assert_allclose(ours["power"], expected["power"], atol=1e-6)
     assert set(found.tables["similarity"]["layer"]) == {"relu1_1", "logits"}
-    assert found.tables["networks"]["epoch"].tolist() == [0, 0]
+    assert found.tables["networks"]["epoch"].tolist() == [9, 6]
 
 
 def _other_epochs(run, epoch, data, progress=False):
-    """The untrained checkpoint that stands for an epoch, its weights moved a little by the epoch."""
+    """An untrained checkpoint that stands for an epoch; its weights are moved a little by the epoch."""
     network, sidecar = network_at(run, epoch, data, progress)
     for parameter in network.parameters():
         parameter.data *= 1 + 0.01 * epoch * parameter.data.sign()

@@ -12,7 +12,7 @@ from torch import nn
 from helpers.errors import BadInput
 from helpers.files import sha256
 from helpers.networks import checkpoints, datasets, training
-from helpers.studies import seeds
+from helpers.studies import seeds, store
 from helpers.studies.study import Study
 
 
@@ -88,6 +88,10 @@ def test_two_networks_with_equal_weights_are_refused_by_name():
     (_, first), (_, second) = trained(0), trained(1)
     save_file(load_file(first), second)  # as an older version wrote it
     edit(second, sha256=sha256(second))
+    loaded = [checkpoints.load(path) for path in (first, second)]
+    networks, sidecars = [network for network, _ in loaded], [known for _, known in loaded]
+    with pytest.raises(BadInput, match=r"seed-0/epoch-\d+.safetensors and .*seed-1/epoch-\d+.safetensors have equal"):
+        store.behind(datasets.load("digits"), sidecars, networks)
     with pytest.raises(BadInput, match="seed 0 and seed 1 have equal weights"):
         seeds.compute(Study(network="vgg8_bn", width=0.0625, epochs=2), progress=False)
     checkpoints.check_different({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})

@@ -50,6 +50,11 @@ def run_folder(known: Mapping[str, Any]) -> Path:
     return runs_root() / known["dataset"] / f"{known['network']}-w{known['width']:g}" / recipe / seeds
 
 
+def checkpoint_of(sidecar: Mapping[str, Any]) -> Path:
+    """The file of the checkpoint that a sidecar describes."""
+    return run_folder(sidecar) / f"epoch-{sidecar['epoch']:03d}.safetensors"
+
+
 def identity(sidecar: Mapping[str, Any]) -> str:
     """A hash of a network's identity: its run, its epoch, and the data on which it was trained."""
     known = json.loads(json.dumps({name: sidecar[name] for name in IDENTITY}))
@@ -61,7 +66,7 @@ def check_place(path: Path, sidecar: Mapping[str, Any]) -> None:
     place = path.resolve()
     if not place.is_relative_to(runs_root().resolve()):
         return  # a file of one's own may lie anywhere
-    expected = run_folder(sidecar) / f"epoch-{sidecar['epoch']:03d}.safetensors"
+    expected = checkpoint_of(sidecar)
     if place != expected.resolve():
         raise BadInput(f"{path} is a copy of {expected}: expected the network of its own folder; {_again(path)}")
 
