@@ -1,6 +1,7 @@
 """The benchmark itself: it measures, checks equal sets, says what is an estimate, and writes whole files."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import compiling, layers, machine, recording, run
+from benchmarks import compiling, growth, layers, machine, recording, run
 from helpers.errors import BadInput
 from helpers.matching import Match, critical_epsilons, maximum_match
 from helpers.networks.accumulators import Sampling
@@ -139,3 +140,13 @@ def test_what_recording_was_before_gives_the_same_matrices():
         for matrix, expected in zip(matrices, before[layer], strict=True):
             np.testing.assert_allclose(matrix.gram, expected, rtol=1e-5)  # the forward pass in batches is float32
     assert len(before["relu1_1"]) == 3
+
+
+def test_growth_is_of_the_code_after_its_preparation_and_of_what_it_starts():
+    seconds, most = growth.grown("bytes(10**8); start = os.times()\nsum(range(10**6))\n", 0)
+    assert 0 < seconds < 5
+    assert 0 < most < 1
+    assert growth.memory(os.getpid()) > 2**20
+    assert growth.memory(2**30) == 0
+    with pytest.raises(BadInput, match="it failed: ValueError: no"):
+        growth.grown("raise ValueError('no')\n", 0)
