@@ -136,3 +136,9 @@ def test_words():
     row = {"initialisation": 0, "order": 0, "target": "labels", "fork_after": 0, "recipe": "short"}
     networks = pd.DataFrame([row, row | {"order": 5}, row])
     assert len(alike.trainings({"networks": networks}, {"networks": networks[:1]})) == 2
+
+
+def test_forks_are_said_in_the_order_of_their_epochs():
+    words = {"past_5": 0.8, "past_1": 0.4, "nothing": 0.2, "past_2": 0.5}
+    assert alike.forks_in_order(words) == "After 1, 2 and 5 common epochs they end at 0.40, 0.50 and 0.80"
+    assert alike.forks_in_order({"past_1": 0.4}) == "After 1 common epoch they end at 0.40"

@@ -1,6 +1,6 @@
 """What makes two networks alike: figures and phrases from the tables of forks, targets and development."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -117,6 +117,20 @@ def forks_in_words(pairs: pd.DataFrame, layers: Sequence[str] | None = None) -> 
     nothing = found["nothing"]
     adds = {"start_adds": "initialisation", "order_adds": "order"}
     return found | {key: found.get(condition, np.nan) - nothing for key, condition in adds.items()}
+
+
+def forks_in_order(words: Mapping[str, float]) -> str:
+    """What `forks_in_words` says of the forks, as text: "After 1, 2 and 5 common epochs they end at 0.50, 0.60, …"."""
+    epochs = sorted(int(key.removeprefix("past_")) for key in words if key.startswith("past_"))
+    levels = [f"{words[f'past_{epoch}']:.2f}" for epoch in epochs]
+    plural = "" if epochs == [1] else "s"
+    return f"After {english_list(map(str, epochs))} common epoch{plural} they end at {english_list(levels)}"
+
+
+def english_list(words: Iterable[str]) -> str:
+    """Words as an English list: "1, 2 and 5"."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def expectation_kept(plan: Plan, study: str, name: str, measured: float) -> str:
