@@ -161,7 +161,7 @@ figures.download(against, f"alike-targets-{name}")
 #
 # **Claim C2b: {glue:text}`verdict`.** {glue:text}`deciding` The rule takes the target that keeps most in late layers
 # and in pooled features. Note that the target *vehicles* is not independent of the labels, because the label decides
-# it. *Rotation* does not follow from the label.
+# it. *Rotation* and *shuffled* do not follow from it: compare their shares.
 #
 # ### When do two trainings become similar?
 #
