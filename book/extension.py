@@ -24,7 +24,7 @@ from helpers.studies.records import commit
 
 SHORTEST, LONGEST = 40, 200  # characters of a description
 PREVIEW = "_static/preview.png"  # the figure of the front page
-STILL = re.compile(r'<img class=\\?"still\\?" src=\\?"data:image/png;base64,([^"\\]+)')
+STILL = re.compile(r'<img class=\\?"(?:answer-)?still\\?" src=\\?"data:image/png;base64,([^"\\]+)')
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

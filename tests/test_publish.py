@@ -270,7 +270,7 @@ def test_previews_name_the_picture_only_where_the_books_address_is_known():
 def test_the_picture_is_the_still_of_the_front_page(tmp_path):
     page = tmp_path / "landing.ipynb"
     assert extension.still_of(page) is None
-    output = {"data": {"text/html": '<img class="still" src="data:image/png;base64,aGVsbG8=" alt="x">'}}
+    output = {"data": {"text/html": '<img class="answer-still" src="data:image/png;base64,aGVsbG8=" alt="x">'}}
     page.write_text(json.dumps({"cells": [{"outputs": [output]}]}))
     assert extension.still_of(page) == b"hello"
 
