@@ -172,7 +172,7 @@ def answer_sentence(plan: Plan, found: Measured) -> str:
     if np.isnan(lost):
         return f"{head} {told}"
     whole = "As a whole, largely yes." if lost < 0.05 else "As a whole, not freely either."
-    cost = f"But a linear map can put such a layer into the other network, and that costs {100 * lost:.1f} points."
+    cost = f"But a linear map can put such a layer into the other network, for {100 * lost:.1f} points of accuracy."
     return f"{head} {whole} {told} {cost}"
 
 
