@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import compiling, growth, layers, machine, recording, run
+from benchmarks import comparing, compiling, growth, layers, machine, recording, run
 from helpers.errors import BadInput
 from helpers.matching import Match, critical_epsilons, maximum_match
 from helpers.networks.accumulators import Sampling
@@ -150,3 +150,23 @@ def test_growth_is_of_the_code_after_its_preparation_and_of_what_it_starts():
     assert growth.memory(2**30) == 0
     with pytest.raises(BadInput, match="it failed: ValueError: no"):
         growth.grown("raise ValueError('no')\n", 0)
+
+
+# ---------------------------------------------------------------- comparing
+
+
+def test_comparing_is_set_against_its_floor(tmp_path):
+    words = ["--images", "8", "--network", "squeezenet1_1", "--pixels", "64", "--out", str(tmp_path / "c.json")]
+    assert CliRunner().invoke(comparing.main, words, catch_exceptions=False).exit_code == 0
+    (row,) = json.loads((tmp_path / "c.json").read_text())["rows"]
+    assert row["floor"] == pytest.approx(row["two forward passes"] + row["one syrk per layer"])
+    assert row["compare / floor"] == pytest.approx(row["compare"] / row["floor"])
+    assert 0 < row["of it matching"] < row["compare"]
+    assert row["layers"] + row["layers with too few images"] == 26
+    assert 0 < row["GiB before"] <= row["GiB at most"]
+
+
+def test_the_recorded_comparison_of_two_resnets_meets_its_goal():
+    (row,) = json.loads(comparing.FILE.read_text())["rows"]
+    assert row["compare / floor"] <= row["goal"]
+    assert row["layers"] >= 14
