@@ -105,6 +105,20 @@ def run_of(network: nn.Module, images: torch.Tensor) -> Callable[[], None]:
     return lambda: forward(network, images)
 
 
+def recorded() -> pd.DataFrame:
+    """The table of the last full run."""
+    return pd.DataFrame(json.loads(FILE.read_text(encoding="utf-8"))["rows"])
+
+
+def by_family(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per family: its networks, the pixels they were given, and sums of what was found."""
+    sums = {name: (name, "sum") for name in ("known channels", "neurons right")}
+    found = table.groupby("family").agg(
+        networks=("model", "count"), pixels=("pixels", "max"), layers=("layers by default", "sum"), **sums
+    )
+    return found.reset_index()
+
+
 @click.command()
 @click.option("--only", default="", help="Models with this in their names.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Where to write; a full run's default is {FILE.name}.")

@@ -28,11 +28,11 @@
 # ```python
 # from samerep import compare
 #
-# found = compare(model_a, model_b, loader)   # any two nn.Modules; a DataLoader, an array, or a folder's images
-# print(found.wide())                         # similarity: one row per layer, one column per ε
-# found.plot()                                # similarity by layer, one line per ε
-# print(*found.flags, sep="\n")               # what to distrust
-# found.to_html("two-networks.html")          # all of it as one page
+# found = compare(model_a, model_b, loader)  # a DataLoader or an array
+# print(found.wide())                        # a row per layer, a column per ε
+# found.plot()                               # a line per ε
+# print(*found.flags, sep="\n")              # what to distrust
+# found.to_html("two-networks.html")         # all of it as one page
 # ```
 #
 # In a clone of this repository the package is called `helpers`. This page trains two small networks on the digits
@@ -52,12 +52,12 @@ epsilons = [0.15, 0.2, 0.25, 0.3, 0.5]
 from pathlib import Path
 
 from IPython.display import display
-from myst_nb import glue
 
+from benchmarks import comparing, zoo
 from helpers import compare
-from helpers.networks import small_models as small
 from helpers.networks import weights
 from helpers.pages import figures
+from helpers.pages.filled import glue
 from helpers.studies import cache_root, two_networks
 
 figures.style()
@@ -65,11 +65,12 @@ glue("enough", two_networks.ENOUGH, display=False)
 
 # %% tags=["remove-stderr"]
 if checkpoint_a is None:
-    checkpoint_a, checkpoint_b, images = two_networks.example(cache_root() / "digits-images")
+    folder = cache_root() / "digits-images"
+    checkpoint_a, checkpoint_b, images = two_networks.example(folder)
 a = weights.open_network(str(checkpoint_a), architecture)
 b = weights.open_network(str(checkpoint_b), architecture)
-crop = 1.0 if size < 64 else 0.875
-batches, number = two_networks.image_batches(Path(images), size, crop=crop, statistics=statistics)
+how = {"crop": 1.0 if size < 64 else 0.875, "statistics": statistics}
+batches, number = two_networks.image_batches(Path(images), size, **how)
 f"{number} images of {size} × {size} pixels"
 
 # %% tags=["remove-stderr"]
@@ -104,55 +105,64 @@ display(found.plot("map"))
 #   the architecture alone. Only what lies between the two is learned and shared.
 
 # %% tags=["hide-input"]
-figures.table(found.flagged, label="What to distrust")
+print(*found.flags or ["Nothing to distrust was found."], sep="\n")
 
 # %% tags=["hide-input"]
 figures.table(found.left_out, label="Layers with too few samples")
 
 # %% tags=["remove-stderr"]
-fresh = [weights.untrained(str(path), architecture, seed) for seed, path in enumerate((checkpoint_a, checkpoint_b))]
+paths = [str(path) for path in (checkpoint_a, checkpoint_b)]
+fresh = [weights.untrained(path, architecture, seed) for seed, path in enumerate(paths)]
 fresh = [two_networks.calibrated(net, batches) for net in fresh]
 untrained = compare(*fresh, batches, layers=layers, progress=False)
 itself = compare(a, a, batches, layers=layers, progress=False)
 
 # %%
 at = max(epsilons)
-rows = found.similarity(at)[["layer", "similarity"]].rename(columns={"similarity": f"a and b, ε = {at:g}"})
+rows = found.similarity(at)[["layer", "similarity"]]
+rows = rows.rename(columns={"similarity": f"a and b, ε = {at:g}"})
 rows["a and itself"] = itself.similarity(at)["similarity"]
 rows["both untrained"] = untrained.similarity(at)["similarity"]
 figures.table(rows, label="The two networks beside their controls")
 
 # %% [markdown]
-# ## Transformers
+# Vision transformers, text encoders, and a convolutional network beside a transformer have [a page of their own](tokens.ipynb).
 #
-# A transformer's layer returns one vector per token. With `tokens="all"` every token that is not padding is a sample.
-# `tokens="class"` takes the class token only, and `tokens="mean"` the mean over tokens. Here are two small vision
-# transformers, trained from different seeds.
+# ## Which networks fit
+#
+# Every classifier of torchvision was tried with random weights and images of 64 × 64 pixels. The table counts, by family, the outputs of
+# modules that say how many channels they have, and of how many of them the neurons that `compare` finds are the channels: all
+# {glue:text}`right` of {glue:text}`known`, in {glue:text}`models` networks. {glue:text}`larger` of the networks take no images as small as
+# 64 × 64: a vision transformer has positions for one size only, and the convolutions of Inception need a larger map.
 
-# %% tags=["remove-stderr"]
-train, test = small.digit_images("train"), small.digit_images("test")[0]
-vits = [small.fitted(small.seeded_model(small.SmallViT, seed), *train, epochs=6, seed=seed) for seed in (0, 1)]
-figures.table(compare(*vits, test, progress=False).wide(epsilons), label="Two vision transformers, all tokens")
+# %% tags=["hide-input"]
+tried = zoo.recorded()
+table = zoo.by_family(tried)
+figures.table(table, label="torchvision's classifiers, by family", rows=len(table))
+
+# %% tags=["remove-cell"]
+glue("right", int(tried["neurons right"].sum()), display=False)
+glue("known", int(tried["known channels"].sum()), display=False)
+glue("models", len(tried), display=False)
+glue("larger", int((tried["pixels"] > 64).sum()), display=False)
+
+# %% tags=["remove-input"]
+figures.download(tried, "networks-tried")
 
 # %% [markdown]
-# Now a CNN and a vision transformer. Their layers have different names and sizes. So every layer of one is compared
-# with every layer of the other, and both are averaged to the lower resolution.
+# TorchScript and networks on the meta device are refused: the ones run without their modules, the others have no weights. Quantised and
+# half-precision networks fit. Networks that torch.fx cannot trace fit as far as their layers are modules.
+#
+# **How long it takes.** Two ResNet-50 on {glue:text}`cost-images` images of 224 × 224 pixels took {glue:text}`cost-seconds:.0f` s of one
+# processor, {glue:text}`cost-ratio:.2f` times what two forward passes and one product of matrices per layer take alone. They held at most
+# {glue:text}`cost-gib:.1f` GiB.
 
-# %% tags=["remove-stderr"] mystnb={"image": {"alt": "A heat map with the layers of a convolutional network below each other and the blocks of a vision transformer to the right; the shade gives the similarity."}, "figure": {"caption": "Every layer of a CNN beside every block of a vision transformer.", "name": "fig-own-grid"}}
-cnn = small.fitted(small.seeded_model(small.SmallCNN, 0), *train, epochs=6, seed=0)
-stages = ["stages.0", "stages.1", "stages.2"]
-crossed = compare(cnn, vits[0], test, layers=stages, layers_b="blocks.?", grid=True, progress=False)
-display(crossed.plot("grid", epsilons))
-
-# %% [markdown]
-# Here are two small text encoders. They were trained to recognise from which description of a dataset a piece of text
-# comes. Inputs are dictionaries with `input_ids`, as a tokenizer returns them.
-
-# %% tags=["remove-stderr"]
-pieces = small.text_pieces("train")
-texts = [small.fitted(small.seeded_model(small.SmallTextEncoder, k), *pieces, epochs=2, seed=k) for k in (0, 1)]
-letters = {"input_ids": small.text_pieces("test")[0]}
-figures.table(compare(*texts, letters, progress=False).wide(epsilons), label="Two text encoders, all letters")
+# %% tags=["remove-cell"]
+cost = comparing.recorded()
+glue("cost-images", int(cost["images"]), display=False)
+glue("cost-seconds", float(cost["compare"]), display=False)
+glue("cost-ratio", float(cost["compare / floor"]), display=False)
+glue("cost-gib", float(cost["GiB at most"]), display=False)
 
 # %% [markdown]
 # ## On the command line
@@ -164,7 +174,8 @@ figures.table(compare(*texts, letters, progress=False).wide(epsilons), label="Tw
 #     -p images photos -p size 224 -p statistics imagenet
 # ```
 #
-# Checkpoints may come from a training script, `torch.compile`, DataParallel or Lightning. For a layer that does not
+# Networks of timm and transformers have names, too: `--network timm:resnet18`, `--network transformers:FOLDER`. `run --html` builds the page
+# to open. Checkpoints may come from a training script, `torch.compile`, DataParallel or Lightning. For a layer that does not
 # exist the error message lists the valid names:
 
 # %%

@@ -67,3 +67,11 @@ def test_the_command_prints_a_table_and_writes_only_when_told(tmp_path):
     assert done.exit_code == 0
     assert "squeezenet1_1" in done.output
     assert json.loads((tmp_path / "zoo.json").read_text())["images"] == zoo.IMAGES
+
+
+def test_families_add_up():
+    table = zoo.recorded()
+    families = zoo.by_family(table)
+    assert families["networks"].sum() == len(table) == len(zoo.NAMES)
+    for name in ("known channels", "neurons right"):
+        assert families[name].sum() == table[name].sum()

@@ -1,7 +1,7 @@
 """Three networks that train in seconds on data that scikit-learn contains: a CNN, a ViT and a text encoder.
 
-The digits are those of `datasets`. The texts are pieces of scikit-learn's descriptions of its datasets; the task is to
-say from which description a piece comes.
+The digits are those of `datasets`. The texts are pieces of scikit-learn's descriptions of its datasets; the first
+letter of a piece is hidden, and the task is to say which letter it is.
 """
 
 import string
@@ -17,6 +17,7 @@ from ..errors import BadInput
 from . import datasets
 
 LETTERS = string.ascii_lowercase + string.digits + " .,:-()"
+PIECE = 12  # letters
 TEXTS = (load_iris, load_digits, load_wine, load_breast_cancer, load_diabetes)
 
 
@@ -67,11 +68,14 @@ class SmallViT(nn.Module):
 
 
 class SmallTextEncoder(nn.Module):
-    """A text encoder: letters become vectors, which pass `depth` transformer blocks; the head reads their mean."""
+    """A text encoder: letters become vectors, which pass `depth` transformer blocks.
 
-    def __init__(self, width: int = 32, depth: int = 2, length: int = 48, classes: int = len(TEXTS)) -> None:
+    The head reads the first token, whose letter is hidden.
+    """
+
+    def __init__(self, width: int = 32, depth: int = 2, length: int = PIECE, classes: int = len(LETTERS)) -> None:
         super().__init__()
-        self.letters = nn.Embedding(len(LETTERS) + 1, width, padding_idx=0)
+        self.letters = nn.Embedding(len(LETTERS) + 1, width)
         self.places = nn.Parameter(0.02 * torch.randn(1, length, width))
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True)
@@ -80,11 +84,11 @@ class SmallTextEncoder(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, input_ids: Int64[Tensor, "texts letters"]) -> Float[Tensor, "texts classes"]:
-        """Scores of the classes."""
+        """Scores of the letters that may be hidden."""
         x = self.letters(input_ids) + self.places
         for block in self.blocks:
             x = block(x)
-        return self.head(x.mean(1))
+        return self.head(x[:, 0])
 
 
 def digit_images(split: str) -> tuple[Float[Tensor, "images 1 32 32"], Int64[Tensor, " images"]]:
@@ -94,23 +98,24 @@ def digit_images(split: str) -> tuple[Float[Tensor, "images 1 32 32"], Int64[Ten
     return images, torch.from_numpy(data.labels)
 
 
-def text_pieces(split: str, length: int = 48) -> tuple[Int64[Tensor, "texts letters"], Int64[Tensor, " texts"]]:
-    """Pieces of scikit-learn's descriptions as numbers of letters, and the number of each piece's description.
+def text_pieces(split: str, length: int = PIECE) -> tuple[Int64[Tensor, "texts letters"], Int64[Tensor, " texts"]]:
+    """Pieces of scikit-learn's descriptions as numbers of letters, the first one hidden (0), and which letter it was.
 
     The last fifth of every description is for "test". Raises `BadInput` for an unknown split.
     """
     if split not in datasets.SPLITS:
         raise BadInput(f"split is '{split}': expected one of {', '.join(datasets.SPLITS)}")
-    pieces, labels = [], []
-    for label, load in enumerate(TEXTS):
+    pieces = []
+    for load in TEXTS:
         text = " ".join(load().DESCR.lower().split())
         codes = np.array([LETTERS.index(letter) + 1 for letter in text if letter in LETTERS])
         cut = 4 * len(codes) // 5
         part = codes[:cut] if split == "train" else codes[cut:]
-        starts = range(0, len(part) - length, 3 if split == "train" else 1)
-        pieces += [part[start : start + length] for start in starts]
-        labels += [label] * len(starts)
-    return torch.from_numpy(np.array(pieces)), torch.tensor(labels)
+        pieces += [part[start : start + length] for start in range(len(part) - length + 1)]
+    found = torch.from_numpy(np.array(pieces))
+    hidden = found[:, 0] - 1
+    found[:, 0] = 0
+    return found, hidden
 
 
 def fitted(
