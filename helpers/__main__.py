@@ -181,15 +181,19 @@ def record(
 @cli.command()
 @click.argument("notebook")
 @click.option("-p", "--parameter", "parameters", type=(str, str), multiple=True, metavar="NAME VALUE")
-@click.option("--page", help="The name of the executed page; the notebook's own by default.")
-def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None) -> None:
-    """Run one notebook with your own parameters through papermill; the result lies beside the book's pages.
+@click.option("--page", help="The name of the executed page; the notebook's name and -own by default.")
+@click.option("--html", is_flag=True, help="Also build the page as HTML, in a folder of its own, to open.")
+def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None, html: bool) -> None:
+    """Run a notebook with your own parameters through papermill; the result lies beside the book's pages.
 
-    Example: run network -p network resnet18 -p width 0.25 --page my-resnet18
+    NOTEBOOK is the name of one of the book's, or the path of any .py or .ipynb file, which then runs in its folder.
+
+    Example: run network -p network resnet18 -p width 0.25 --page my-resnet18 --html
     """
-    from .pages import grid, running
+    from .pages import own, running, single
 
-    click.echo(running.run_page(grid.own_page(notebook, given(parameters), page)))
+    executed = running.run_page(own.own_page(notebook, given(parameters), page))
+    click.echo(single.html_of(executed) if html else executed)
 
 
 def given(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:

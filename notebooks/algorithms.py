@@ -40,7 +40,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Code
-from myst_nb import glue
 
 from benchmarks import published
 from helpers import matching, studies
@@ -49,6 +48,7 @@ from helpers.matching.definitions import relative_distance
 from helpers.pages import figures
 from helpers.pages.chapters import drawings, families, traces
 from helpers.pages.chapters.pseudocode import Plain, biased, dominoes, hitting_sets, reaching
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 
 figures.style()

@@ -40,11 +40,10 @@ after = [1, 2, 5]  # epochs after which a fork leaves the first seed
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
-from myst_nb import glue
-
 from helpers.measures.scale import on_scale
 from helpers.pages import across_networks, alike, figures, layer_tables
 from helpers.pages.claims import read_evidence
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 from helpers.studies import development, forks, store, targets
 from helpers.studies.study import Study

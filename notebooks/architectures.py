@@ -27,9 +27,8 @@ epsilons = [0.3, 0.5]
 look_at = 0.3
 
 # %% tags=["hide-input", "remove-stderr"]
-from myst_nb import glue
-
 from helpers.pages import across_networks, figures, layer_figures, layer_tables
+from helpers.pages.filled import glue
 
 figures.style()
 studies = across_networks.trained_results()

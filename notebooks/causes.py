@@ -44,11 +44,11 @@ recompute = False
 from dataclasses import replace
 
 import pandas as pd
-from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import critical_epsilons
 from helpers.pages import across_networks, cause_findings, figures
+from helpers.pages.filled import glue
 from helpers.studies import causes, constructions
 
 figures.style()

@@ -28,10 +28,10 @@ epsilon = 0.3
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
-from myst_nb import glue
 
 from helpers.pages import figures
 from helpers.pages.chapters import explorer
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 
 figures.style()

@@ -43,9 +43,8 @@ validation_images = 50_000  # what the expected time is worked out for
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
 
-from myst_nb import glue
-
 from helpers.pages import across_networks, figures, layer_figures, layer_tables
+from helpers.pages.filled import glue
 from helpers.studies import two_networks as imagenet
 
 figures.style()

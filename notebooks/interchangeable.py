@@ -47,10 +47,10 @@ recompute = False
 # %% tags=["hide-input", "remove-stderr"]
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers import studies
 from helpers.pages import evidence, figures, interchange
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 from helpers.studies import rebasin, stitching
 

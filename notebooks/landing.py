@@ -11,10 +11,10 @@
 
 # %% tags=["remove-cell"]
 import pandas as pd
-from myst_nb import glue
 
 from helpers.pages import answer, evidence, figures, verdicts
 from helpers.pages.claims import read_evidence
+from helpers.pages.filled import glue
 
 figures.style()
 plan = read_evidence()

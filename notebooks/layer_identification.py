@@ -37,10 +37,10 @@ recompute = False
 # %% tags=["hide-input", "remove-stderr"]
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers.measures import MEASURES
 from helpers.pages import figures, scales
+from helpers.pages.filled import glue
 from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
 from helpers.studies import identification

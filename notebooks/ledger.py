@@ -23,10 +23,9 @@
 # Do the claims of {cite:t}`wang2018towards` hold?
 
 # %% tags=["hide-input", "remove-stderr"]
-from myst_nb import glue
-
 from helpers.pages import evidence, figures, verdicts
 from helpers.pages.claims import read_evidence
+from helpers.pages.filled import glue
 
 figures.style()
 plan = read_evidence()

@@ -29,7 +29,6 @@ epsilon = 0.45
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers.matching.definitions import (
     Distances,
@@ -41,6 +40,7 @@ from helpers.matching.definitions import (
 )
 from helpers.pages import figures
 from helpers.pages.chapters import cones, drawings
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 
 figures.style()

@@ -39,7 +39,6 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import critical_epsilons, essential_neurons, maximum_match, similarity_curve
@@ -47,6 +46,7 @@ from helpers.matching.definitions import Distances, all_matches, all_neurons, is
 from helpers.pages import figures
 from helpers.pages.chapters import drawings, peels
 from helpers.pages.chapters.drawings import label, representatives
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 
 figures.style()

@@ -38,10 +38,10 @@ recompute = False
 import numpy as np
 import pandas as pd
 from IPython.display import display
-from myst_nb import glue
 
 from helpers.measures import MEASURES, measure
 from helpers.pages import figures, scales
+from helpers.pages.filled import glue
 from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
 from helpers.studies import rivals

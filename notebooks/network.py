@@ -31,10 +31,9 @@ look_at = 0.3  # the ε of the sentences and of the comparison with untrained ne
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
-from myst_nb import glue
-
 from helpers.matching import maximum_match
 from helpers.pages import figures, layer_figures, layer_tables
+from helpers.pages.filled import glue
 from helpers.studies.seeds import run
 from helpers.studies.study import Study
 

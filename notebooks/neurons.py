@@ -38,7 +38,6 @@ images = 60
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers import studies
 from helpers.matching.definitions import relative_distance
@@ -46,6 +45,7 @@ from helpers.networks import architectures, datasets
 from helpers.networks.activations import captured
 from helpers.pages import figures
 from helpers.pages.chapters import drawings
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 from helpers.subspaces import Gram
 

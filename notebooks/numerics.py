@@ -29,7 +29,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import critical_epsilons, maximum_match, minimal_match_of_each
@@ -37,6 +36,7 @@ from helpers.matching.diagnostics import GREY_RIDGES, diagnose
 from helpers.matching.peeling import at_ridge, peel, slack
 from helpers.pages import figures
 from helpers.pages.chapters import numerics
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 from helpers.streaming import GramAccumulator
 from helpers.subspaces import QR_RIDGE, Pair, gram_ridge

@@ -25,10 +25,9 @@
 # by layer?
 
 # %% tags=["hide-input", "remove-stderr"]
-from myst_nb import glue
-
 from helpers.pages import answer, evidence, figures
 from helpers.pages.claims import read_evidence
+from helpers.pages.filled import glue
 
 figures.style()
 plan = read_evidence()

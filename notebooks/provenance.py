@@ -23,9 +23,8 @@
 # training are read from the code that trains.
 
 # %% tags=["hide-input", "remove-stderr"]
-from myst_nb import glue
-
 from helpers.pages import figures, provenance
+from helpers.pages.filled import glue
 
 accuracies = provenance.accuracies()
 records, apart = provenance.record_table(), provenance.apart()

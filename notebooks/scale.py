@@ -39,11 +39,11 @@ recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
 import pandas as pd
-from myst_nb import glue
 
 from helpers.measures import MEASURES
 from helpers.measures.scale import on_scale
 from helpers.pages import figures, scales
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 from helpers.studies import calibration
 from helpers.studies.ends import calibrate_values

@@ -37,11 +37,11 @@ recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
 import numpy as np
-from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import maximum_match
 from helpers.pages import figures, sensed
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 from helpers.studies import sensitivity
 from helpers.studies.constructions import RotatedLayers

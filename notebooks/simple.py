@@ -41,7 +41,6 @@ from math import comb
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import (
@@ -55,6 +54,7 @@ from helpers.matching import (
 from helpers.matching.definitions import all_matches, minimal, name, simple
 from helpers.pages import figures
 from helpers.pages.chapters import families, lattice
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 
 figures.style()

@@ -46,12 +46,11 @@ recompute = False
 # %% tags=["hide-input", "remove-stderr"]
 from dataclasses import replace
 
-from myst_nb import glue
-
 from helpers import studies
 from helpers.matching import minimal_match
 from helpers.pages import evidence, figures, size_findings, verdicts
 from helpers.pages.claims import read_evidence
+from helpers.pages.filled import glue
 from helpers.pages.layer_tables import spoken
 from helpers.studies import simple_matches
 

@@ -30,12 +30,12 @@ import json
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from myst_nb import glue
 
 from benchmarks import layers, published, run
 from benchmarks.machine import clock
 from helpers import matching
 from helpers.pages import figures
+from helpers.pages.filled import glue
 from helpers.subspaces import Pair
 
 figures.style()

@@ -20,9 +20,8 @@
 # :::
 
 # %% tags=["hide-input"]
-from myst_nb import glue
-
 from helpers.pages import figures
+from helpers.pages.filled import glue
 from helpers.pages.teaching import course
 
 numbers = course.numbers()

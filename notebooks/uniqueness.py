@@ -39,13 +39,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Arc
-from myst_nb import glue
 
 from helpers import studies
 from helpers.matching import essential_neurons, joint, maximum_match, minimum_matches, simple_matches, uniqueness
 from helpers.matching.definitions import Distances, all_matches, all_neurons, minimal, name
 from helpers.pages import figures
 from helpers.pages.chapters import families, lattice
+from helpers.pages.filled import glue
 from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
 from helpers.subspaces import Pair

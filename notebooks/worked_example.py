@@ -29,13 +29,13 @@ epsilon = 0.5
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from myst_nb import glue
 
 from helpers.matching import critical_epsilons, maximum_match
 from helpers.matching.definitions import Distances, all_neurons, name
 from helpers.pages import figures
 from helpers.pages.chapters import cones, drawings
 from helpers.pages.chapters.drawings import label
+from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 
 figures.style()

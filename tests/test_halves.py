@@ -58,7 +58,7 @@ def test_every_form_of_a_parameter_is_known(tmp_path, monkeypatch):
     assert found == {"a": 1, "b": "two", "c": 3, "d": [4, (5,)], "e": None, "f": None}
 
 
-@pytest.mark.parametrize(("length", "place"), [(10, None), (95, "/tmp")])
+@pytest.mark.parametrize(("length", "place"), [(10, "/xxxxxxxxxx"), (95, "/tmp")])
 def test_sockets_lie_where_their_path_is_short(monkeypatch, length, place):
     monkeypatch.setattr(tempfile, "tempdir", "/" + "x" * length)
     assert running._short_place() == place

@@ -12,7 +12,7 @@ from helpers import __main__ as command
 from helpers import parameters
 from helpers.errors import BadInput, shown, unknown
 from helpers.networks import architectures, datasets, training
-from helpers.pages import grid, places, publish, running
+from helpers.pages import grid, own, places, publish, running
 from helpers.studies import two_networks
 from helpers.studies.study import Study
 
@@ -135,15 +135,15 @@ CHECKS = {check for check in BAD if check.__module__ == parameters.__name__}
         lambda: two_networks.open_network("untrained:-1", "resnet18"),
         lambda: publish.build_book(None),
         lambda: running.run_page(grid.Page("x", "nope")),
-        lambda: grid.own_page("matches", {}, "landing"),
-        lambda: grid.own_page("matches", {}, "Landing"),
-        lambda: grid.own_page("matches", {}, "how-to-use"),
-        lambda: grid.own_page("matches", {}, "x" * 300),
-        lambda: grid.own_page("matches", {}, "é" * 60),
-        lambda: grid.own_page("matches", {}, "a\nb"),
-        lambda: grid.own_page("/tmp/matches.py", {}),
-        lambda: grid.own_page("../matches.py", {}),
-        lambda: grid.own_page("nope\nnope", {}),
+        lambda: own.own_page("matches", {}, "landing"),
+        lambda: own.own_page("matches", {}, "Landing"),
+        lambda: own.own_page("matches", {}, "how-to-use"),
+        lambda: own.own_page("matches", {}, "x" * 300),
+        lambda: own.own_page("matches", {}, "é" * 60),
+        lambda: own.own_page("matches", {}, "a\nb"),
+        lambda: own.own_page("/tmp/matches.py", {}),
+        lambda: own.own_page("../matches.py", {}),
+        lambda: own.own_page("nope\nnope", {}),
     ],
 )
 def test_a_bad_call_is_one_line(call):
@@ -181,7 +181,7 @@ NOTEBOOK = [
 
 @pytest.mark.parametrize(("notebook", "name", "value"), NOTEBOOK)
 def test_a_bad_parameter_of_a_notebook_is_refused_before_a_cell_runs(notebook, name, value):
-    page = grid.own_page(notebook, command.given([(name, value)]))
+    page = own.own_page(notebook, command.given([(name, value)]))
     with pytest.raises(BadInput) as caught:
         running.check_parameters(page, page.parameters)
     assert one_line(caught.value)
@@ -298,5 +298,5 @@ def test_a_message_is_one_line_whatever_the_value_says():
 
 def test_every_check_of_a_notebooks_parameter_takes_the_notebooks_own_default():
     for source in places.NOTEBOOKS.glob("*.py"):
-        page = grid.own_page(source.stem, {})
+        page = own.own_page(source.stem, {})
         running.check_parameters(page, running.parameters_of(page))

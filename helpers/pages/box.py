@@ -25,7 +25,7 @@ def show_box(notebook: str, parameters: dict[str, Any], code: str) -> None:
     """
     seconds = time.time() - psutil.Process().create_time()
     rows: list[tuple[str, str]] = [
-        ("Notebook", f"notebooks/{notebook}.py"),
+        ("Notebook", notebook),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in parameters.items()) or "the notebook's own"),
         *_studies_used(),
         ("Code", f"{code} (hash of all that the notebook imports), commit {records.commit()}"),

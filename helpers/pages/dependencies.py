@@ -4,17 +4,21 @@ Code is compared by its syntax trees, so a changed docstring reruns no page. A p
 all of them.
 """
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import jupytext
+
 from ..files import sha256
 from ..studies import hashes
 from ..studies.records import EVERYTHING, results_root
 from . import places
 from .grid import Page
+from .pairs import pair_notebook
 
 ALWAYS = ("requirements.lock",)
 BENCHMARKS = hashes.PACKAGE.parent / "benchmarks"
@@ -52,9 +56,19 @@ def record_hashes() -> dict[str, str]:
     return {path.parent.name: sha256(path) for path in sorted(results_root().glob("[!.]*/provenance.json"))}
 
 
+def tree_of(source: Path) -> ast.Module:
+    """The syntax tree of a notebook's code; an empty one where it has none, as with a reader's own mistake."""
+    if source.suffix == ".py" and source.parent == places.NOTEBOOKS:
+        return hashes.syntax_tree(source)
+    try:
+        return ast.parse(jupytext.writes(pair_notebook(source), fmt="py:percent"))  # magics become comments
+    except SyntaxError:
+        return ast.Module([], [])
+
+
 def code_of(source: Path) -> str:
     """Hash of the modules of the package and of the benchmarks that a script imports, directly or through others."""
-    package, tree = hashes.PACKAGE, hashes.syntax_tree(source)
+    package, tree = hashes.PACKAGE, tree_of(source)
     benchmarks = hashes.all_imports(hashes.imported(tree, package=BENCHMARKS), BENCHMARKS)
     modules = hashes.imported(tree, package=package)
     for name in benchmarks:

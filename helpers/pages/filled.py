@@ -4,7 +4,10 @@ Jupyter, VS Code and Colab know no roles. So an executed notebook reads there as
 """
 
 import re
+from collections.abc import Callable
+from typing import Any
 
+import myst_nb
 from nbformat import NotebookNode
 
 from ..errors import BadInput, unknown
@@ -13,6 +16,16 @@ TAG = re.compile(
     r"<(?=[A-Za-z/!?])"
 )  # words may come from names of layers and classes, and "<" before a number is less
 ROLE = re.compile(r"\{glue:text\}`(?P<key>[^`:]+)(?::(?P<form>[^`:]*))?`")
+
+VALUES: dict[str, str] = {}  # of the notebook that runs in this kernel
+WAITING: list[Callable[[], bool]] = []  # texts that lack a value; each fills itself in, and says whether it is whole
+
+
+def glue(name: str, value: Any, display: bool = True) -> None:
+    """Keep a number or a word for the text of the page, under a name that the role `{glue:text}` then names."""
+    VALUES[name] = unquoted(repr(value))
+    WAITING[:] = [fill for fill in WAITING if not fill()]
+    myst_nb.glue(name, value, display)
 
 
 def glued_values(notebook: NotebookNode) -> dict[str, str]:
@@ -41,10 +54,11 @@ def fill_values(notebook: NotebookNode) -> None:
     values = glued_values(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = ROLE.sub(lambda role: _shown(role["key"], role["form"] or "", values), cell.source)
+            cell.source = ROLE.sub(lambda role: value_in_words(role["key"], role["form"] or "", values), cell.source)
 
 
-def _shown(key: str, form: str, values: dict[str, str]) -> str:
+def value_in_words(key: str, form: str, values: dict[str, str]) -> str:
+    """A glued value in its format. BadInput for one that is not there, and for a format that does not fit."""
     if key not in values:
         raise unknown("glued value", key, values)
     try:

@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import BadInput, shown
-from ..parameters import check_choice, check_file_name
+from ..errors import BadInput
 from ..schemas import Entry, Grid, read_yaml
 from . import places
 
@@ -23,6 +22,7 @@ class Page:
     parameters: dict[str, Any] = field(default_factory=dict)
     smoke: dict[str, Any] = field(default_factory=dict)
     depends: tuple[str, ...] = ()
+    file: Path | None = None  # a notebook that is not the book's
 
     def values(self, tier: str) -> dict[str, Any]:
         """The parameters of a tier. In the tier "smoke" some published parameters are replaced."""
@@ -30,8 +30,18 @@ class Page:
 
     @property
     def source(self) -> Path:
-        """The text half of the notebook."""
-        return places.NOTEBOOKS / f"{self.notebook}.py"
+        """The text half of the notebook, or the reader's own file."""
+        return self.file or places.NOTEBOOKS / f"{self.notebook}.py"
+
+    @property
+    def label(self) -> str:
+        """What its notebook is called, without folders of this machine."""
+        return self.file.name if self.file else f"notebooks/{self.notebook}.py"
+
+    @property
+    def home(self) -> Path:
+        """The folder that it runs in."""
+        return self.file.parent if self.file else places.ROOT
 
     @property
     def document(self) -> str:
@@ -80,24 +90,6 @@ def computed_pages(parts: Iterable[BookPart] | None = None) -> list[Page]:
 def notebook_names() -> list[str]:
     """The names of the book's notebooks."""
     return sorted(source.stem for source in places.NOTEBOOKS.glob("*.py"))
-
-
-def own_page(notebook: str, values: dict[str, Any], name: str | None = None) -> Page:
-    """The page that a reader makes with other parameters.
-
-    It is stored beside the book's pages and replaces none of them.
-
-    `notebook` is a name, or a path to one of the book's notebooks. Raises `BadInput` for any other path, and for the
-    name of one of the book's own pages.
-    """
-    path = Path(notebook)
-    stem = check_choice("notebook", path.stem, notebook_names())
-    if path.name != notebook and path.resolve().parent != places.NOTEBOOKS.resolve():
-        raise BadInput(f"notebook {shown(notebook)} is not in {places.NOTEBOOKS}: expected one of the book's notebooks")
-    taken = {page.name.casefold() for part in read_grid() for page in part.pages}
-    if name is not None and check_file_name("page", name).casefold() in taken:
-        raise BadInput(f"page name '{name}' is a page of the book: expected another name")
-    return Page(name or f"{stem}-own", stem, name or "Your own run", values)
 
 
 def table_of_contents(parts: list[BookPart] | None = None) -> str:

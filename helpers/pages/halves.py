@@ -15,14 +15,13 @@ from ..errors import BadInput
 from ..files import atomic, folder
 
 
-def check_replaceable(half: Path, new: NotebookNode) -> None:
-    """Raise `BadInput` if the ipynb half holds changes that exist nowhere else."""
-    if not half.exists() or _same_cells(half, new) or _is_written(half) or _git_keeps(half):
+def check_replaceable(half: Path, *forms: NotebookNode) -> None:
+    """Raise `BadInput` if the ipynb half holds changes that exist nowhere else. `forms`: what may be in it."""
+    if not half.exists() or any(same_cells(half, form) for form in forms) or _is_written(half) or _git_keeps(half):
         return
     text = half.with_suffix(".py").name
     raise BadInput(
-        f"{half} was changed and {text} does not have the change: "
-        f"copy it into {text} (jupytext --to py:percent {half.name}), or delete {half.name}"
+        f"{half} was changed and {text} does not have the change: copy it into {text}, or delete {half.name}"
     )
 
 
@@ -54,8 +53,8 @@ def _is_written(half: Path) -> bool:
     return _known().get(str(half.resolve())) == _digest(half)
 
 
-def _same_cells(half: Path, new: NotebookNode) -> bool:
-    """Whether the ipynb half has the cells of the text half. Outputs and ids are ignored."""
+def same_cells(half: Path, new: NotebookNode) -> bool:
+    """Whether the ipynb half has the cells of another form of it. Outputs and ids are ignored."""
     try:
         old = nbformat.read(half, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError):

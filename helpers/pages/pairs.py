@@ -6,6 +6,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from ..errors import BadInput
 from ..files import atomic
 from . import places
 from .api import room_files
@@ -28,21 +29,42 @@ def _pair(source: Path) -> list[Path]:
 
     Raises `BadInput` if the ipynb half holds changes that the text half does not have.
     """
-    notebook = pair_notebook(source)
-    plain_ids(notebook)
+    notebook, half = pair_notebook(source), half_of(source)
     ipynb = source.with_suffix(".ipynb")
-    check_replaceable(ipynb, notebook)
-    changed = write_if_new(ipynb, nbformat.writes(notebook).rstrip() + "\n")
+    check_replaceable(ipynb, half, notebook)
+    changed = write_if_new(ipynb, nbformat.writes(half).rstrip() + "\n")
     if changed:
         remember_written(ipynb)
     return changed + write_if_new(source, jupytext.writes(notebook, fmt="py:percent"))
 
 
+def half_of(source: Path) -> NotebookNode:
+    """The ipynb half that follows from a text half: plain Markdown that Jupyter, Colab and papermill can show."""
+    from .opened import as_opened  # it stands on the runner, which stands on this module
+
+    half = as_opened(pair_notebook(source), source.stem)
+    plain_ids(half)
+    return half
+
+
 def pair_notebook(source: Path) -> NotebookNode:
-    """The notebook that a text half describes, with the project's jupytext settings and without outputs."""
+    """The notebook that a text half describes, with the project's jupytext settings and without outputs.
+
+    An ipynb file as it stands, without its outputs. Raises `BadInput` for a file that is neither.
+    """
+    try:
+        return _read(source)
+    except (ValueError, UnicodeDecodeError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+        raise BadInput(f"{source.name} cannot be read as a notebook: {str(error).splitlines()[0]}") from error
+
+
+def _read(source: Path) -> NotebookNode:
     config = jupytext.config.load_jupytext_config(str(source))
     notebook = jupytext.read(source, config=config)
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
     return notebook
 
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from .pairs import pair_notebook, plain_ids
 from .places import LABEL
 
 HARMLESS = re.compile(r"(?!_)[\w .,:;/()+=@%~-]*(?<!_)")  # nothing in it means anything to Markdown or HTML
+COMPUTED: Any = object()  # in place of a default that is not written out
 START_SECONDS = 600  # a kernel that imports torch on a busy machine starts slowly
 SOCKET_PATH = 40  # characters of a temporary folder that leave room for the names of folder and socket
 WORDS_A_MINUTE = 180  # reading speed for text with formulas
@@ -46,7 +48,7 @@ class LocalKernel(AsyncKernelManager):
     On Windows, which has no such files, it uses ports. The kernel ends with this process.
     """
 
-    page = ""
+    page, home = "", str(places.ROOT)
 
     def __init__(self, **options: Any) -> None:
         self.sockets = own_temporary()  # its own: two kernels in one folder would share their files
@@ -55,12 +57,12 @@ class LocalKernel(AsyncKernelManager):
         super().__init__(**options)
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-        """In the repository's root, with an environment of its own: kernels of several pages start from one process.
+        """In the notebook's folder, with an environment of its own: kernels of several pages start from one process.
 
         Without the kernel's log: a cell's error comes as a message; the log only says that it was told to stop.
         """
         environment = os.environ | options.get("env", {}) | KERNEL | {"SAMEREP_PAGE": self.page}
-        own = {"stderr": subprocess.DEVNULL, "cwd": str(places.ROOT), "env": environment}
+        own = {"stderr": subprocess.DEVNULL, "cwd": self.home, "env": environment}
         await super()._async_launch_kernel(kernel_cmd, **options | own | ending_with_us())
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
@@ -88,7 +90,8 @@ def run_page(page: Page, tier: str = "published", place: Path | None = None) -> 
     """
     target = place or places.PAGES / f"{page.name}.ipynb"
     values = page.values(tier)
-    check_choice("notebook", page.notebook, notebook_names())
+    if page.file is None:
+        check_choice("notebook", page.notebook, notebook_names())
     check_parameters(page, values)
     with held(target, "running the page"):
         sweep(target.parent, Path(_short_place()))
@@ -108,17 +111,26 @@ def _run_page(page: Page, tier: str, values: dict[str, Any], target: Path) -> Pa
 
 
 def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str, Any]) -> NotebookNode:
-    kernel = type("PageKernel", (LocalKernel,), {"page": page.name})
+    kernel = type("PageKernel", (LocalKernel,), {"page": page.name, "home": str(page.home)})
     options = {"kernel_name": "python3", "kernel_manager_class": kernel}
     quiet_and_patient = {"progress_bar": False, "start_timeout": START_SECONDS}
     try:
-        return papermill.execute_notebook(notebook, str(scratch), parameters=values, **options, **quiet_and_patient)
+        return papermill.execute_notebook(
+            notebook, str(scratch), parameters=as_lists(values), **options, **quiet_and_patient
+        )
     except PapermillExecutionError as error:
         line = error.source.strip().splitlines()[0]
         raise BadInput(
-            f"{page.source.relative_to(places.ROOT)} (page {page.name}) failed in cell {error.cell_index} "
+            f"{page.label} (page {page.name}) failed in cell {error.cell_index} "
             f"(`{line}`) with {error.ename}: {error.evalue}"
         ) from None
+
+
+def as_lists(value: Any) -> Any:
+    """Tuples as lists, at any depth: papermill would hand a tuple over as text."""
+    if isinstance(value, dict):
+        return {key: as_lists(entry) for key, entry in value.items()}
+    return [as_lists(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def parameters_of(page: Page) -> dict[str, Any]:
@@ -126,20 +138,24 @@ def parameters_of(page: Page) -> dict[str, Any]:
     for cell in pair_notebook(page.source).cells:
         if "parameters" in cell.metadata.get("tags", []):
             statements = ast.parse(cell.source).body
-            return dict(found for statement in statements for found in _assigned(statement))
+            return dict(found for statement in statements for found in assigned(statement))
     return {}
 
 
-def _assigned(statement: ast.stmt) -> list[tuple[str, Any]]:
-    """Names and values of `a = 1`, `a: int = 1` and `a, b = 1, 2`."""
+def assigned(statement: ast.stmt) -> list[tuple[str, Any]]:
+    """Names and values of `a = 1`, `a: int = 1` and `a, b = 1, 2`; a value that has to be computed is `COMPUTED`."""
     if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
         return []
-    value, found = ast.literal_eval(statement.value), []
+    found: list[tuple[str, Any]] = []
+    try:
+        value = ast.literal_eval(statement.value)
+    except (ValueError, TypeError):
+        value = COMPUTED
     for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
         if isinstance(target, ast.Name):
             found.append((target.id, value))
         elif isinstance(target, ast.Tuple | ast.List):
-            parts = zip(target.elts, value, strict=True)
+            parts = zip(target.elts, repeat(value) if value is COMPUTED else value, strict=value is not COMPUTED)
             found += [(name.id, part) for name, part in parts if isinstance(name, ast.Name)]
     return found
 
@@ -149,6 +165,8 @@ def check_parameters(page: Page, values: dict[str, Any]) -> None:
     known = parameters_of(page)
     for name, value in values.items():
         check_choice(f"parameter of {page.notebook}", name, known)
+        if page.file is not None:
+            continue  # a reader's own notebook knows what its parameters can be
         check_parameter(name, value, known[name])
         if name in (valid := valid_names()) and value is not None:
             check_choice(name, value, valid[name])
@@ -185,9 +203,13 @@ def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
 def fill(text: str, words: dict[str, Any]) -> str:
     """Markdown with every {{name}} replaced by its value as plain text; a list is written as "0, 1, 2"."""
     for name, value in words.items():
-        listed = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        text = text.replace("{{" + name + "}}", as_text(listed))
+        text = text.replace("{{" + name + "}}", as_words(value))
     return text
+
+
+def as_words(value: Any) -> str:
+    """A parameter in a text; lists as "0, 1, 2"."""
+    return as_text(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
 
 def as_text(value: str) -> str:
@@ -207,9 +229,7 @@ def filled(value: Any, words: dict[str, Any]) -> Any:
 
 
 def _provenance_cells(page: Page, values: dict[str, Any]) -> list[NotebookNode]:
-    call = (
-        f"from helpers.pages.box import show_box\n\nshow_box({page.notebook!r}, {values!r}, {code_of(page.source)!r})"
-    )
+    call = f"from helpers.pages.box import show_box\n\nshow_box({page.label!r}, {values!r}, {code_of(page.source)!r})"
     code = nbformat.v4.new_code_cell(call, metadata={"tags": ["remove-input"]})
     return [nbformat.v4.new_markdown_cell("## Provenance"), code]
 

@@ -1,7 +1,7 @@
 """The MyST of a page as plain Markdown, which Jupyter, Colab and the slides can show outside the book."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ BIBLIOGRAPHY = ROOT / "book" / "references.bib"
 ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`]*)`")
 TARGET = re.compile(r"^\([\w:-]+\)=\n", re.M)
 LINK = re.compile(r"(?<!!)\[(?P<words>[^\]]*)\]\((?P<target>[^)\s]+\.(?:md|ipynb)(?:#[^)]*)?)\)")
+SHOWN = ("eq", "math", "code", "download", "sub", "sup", "glue:text")  # roles that need no other page
 QUOTED = {"note", "tip", "hint", "warning", "important", "seealso", "admonition", "caution"}
 
 
@@ -139,3 +140,15 @@ def author_year(key: str, bibliography: Path = BIBLIOGRAPHY) -> str:
 def _entries(bibliography: Path):  # type: ignore[no-untyped-def]
     """The entries of a bibliography by key; none if the file is absent."""
     return dict(parse_file(str(bibliography)).entries) if bibliography.exists() else {}
+
+
+def words_for_outside(text: str, context: Context, own: Iterable[str]) -> str:
+    """The text with references to labels that are not its `own`, citations, and links to other pages as words."""
+    kept = set(own)
+
+    def said(found: re.Match[str]) -> str:
+        label = re.sub(r".*<([^>]*)>", r"\1", found["text"])
+        return found[0] if label in kept or found["role"] in SHOWN else _role(found["role"], found["text"], context)
+
+    text = ROLE.sub(said, text)
+    return LINK.sub(lambda found: found["words"], text)
