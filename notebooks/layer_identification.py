@@ -31,7 +31,7 @@ seeds = [0, 1, 2]
 recipes = ["paper", "short"]  # one for each network
 epochs = [160, 40]
 earlier = [125, 36]
-compared = 2  # networks: every two of them are compared
+compared = 3  # networks: every two of them are compared
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]

@@ -130,10 +130,11 @@ figures.table(rows, label="The two networks beside their controls")
 #
 # ## Which networks fit
 #
-# Every classifier of torchvision was tried with random weights and images of 64 × 64 pixels. The table counts, by family, the outputs of
-# modules that say how many channels they have, and of how many of them the neurons that `compare` finds are the channels: all
-# {glue:text}`right` of {glue:text}`known`, in {glue:text}`models` networks. {glue:text}`larger` of the networks take no images as small as
-# 64 × 64: a vision transformer has positions for one size only, and the convolutions of Inception need a larger map.
+# Every classifier of torchvision was tried with random weights and images of 64 × 64 pixels. Some modules say how
+# many channels their output has. The table counts, by family, for how many of these outputs `compare` finds the channels as
+# neurons. In {glue:text}`models` networks it was right for {glue:text}`right` of {glue:text}`known`. {glue:text}`larger` of
+# the networks take no images of this size. A vision transformer has positions for one size only. The convolutions of
+# Inception need a larger map.
 
 # %% tags=["hide-input"]
 tried = zoo.recorded()
@@ -154,7 +155,7 @@ figures.download(tried, "networks-tried")
 # half-precision networks fit. Networks that torch.fx cannot trace fit as far as their layers are modules.
 #
 # **How long it takes.** Two ResNet-50 on {glue:text}`cost-images` images of 224 × 224 pixels took {glue:text}`cost-seconds:.0f` s of one
-# processor, {glue:text}`cost-ratio:.2f` times what two forward passes and one product of matrices per layer take alone. They held at most
+# processor. This is {glue:text}`cost-ratio:.2f` times the time of two forward passes and one product of matrices per layer. They held at most
 # {glue:text}`cost-gib:.1f` GiB.
 
 # %% tags=["remove-cell"]
