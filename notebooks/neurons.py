@@ -101,7 +101,7 @@ figures.table(neurons, digits=0, label="Activations")
 # has its own random filter. Each map keeps a different part of the digit.
 
 # %%
-digits = datasets.load("digits")
+digits = datasets.load_dataset("digits")
 small = architectures.build("vgg11_bn", width=0.125, channels=1, seed=0)
 batch = next(datasets.batches(digits, images))
 with captured(small, ["relu1_1"]) as outputs:

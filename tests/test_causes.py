@@ -310,7 +310,7 @@ def kept(study: Study, *epochs: tuple[int, int]) -> None:
     """Checkpoints of (seed, epoch), made without training."""
     for seed, epoch in epochs:
         run = study.runs[study.seeds.index(seed)]
-        network, known = training.load(training.start(run))
+        network, known = training.load_checkpoint(training.start(run))
         training.save(network, run.checkpoint(epoch), known | {"epoch": epoch})
 
 
@@ -395,7 +395,7 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
 
 
 def test_batches_carry_every_image_with_its_own_label():
-    data = datasets.load("digits")
+    data = datasets.load_dataset("digits")
     batches = list(causes.labelled_batches(data, progress=False))
     assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == sorted(data.labels.tolist())
     plain = next(iter(datasets.batches(data, len(data.images))))

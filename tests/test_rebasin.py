@@ -155,7 +155,7 @@ def test_the_study_on_digits(tmp_path, monkeypatch):
 
 
 def test_networks_without_batch_norm_have_no_recalibrated_path():
-    data = datasets.load("digits", "test")
+    data = datasets.load_dataset("digits", "test")
     few = datasets.Dataset(**vars(data) | {"images": data.images[:20], "labels": data.labels[:20]})
     a, b = (build("vgg8", 0.0625, channels=1, seed=seed).eval() for seed in (0, 1))
     path = rebasin.interpolation_path(a, {"as trained": b, "matched": b}, few, few)

@@ -53,7 +53,7 @@ def random_gram(sizes: tuple[int, ...], samples: int = 60, seed: int = 0) -> Gra
 
 def test_streamed_gram_is_that_of_all_activations():
     nets = [architectures.build("vgg8_bn", 0.125, channels=1, seed=seed).eval() for seed in (0, 1)]
-    batches = list(datasets.batches(datasets.load("digits"), 200))
+    batches = list(datasets.batches(datasets.load_dataset("digits"), 200))
     found = collect(nets, batches, ["relu1_1"], 500, Sampling(100, 2))["relu1_1"]
     z = np.vstack([activations(net, batches, "relu1_1") for net in nets])
     np.testing.assert_allclose(found.gram.gram, z @ z.T, rtol=1e-9)
@@ -73,7 +73,7 @@ def test_activations_that_are_not_finite_name_layer_and_neuron():
     with torch.no_grad():
         net.norm1_1.bias[3] = float("nan")
     with pytest.raises(BadInput, match=r"layer relu1_1: neuron 3 of network 0 has NaN"):
-        collect([net], datasets.batches(datasets.load("digits")), ["relu1_1"])
+        collect([net], datasets.batches(datasets.load_dataset("digits")), ["relu1_1"])
 
 
 # ---------------------------------------------------------------- records

@@ -67,16 +67,18 @@ def test_accuracy_on_shuffled_labels_is_that_on_the_first_training_images(monkey
     assert len(trained.labels) == 40
     assert np.array_equal(trained.labels[:20], tested.labels)
     assert np.array_equal(trained.images[:20], tested.images)
-    assert np.array_equal(targets.accuracy_set("digits", "labels", None).labels, datasets.load("digits", "test").labels)
     assert np.array_equal(
-        targets.accuracy_set("digits", "labels", 40).labels, datasets.load("digits", "test").labels[:20]
+        targets.accuracy_set("digits", "labels", None).labels, datasets.load_dataset("digits", "test").labels
+    )
+    assert np.array_equal(
+        targets.accuracy_set("digits", "labels", 40).labels, datasets.load_dataset("digits", "test").labels[:20]
     )
 
 
 @pytest.mark.parametrize(("target", "classes"), [("labels", 10), ("rotation", 4), ("shuffled", 10)])
 def test_a_network_for_each_target_has_its_classes_and_a_folder_of_its_own(target, classes):
     run = tiny(epochs=1, target=target)
-    network, sidecar = training.load(training.train(run, progress=False))
+    network, sidecar = training.load_checkpoint(training.train(run, progress=False))
     assert sidecar["target"] == target
     assert sidecar["classes"] == classes == network(torch.zeros(1, 1, 32, 32)).shape[1]
     assert run.folder.parent.name == ("digits-1" if target == "labels" else f"digits-1-{target}")

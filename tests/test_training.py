@@ -17,7 +17,7 @@ from helpers.networks import datasets, training
 def few_images(tmp_path, monkeypatch):
     """Train on 96 digits, in a folder of this test's own, on one thread so that sums have one order."""
     monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path / "runs"))
-    whole = datasets.load
+    whole = datasets.load_dataset
 
     def load(name, split="test"):
         data = whole(name, split)
@@ -65,9 +65,9 @@ def test_all_epochs_are_kept_and_described():
     sidecars = [training.read_sidecar(run.checkpoint(epoch)) for epoch in range(3)]
     assert [s["epoch"] for s in sidecars] == [0, 1, 2]
     assert sidecars[0]["loss"] is None
-    assert sidecars[2]["data_sha256"] == datasets.load("digits", "train").sha256
+    assert sidecars[2]["data_sha256"] == datasets.load_dataset("digits", "train").sha256
     assert all(0 <= s["accuracy"] <= 1 for s in sidecars)
-    network, _ = training.load(run.checkpoint(0))
+    network, _ = training.load_checkpoint(run.checkpoint(0))
     fresh = networks.build("vgg8_bn", 0.06, channels=1, seed=0)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), fresh.parameters(), strict=True))
 
@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_refused_and_trained_again():
     sound = path.read_bytes()
     path.write_bytes(sound[:-4] + b"\0\0\0\1")
     with pytest.raises(BadInput, match="missing or damaged"):
-        training.load(path)
+        training.load_checkpoint(path)
     assert training.train(tiny(epochs=1), progress=False).read_bytes() == sound
 
 
@@ -145,10 +145,10 @@ def test_a_checkpoint_without_its_sidecar_or_with_a_broken_one_is_refused():
     path = training.train(tiny(epochs=1), progress=False)
     path.with_suffix(".json").write_text("{")
     with pytest.raises(BadInput, match=r"epoch-001\.json is damaged"):
-        training.load(path)
+        training.load_checkpoint(path)
     path.with_suffix(".json").unlink()
     with pytest.raises(BadInput, match="no checkpoint"):
-        training.load(path)
+        training.load_checkpoint(path)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
@@ -158,7 +158,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     sidecar = json.loads(path.with_suffix(".json").read_text())
     mine.with_suffix(".json").write_text(json.dumps(sidecar | {"network": "vgg11"}))
     with pytest.raises(BadInput, match="does not hold a vgg11"):
-        training.load(mine)
+        training.load_checkpoint(mine)
 
 
 def test_a_folder_of_another_recipe_of_the_same_name_is_refused():

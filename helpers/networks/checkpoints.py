@@ -130,7 +130,7 @@ def is_whole(path: Path) -> bool:
     return read_sidecar(path)["sha256"] == sha256(path)
 
 
-def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_checkpoint(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """A trained network in evaluation mode, with its sidecar.
 
     Raises `BadInput` for a missing or damaged checkpoint, for weights of another architecture than the sidecar says,
@@ -181,7 +181,7 @@ def resumable(place: Path, parameters: Sequence[str]) -> tuple[nn.Module, dict[s
         try:
             metadata, momentum = read_tensors(place / name)
             epoch = int(metadata["epoch"])
-            network, sidecar = load(place / f"epoch-{epoch:03d}.safetensors")
+            network, sidecar = load_checkpoint(place / f"epoch-{epoch:03d}.safetensors")
             fits = (metadata["identity"], metadata["digest"]) == (identity(sidecar), digest(momentum))
         except (BadInput, SafetensorError, OSError, KeyError, ValueError):
             continue  # damaged, of an older version, or its epoch is: the one before may do

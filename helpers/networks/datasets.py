@@ -82,7 +82,7 @@ def data_root() -> Path:
     return folder("SAMEREP_DATA", "data")
 
 
-def load(name: str, split: str = "test") -> Dataset:
+def load_dataset(name: str, split: str = "test") -> Dataset:
     """The images and labels of one split of a dataset.
 
     Raises `BadInput` for an unknown name or split, for data that is not fetched yet, and for a file with a wrong hash.
@@ -164,7 +164,7 @@ def verify(name: str) -> dict[str, str]:
     """Read every split of a dataset, check its hashes and return the hash of its images by split."""
     for cached in (_cifar10, _digits):
         cached.cache_clear()
-    return {split: load(name, split).sha256 for split in SPLITS}
+    return {split: load_dataset(name, split).sha256 for split in SPLITS}
 
 
 def _is_whole() -> bool:

@@ -93,7 +93,7 @@ class SmallTextEncoder(nn.Module):
 
 def digit_images(split: str) -> tuple[Float[Tensor, "images 1 32 32"], Int64[Tensor, " images"]]:
     """scikit-learn's digits, normalised, with their labels."""
-    data = datasets.load("digits", split)
+    data = datasets.load_dataset("digits", split)
     images = datasets.normalise(datasets.to_tensor(data.images), "digits")
     return images, torch.from_numpy(data.labels)
 

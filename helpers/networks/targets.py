@@ -52,7 +52,7 @@ def _vehicles(data: datasets.Dataset) -> datasets.Dataset:
 
 def training_set(dataset: str, target: str, images: int | None = None) -> datasets.Dataset:
     """The training split with the labels of a target, cut to its first `images` images."""
-    data = datasets.load(dataset, "train")
+    data = datasets.load_dataset(dataset, "train")
     data = replace(data, images=data.images[:images], labels=data.labels[:images])
     # The rotations of training images are drawn every epoch: turning the images here would turn them twice.
     return replace(data, classes=TURNS) if target == "rotation" else retarget(data, target)
@@ -67,7 +67,7 @@ def accuracy_set(dataset: str, target: str, images: int | None = None) -> datase
     """
     if target == "shuffled":
         return _first(training_set(dataset, target, images), MEASURED_ON)
-    data = retarget(datasets.load(dataset, "test"), target)
+    data = retarget(datasets.load_dataset(dataset, "test"), target)
     return data if images is None else _first(data, MEASURED_ON)
 
 

@@ -26,7 +26,7 @@ from ..processes import held
 from . import architectures as networks
 from . import datasets, targets
 from .augmentation import crop, random_stream
-from .checkpoints import is_whole, load, read_sidecar, resumable, run_folder, save, save_momentum
+from .checkpoints import is_whole, load_checkpoint, read_sidecar, resumable, run_folder, save, save_momentum
 from .devices import as_device, chosen_device, pays_bf16
 
 ORDER, AUGMENTATION, ROTATION = 1, 2, 3  # streams of random numbers, so that each can be fixed while the other varies
@@ -222,7 +222,7 @@ class Training:
         epoch = self.run.fork_after
         if epoch:
             train(self.run.trunk, self.device.type, progress=False)
-            self.network.load_state_dict(load(self.run.trunk.checkpoint(epoch))[0].state_dict())
+            self.network.load_state_dict(load_checkpoint(self.run.trunk.checkpoint(epoch))[0].state_dict())
         self.keep(epoch, loss=None)
         return epoch
 

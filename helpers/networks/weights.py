@@ -50,7 +50,7 @@ def open_network(weights: str | Path, architecture: str | None = None, **options
     """
     path, weights = Path(weights), str(weights)
     if _is_own(path):
-        return training.load(path)[0]
+        return training.load_checkpoint(path)[0]
     if architecture is None:
         raise BadInput(f"{weights} does not say what network it is: give its architecture, such as resnet18")
     if not weights and ":" not in architecture:

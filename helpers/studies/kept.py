@@ -156,7 +156,7 @@ def keep_activations(
     earlier = last - 1 if earlier is None else earlier
     if not 0 < earlier < last:
         raise BadInput(f"earlier is {earlier}: expected an epoch from 1 to {last - 1}, before the last")
-    data = test_images(replace(study, images=min(images, len(datasets.load(study.dataset, "test").images))))
+    data = test_images(replace(study, images=min(images, len(datasets.load_dataset(study.dataset, "test").images))))
     epochs = {Role(TRAINED, seed): last for seed in study.seeds}
     epochs |= {Role(EARLIER, study.seeds[0]): earlier}
     epochs |= {Role(UNTRAINED, seed): 0 for seed in study.seeds[:untrained]}

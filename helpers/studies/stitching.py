@@ -145,7 +145,7 @@ class Products:
 
 def some_images(study: Study, split: str, count: int | None) -> datasets.Dataset:
     """`count` images of a split, drawn at random but equal in every call; all for None or if there are fewer."""
-    data = datasets.load(study.dataset, split)
+    data = datasets.load_dataset(study.dataset, split)
     if count is None or count >= len(data.images):
         return data
     chosen = np.sort(np.random.default_rng(0).choice(len(data.images), count, replace=False))
@@ -292,14 +292,14 @@ def trained_networks(study: Study, progress: bool = True) -> tuple[dict[tuple[st
     train_all([(run, None) for run in study.runs], progress)
     for seed, run in zip(study.seeds, study.runs, strict=True):
         training.train(run, progress=progress)
-        found["trained", seed], sidecar = training.load(run.checkpoint(run.recipe.epochs))
+        found["trained", seed], sidecar = training.load_checkpoint(run.checkpoint(run.recipe.epochs))
         sidecars.append(sidecar)
     return found, sidecars
 
 
 def untrained_network(study: Study) -> nn.Module:
     """The untrained twin of the first seed, with batch-norm statistics measured on training images."""
-    network, _ = training.load(training.start(study.runs[0]))
+    network, _ = training.load_checkpoint(training.start(study.runs[0]))
     return calibrate(network, datasets.batches(some_images(study, "train", CALIBRATION_IMAGES), BATCH))
 
 

@@ -74,7 +74,7 @@ class Study:
 
 def test_images(study: Study) -> datasets.Dataset:
     """The first images of the test set, as many as the study asks for; all if it asks for None."""
-    data = datasets.load(study.dataset, "test")
+    data = datasets.load_dataset(study.dataset, "test")
     if study.images is None:
         return data
     if study.images > len(data.images):
@@ -94,7 +94,7 @@ def network_at(
     path = run.checkpoint(epoch)
     if not training.is_whole(path):
         training.train(run, progress=progress) if epoch else training.start(run)
-    network, sidecar = training.load(path)
+    network, sidecar = training.load_checkpoint(path)
     network = network.to(chosen_device())
     return (calibrate(network, datasets.batches(data)) if epoch == 0 else network), sidecar
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..networks import training
-from ..networks.datasets import load
+from ..networks.datasets import load_dataset
 from ..networks.targets import TARGETS, VEHICLES, retarget
 from . import store
 from .pairwise import CEILING, Member, MemberPair, calibrated_pairs, compare_members
@@ -25,7 +25,7 @@ LEARNT = 0.15  # a target is learnt if accuracy is this far above the share of i
 
 def other_targets(dataset: str) -> tuple[str, ...]:
     """The targets, other than its labels, that networks can be trained for on a dataset."""
-    has_vehicles = set(VEHICLES) <= set(load(dataset).classes)
+    has_vehicles = set(VEHICLES) <= set(load_dataset(dataset).classes)
     return tuple(target for target in TARGETS[1:] if target != "vehicles" or has_vehicles)
 
 
@@ -83,7 +83,7 @@ def with_largest_class(networks: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """
     shares = {}
     for target in networks["target"].unique():
-        labels = retarget(load(dataset), str(target)).labels
+        labels = retarget(load_dataset(dataset), str(target)).labels
         shares[target] = float(np.bincount(labels).max() / len(labels))
     return networks.assign(largest_class=networks["target"].map(shares))
 

@@ -229,7 +229,7 @@ KIND = Kind(
 
 def example(folder: Path, network: str = "vgg11_bn") -> tuple[Path, Path, Path]:
     """Two checkpoints of small networks trained on digits, and the test digits as PNG files in class folders."""
-    data = datasets.load("digits", "test")
+    data = datasets.load_dataset("digits", "test")
     for number, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
         path = folder / data.classes[label] / f"{number:03d}.png"
         if not path.exists():
