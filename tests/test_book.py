@@ -187,6 +187,37 @@ def test_dark_mode_is_accessible_too(visit, document):
     assert found.violations_count == 0, found.generate_report()
 
 
+CUT_OFF = """() => [...document.querySelectorAll('article table, article pre, article img')].filter(node => {
+  const edge = Math.min(innerWidth, node.closest('article').getBoundingClientRect().right) + 1;
+  const beyond = box => box.getBoundingClientRect().right > edge;
+  if (node.offsetParent === null || !beyond(node)) return false;
+  for (let box = node.parentElement; box.tagName !== 'ARTICLE'; box = box.parentElement)
+    if (/auto|scroll/.test(getComputedStyle(box).overflowX) && !beyond(box)) return false;
+  return true;
+}).map(node => node.tagName + ': ' + node.textContent.slice(0, 60))"""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_table_code_or_picture_is_cut_off_at_any_width(visit, document):
+    """What is wider than the column scrolls in a box of its own, on a telephone, a tablet and a desk."""
+    page = visit(document)
+    for width in (390, 800, 1300):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(CUT_OFF) == [], f"cut off at {width} px"
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [("CKA", "measure"), ("transformer", "own_networks"), ("my own network", "own_networks"), ("answer", "landing")],
+)
+def test_what_readers_search_leads_to_the_right_page(visit, words, page):
+    found = visit("search")
+    found.goto(f"{found.url}?q={words}")
+    found.wait_for_selector("#search-results li", timeout=20_000)
+    first = [link.get_attribute("href") or "" for link in found.locator("#search-results li a").all()[:3]]
+    assert any(f"/{page}.html" in address for address in first), first
+
+
 def test_search_finds_a_word(visit):
     page = visit("search")
     page.goto(page.url + "?q=union")
