@@ -26,7 +26,7 @@ def few_images(tmp_path, monkeypatch):
         data = whole(name, split)
         return replace(data, images=data.images[:96], labels=data.labels[:96])
 
-    monkeypatch.setattr(datasets, "load", load)
+    monkeypatch.setattr(datasets, "load_dataset", load)
 
 
 def tiny(seed=0, epochs=2):

@@ -140,7 +140,7 @@ def test_networks_for_other_targets_share_nothing_but_the_images_with_those_for_
 
 
 def test_cifar10_has_vehicles_and_shuffled_labels_are_learnt_by_heart(monkeypatch):
-    monkeypatch.setattr(targets, "load", lambda name: type("Data", (), {"classes": (*VEHICLES, "cat")}))
+    monkeypatch.setattr(targets, "load_dataset", lambda name: type("Data", (), {"classes": (*VEHICLES, "cat")}))
     members, comparisons = targets.cast_targets(Study("cifar10", "vgg16_bn", 0.25, (0, 1), "quarter"), (3, 4))
     recipes = {(m.run.target, m.run.recipe.name) for m in members.values()}
     assert recipes == {
