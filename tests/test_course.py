@@ -30,7 +30,7 @@ PAGE = r'''
     # :::
 
     # %% tags=["hide-input"]
-    from myst_nb import glue
+    from helpers.pages.filled import glue
 
     from helpers.pages.teaching.exercises import CHECKS, check, expect_close
 

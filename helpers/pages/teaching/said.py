@@ -45,7 +45,7 @@ def spoken_text(text: str, values: Mapping[str, Any]) -> str:
 
 def without_glue(source: str) -> str:
     """A code cell whose numbers are noted instead of glued."""
-    source = source.replace("from myst_nb import glue", IMPORT)
+    source = source.replace("from helpers.pages.filled import glue", IMPORT)
     return re.sub(r"\bglue\(", "note(", re.sub(r",\s*display=False\b", "", source))
 
 
