@@ -16,7 +16,8 @@ def test_numbers_in_a_sentence_follow_what_was_noted():
 
 def test_a_cell_that_glues_notes():
     source = (
-        'from helpers.pages.filled import glue\n\nglue("a", f(x), display=False)\nglue(\n    "b",\n    2,\n    display=False,\n)'
+        "from helpers.pages.filled import glue\n\n"
+        'glue("a", f(x), display=False)\nglue(\n    "b",\n    2,\n    display=False,\n)'
     )
     noted = said.without_glue(source)
     assert "glue" not in noted
