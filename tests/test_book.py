@@ -206,18 +206,6 @@ def test_no_table_code_or_picture_is_cut_off_at_any_width(visit, document):
         assert page.evaluate(CUT_OFF) == [], f"cut off at {width} px"
 
 
-@pytest.mark.parametrize(
-    ("words", "page"),
-    [("CKA", "measure"), ("transformer", "own_networks"), ("my own network", "own_networks"), ("answer", "landing")],
-)
-def test_what_readers_search_leads_to_the_right_page(visit, words, page):
-    found = visit("search")
-    found.goto(f"{found.url}?q={words}")
-    found.wait_for_selector("#search-results li", timeout=20_000)
-    first = [link.get_attribute("href") or "" for link in found.locator("#search-results li a").all()[:3]]
-    assert any(f"/{page}.html" in address for address in first), first
-
-
 def test_search_finds_a_word(visit):
     page = visit("search")
     page.goto(page.url + "?q=union")
