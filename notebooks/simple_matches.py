@@ -84,6 +84,7 @@ glue("output_two", float(100 * near_output["of two"].max()), display=False)
 glue("output_share", float(100 * (near_output["median size"] / near_output["matched"]).median()), display=False)
 glue("fc_two", float(100 * connected["of two"].max()), display=False)
 glue("verdict", verdicts.judged(plan, found)["C4"].word, display=False)
+glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
 
 # %% [markdown]
 # :::{admonition} Answer
@@ -205,7 +206,6 @@ figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
 # model in the same places, near the input and near the output?
 
 # %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "Two lines by layer for the second network: the median size of a minimal match as a share of the maximum match, observed and by the null model."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, for a second architecture.", "name": "fig-beside-{{page}}"}}
-glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
 if beside:
     second = studies.answer(simple_matches.KIND, replace(study, network=beside), settings).tables
     figure = size_findings.plot_relative(size_findings.size_summary(size_findings.relative_sizes(second, share)))

@@ -165,7 +165,7 @@ def test_plain_papermill_runs_a_notebook_and_refuses_a_wrong_parameter(tmp_path)
     done = papermill(source, "out.ipynb", *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     book = nbformat.read(tmp_path / "out.ipynb", as_version=4)
-    shown = [output["data"].get("text/markdown", "") for cell in pages.code(book) for output in cell.outputs]
+    shown = [output.get("data", {}).get("text/markdown", "") for cell in pages.code(book) for output in cell.outputs]
     text = "\n".join([*shown, *pages.markdown(book)])
     assert "2 networks, trained from different random weights" in text
     assert "run notebooks/network.py -p network vgg8_bn" in text

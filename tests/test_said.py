@@ -1,5 +1,6 @@
 """Sentences of the course follow the numbers of the moment, and nothing of the book's roles is left."""
 
+import nbformat
 import pytest
 
 from helpers.errors import BadInput
@@ -34,3 +35,17 @@ def test_only_paragraphs_with_numbers_become_code_and_show_what_the_book_said():
     assert cells[1].source == 'say(r"""Of <<all>>.\n\n- <<all>> items""")'
     assert cells[1].outputs[0]["data"]["text/markdown"] == "Of 7.\n\n- 7 items"
     assert next(said.cells_of("Of <<all>>.", {})).outputs == []
+
+
+def test_a_sentence_waits_for_its_last_number():
+    code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    cells = [
+        text("# T"),
+        code('say(r"""<<a>> and <<b>>""")'),
+        code('note("a", 1)'),
+        code('say(r"""<<a>>""")'),
+        code('note(\n    "b",\n    2)'),
+        code('say(r"""<<loop>>""")'),
+    ]
+    found = [cell.source for cell in said.after_their_numbers(cells)]
+    assert found == [cells[k].source for k in (0, 2, 3, 4, 1, 5)]

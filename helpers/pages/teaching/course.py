@@ -218,6 +218,7 @@ def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Ch
         elif text := plain.plain(said.marked(fill(cell.source, words)), context):
             cells += said.cells_of(text, values)
     cells[:2] = reversed(cells[:2])
+    cells = said.after_their_numbers(cells)
     for position, cell in enumerate(cells):
         cell["id"] = f"cell-{position:03d}"
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}

@@ -16,6 +16,7 @@ from ...errors import unknown
 
 ROLE = re.compile(r"\{glue:text\}`(?P<key>[^`:]+)(?::(?P<form>[^`:]*))?`")
 MARK = re.compile(r"<<(?P<key>[^<>:]+)(?::(?P<form>[^<>]*))?>>")
+NOTED = re.compile(r"\bnote\(\s*\"([^\"]+)\"")
 IMPORT = "from helpers.pages.teaching.said import note, say"
 HIDDEN = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
 _noted: dict[str, Any] = {}
@@ -66,6 +67,28 @@ def cells_of(text: str, values: Mapping[str, str]) -> Iterator[NotebookNode]:
     for speaks, paragraphs in runs:
         joined = "\n\n".join(paragraphs)
         yield _say_cell(joined, values) if speaks else nbformat.v4.new_markdown_cell(joined)
+
+
+def after_their_numbers(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The cells, each `say` cell moved behind the last cell that notes one of its numbers, where that comes later.
+
+    A number that is noted under a computed name moves nothing.
+    """
+    noted: dict[str, int] = {}
+    for position, cell in enumerate(cells):
+        for key in NOTED.findall(cell.source):
+            noted.setdefault(key, position)
+
+    def place(position: int) -> tuple[int, int]:
+        keys = [m["key"] for m in MARK.finditer(cells[position].source)] if _speaks(cells[position]) else []
+        last = max([position, *(noted.get(key, position) for key in keys)])
+        return last, int(last > position)
+
+    return [cells[k] for k in sorted(range(len(cells)), key=place)]
+
+
+def _speaks(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and cell.source.startswith("say(")
 
 
 def _say_cell(text: str, values: Mapping[str, str]) -> NotebookNode:
