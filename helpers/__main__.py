@@ -44,7 +44,7 @@ from .studies.study import Study
 RECORDED = tuple(name for name, kind in KINDS.items() if kind.compute)
 
 
-class Strict(click.Command):
+class EachOptionOnce(click.Command):
     """A command that accepts each option once. Of two values click would silently use the last."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -56,9 +56,9 @@ class Strict(click.Command):
 
 
 class Group(click.Group):
-    """A group of strict commands."""
+    """A group of commands that accept each option once."""
 
-    command_class = Strict
+    command_class = EachOptionOnce
 
 
 class Value(click.ParamType):
@@ -192,11 +192,11 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
     """
     from .pages import own, running, single
 
-    executed = running.run_page(own.own_page(notebook, given(parameters), page))
+    executed = running.run_page(own.own_page(notebook, given_parameters(parameters), page))
     click.echo(single.html_of(executed) if html else executed)
 
 
-def given(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def given_parameters(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Names and values of `-p NAME VALUE`. Raises `BadInput` for a name that is given twice."""
     names = [name for name, _ in parameters]
     for name in names:
@@ -319,7 +319,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         stop(f"error: {error.name} is not installed: the pages are made in the book's clone, after `make book`", 1)
     except (OSError, SafetensorError) as error:
-        stop(f"error: {in_words(error)}", 1)
+        stop(f"error: {refusal(error)}", 1)
 
 
 def first_line(error: BaseException) -> str:
@@ -328,8 +328,8 @@ def first_line(error: BaseException) -> str:
     return f": {lines[0]}" if lines else ""
 
 
-def in_words(error: Exception) -> str:
-    """In words: what the system refused, and for which file."""
+def refusal(error: Exception) -> str:
+    """What the system refused, and for which file, as one line."""
     name = getattr(error, "filename", None)
     reason = getattr(error, "strerror", None) or first_line(error).removeprefix(": ") or type(error).__name__
     return f"{reason}: {name}" if name else str(reason)

@@ -1,6 +1,7 @@
 """What several test files share: one thread for linear algebra, and one browser."""
 
 import os
+from dataclasses import replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -27,3 +28,18 @@ def browser():
         running = control.chromium.launch(executable_path=path, args=FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def few_digits(tmp_path, monkeypatch):
+    """Train on 96 digits, in a folder of this test's own."""
+    monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path / "runs"))
+    from helpers.networks import datasets
+
+    whole = datasets.load_dataset
+
+    def load(name, split="test"):
+        data = whole(name, split)
+        return replace(data, images=data.images[:96], labels=data.labels[:96])
+
+    monkeypatch.setattr(datasets, "load_dataset", load)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -15,18 +14,7 @@ from helpers.networks import checkpoints, datasets, training
 from helpers.studies import seeds, store
 from helpers.studies.study import Study
 
-
-@pytest.fixture(autouse=True)
-def few_images(tmp_path, monkeypatch):
-    """Train on 96 digits, in a folder of this test's own."""
-    monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path / "runs"))
-    whole = datasets.load_dataset
-
-    def load(name, split="test"):
-        data = whole(name, split)
-        return replace(data, images=data.images[:96], labels=data.labels[:96])
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
+pytestmark = pytest.mark.usefixtures("few_digits")
 
 
 def tiny(seed=0, epochs=2):

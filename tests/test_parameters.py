@@ -181,7 +181,7 @@ NOTEBOOK = [
 
 @pytest.mark.parametrize(("notebook", "name", "value"), NOTEBOOK)
 def test_a_bad_parameter_of_a_notebook_is_refused_before_a_cell_runs(notebook, name, value):
-    page = own.own_page(notebook, command.given([(name, value)]))
+    page = own.own_page(notebook, command.given_parameters([(name, value)]))
     with pytest.raises(BadInput) as caught:
         running.check_parameters(page, page.parameters)
     assert one_line(caught.value)

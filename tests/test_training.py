@@ -14,16 +14,8 @@ from helpers.networks import datasets, training
 
 
 @pytest.fixture(autouse=True)
-def few_images(tmp_path, monkeypatch):
-    """Train on 96 digits, in a folder of this test's own, on one thread so that sums have one order."""
-    monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path / "runs"))
-    whole = datasets.load_dataset
-
-    def load(name, split="test"):
-        data = whole(name, split)
-        return replace(data, images=data.images[:96], labels=data.labels[:96])
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
+def one_thread(few_digits):
+    """Train on 96 digits, on one thread so that sums have one order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
