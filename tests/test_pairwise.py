@@ -15,7 +15,7 @@ from helpers.studies.pairwise import Member, MemberPair, calibrated_pairs, compa
 from helpers.studies.study import Study
 from helpers.studies.study import test_images as images_of
 from helpers.subspaces import Pair
-from tests.test_training import few_images, tiny  # noqa: F401
+from tests.test_training import one_thread, tiny  # noqa: F401
 
 TINY = Study("digits", "vgg8_bn", 0.06, (0, 1), "digits", epochs=2, images=80)
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from helpers.errors import BadInput
 from helpers.networks import datasets, targets, training
-from tests.test_training import few_images, tiny  # noqa: F401
+from tests.test_training import one_thread, tiny  # noqa: F401
 
 
 def images_of(classes, count=60):
