@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from helpers.errors import BadInput
 from helpers.files import ROOT
 from helpers.networks import devices, training
 from helpers.networks.accumulators import Sampling
-from helpers.studies import calibration, grid, records, seeds, store
+from helpers.studies import calibration, grid, kinds, records, seeds, store
 
 STUDY = {"network": "vgg8_bn", "width": 0.06, "epochs": 1, "images": 100, "layers": ("relu1_1", "logits")}
 SEEDS = (3, 0, 4, 1, 2)  # five networks in blocks of two: two blocks, three tasks; of one task each: see `many`
@@ -128,7 +129,7 @@ def test_blocks_give_the_sampled_tables_of_one_piece(cache, monkeypatch):
 
 
 def test_a_killed_run_goes_on_and_computes_only_what_is_missing(cache, monkeypatch):
-    compute, calls = seeds.BLOCK.compute, []
+    compute, calls = seeds.PART.compute, []
 
     def counted(study, first=0, progress=True):
         calls.append(study.seeds)
@@ -137,7 +138,7 @@ def test_a_killed_run_goes_on_and_computes_only_what_is_missing(cache, monkeypat
         return compute(study, first, progress)
 
     counted.__module__ = compute.__module__  # the code that a key hashes
-    monkeypatch.setattr(seeds, "BLOCK", replace(seeds.BLOCK, compute=counted))
+    monkeypatch.setattr(seeds, "PART", replace(seeds.PART, compute=counted))
     with grid.workers(block=2):
         with pytest.raises(KeyboardInterrupt):
             seeds.compute(few(), progress=False)
@@ -156,6 +157,41 @@ def test_the_parts_of_a_study_serve_a_larger_one(cache):
         seeds.compute(few(seeds=(*SEEDS[:4], 2, 5)), progress=False)
     assert len(before) == 3
     assert len(left(cache) - before) == 3  # the new block, alone and with either of the two
+
+
+# ---------------------------------------------------------------- parts of other kinds
+
+WHOLE = {"network": "vgg8_bn", "width": 0.06, "epochs": 1, "images": 100, "seeds": (3, 0, 4)}
+IN_PARTS = {
+    "causes": ({"layers": ("relu1_1", "relu2_1", "pool", "logits"), "epochs": 2}, {}, 3),
+    "ceiling": ({"layers": ("relu1_1", "relu2_1", "pool", "logits"), "epochs": 2}, {}, 3),
+    "stitching": ({"layers": ("relu1_1", "relu2_1", "pool", "logits")}, {"fit": 120, "again": 50, "controls": 50}, 3),
+    "sensitivity": ({}, {"images": 150, "steps": 4, "names": ["subspace", "cka"]}, 3),
+    "rebasin": ({}, {"correlate": 100, "again": 50, "alphas": [0.0, 0.5, 1.0]}, 2),
+    "small_matches": ({"layers": ("relu1_1", "relu2_1", "logits")}, {}, 3),
+    "simple_matches": ({"layers": ("relu1_1", "relu2_1", "logits")}, {"orders": 2, "draws": 1, "limit": 20}, 3),
+}
+
+
+def part_of(name: str) -> store.Kind:
+    return sys.modules[f"helpers.studies.{name}"].PART
+
+
+@pytest.mark.parametrize("name", IN_PARTS)
+def test_parts_of_a_study_give_the_tables_of_one_piece_and_are_found_again(cache, monkeypatch, name):
+    options, settings, count = IN_PARTS[name]
+    kind, study = kinds.KINDS[name], studies.Study(**WHOLE | options)
+    whole = kind.compute(study, progress=False, **kind.settled(settings))
+    shutil.rmtree(cache, ignore_errors=True)
+    monkeypatch.setattr(grid, "wanted_tasks", lambda: 3)
+    found = kind.compute(study, progress=False, **kind.settled(settings))
+    assert_same(found, whole)
+    assert found.behind == whole.behind
+    assert len([place for place in left(cache) if place.startswith(f"{part_of(name).name}-")]) == count
+    never = replace(part_of(name), compute=lambda *_, **__: pytest.fail("it was computed again"))
+    never.compute.__module__ = part_of(name).compute.__module__
+    monkeypatch.setattr(f"helpers.studies.{name}.PART", never)
+    assert_same(kind.compute(study, progress=False, **kind.settled(settings)), whole)
 
 
 # ---------------------------------------------------------------- processes

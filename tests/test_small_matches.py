@@ -9,6 +9,7 @@ from helpers.errors import BadInput
 from helpers.matching import maximum_match, minimal_matches
 from helpers.studies.small_matches import (
     has_partner,
+    joined_layers,
     level_row,
     of_pair,
     orders_to_try,
@@ -74,7 +75,7 @@ def test_tables_name_layer_and_seeds_and_say_what_c4_asks():
     x, y = mixture(3, neurons=8, noise=0.3)
     pair = Pair.from_arrays(x, y)
     epsilons = partly_matched(pair, np.linspace(0, 0.99, 60))[:2]
-    found = small_match_tables({"relu": {(0, 1): pair}}, epsilons, progress=False)
+    found = small_match_tables("relu", {(0, 1): pair}, epsilons)
     assert set(found) == {"sizes", "levels", "simple"}
     assert (found["levels"][["layer", "seed_a", "seed_b"]] == ["relu", 0, 1]).all().all()
     for row in found["levels"].itertuples():
@@ -87,7 +88,7 @@ def test_tables_name_layer_and_seeds_and_say_what_c4_asks():
 def test_nothing_to_ask_is_one_line():
     x, y = np.random.default_rng(0).standard_normal((2, 5, 200))
     with pytest.raises(BadInput, match="no layer matches to between 5% and 95%"):
-        small_match_tables({"relu": {(0, 1): Pair.from_arrays(x, y)}}, [0.1], progress=False)
+        joined_layers([small_match_tables("relu", {(0, 1): Pair.from_arrays(x, y)}, [0.1])])
 
 
 def many_twins(neurons, samples=2500, seed=4):

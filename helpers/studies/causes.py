@@ -26,6 +26,7 @@ from ..networks.moments import SHUFFLES, Moments, collect_moments, without_gone
 from ..subspaces import Matrix, Pair
 from .ceiling import pair_columns
 from .grid import train_all
+from .layer_tasks import by_layers, layer_names
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
 from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
@@ -265,12 +266,11 @@ def labelled_batches(data: datasets.Dataset, progress: bool, size: int = 100) ->
 
 
 def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn.Module], list[dict[str, Any]]]:
-    """The networks with their sidecars. Networks that are not trained yet are trained. Untrained twins are calibrated.
+    """The networks with their sidecars. Untrained twins are calibrated.
 
     Raises `BadInput` if two of them have equal weights.
     """
     runs = dict(zip(study.seeds, study.runs, strict=True))
-    train_all((runs[seed], epoch) for seed, epoch in cast.members)
     loaded = [network_at(runs[seed], epoch, data) for seed, epoch in cast.members]
     check_different({f"seed {known['seed']} after epoch {known['epoch']}": network for network, known in loaded})
     return [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
@@ -287,10 +287,19 @@ def check_plain(study: Study) -> None:
 def compute(study: Study, progress: bool = True) -> Computed:
     """Tables "critical", "similarity", "summary" and "directions" of all conditions and layers.
 
-    Raises `BadInput` for a study that asks for one epoch, for layers before the ReLU, for sampling, or for kept
-    layers. It is also raised for a layer whose numbers would not be exact enough.
+    With several workers groups of layers are tasks. Raises `BadInput` for a study that asks for one epoch, for layers
+    before the ReLU, for sampling, or for kept layers. It is also raised for a layer whose numbers would not be exact
+    enough.
     """
     check_plain(study)
+    runs = dict(zip(study.seeds, study.runs, strict=True))
+    train_all((runs[seed], epoch) for seed, epoch in Cast.of(study).members)
+    computed = by_layers(PART, study, layer_names(study), {}, progress)
+    return replace(computed, behind=computed.behind | {"conditions": CONDITIONS})
+
+
+def causes_in_layers(study: Study, progress: bool = True) -> Computed:
+    """The tables of the study's layers, from one pass over the images."""
     cast, data = Cast.of(study), test_images(study)
     nets, sidecars = load_cast(study, cast, data)
     layers = chosen_layers(nets[0], study.layers)
@@ -309,7 +318,8 @@ def compute(study: Study, progress: bool = True) -> Computed:
             parts[name].append(table.assign(**layer_columns(layer)))
     tables = {name: described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
-    return Computed(tables, behind(data, sidecars, nets) | {"conditions": CONDITIONS})
+    return Computed(tables, behind(data, sidecars, nets))
 
 
 KIND = Kind("causes", "the layers matched with one cause of similarity taken away at a time", compute, some_layers=True)
+PART = Kind("causes-layers", "some layers of a study of causes", causes_in_layers)

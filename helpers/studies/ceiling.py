@@ -17,6 +17,7 @@ from ..networks.accumulators import Grams
 from ..networks.activations import stream
 from ..streaming import GramBlocks
 from .grid import train_all
+from .layer_tasks import by_layers, layer_names
 from .seeds import check_sound, list_batches, network_row
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
@@ -26,13 +27,20 @@ from .tables import EPSILONS, critical_rows, described, layer_columns, similarit
 def compute(study: Study, progress: bool = True) -> Computed:
     """Match the last epoch of every seed with its earlier epochs that were kept (`earlier_epochs`), layer by layer.
 
-    Raises `BadInput` for a study of one epoch, and if no seed kept an earlier epoch.
+    With several workers groups of layers are tasks. Raises `BadInput` for a study of one epoch, and if no seed kept an
+    earlier epoch.
     """
     if study.epoch is not None:
         raise BadInput(f"epoch is {study.epoch}: the ceiling compares the last epoch with earlier ones")
+    runs = dict(zip(study.seeds, study.runs, strict=True))
+    train_all([(runs[seed], epoch) for seed, epoch in checkpoints(study)[0]], progress)
+    return by_layers(PART, study, layer_names(study), {}, progress)
+
+
+def ceiling_of_layers(study: Study, progress: bool = True) -> Computed:
+    """The tables of the study's layers, from one pass over the images."""
     members, pairs = checkpoints(study)
     data, runs = test_images(study), dict(zip(study.seeds, study.runs, strict=True))
-    train_all([(runs[seed], epoch) for seed, epoch in members], progress)
     loaded = [network_at(runs[seed], epoch, data, progress) for seed, epoch in members]
     nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
     layers = chosen_layers(nets[0], study.layers)
@@ -81,3 +89,4 @@ def pair_columns(first: tuple[int, int], second: tuple[int, int]) -> dict[str, A
 
 
 KIND = Kind("ceiling", "one training at its end and a few epochs before, every layer matched", compute)
+PART = Kind("ceiling-layers", "some layers of a study of the ceiling", ceiling_of_layers)

@@ -239,6 +239,11 @@ def blocks(seeds: Sequence[int], neurons: Sequence[int], matrices: int = 1) -> l
     return [tuple(map(int, part)) for part in np.array_split(np.array(seeds), number)]
 
 
+def wanted_tasks() -> int:
+    """Into how many tasks a study should be divided: one for one worker, else `TASKS`."""
+    return TASKS if _workers.get().several else 1
+
+
 def pairs_of_blocks(parts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], int]]:
     """The tasks as (seeds, number): a block and 0, or the seeds of two blocks and the number of seeds in the first."""
     alone = [(part, 0) for part in parts]

@@ -22,6 +22,7 @@ PLUMBING = (
     "studies.hashes",
     "studies.kinds",
     "studies.grid",
+    "studies.layer_tasks",
     "studies.intervals",
 )  # modules that only pass numbers on
 

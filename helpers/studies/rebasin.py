@@ -9,6 +9,7 @@ statistics that are measured again. For networks with batch norm this is the met
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +27,7 @@ from ..networks.architectures import Layer
 from ..networks.permutations import Channels, Order, best_orders, interpolated, permutable, permuted, random_orders
 from ..networks.tails import quick
 from ..subspaces import Gram
+from .grid import task_results
 from .stitching import BATCH, Case, fit_products, some_images, trained_networks
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers, test_images
@@ -188,46 +190,71 @@ def barriers(path: pd.DataFrame) -> pd.DataFrame:
 def compute_rebasin(
     study: Study, correlate: int = 1000, again: int = 200, alphas: Sequence[float] = ALPHAS, progress: bool = True
 ) -> Computed:
-    """Tables "control" (a network and its permuted copy), "partners" (per layer) and "path" (per α).
+    """Tables "control" (the first network and its permuted copy), "partners" (per layer) and "path" (per α).
 
-    Consecutive seeds are compared. `correlate` is the number of training images for the correlations, `again` how many
-    of them give the batch-norm statistics. The study's test `images` give loss and accuracy.
+    Consecutive seeds are compared, and each pair of them is a task. `correlate` is the number of training images for
+    the correlations, `again` how many of them give the batch-norm statistics. The study's test `images` give loss and
+    accuracy.
     """
     nets, sidecars = trained_networks(study, progress)
-    first = nets["trained", study.seeds[0]]
-    groups = permutable(first)
-    known = {layer.name: layer for layer in chosen_layers(first, None)}
+    settings = {"correlate": correlate, "again": again, "alphas": list(alphas)}
+    tasks = [(replace(study, seeds=pair), settings) for pair in pairwise(study.seeds)]
+    if len(tasks) == 1:
+        return compare_pair(study, correlate, again, alphas, progress)
+    results = task_results(PART, tasks, "pairs of networks", progress)
+    tables = {name: pd.concat([result.tables[name] for result in results]) for name in ("partners", "path")}
+    tables = {name: table.reset_index(drop=True) for name, table in tables.items()}
+    tables["partners"] = tables["partners"].sort_values("position", kind="stable", ignore_index=True)
+    known = behind(some_images(study, "test", study.images), sidecars, list(nets.values()))
+    return Computed({"control": results[0].tables["control"], **tables}, known)
+
+
+def compare_pair(study: Study, correlate: int, again: int, alphas: Sequence[float], progress: bool = True) -> Computed:
+    """The tables of a study of two seeds."""
+    nets, sidecars = trained_networks(study, progress)
+    a, b = study.seeds
+    ours, theirs = nets["trained", a], nets["trained", b]
+    groups = permutable(ours)
+    known = {layer.name: layer for layer in chosen_layers(ours, None)}
     layers = [name for name in known if any(name in group.layers for group in groups.values())]
-    control = permutation_control(first, next(iter(datasets.batches(test_images(study), CONTROL_IMAGES))), layers)
-    partners, paths = [], []
-    learned, few = some_images(study, "train", correlate), some_images(study, "train", again)
-    test = some_images(study, "test", study.images)
-    for a, b in pairwise(study.seeds):
-        cases = [Case("trained", a, b), Case("other images", a, b)]
-        with quick():
-            batches = tqdm(datasets.batches(learned, BATCH), desc="correlating", disable=not progress)
-            products = fit_products(nets, cases, layers, batches)
-        grams, shuffled = ({name: found.gram(case) for name, found in products.items()} for case in cases)
-        orders = best_orders(groups, {name: channel_correlations(gram) for name, gram in grams.items()})
-        chance = {name: channel_correlations(gram) for name, gram in shuffled.items()}
-        rows = pd.DataFrame(_matching_rows(groups, orders, grams, chance))
-        partners.append(rows.assign(seed_a=a, seed_b=b))
-        theirs = nets["trained", b]
-        others = {"as trained": theirs, "matched": permuted(theirs, orders).eval()}
-        path = interpolation_path(nets["trained", a], others, few, test, alphas, progress)
-        paths.append(path.assign(seed_a=a, seed_b=b))
-    tables = {"control": control, "partners": pd.concat(partners, ignore_index=True)}
-    tables = {name: _with_layers(table, known) for name, table in tables.items()} | {"path": pd.concat(paths)}
+    control = permutation_control(ours, next(iter(datasets.batches(test_images(study), CONTROL_IMAGES))), layers)
+    orders, partners = partners_of(nets, (a, b), groups, layers, some_images(study, "train", correlate), progress)
+    others = {"as trained": theirs, "matched": permuted(theirs, orders).eval()}
+    few, test = some_images(study, "train", again), some_images(study, "test", study.images)
+    path = interpolation_path(ours, others, few, test, alphas, progress).assign(seed_a=a, seed_b=b)
+    tables = {"control": _with_layers(control, known), "partners": _with_layers(partners, known), "path": path}
     tables = {name: described(study, table.reset_index(drop=True)) for name, table in tables.items()}
     return Computed(tables, behind(test, sidecars, list(nets.values())))
 
 
+def partners_of(
+    nets: dict[tuple[str, int], nn.Module],
+    pair: tuple[int, int],
+    groups: dict[str, Channels],
+    layers: Sequence[str],
+    learned: datasets.Dataset,
+    progress: bool,
+) -> tuple[dict[str, Order], pd.DataFrame]:
+    """The best order of the second network's channels, per group, and the table "partners" of two seeds."""
+    cases = [Case("trained", *pair), Case("other images", *pair)]
+    with quick():
+        batches = tqdm(datasets.batches(learned, BATCH), desc="correlating", disable=not progress)
+        products = fit_products(nets, cases, layers, batches)
+    grams, shuffled = ({name: sums.gram(case) for name, sums in products.items()} for case in cases)
+    orders = best_orders(groups, {name: channel_correlations(gram) for name, gram in grams.items()})
+    chance = {name: channel_correlations(gram) for name, gram in shuffled.items()}
+    rows = pd.DataFrame(_matching_rows(groups, orders, grams, chance))
+    return orders, rows.assign(seed_a=pair[0], seed_b=pair[1])
+
+
+REBASIN = {"correlate": 1000, "again": 200, "alphas": list(ALPHAS)}
 KIND = Kind(
     "rebasin",
     "channels of two networks matched one to one, and their weights interpolated",
     compute_rebasin,
-    defaults={"correlate": 1000, "again": 200, "alphas": list(ALPHAS)},
+    defaults=REBASIN,
 )
+PART = Kind("rebasin-pair", "two networks of a study of re-basin", compare_pair, defaults=REBASIN)
 
 
 def _with_layers(table: pd.DataFrame, known: dict[str, Layer]) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
     if len(parts) == 1:
         return compute_block(study, progress=progress)
     tasks = [(replace(study, seeds=seeds), {"first": first}) for seeds, first in grid.pairs_of_blocks(parts)]
-    return joined(study, grid.task_results(BLOCK, tasks, "blocks of networks", progress))
+    return joined(study, grid.task_results(PART, tasks, "blocks of networks", progress))
 
 
 def compute_block(study: Study, first: int = 0, progress: bool = True) -> Computed:
@@ -222,4 +222,4 @@ def thin(result: Result) -> Result:
 
 
 KIND = Kind("seeds", "several seeds of one network, every layer of every pair matched", compute, prefix="", thin=thin)
-BLOCK = Kind("seeds-block", "a block of a study's networks, or two of them", compute_block, defaults={"first": 0})
+PART = Kind("seeds-block", "a block of a study's networks, or two of them", compute_block, defaults={"first": 0})

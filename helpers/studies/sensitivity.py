@@ -26,6 +26,8 @@ from ..networks import datasets
 from ..networks.activations import captured
 from ..networks.architectures import Layer
 from ..networks.tails import quick
+from .grid import train_all
+from .layer_tasks import by_layers, study_layers
 from .stitching import BATCH, some_images, trained_networks
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers
@@ -158,22 +160,29 @@ def compute_sensitivity(
     """Table "sensitivity" of the study's layers (None: the middle one, the last convolutional one, the pool).
 
     The network is that of the first seed; the second seed gives the change "other seed". `images` is the number of
-    training images, and of test images.
+    training images, and of test images. `names` are the measures. With several workers layers are tasks.
     """
-    nets, sidecars = trained_networks(study, progress)
-    known = {layer.name: layer for layer in chosen_layers(nets["trained", study.seeds[0]], None)}
+    train_all([(run, None) for run in study.runs[:2]], progress)
+    known = {layer.name: layer for layer in study_layers(study)}
     layers = list(study.layers or three_layers(known))
-    chosen_layers(nets["trained", study.seeds[0]], layers)  # names the valid ones if one is wrong
+    settings = {"images": images, "steps": steps, "names": list(names)}
+    return by_layers(PART, replace(study, layers=tuple(layers)), layers, settings, progress)
+
+
+def sense_layers(study: Study, images: int, steps: int, names: Sequence[str], progress: bool = True) -> Computed:
+    """The rows of the study's layers."""
+    nets, sidecars = trained_networks(study, progress)
+    layers = {layer.name: layer for layer in chosen_layers(nets["trained", study.seeds[0]], study.layers)}
     sets = some_images(study, "train", images), some_images(study, "test", images)
-    parts = [[image_averages(nets["trained", seed], data, layers) for data in sets] for seed in study.seeds[:2]]
+    parts = [[image_averages(nets["trained", seed], data, list(layers)) for data in sets] for seed in study.seeds[:2]]
     labels = sets[0].labels, sets[1].labels
     tables = []
-    for name in layers:
+    for name, known in layers.items():
         layer, other = (Probed(train[name], test[name], *labels) for train, test in parts)
         rows = sensitivity_rows(layer, other, names, steps, progress)
-        tables.append(rows.assign(**layer_columns(known[name])))
-    found = {"sensitivity": described(study, pd.concat(tables, ignore_index=True))}
-    return Computed(found, behind(sets[1], sidecars, list(nets.values())))
+        tables.append(rows.assign(**layer_columns(known)))
+    table = described(study, pd.concat(tables, ignore_index=True))
+    return Computed({"sensitivity": table}, behind(sets[1], sidecars, list(nets.values())))
 
 
 def three_layers(known: Mapping[str, Layer]) -> list[str]:
@@ -182,10 +191,12 @@ def three_layers(known: Mapping[str, Layer]) -> list[str]:
     return [convolutional[len(convolutional) // 2], convolutional[-1], "pool"]
 
 
+SETTINGS = {"images": 2000, "steps": STEPS, "names": list(SHOWN)}
 KIND = Kind(
     "sensitivity",
     "what a measure and a linear probe notice when components are taken out of a layer",
     compute_sensitivity,
-    defaults={"images": 2000, "steps": STEPS, "names": list(SHOWN)},
+    defaults=SETTINGS,
     some_layers=True,
 )
+PART = Kind("sensitivity-layers", "some layers of a study of sensitivity", sense_layers, defaults=SETTINGS)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from tqdm import tqdm
 
 from ..errors import BadInput, unknown
 from ..matching.match import (
@@ -27,6 +26,7 @@ from ..matching.objects import Match
 from ..matching.peeling import reach
 from ..subspaces import Matrix, Pair
 from . import seeds
+from .grid import task_results
 from .store import Computed, Kind, Result, behind_result
 from .study import Study
 from .tables import described
@@ -251,24 +251,35 @@ def compute(
 ) -> Computed:
     """Tables of every kept layer and pair of a study, with map, smallest and simple matches for the chosen `layers`.
 
-    Raises `BadInput` if no layer of two of its networks was kept.
+    Each layer is a task. Raises `BadInput` if no layer of two of its networks was kept.
     """
     result = seeds.run(study, progress=progress)
     if not result.kept:
         raise BadInput(f"no layer of seeds {list(study.seeds)} is kept compressed: take the study's first seeds")
-    mapped, parts = mapped_layers(result, layers), dict[str, list[pd.DataFrame]]()
+    mapped = mapped_layers(result, layers)
+    settings = {"orders": orders, "draws": draws, "limit": limit}
+    tasks = [(study, {"layer": layer, "mapped": layer in mapped} | settings) for layer in result.kept]
+    results = task_results(PART, tasks, "simple matches", progress)
+    names = dict.fromkeys(name for part in results for name in part.tables)
+    tables = {name: [part.tables[name] for part in results if name in part.tables] for name in names}
+    whole = {name: described(study, pd.concat(parts, ignore_index=True)) for name, parts in tables.items()}
+    return Computed(whole, behind_result(result), settings={"layers": mapped})
+
+
+def simple_matches_of_layer(
+    study: Study, layer: str, mapped: bool, orders: int, draws: int, limit: int, progress: bool = True
+) -> Computed:
+    """The tables of one layer, for all pairs that are kept; `mapped`: with the map of its first pair."""
+    result, parts = seeds.run(study, progress=progress), dict[str, list[pd.DataFrame]]()
     about = result.tables["critical"].drop_duplicates("layer").set_index("layer")[["position", "depth", "kind"]]
-    for layer in tqdm(result.kept, desc="simple matches", disable=not progress):
-        pairs = list(combinations(result.gram_seeds(layer), 2))
-        for a, b in pairs:
-            row: dict[str, Any] = {"layer": layer, "seed_a": a, "seed_b": b}
-            row |= {column: about.at[layer, column] for column in ("position", "depth", "kind")}
-            first = (a, b) == pairs[0]
-            found = of_layer(result.pair(layer, a, b), orders, draws, limit, first and layer in mapped)
-            for name, table in found.items():
-                parts.setdefault(name, []).append(table.assign(**row))
-    tables = {name: described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
-    return Computed(tables, behind_result(result), settings={"layers": mapped})
+    pairs = list(combinations(result.gram_seeds(layer), 2))
+    for a, b in pairs:
+        row = {"layer": layer, "seed_a": a, "seed_b": b, **about.loc[layer]}
+        of_pair = of_layer(result.pair(layer, a, b), orders, draws, limit, mapped and (a, b) == pairs[0])
+        for name, table in of_pair.items():
+            parts.setdefault(name, []).append(table.assign(**row))
+    tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+    return Computed(tables, behind_result(result))
 
 
 KIND = Kind(
@@ -276,4 +287,10 @@ KIND = Kind(
     "sizes of simple matches, which neurons go together, and what sizes the subspaces alone would give",
     compute,
     defaults={"layers": None, "orders": ORDERS, "draws": DRAWS, "limit": LIMIT},
+)
+PART = Kind(
+    "simple_matches-layer",
+    "one layer of a study of simple matches",
+    simple_matches_of_layer,
+    defaults={"layer": None, "mapped": False, "orders": ORDERS, "draws": DRAWS, "limit": LIMIT},
 )

@@ -5,19 +5,19 @@ no minimal matches. Where everything matches easily, every neuron has a small on
 and 95 % of the neurons match.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from ..errors import BadInput
 from ..matching.match import maximum_match, similarity_curve
 from ..matching.peeling import reach
 from ..subspaces import Pair
 from . import seeds
+from .grid import task_results
 from .simple_matches import neurons_needed, simple_sizes, sizes
 from .store import Computed, Kind, behind_result
 from .study import Study
@@ -122,37 +122,46 @@ def level_row(pair: Pair, table: pd.DataFrame, epsilon: float) -> dict[str, Any]
 
 
 def small_match_tables(
-    pairs: dict[str, dict[tuple[int, int], Pair]],
-    epsilons: Sequence[float] = EPSILONS,
-    progress: bool = True,
+    layer: str, pairs: Mapping[tuple[int, int], Pair], epsilons: Sequence[float] = EPSILONS
 ) -> dict[str, pd.DataFrame]:
-    """The tables of `of_pair` for several layers and pairs of seeds, with the columns layer, seed_a and seed_b.
-
-    Raises `BadInput` if no layer matches in part at any ε.
-    """
+    """The tables of `of_pair` for several pairs of seeds, with the columns layer, seed_a and seed_b."""
     parts: dict[str, list[pd.DataFrame]] = {}
-    for layer, of_layer in tqdm(pairs.items(), desc="small matches", disable=not progress):
-        for (a, b), pair in of_layer.items():
-            for name, table in of_pair(pair, epsilons).items():
-                parts.setdefault(name, []).append(table.assign(layer=layer, seed_a=a, seed_b=b))
+    for (a, b), pair in pairs.items():
+        for name, table in of_pair(pair, epsilons).items():
+            parts.setdefault(name, []).append(table.assign(layer=layer, seed_a=a, seed_b=b))
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+
+
+def joined_layers(layers: Iterable[Mapping[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """The tables of all layers. Raises `BadInput` if no layer matches in part at any ε."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for tables in layers:
+        for name, table in tables.items():
+            parts.setdefault(name, []).append(table)
     if not parts:
-        raise BadInput(f"no layer matches to between {BETWEEN[0]:.0%} and {BETWEEN[1]:.0%} at ε = {list(epsilons)}")
-    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
+        raise BadInput(f"no layer matches to between {BETWEEN[0]:.0%} and {BETWEEN[1]:.0%} at any ε that was asked for")
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
 
 
 def compute_small_matches(study: Study, pairs: int = 1, progress: bool = True) -> Computed:
     """The tables of every layer of a study that is kept compressed, for its first `pairs` pairs of seeds.
 
-    Raises `BadInput` if no kept layer matches in part at any ε of the paper.
+    Each layer is a task. Raises `BadInput` if no kept layer matches in part at any ε of the paper.
     """
     result = seeds.run(study, progress=progress)
-    chosen = {
-        layer: {(a, b): result.pair(layer, a, b) for a, b in list(combinations(result.gram_seeds(layer), 2))[:pairs]}
-        for layer in result.kept
-    }
-    tables = small_match_tables(chosen, progress=progress)
+    tasks = [(study, {"layer": layer, "pairs": pairs}) for layer in result.kept]
+    tables = joined_layers(part.tables for part in task_results(PART, tasks, "small matches", progress))
     about = result.tables["critical"].drop_duplicates("layer").set_index("layer")[["position", "depth", "kind"]]
     return Computed({name: table.join(about, on="layer") for name, table in tables.items()}, behind_result(result))
+
+
+def small_matches_of_layer(study: Study, layer: str, pairs: int, progress: bool = True) -> Computed:
+    """The tables of one layer; none if it does not match in part at any ε of the paper."""
+    result = seeds.run(study, progress=progress)
+    chosen = list(combinations(result.gram_seeds(layer), 2))[:pairs]
+    return Computed(
+        small_match_tables(layer, {(a, b): result.pair(layer, a, b) for a, b in chosen}), behind_result(result)
+    )
 
 
 KIND = Kind(
@@ -160,4 +169,10 @@ KIND = Kind(
     "sizes of minimal matches at the paper's own ε, where a layer matches in part",
     compute_small_matches,
     defaults={"pairs": 1},
+)
+PART = Kind(
+    "small_matches-layer",
+    "one layer of a study of small matches",
+    small_matches_of_layer,
+    defaults={"layer": None, "pairs": 1},
 )

@@ -32,6 +32,7 @@ from ..networks.activations import calibrate, captured, neurons
 from ..networks.tails import LinearMap, Stitched, quick, recalibrate, tail
 from ..subspaces import CONSTANT, Gram, Matrix
 from .grid import train_all
+from .layer_tasks import by_layers, layer_names, ordered_by_layer
 from .store import Computed, Kind, behind
 from .study import Study, chosen_layers
 from .tables import described, layer_columns
@@ -315,29 +316,43 @@ def compute_stitching(
 
     `fit` is the number of training images for the maps, `again` how many of them are used for the batch-norm
     statistics. The study's test `images` give the accuracy; the controls use the first `controls` of them. `sources`
-    says which controls there are. Raises `BadInput` for an unknown source.
+    says which controls there are. With several workers groups of layers are tasks. Raises `BadInput` for an unknown
+    source.
     """
+    stitching_cases(study.seeds, sources)
+    train_all([(run, None) for run in study.runs], progress)
+    hidden = [name for name in layer_names(study) if name != LOGITS_LAYER]
+    settings = {"fit": fit, "again": again, "controls": controls, "sources": list(sources)}
+    return by_layers(PART, study, hidden, settings, progress)
+
+
+def stitch_layers(
+    study: Study, fit: int, again: int, controls: int, sources: Sequence[str], progress: bool = True
+) -> Computed:
+    """The rows of the study's layers, from one pass over each set of images."""
     nets, sidecars = trained_networks(study, progress)
     cases = stitching_cases(study.seeds, sources)
     if "untrained" in sources:
         nets["untrained", study.seeds[0]] = untrained_network(study)
     known = chosen_layers(nets["trained", study.seeds[0]], study.layers)
-    hidden = {layer.name: layer for layer in known if layer.kind != "logits"}
+    hidden = {layer.name: layer for layer in known if layer.name != LOGITS_LAYER}
     learned = some_images(study, "train", fit)
     few = replace(learned, images=learned.images[:again], labels=learned.labels[:again])
     data = learned, few, some_images(study, "test", study.images)
-    table = stitched_accuracy(nets, cases, list(hidden), data, controls, progress)
+    table = ordered_by_layer([stitched_accuracy(nets, cases, list(hidden), data, controls, progress)], list(hidden))
     columns = pd.DataFrame([layer_columns(hidden[name]) for name in table["layer"]])
     tables = {"stitching": described(study, columns.join(table.drop(columns="layer")))}
     return Computed(tables, behind(data[2], sidecars, list(nets.values())))
 
 
+STITCHING = {"fit": 2000, "again": 200, "controls": 250, "sources": list(SOURCES)}
 KIND = Kind(
     "stitching",
     "accuracy of a network that goes on from a linear map of another network's layer",
     compute_stitching,
-    defaults={"fit": 2000, "again": 200, "controls": 250, "sources": list(SOURCES)},
+    defaults=STITCHING,
 )
+PART = Kind("stitching-layers", "some layers of a study of stitching", stitch_layers, defaults=STITCHING)
 
 
 def stitched_unmatched(table: pd.DataFrame, similar: float = 0.05, lost: float = 0.05) -> dict[str, float]:
