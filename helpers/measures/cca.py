@@ -16,8 +16,8 @@ def mean_cca(pair: Compared) -> float:
 def singular_vector_cca(pair: Compared) -> float:
     """SVCCA: mean canonical correlation of the principal components that hold 99 % of each side's power."""
     left, right = (side.centred.leading(SHARE) for side in (pair.x, pair.y))
-    found = np.linalg.svd(left.T @ pair.covariance @ right, compute_uv=False)
-    return float(np.clip(found, 0, 1).mean()) if len(found) else 0.0
+    correlations = np.linalg.svd(left.T @ pair.covariance @ right, compute_uv=False)
+    return float(np.clip(correlations, 0, 1).mean()) if len(correlations) else 0.0
 
 
 def projection_weighted_cca(pair: Compared) -> float:

@@ -205,15 +205,15 @@ class Compared:
     def covariance(self) -> Float[np.ndarray, "n_x n_y"]:
         """Cross products of the centred neurons; 0 for constant neurons."""
         x, y = self.x.centred, self.y.centred
-        found = self.products - np.outer(x.sums, y.sums) / x.samples
-        found[x.norms == 0], found[:, y.norms == 0] = 0, 0
-        return found
+        covariance = self.products - np.outer(x.sums, y.sums) / x.samples
+        covariance[x.norms == 0], covariance[:, y.norms == 0] = 0, 0
+        return covariance
 
     @cached_property
     def correlations(self) -> Float[np.ndarray, "n_x n_y"]:
         """Correlation of each neuron of x with each neuron of y; 0 for constant neurons."""
-        found = self.covariance * self.x.centred.inverse_norms[:, None] * self.y.centred.inverse_norms
-        return np.clip(found, -1, 1)
+        correlations = self.covariance * self.x.centred.inverse_norms[:, None] * self.y.centred.inverse_norms
+        return np.clip(correlations, -1, 1)
 
     @cached_property
     def canonical(self) -> tuple[np.ndarray, Float[np.ndarray, " rank"], np.ndarray]:

@@ -87,12 +87,12 @@ class Cast:
         Pairs of trained networks ("as it is") have more conditions.
         """
         n, last = self.trained, self.members[0][1]
-        found = dict.fromkeys(combinations(range(n), 2), "as it is")
+        conditions = dict.fromkeys(combinations(range(n), 2), "as it is")
         for k, (seed, epoch) in enumerate(self.members[n:-n], start=n):
-            found[self.members.index((seed, last)), k] = APART.get(last - epoch, "late checkpoint")
+            conditions[self.members.index((seed, last)), k] = APART.get(last - epoch, "late checkpoint")
         start = len(self.members) - n
-        found |= dict.fromkeys(combinations(range(start, start + n), 2), "untrained")
-        return found | {(k, start + (k + 1) % n): "one untrained" for k in range(n)}
+        conditions |= dict.fromkeys(combinations(range(start, start + n), 2), "untrained")
+        return conditions | {(k, start + (k + 1) % n): "one untrained" for k in range(n)}
 
 
 def conditions(moments: Moments, cast: Cast) -> Iterator[tuple[str, int, int, Matrix]]:
@@ -113,10 +113,10 @@ def third_of(a: int, b: int, trained: int) -> int | None:
 
 def taken_away(a: int, b: int, trained: int) -> dict[str, dict[int, str]]:
     """The features taken from a and from b, for each condition in `REMOVALS`. "third logits" needs a third network."""
-    found = {name: {a: name, b: name} for name in ("centred", "class means")}
+    taken = {name: {a: name, b: name} for name in ("centred", "class means")}
     third = third_of(a, b, trained)
     logits = {"third logits": (third, third), "other logits": (b, a), "own logits": (a, b)}
-    return found | {name: {a: f"logits {k}", b: f"logits {j}"} for name, (k, j) in logits.items() if k is not None}
+    return taken | {name: {a: f"logits {k}", b: f"logits {j}"} for name, (k, j) in logits.items() if k is not None}
 
 
 def linear_cka(gram: Matrix, n_x: int) -> float:
@@ -189,9 +189,9 @@ def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
         third = third_of(a, b, cast.trained)
         if third is None or moments.products[a].shape[2] > 1:
             continue
-        n_x, found = len(moments.blocks[a, a]), list(removed_directions(moments, a, b, third))
-        variance = np.diag(found[0][2])
-        for taken, directions, gram in found:
+        n_x, removals = len(moments.blocks[a, a]), list(removed_directions(moments, a, b, third))
+        variance = np.diag(removals[0][2])
+        for taken, directions, gram in removals:
             pair = replace(Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples), ridge=RESIDUAL_RIDGE)
             row = {"taken": taken, "directions": directions} | cast.named(a, b)
             left = (np.diag(gram)[variance > 0] / variance[variance > 0]).mean()
@@ -309,14 +309,14 @@ def causes_in_layers(study: Study, progress: bool = True) -> Computed:
     parts: dict[str, list[pd.DataFrame]] = {"critical": [], "summary": [], "directions": []}
     for layer in tqdm(layers, desc="matching layers", disable=not progress):
         try:
-            found = *match_conditions(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
+            of_layer = *match_conditions(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
         except BadInput as error:
             reason = str(error).partition(": use the QR route")[0]  # which moments do not have
             advice = "train longer, or name the other layers (on the command line: --layers)"
             raise BadInput(f"layer {layer.name}: {reason}; {advice}") from None
-        for name, table in zip(parts, found, strict=True):
+        for name, table in zip(parts, of_layer, strict=True):
             parts[name].append(table.assign(**layer_columns(layer)))
-    tables = {name: described(study, pd.concat(found, ignore_index=True)) for name, found in parts.items()}
+    tables = {name: described(study, pd.concat(pieces, ignore_index=True)) for name, pieces in parts.items()}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
     return Computed(tables, behind(data, sidecars, nets))
 

@@ -45,9 +45,9 @@ def ceiling_of_layers(study: Study, progress: bool = True) -> Computed:
     nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
     layers = chosen_layers(nets[0], study.layers)
     names = {layer.name: layer.before or layer.name if study.before_relu else layer.name for layer in layers}
-    found = stream(nets, list_batches(data, progress), list(names.values()), {"gram": Grams.kind(pairs)})
+    collected = stream(nets, list_batches(data, progress), list(names.values()), {"gram": Grams.kind(pairs)})
     parts = [
-        _rows(layer.name, found[names[layer.name]]["gram"], pairs, members).assign(**layer_columns(layer))
+        _rows(layer.name, collected[names[layer.name]]["gram"], pairs, members).assign(**layer_columns(layer))
         for layer in tqdm(layers, desc="matching layers", disable=not progress)
     ]
     tables = {"critical": described(study, pd.concat(parts, ignore_index=True))}

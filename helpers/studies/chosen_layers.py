@@ -61,20 +61,20 @@ def default_names(network: nn.Module) -> list[str]:
     if isinstance(network, models.ResNet):
         return [name for name in modules if name in {"relu", "avgpool", "fc"} or re.fullmatch(r"layer\d+\.\d+", name)]
     blocks = attention_blocks(network)
-    found = blocks or [name for name, module in modules.items() if is_activation(module)]
+    names = blocks or [name for name, module in modules.items() if is_activation(module)]
     linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
-    last = [name for name in linear[-1:] if name not in found and not name.startswith(tuple(f"{b}." for b in blocks))]
-    return [*found, *last] if found else []
+    last = [name for name in linear[-1:] if name not in names and not name.startswith(tuple(f"{b}." for b in blocks))]
+    return [*names, *last] if names else []
 
 
 def attention_blocks(network: nn.Module) -> list[str]:
     """Modules that repeat within a list or sequence and contain attention, but no such list of their own."""
-    found = []
+    blocks = []
     for name, module in network.named_modules():
         for key, child in _repeated(module).items():
             if not any(_repeated(part) for part in child.modules()):
-                found.append(f"{name}.{key}" if name else key)
-    return found
+                blocks.append(f"{name}.{key}" if name else key)
+    return blocks
 
 
 def _repeated(module: nn.Module) -> dict[str, nn.Module]:
@@ -148,8 +148,8 @@ def _names(network: nn.Module, there: Mapping[str, Heard], wanted: Wanted) -> tu
     for k, name in enumerate(given):
         if name in given[:k]:
             raise BadInput(f"layer '{name}' is named twice: expected each layer once")
-    found = dict.fromkeys(place for name in given for place in _matching(network, there, name))
-    return list(found), not any("*" in name or "?" in name for name in given)
+    places = dict.fromkeys(place for name in given for place in _matching(network, there, name))
+    return list(places), not any("*" in name or "?" in name for name in given)
 
 
 def _all_of(name: str, there: Mapping[str, Heard]) -> list[str]:
@@ -162,10 +162,10 @@ def _matching(network: nn.Module, there: Mapping[str, Heard], name: str) -> list
     """The layers that a name or pattern stands for. Raises `BadInput` if there are none."""
     if "*" in name or "?" in name:
         pattern = re.compile(re.escape(name).replace(r"\*", ".*").replace(r"\?", "."))
-        found = [place for place in there if pattern.fullmatch(place)]
-        if not found:
+        places = [place for place in there if pattern.fullmatch(place)]
+        if not places:
             raise unknown("layer", name, there)
-        return found
+        return places
     if found_as(name, there) is None:
         if name in dict(network.named_modules()) and name:
             raise BadInput(f"layer {name} took no part in the forward pass: expected a module that is called")

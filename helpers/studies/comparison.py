@@ -79,10 +79,10 @@ class Options:
         for name in given:
             if name not in names:
                 raise unknown("option of compare", name, names)
-        found = Options(**given)
-        measures = (found.measures,) if isinstance(found.measures, str) else tuple(found.measures)
+        options = Options(**given)
+        measures = (options.measures,) if isinstance(options.measures, str) else tuple(options.measures)
         _check_measures(measures)
-        return replace(found, measures=measures, device=str(as_device(found.device)) if found.device else None)
+        return replace(options, measures=measures, device=str(as_device(options.device)) if options.device else None)
 
     @property
     def prepares(self) -> tuple[Prepare | None, Prepare | None]:
@@ -202,12 +202,12 @@ def _placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]
 def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], asked: Options) -> list[Choice]:
     """The layers of both networks, from one pass over a few inputs."""
     _check_room(nets, first, asked)
-    found = []
+    choices = []
     for k, (net, ready) in enumerate(zip(nets, asked.prepares, strict=True)):
         few = _prepared(some(images_of(first), FEW), ready)
         there = heard(net, tensors_of(few), partial(forward, net, few))
-        found.append(choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts))
-    return found
+        choices.append(choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts))
+    return choices
 
 
 def _pairs(chosen: Sequence[Choice], grid: bool, by_order: bool) -> tuple[Pairs, dict[str, str]]:
@@ -297,20 +297,20 @@ def _matched(
             "depth": order[a] / max(1, len(order) - 1),
             "kind": kind_of(a.layer, nets[0]),
         }
-        found, said = _one_pair(products.of(a, b), a, b, asked.measures)
+        of_pair, said = _one_pair(products.of(a, b), a, b, asked.measures)
         flags += [(" and ".join(names.values()), flag) for flag in said]
-        for key, table in found.items():
+        for key, table in of_pair.items():
             parts[key].append(pd.DataFrame(names, index=table.index).join(table))
         parts["critical"][-1] = parts["critical"][-1].assign(**place, seed_a=0, seed_b=1)
-    tables = {key: pd.concat(found, ignore_index=True) for key, found in parts.items()}
+    tables = {key: pd.concat(pieces, ignore_index=True) for key, pieces in parts.items()}
     return tables | {"similarity": similarity_table(tables["critical"], EPSILONS)}, flags
 
 
 def _one_pair(
-    found: PairProducts, a: LayerSide, b: LayerSide, measures: Sequence[str]
+    products: PairProducts, a: LayerSide, b: LayerSide, measures: Sequence[str]
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The tables of one pair of layers, and what to distrust."""
-    gram, shares = found.gram, found.peak_shares
+    gram, shares = products.gram, products.peak_shares
     pair = gram.pair(0, 1)
     pair.known["peak_shares"] = shares[: a.neurons], shares[a.neurons :]
     flags = list(diagnose(pair, ridges=max(a.neurons, b.neurons) <= THOROUGH).flags)

@@ -28,14 +28,14 @@ DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^v"
 
 
-def drawn(found: "Comparison", kind: str | None, epsilons: Sequence[float]) -> "Figure":
+def drawn(comparison: "Comparison", kind: str | None, epsilons: Sequence[float]) -> "Figure":
     """The figure of one kind; by default the kind that fits the comparison."""
-    kind = kind or ("grid" if found.is_grid else "layers")
+    kind = kind or ("grid" if comparison.is_grid else "layers")
     if kind not in FIGURES:
         raise unknown("kind of figure", kind, FIGURES)
-    if kind == "grid" and not found.is_grid:
+    if kind == "grid" and not comparison.is_grid:
         raise BadInput("figure 'grid' of a comparison layer by layer: expected one that was made with grid=True")
-    return {"layers": _by_layer, "map": _map, "grid": _heat}[kind](found, list(epsilons))
+    return {"layers": _by_layer, "map": _map, "grid": _heat}[kind](comparison, list(epsilons))
 
 
 def _figure(width: float, height: float) -> tuple["Figure", Any]:
@@ -67,8 +67,8 @@ def unformatted(names: Iterable[str]) -> list[str]:
     return [name.replace("$", r"\$") for name in names]
 
 
-def _by_layer(found: "Comparison", epsilons: list[float]) -> "Figure":
-    table = found.similarity(epsilons)
+def _by_layer(comparison: "Comparison", epsilons: list[float]) -> "Figure":
+    table = comparison.similarity(epsilons)
     names = list(dict.fromkeys(_names(table)))
     figure, ax = _figure(max(6.0, 0.4 * len(names) + 3), 4.2)
     for k, epsilon in enumerate(epsilons):
@@ -93,8 +93,8 @@ def shares(critical: pd.DataFrame, grid: Float[np.ndarray, " epsilons"] = GRID) 
     return table
 
 
-def _map(found: "Comparison", epsilons: list[float]) -> "Figure":
-    table = shares(found.critical)
+def _map(comparison: "Comparison", epsilons: list[float]) -> "Figure":
+    table = shares(comparison.critical)
     names = _names(table.index.to_frame(index=False))
     figure, ax = _figure(7.2, 0.32 * len(names) + 1.4)
     image = ax.imshow(
@@ -115,9 +115,9 @@ def _map(found: "Comparison", epsilons: list[float]) -> "Figure":
     return figure
 
 
-def _heat(found: "Comparison", epsilons: list[float]) -> "Figure":
+def _heat(comparison: "Comparison", epsilons: list[float]) -> "Figure":
     epsilon = epsilons[-1]
-    table = found.similarity([epsilon])
+    table = comparison.similarity([epsilon])
     rows, columns = list(dict.fromkeys(table["layer"])), list(dict.fromkeys(table["layer_b"]))
     values = table.pivot(index="layer", columns="layer_b", values="similarity").reindex(index=rows, columns=columns)
     figure, ax = _figure(0.38 * len(columns) + 3.4, 0.34 * len(rows) + 2.2)

@@ -32,8 +32,8 @@ def values_at_ends(
         nonlocal positions
         if samples == "images":
             return kept.over_images(layer, role)
-        found, positions = kept.at_positions(layer, role)
-        return found
+        values, positions = kept.at_positions(layer, role)
+        return values
 
     networks = {role: load(role) for role in kept.places}
     tables = [_end(kept, end, networks, measures) for end, pairs in kept.pairs.items() if pairs]
@@ -43,8 +43,8 @@ def values_at_ends(
     chance = permuted_values(pair, measures, (with_positions(order, positions) for order in orders))
     chance = chance.rename_axis("order").reset_index().melt("order", var_name="measure")
     tables.append(chance.assign(end="chance", seed_a=first.seed, seed_b=second.seed))
-    found = pd.concat(tables, ignore_index=True).assign(samples=samples, **kept.columns(layer))
-    return found.astype({"order": np.int16})[VALUES]
+    table = pd.concat(tables, ignore_index=True).assign(samples=samples, **kept.columns(layer))
+    return table.astype({"order": np.int16})[VALUES]
 
 
 def _end(kept: Kept, end: str, networks: dict[Role, Sampled], measures: Sequence[Measure]) -> pd.DataFrame:
@@ -72,17 +72,17 @@ def calibrate_values(values: pd.DataFrame) -> pd.DataFrame:
     by = [*PLACE, "samples", "measure"]
     means = values.groupby([*by, "end"], observed=True)["value"].mean().unstack("end").reindex(columns=list(ENDS))
     observed = values[values["end"] == "observed"]
-    found = (
+    table = (
         interval(observed, by, "value")
         .rename(columns={"mean": "observed"})
         .merge(means[["chance", "untrained", "ceiling"]].reset_index(), on=by)
     )
     for name, column in (("", "observed"), ("_low", "low"), ("_high", "high"), ("_untrained", "untrained")):
-        ends = zip(found[column], found["chance"], found["ceiling"], strict=True)
-        found[f"calibrated{name}"] = np.array([on_scale(*end) for end in ends])
+        ends = zip(table[column], table["chance"], table["ceiling"], strict=True)
+        table[f"calibrated{name}"] = np.array([on_scale(*end) for end in ends])
     p = values.groupby(by, observed=True).apply(_p_value)
-    found = found.merge(p.rename("p").reset_index(), on=by)
-    return found.sort_values(["samples", "measure", "position"], ignore_index=True)
+    table = table.merge(p.rename("p").reset_index(), on=by)
+    return table.sort_values(["samples", "measure", "position"], ignore_index=True)
 
 
 def _p_value(rows: pd.DataFrame) -> float:

@@ -69,8 +69,7 @@ def compute(
     """Train what is not trained, and compare. The tables are those of `compare_members`."""
     data = test_images(study)
     members, comparisons = cast_forks(study, orders, starts, after)
-    found = compare_members(members, comparisons, data, study.layers, permutations, progress)
-    tables, sidecars, networks = found
+    tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)
     return Computed(tables, store.behind(data, sidecars, networks))
 
 

@@ -204,10 +204,10 @@ def task_results(
     for place in places:
         if not _is_there(place):
             raise BadInput(f"{place} is not there after its task: the workers need this folder, and data and runs")
-    found = [store.read(study, place) for (study, _), place in zip(studies, places, strict=True)]
+    results = [store.read(study, place) for (study, _), place in zip(studies, places, strict=True)]
     for place in places:
         OPENED.pop(place.name, None)  # the whole study is what was opened, not its parts
-    return found
+    return results
 
 
 def _is_there(place: Path) -> bool:

@@ -68,14 +68,14 @@ def _imported_by(file: Path, _changed: int, inside: str, package: Path) -> froze
 
 def imported(tree: ast.Module, inside: str | None = None, package: Path = PACKAGE) -> set[str]:
     """The modules of the package that a syntax tree imports. Relative imports start at the subpackage `inside`."""
-    found = set()
+    modules = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[2] for alias in node.names if _is_below(alias.name, package)}
+            modules |= {alias.name.partition(".")[2] for alias in node.names if _is_below(alias.name, package)}
         elif isinstance(node, ast.ImportFrom) and (start := _start(node, inside, package)) is not None:
             names = {".".join(filter(None, (start, alias.name))) for alias in node.names}
-            found |= {name if module_file(name, package) else start for name in names}
-    return found
+            modules |= {name if module_file(name, package) else start for name in names}
+    return modules
 
 
 def _is_below(name: str | None, package: Path) -> bool:
@@ -94,13 +94,13 @@ def _start(node: ast.ImportFrom, inside: str | None, package: Path) -> str | Non
 
 def all_imports(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
     """The given modules and all that they import, directly or through others, sorted by name."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = list(modules)
     while waiting:
-        if (module := waiting.pop()) not in found:
-            found.add(module)
+        if (module := waiting.pop()) not in reached:
+            reached.add(module)
             waiting += direct_imports(module, package)
-    return sorted(found)
+    return sorted(reached)
 
 
 def syntax_hash(modules: Iterable[str], package: Path = PACKAGE) -> str:

@@ -90,13 +90,15 @@ def accuracy_table(values: pd.DataFrame) -> pd.DataFrame:
     One row per measure, best first. The columns are measure, accuracy, low and high (its interval), and near (how
     often it is the corresponding layer or one beside it).
     """
-    found = choices(values)
+    chosen = choices(values)
     order = {layer: i for i, layer in enumerate(dict.fromkeys(values["layer_a"]))}
-    distance = (found["layer"].map(order) - found["chosen"].map(order)).abs()
+    distance = (chosen["layer"].map(order) - chosen["chosen"].map(order)).abs()
     count = 2 * len(order)  # both directions
-    found = found.assign(right=found["share"] * (distance == 0) / count, near=found["share"] * (distance <= 1) / count)
+    chosen = chosen.assign(
+        right=chosen["share"] * (distance == 0) / count, near=chosen["share"] * (distance <= 1) / count
+    )
     by = ["measure", "seed_a", "seed_b"]
-    pairs = found.groupby(by, sort=False, observed=True)[["right", "near"]].sum().reset_index()
+    pairs = chosen.groupby(by, sort=False, observed=True)[["right", "near"]].sum().reset_index()
     table = interval(pairs, ["measure"], "right").rename(columns={"mean": "accuracy"})
     table = table.merge(pairs.groupby("measure", observed=True)["near"].mean().reset_index(), on="measure")
     return table.sort_values("accuracy", ascending=False, ignore_index=True)
@@ -105,7 +107,7 @@ def accuracy_table(values: pd.DataFrame) -> pd.DataFrame:
 def confusion(values: pd.DataFrame, measure: str) -> pd.DataFrame:
     """How often each layer (row) was taken for each layer (column) by one measure. Each row sums to 1."""
     order = list(dict.fromkeys(values["layer_a"]))
-    found = choices(values[values["measure"] == measure])
-    wide = found.pivot_table(index="layer", columns="chosen", values="share", aggfunc="sum", fill_value=0)
+    chosen = choices(values[values["measure"] == measure])
+    wide = chosen.pivot_table(index="layer", columns="chosen", values="share", aggfunc="sum", fill_value=0)
     wide = wide.reindex(index=order, columns=order, fill_value=0)
     return wide.div(wide.sum(axis=1), axis=0)

@@ -165,8 +165,8 @@ def keep_activations(
     network, _ = network_at(runs[study.seeds[0]], last, data, False)
     layers = chosen_layers(network, study.layers)
     tasks = [(runs[role.seed], epoch, data, [layer.name for layer in layers]) for role, epoch in epochs.items()]
-    found = each(_kept_network, tasks, "keeping activations", progress)
-    places, sidecars = dict(zip(epochs, (place for place, _ in found), strict=True)), [known for _, known in found]
+    stored = each(_kept_network, tasks, "keeping activations", progress)
+    places, sidecars = dict(zip(epochs, (place for place, _ in stored), strict=True)), [known for _, known in stored]
     return Kept(tuple(layers), places, behind(data, sidecars, [network]), study.seeds)
 
 

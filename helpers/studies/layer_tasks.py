@@ -48,7 +48,7 @@ def joined_by_layer(results: Sequence[Result], layers: Sequence[str]) -> Compute
     """The results as one, with the rows of each table ordered by layer. A table without layers is equal in all."""
     names = dict.fromkeys(name for result in results for name in result.tables)
     parts = {name: [result.tables[name] for result in results if name in result.tables] for name in names}
-    tables = {name: ordered_by_layer(found, layers) for name, found in parts.items()}
+    tables = {name: ordered_by_layer(pieces, layers) for name, pieces in parts.items()}
     if {"critical", "similarity"} <= set(tables):
         tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
     return Computed(tables, behind_result(results[0]))

@@ -160,8 +160,8 @@ def _with_chance(products: _Products, a: str, b: str) -> tuple[dict[str, float],
     strange = [pair_values(*products.pair(a, b, k)) for k in range(1, count)]
     values = pair_values(*observed)
     chance = {f"chance_{name}": float(np.mean([row[name] for row in strange])) for name in SCALED} if strange else {}
-    found = np.concatenate(critical_epsilons(observed[0]))
-    curve = {epsilon: float(np.mean(found <= epsilon + TIE)) for epsilon in EPSILONS}
+    critical = np.concatenate(critical_epsilons(observed[0]))
+    curve = {epsilon: float(np.mean(critical <= epsilon + TIE)) for epsilon in EPSILONS}
     return values | chance, curve
 
 
@@ -179,9 +179,9 @@ def pair_values(pair: Pair, power: Float[np.ndarray, " neurons"]) -> dict[str, f
 
     A dead neuron counts as never matched.
     """
-    found = np.concatenate(critical_epsilons(pair))
-    inside, alive = found <= EPSILON + TIE, power > 0
-    distance = np.minimum(found, 1.0)
+    critical = np.concatenate(critical_epsilons(pair))
+    inside, alive = critical <= EPSILON + TIE, power > 0
+    distance = np.minimum(critical, 1.0)
     sides = slice(None, pair.n_x), slice(pair.n_x, None)
     shares = [power[side][inside[side]].sum() / power[side].sum() for side in sides if power[side].sum() > 0]
     return {
@@ -190,7 +190,7 @@ def pair_values(pair: Pair, power: Float[np.ndarray, " neurons"]) -> dict[str, f
         "similarity": float(inside.mean()),
         "alive": float(inside[alive].mean()) if alive.any() else np.nan,
         "by_power": float(np.mean(shares)) if shares else np.nan,
-        "neurons": len(found),
+        "neurons": len(critical),
         "dead": int((~alive).sum()),
     }
 

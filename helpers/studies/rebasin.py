@@ -59,8 +59,8 @@ def permutation_control(network: nn.Module, images: Tensor, layers: Sequence[str
         ours, theirs = network(images), copy(images)
     differ = float((ours - theirs).abs().max() / ours.abs().max())
     rows = []
-    for layer, found in collect([network, copy], [images], layers).items():
-        pair = found.gram.pair(0, 1)
+    for layer, compressed in collect([network, copy], [images], layers).items():
+        pair = compressed.gram.pair(0, 1)
         x, y = critical_epsilons(pair)
         alive = np.concatenate([x[pair.alive_x], y[pair.alive_y]])
         row = {"layer": layer, "neurons": pair.n_x, "largest_critical": alive.max(initial=0)}
@@ -100,14 +100,14 @@ def _matching_rows(
     for name, group in groups.items():
         order, every = orders[name], np.arange(group.count)
         for layer in group.layers:
-            found = channel_correlations(grams[layer])
+            correlations = channel_correlations(grams[layer])
             free = np.concatenate(critical_epsilons(grams[layer].pair(0, 1)))
             rows.append(
                 {
                     "layer": layer,
                     "tied": len(group.layers),
-                    "before": float(np.diag(found).mean()),
-                    "matched": float(found[every, order].mean()),
+                    "before": float(np.diag(correlations).mean()),
+                    "matched": float(correlations[every, order].mean()),
                     "chance": float(chance[layer][every, floor[name]].mean()),
                     "partner_epsilon": float(np.nanmedian(partner_epsilons(grams[layer], order))),
                     "match_epsilon": float(np.median(free)),
@@ -160,8 +160,8 @@ def interpolation_path(
                 if renew:
                     with quick():
                         calibrate(between, datasets.batches(again, BATCH))
-                found = loss_and_accuracy(between, labelled_in_order(test))
-            loss, accuracy = ends.get(alpha) or found
+                measured = loss_and_accuracy(between, labelled_in_order(test))
+            loss, accuracy = ends.get(alpha) or measured
             rows.append({"path": path, "alpha": alpha, "loss": loss, "accuracy": accuracy})
     return pd.DataFrame(rows)
 

@@ -73,8 +73,8 @@ def write_tables(
 
 def _files_in(place: Path) -> list[Path]:
     """The files of a record, without temporary ones."""
-    found = [path for pattern in ("*", "grams/*") for path in place.glob(pattern) if path.is_file()]
-    return sorted(path for path in found if path.name != "provenance.json" and not path.name.startswith("."))
+    paths = [path for pattern in ("*", "grams/*") for path in place.glob(pattern) if path.is_file()]
+    return sorted(path for path in paths if path.name != "provenance.json" and not path.name.startswith("."))
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:

@@ -100,11 +100,11 @@ class Comparison:
 
     def wide(self, epsilons: Sequence[float] = EPSILONS) -> pd.DataFrame:
         """Similarity for reading: one row per pair of layers, one column per ε."""
-        found = self.similarity(epsilons)
-        names = [name for name in ("layer", "layer_b") if name in found]
-        found["epsilon"] = [f"ε = {epsilon:g}" for epsilon in found["epsilon"]]
-        order = found[names].drop_duplicates()
-        wide = found.pivot(index=names, columns="epsilon", values="similarity").reset_index()
+        table = self.similarity(epsilons)
+        names = [name for name in ("layer", "layer_b") if name in table]
+        table["epsilon"] = [f"ε = {epsilon:g}" for epsilon in table["epsilon"]]
+        order = table[names].drop_duplicates()
+        wide = table.pivot(index=names, columns="epsilon", values="similarity").reset_index()
         return order.merge(wide, on=names).rename_axis(columns=None)
 
     def save(self, path: str | Path) -> Path:

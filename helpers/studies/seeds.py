@@ -70,16 +70,16 @@ def compute_block(study: Study, first: int = 0, progress: bool = True) -> Comput
     names = names_at(study, layers)
     pairs = pairs_across(len(nets), first)
     compressed = collected(study, nets, data, names, pairs if first else None, progress)
-    found = {layer.name: compressed[name] for layer, name in zip(layers, names, strict=True)}
-    tables = match_all(study, layers, found, pairs, progress)
+    by_layer = {layer.name: compressed[name] for layer, name in zip(layers, names, strict=True)}
+    tables = match_all(study, layers, by_layer, pairs, progress)
     if first:
         return Computed(tables, store.behind(data, sidecars, nets))
-    tables["layers"] = controls(study, layers, found)
+    tables["layers"] = controls(study, layers, by_layer)
     tables["networks"] = pd.DataFrame([network_row(sidecar) for sidecar in sidecars])
     grams = {
-        layer.name: found[layer.name].gram
+        layer.name: by_layer[layer.name].gram
         for layer in layers
-        if layer in keep or max(found[layer.name].gram.sizes) <= GRAM_CHANNELS
+        if layer in keep or max(by_layer[layer.name].gram.sizes) <= GRAM_CHANNELS
     }
     return Computed(tables, store.behind(data, sidecars, nets), dict.fromkeys(grams, study.seeds), grams)
 
@@ -120,8 +120,8 @@ def collected(
     batches = list_batches(data, progress)
     if study.sampled or pairs is None:
         return collect(nets, batches, names, len(data.images), Sampling() if study.sampled else None)
-    found = stream(nets, batches, names, {"gram": Grams.kind(pairs)})
-    return {name: CompressedLayer(**each) for name, each in found.items()}
+    streamed = stream(nets, batches, names, {"gram": Grams.kind(pairs)})
+    return {name: CompressedLayer(**each) for name, each in streamed.items()}
 
 
 def list_batches(data: datasets.Dataset, progress: bool, size: int = 25) -> Iterable[torch.Tensor]:
@@ -133,7 +133,7 @@ def list_batches(data: datasets.Dataset, progress: bool, size: int = 25) -> Iter
 def match_all(
     study: Study,
     layers: Sequence[Layer],
-    found: dict[str, CompressedLayer],
+    compressed: dict[str, CompressedLayer],
     pairs: Sequence[tuple[int, int]],
     progress: bool,
 ) -> dict[str, pd.DataFrame]:
@@ -143,12 +143,12 @@ def match_all(
         base = layer_columns(layer)
         for a, b in pairs:
             row = base | {"seed_a": study.seeds[a], "seed_b": study.seeds[b]}
-            both = found[layer.name].gram.networks([a, b])
+            both = compressed[layer.name].gram.networks([a, b])
             check_sound(layer.name, both.pair(0, 1))
             critical.append(critical_rows(both, 0, 1).assign(**row))
             sampled += [
                 similarity_table(critical_rows(gram, a, b).assign(**row), EPSILONS).assign(draw=draw)
-                for draw, gram in enumerate(found[layer.name].draws)
+                for draw, gram in enumerate(compressed[layer.name].draws)
             ]
     tables = {"critical": described(study, pd.concat(critical, ignore_index=True))}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
@@ -157,9 +157,9 @@ def match_all(
     return tables
 
 
-def controls(study: Study, layers: Sequence[Layer], found: dict[str, CompressedLayer]) -> pd.DataFrame:
+def controls(study: Study, layers: Sequence[Layer], compressed: dict[str, CompressedLayer]) -> pd.DataFrame:
     """One row per layer and network, with the columns of `control_rows`."""
-    rows = [control_rows(found[layer.name].gram, study.seeds).assign(**layer_columns(layer)) for layer in layers]
+    rows = [control_rows(compressed[layer.name].gram, study.seeds).assign(**layer_columns(layer)) for layer in layers]
     return described(study, pd.concat(rows, ignore_index=True))
 
 
@@ -171,7 +171,7 @@ def joined(study: Study, results: Sequence[Result]) -> Computed:
     names = dict.fromkeys(name for result in results for name in result.tables)
     parts = {name: [result.tables[name] for result in results if name in result.tables] for name in names}
     layers = list(parts["critical"][0]["layer"].unique())
-    tables = {name: by_layer_and_seed(pd.concat(found), study.seeds, layers) for name, found in parts.items()}
+    tables = {name: by_layer_and_seed(pd.concat(pieces), study.seeds, layers) for name, pieces in parts.items()}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
     alone = [result for result in results if "networks" in result.tables]
     known = store.behind_result(results[0])

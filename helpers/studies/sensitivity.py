@@ -151,7 +151,7 @@ def image_averages(network: nn.Module, data: datasets.Dataset, layers: Sequence[
         for layer in layers:
             values = outputs[layer].double()
             parts[layer].append((values.flatten(2).mean(2) if values.ndim == 4 else values).numpy())
-    return {layer: np.concatenate(found).T for layer, found in parts.items()}
+    return {layer: np.concatenate(pieces).T for layer, pieces in parts.items()}
 
 
 def compute_sensitivity(

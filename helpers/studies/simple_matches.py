@@ -45,14 +45,14 @@ def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float
     """
     values = np.sort(np.concatenate(critical_epsilons(pair)))[: len(pair.gram)]
     last = min(1, values.max(initial=0))
-    found: dict[float, float] = {}
+    epsilons: dict[float, float] = {}
     for share in sorted(shares, key=lambda share: abs(share - 0.5)):
         if not 0 < share < 1:
             raise BadInput(f"share is {share}: expected a number between 0 and 1")
         epsilon = SLACK + (values[int(np.ceil(share * len(values))) - 1] if len(values) else np.inf)
-        if epsilon < last and epsilon not in found.values():
-            found[share] = float(epsilon)
-    return dict(sorted(found.items()))
+        if epsilon < last and epsilon not in epsilons.values():
+            epsilons[share] = float(epsilon)
+    return dict(sorted(epsilons.items()))
 
 
 # ---------------------------------------------------------------- sizes, and which neurons go together
@@ -111,14 +111,14 @@ def neurons_needed(pair: Pair, epsilon: float) -> dict[tuple[str, int], int]:
     cut, square = len(pair.alive_x), reach(pair, epsilon) ** 2
     of_x = np.flatnonzero(np.isin(pair.alive_x, match.x))
     of_y = cut + np.flatnonzero(np.isin(pair.alive_y, match.y))
-    found: dict[tuple[str, int], int] = {}
+    needed: dict[tuple[str, int], int] = {}
     for side, targets, basis in (("x", of_x, of_y), ("y", of_y, of_x)):
         cross, inner = pair.gram[np.ix_(targets, basis)], pair.gram[np.ix_(basis, basis)]
         one = (1 - cross**2).min(axis=1) <= square
         two = np.array([_nearest_plane(row, inner, pair.ridge) for row in cross]) <= square
         names = pair.alive_x[targets] if side == "x" else pair.alive_y[targets - cut]
-        found |= {(side, int(k)): 1 if a else 2 if b else 3 for k, a, b in zip(names, one, two, strict=True)}
-    return found
+        needed |= {(side, int(k)): 1 if a else 2 if b else 3 for k, a, b in zip(names, one, two, strict=True)}
+    return needed
 
 
 def _nearest_plane(row: Float[np.ndarray, " basis"], inner: Matrix, ridge: float) -> float:
@@ -141,19 +141,19 @@ def smallest_matches(pair: Pair, epsilon: float, limit: int = 20) -> pd.DataFram
     least = {side: min((q for (s, _), q in needed.items() if s == side), default=1) for side in "xy"}
     rows = []
     for (side, index), q in needed.items():
-        found = smallest_match(pair, (side, index), epsilon, limit)
-        assert found is not None
-        bound = max(found.lower_bound, q + least["y" if side == "x" else "x"])
-        rows.append((side, index, len(found.match), min(bound, len(found.match)), found.seen))
+        smallest = smallest_match(pair, (side, index), epsilon, limit)
+        assert smallest is not None
+        bound = max(smallest.lower_bound, q + least["y" if side == "x" else "x"])
+        rows.append((side, index, len(smallest.match), min(bound, len(smallest.match)), smallest.seen))
     table = pd.DataFrame(rows, columns=["side", "neuron", "smallest", "lower_bound", "seen"])
     return table.assign(exact=table["smallest"] == table["lower_bound"])
 
 
 def simple_sizes(pair: Pair, epsilon: float, limit: int = LIMIT) -> pd.DataFrame:
     """The size of every simple match, or of the first `limit` matches (`complete` is then False)."""
-    found = simple_matches(pair, epsilon, limit)
-    rows = [(len(match), len(match.x), len(match.y)) for match in found]
-    return pd.DataFrame(rows, columns=["size", "x", "y"]).assign(complete=found.complete)
+    matches = simple_matches(pair, epsilon, limit)
+    rows = [(len(match), len(match.x), len(match.y)) for match in matches]
+    return pd.DataFrame(rows, columns=["size", "x", "y"]).assign(complete=matches.complete)
 
 
 # ---------------------------------------------------------------- if only the subspaces were shared
@@ -202,8 +202,8 @@ def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) ->
         values = np.sort(np.concatenate(critical_epsilons(null)))
         level = values[int(np.ceil(MOST * len(values))) - 1] + SLACK
         if level < 1:
-            found = sizes(null, float(level), 1).drop(columns="order")
-            tables.append(found.assign(draw=draw, epsilon_null=float(level)))
+            drawn = sizes(null, float(level), 1).drop(columns="order")
+            tables.append(drawn.assign(draw=draw, epsilon_null=float(level)))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -238,7 +238,7 @@ def of_layer(pair: Pair, orders: int, draws: int, limit: int, mapped: bool) -> d
             tables["simple"] = simple_sizes(pair, epsilon, limit)
         for name, table in tables.items():
             parts.setdefault(name, []).append(table.assign(**row))
-    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
+    return {name: pd.concat(pieces, ignore_index=True) for name, pieces in parts.items()}
 
 
 def compute(

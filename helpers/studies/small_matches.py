@@ -84,8 +84,8 @@ def smallest_sizes(pair: Pair, epsilon: float, orders: int | None = None) -> pd.
 
 
 def _sizes_over_orders(pair: Pair, epsilon: float, orders: int) -> pd.DataFrame:
-    found = sizes(pair, epsilon, orders).groupby(["side", "neuron"])["size"]
-    return found.agg(first="first", smallest="min", median="median", largest="max").reset_index()
+    groups = sizes(pair, epsilon, orders).groupby(["side", "neuron"])["size"]
+    return groups.agg(first="first", smallest="min", median="median", largest="max").reset_index()
 
 
 def _without_sizes(neurons: Iterable[tuple[str, int]]) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def of_pair(pair: Pair, epsilons: Sequence[float] = EPSILONS) -> dict[str, pd.Da
         parts["levels"].append(pd.DataFrame([level_row(pair, table, epsilon)]))
         if len(table) <= COUNTABLE:
             parts["simple"].append(simple_sizes(pair, epsilon).assign(epsilon=epsilon))
-    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items() if found}
+    return {name: pd.concat(pieces, ignore_index=True) for name, pieces in parts.items() if pieces}
 
 
 def level_row(pair: Pair, table: pd.DataFrame, epsilon: float) -> dict[str, Any]:

@@ -158,14 +158,14 @@ def stitching_streams(
 ) -> dict[tuple[str, int], Outputs]:
     """Activations and logits of every stream that a case takes or replaces."""
     wanted = {key for case in cases for key in (case.stream, case.target)}
-    found: dict[tuple[str, int], Outputs] = {}
+    streams: dict[tuple[str, int], Outputs] = {}
     for key in sorted(wanted & set(nets)):
         with captured(nets[key], [*layers, LOGITS_LAYER]) as outputs:
             nets[key](images)
-        found[key] = outputs
+        streams[key] = outputs
     for key in wanted - set(nets):  # the next image of the batch
-        found[key] = {layer: output.roll(1, 0) for layer, output in found["trained", key[1]].items()}
-    return found
+        streams[key] = {layer: output.roll(1, 0) for layer, output in streams["trained", key[1]].items()}
+    return streams
 
 
 def fit_products(
@@ -175,27 +175,27 @@ def fit_products(
 
     Raises `BadInput` without images.
     """
-    found = {layer: Products() for layer in layers}
+    by_layer = {layer: Products() for layer in layers}
     for images in batches:
         streams = stitching_streams(nets, cases, layers, images)
-        for layer, products in found.items():
+        for layer, products in by_layer.items():
             products.add({key: outputs[layer] for key, outputs in streams.items()}, cases)
-    if not any(products.samples for products in found.values()):
+    if not any(products.samples for products in by_layer.values()):
         raise BadInput("no images to fit on: expected at least one batch")
-    return found
+    return by_layer
 
 
 def stitch_all(
     nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], products: dict[str, Products]
 ) -> dict[tuple[Case, str], Stitched]:
     """The stitched network of every case at every layer."""
-    found = {}
+    stitched = {}
     for case in cases:
         maps = {layer: linear_map(of_layer.gram(case)) for layer, of_layer in products.items()}
         for layer in products:
             after = tail(nets[case.target], layer)
-            found[case, layer] = Stitched([maps[name] for name in after.inputs], after).eval()
-    return found
+            stitched[case, layer] = Stitched([maps[name] for name in after.inputs], after).eval()
+    return stitched
 
 
 def count_correct(
@@ -288,14 +288,14 @@ def _stitched_row(case: Case, layer: str, products: Products, counts: Counter[tu
 
 def trained_networks(study: Study, progress: bool = True) -> tuple[dict[tuple[str, int], nn.Module], list[Any]]:
     """The study's networks by ("trained", seed), and their sidecars. Networks that are not trained yet are trained."""
-    found: dict[tuple[str, int], nn.Module] = {}
+    networks: dict[tuple[str, int], nn.Module] = {}
     sidecars = []
     train_all([(run, None) for run in study.runs], progress)
     for seed, run in zip(study.seeds, study.runs, strict=True):
         training.train(run, progress=progress)
-        found["trained", seed], sidecar = training.load_checkpoint(run.checkpoint(run.recipe.epochs))
+        networks["trained", seed], sidecar = training.load_checkpoint(run.checkpoint(run.recipe.epochs))
         sidecars.append(sidecar)
-    return found, sidecars
+    return networks, sidecars
 
 
 def untrained_network(study: Study) -> nn.Module:

@@ -235,20 +235,20 @@ def computed_now(kind: Kind, study: Study, settings: Mapping[str, Any] | None = 
         raise BadInput(f"{kind.name} are not computed from a study: {kind.about}")
     start = time.perf_counter()
     chosen = kind.settled(settings)
-    found = kind.compute(study, progress=progress, **chosen)
-    known = provenance_of(kind, study, found, chosen, time.perf_counter() - start)
-    return Result(study, found.tables, known, dict(found.held), dict(found.grams))
+    computed = kind.compute(study, progress=progress, **chosen)
+    known = provenance_of(kind, study, computed, chosen, time.perf_counter() - start)
+    return Result(study, computed.tables, known, dict(computed.held), dict(computed.grams))
 
 
 def provenance_of(
-    kind: Kind, study: Study | None, found: Computed, settings: Mapping[str, Any], seconds: float
+    kind: Kind, study: Study | None, computed: Computed, settings: Mapping[str, Any], seconds: float
 ) -> dict[str, Any]:
     """How a record was made: parameters, data, weights, code, libraries, machine, time."""
     return {
         "kind": kind.name,
         "study": asdict(study) | {"epochs": study.runs[0].recipe.epochs} if study else {},
-        "settings": as_json({**settings, **found.settings}),
-        **found.behind,
+        "settings": as_json({**settings, **computed.settings}),
+        **computed.behind,
         "code": kind.code,
         "commit": commit(),
         "libraries": {name: version(name) for name in LIBRARIES},
@@ -347,10 +347,10 @@ def record(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None, 
         return write(kind.thin(computed_now(kind, study, settings, progress)), place)
 
 
-def record_computed(kind: Kind, found: Computed, settings: Mapping[str, Any], seconds: float) -> Path:
+def record_computed(kind: Kind, computed: Computed, settings: Mapping[str, Any], seconds: float) -> Path:
     """Write to `results/` what was computed without a `Study`, in place of an older record with its name."""
-    known = provenance_of(kind, None, found, settings, seconds)
-    return write_tables(found.tables, known, results_root() / kind.record_name(None, settings))
+    known = provenance_of(kind, None, computed, settings, seconds)
+    return write_tables(computed.tables, known, results_root() / kind.record_name(None, settings))
 
 
 def check_replaces(place: Path, study: Study) -> None:

@@ -53,12 +53,12 @@ def pair_rows(pair: Pair) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "side": side,
-                "neuron": np.arange(len(found), dtype=np.int32),
-                "critical_epsilon": found,
-                "dead": ~np.isin(np.arange(len(found)), alive[side]),
+                "neuron": np.arange(len(critical), dtype=np.int32),
+                "critical_epsilon": critical,
+                "dead": ~np.isin(np.arange(len(critical)), alive[side]),
             }
         )
-        for side, found in values.items()
+        for side, critical in values.items()
     ]
     return pd.concat(rows, ignore_index=True).assign(samples=pair.samples)
 
@@ -93,14 +93,14 @@ def control_rows(gram: Gram, seeds: Sequence[int]) -> pd.DataFrame:
     rows = []
     for k, seed in enumerate(seeds):
         pair = self_pair(gram, k)
-        found = np.concatenate(critical_epsilons(pair))
+        critical = np.concatenate(critical_epsilons(pair))
         alive = len(pair.gram)
         rows.append(
             {
                 "seed": seed,
                 "neurons": gram.sizes[k],
                 "dead": gram.sizes[k] - alive // 2,
-                "self_match": float((found == 0).sum() / alive) if alive else np.nan,
+                "self_match": float((critical == 0).sum() / alive) if alive else np.nan,
                 "effective_rank": effective_rank(gram.block(k, k)),
                 "effective_rank_centred": effective_rank(gram.centred().block(k, k)),
                 "samples": gram.samples,

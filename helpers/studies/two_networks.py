@@ -47,13 +47,13 @@ def layers_of(network: nn.Module) -> list[Layer]:
 
     Raises `BadInput` if there are none.
     """
-    found = default_names(network)
-    if not found:
+    names = default_names(network)
+    if not names:
         some = [name for name, _ in network.named_modules()][1:4]
         raise BadInput(f"{type(network).__name__} has no activation modules: name layers, such as {some}")
     if isinstance(network, networks.VGG | networks.ResNet):
         return networks.layers(network)
-    return as_layers(network, found)
+    return as_layers(network, names)
 
 
 def as_layers(network: nn.Module, chosen: Sequence[str]) -> list[Layer]:
@@ -170,29 +170,40 @@ def compare_named(
     return compare(nets[0], nets[1], data, None, layers, layers_b, measures=measures or (), batch=batch, **options)
 
 
-def spoken_result(found: Comparison) -> list[str]:
+def spoken_result(comparison: Comparison) -> list[str]:
     """A comparison as lines of text: the table, other measures, what to distrust, what was left out, and its cost."""
-    lines = [found.wide().to_string(index=False, float_format="%.3f")]
-    if len(found.tables["measures"]):
-        lines.append(found.tables["measures"].to_string(index=False, float_format="%.3f"))
-    lines += [f"note: {flag}" for flag in found.flags]
-    for row in found.left_out.itertuples(index=False):
+    lines = [comparison.wide().to_string(index=False, float_format="%.3f")]
+    if len(comparison.tables["measures"]):
+        lines.append(comparison.tables["measures"].to_string(index=False, float_format="%.3f"))
+    lines += [f"note: {flag}" for flag in comparison.flags]
+    for row in comparison.left_out.itertuples(index=False):
         need = f"{row.neurons} neurons, {row.samples} samples; {row.images_needed} images needed"
         lines.append(f"left out: {row.layer} ({need})")
-    lines += [f"left out: {layer} ({reason})" for layer, reason in found.omitted.itertuples(index=False, name=None)]
-    took = f"{found.images} images, {found.seconds:.0f} s, at most {found.peak_memory_gib:.1f} GiB"
+    lines += [
+        f"left out: {layer} ({reason})" for layer, reason in comparison.omitted.itertuples(index=False, name=None)
+    ]
+    took = f"{comparison.images} images, {comparison.seconds:.0f} s, at most {comparison.peak_memory_gib:.1f} GiB"
     return [*lines, took]
 
 
-def write_named(found: Comparison, name: str, images: Path | None, architecture: str | None, **known: Any) -> Path:
+def write_named(comparison: Comparison, name: str, images: Path | None, architecture: str | None, **known: Any) -> Path:
     """Record a comparison on a folder of images. Raises `BadInput` for one on other inputs, which have no hash."""
     if images is None:
         raise BadInput("a record needs --images: other inputs have no names and hashes to keep")
-    return write_comparison(found, architecture, known["a"], known["b"], images, name, known["size"], known["batch"])
+    return write_comparison(
+        comparison, architecture, known["a"], known["b"], images, name, known["size"], known["batch"]
+    )
 
 
 def write_comparison(
-    found: Comparison, architecture: str | None, a: str, b: str, path: Path, name: str, size: int = 224, batch: int = 16
+    comparison: Comparison,
+    architecture: str | None,
+    a: str,
+    b: str,
+    path: Path,
+    name: str,
+    size: int = 224,
+    batch: int = 16,
 ) -> Path:
     """Record a comparison in `results/imagenet-NAME`, with the images' hash, the time and the memory that it took."""
     batches, _ = image_batches(path, size, batch)
@@ -202,15 +213,17 @@ def write_comparison(
         "trained": not (is_untrained(a) or is_untrained(b)),
         "image_size": size,
         "batch": batch,
-        "images": found.images,
+        "images": comparison.images,
         "data_sha256": batches.sha256,
-        "peak_memory_gib": round(found.peak_memory_gib, 2),
+        "peak_memory_gib": round(comparison.peak_memory_gib, 2),
         "threads": torch.get_num_threads(),
-        "device": found.device,
+        "device": comparison.device,
     }
-    tables = {key: found.tables[key].assign(dataset="imagenet", network=network) for key in ("critical", "similarity")}
-    computed = Computed(tables | {"left_out": found.left_out}, known)
-    return record_computed(KIND, computed, {"name": name}, found.seconds)
+    tables = {
+        key: comparison.tables[key].assign(dataset="imagenet", network=network) for key in ("critical", "similarity")
+    }
+    computed = Computed(tables | {"left_out": comparison.left_out}, known)
+    return record_computed(KIND, computed, {"name": name}, comparison.seconds)
 
 
 KIND = Kind(
@@ -257,22 +270,22 @@ def wide(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) -> pd.DataF
     """Similarity: one row per network and layer, one column per ε."""
     parts = []
     for name, critical in tables.items():
-        found = similarity_table(critical, epsilons)
-        table = found.pivot(
+        similarity = similarity_table(critical, epsilons)
+        table = similarity.pivot(
             index=["position", "layer", "neurons"], columns="epsilon", values="similarity"
         ).reset_index()
         table = table.rename(columns={epsilon: f"ε = {epsilon:g}" for epsilon in epsilons})
         parts.append(table.drop(columns="position").assign(neurons=table["neurons"] // 2, network=name))
-    found = pd.concat(parts, ignore_index=True)
-    return found[["network", *(column for column in found.columns if column != "network")]]
+    whole = pd.concat(parts, ignore_index=True)
+    return whole[["network", *(column for column in whole.columns if column != "network")]]
 
 
 def beyond_first(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
     """In words: for each comparison, the range of similarity at ε over all layers but the first."""
     parts = []
     for name, critical in tables.items():
-        found = similarity_table(critical, [epsilon])
-        deeper = found.loc[found["position"] > found["position"].min(), "similarity"]
+        similarity = similarity_table(critical, [epsilon])
+        deeper = similarity.loc[similarity["position"] > similarity["position"].min(), "similarity"]
         parts.append(f"{name.partition(':')[0]} {deeper.min():.2f} to {deeper.max():.2f}")
     return "; ".join(parts)
 
@@ -281,8 +294,8 @@ def fewest_samples(tables: dict[str, pd.DataFrame]) -> str:
     """In words: the smallest number of samples per neuron among the layers of each comparison, and the layer."""
     parts = []
     for name, critical in tables.items():
-        found = critical.groupby("layer").agg(samples=("samples", "first"), neurons=("neuron", "nunique"))
-        ratio = found["samples"] / found["neurons"]
+        counts = critical.groupby("layer").agg(samples=("samples", "first"), neurons=("neuron", "nunique"))
+        ratio = counts["samples"] / counts["neurons"]
         parts.append(f"{name.partition(':')[0]} {ratio.min():.0f} ({ratio.idxmin()})")
     return "; ".join(parts)
 
@@ -313,5 +326,5 @@ def costs(images: int) -> pd.DataFrame:
 def left_out() -> pd.DataFrame:
     """The layers for which the recorded comparisons had too few images."""
     parts = [tables["left_out"].assign(network=name) for name, (tables, _) in records().items()]
-    found = pd.concat(parts, ignore_index=True)
-    return found[["network", *(column for column in found.columns if column != "network")]]
+    table = pd.concat(parts, ignore_index=True)
+    return table[["network", *(column for column in table.columns if column != "network")]]
