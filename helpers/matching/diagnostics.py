@@ -86,30 +86,30 @@ class Diagnosis:
     @cached_property
     def refusals(self) -> list[str]:
         """Reasons not to use the numbers; empty when there are none."""
-        found = []
+        reasons = []
         if self.samples_per_neuron <= 1:
             neurons = round(self.samples / self.samples_per_neuron)
-            found.append(
+            reasons.append(
                 f"{self.samples} samples for {neurons} neurons: a side with as many neurons as samples spans "
                 "everything, so every distance to it is 0; use more images"
             )
-        return found + self._inexact(REFUSED, np.inf)
+        return reasons + self._inexact(REFUSED, np.inf)
 
     @cached_property
     def flags(self) -> list[str]:
         """What a reader of the numbers should know, with the refusals first; empty when all is well."""
-        found = list(self.refusals)
+        flags = list(self.refusals)
         if 1 < self.samples_per_neuron < FEW:
             low = 1 - np.sqrt(1 - 1 / self.samples_per_neuron)
-            found.append(f"{self.samples_per_neuron:.1f} samples per neuron: distances up to {low:.0%} too small")
+            flags.append(f"{self.samples_per_neuron:.1f} samples per neuron: distances up to {low:.0%} too small")
         if len(self.dead):
-            found.append(f"dead, so in no match: {_listed(self.dead.neurons)}")
+            flags.append(f"dead, so in no match: {_listed(self.dead.neurons)}")
         if self.duplicates:
-            found.append(f"equal up to scale and sign: {_joined('; ', [_listed(group) for group in self.duplicates])}")
-        found += self.lone
+            flags.append(f"equal up to scale and sign: {_joined('; ', [_listed(group) for group in self.duplicates])}")
+        flags += self.lone
         if self.grey:
-            found.append(f"critical ε of {_listed(self.grey)} depends on where the rank of a side is cut")
-        return found + self._inexact(FLAGGED, REFUSED)
+            flags.append(f"critical ε of {_listed(self.grey)} depends on where the rank of a side is cut")
+        return flags + self._inexact(FLAGGED, REFUSED)
 
     def _inexact(self, low: float, high: float) -> list[str]:
         """One line on the neurons whose estimated error lies in (low, high]."""
@@ -182,14 +182,14 @@ def lone_samples(pair: Pair) -> tuple[str, ...]:
     A match of such a side says only that both networks react to this sample. The powers are known only where the
     activations were seen: for arrays, and in `compare`.
     """
-    found = []
+    lines = []
     for side, shares in zip("xy", pair.known.get("peak_shares", ((), ())), strict=True):
         shares = np.asarray(shares)
         alive, many = shares[shares > 0], shares[shares > LONE]
         if pair.samples >= LONE_FROM and len(alive) and 2 * len(many) >= len(alive):
             what = f"one sample in {pair.samples} holds {np.median(many):.0%} of the power"
-            found.append(f"{what} of {len(many)} of {len(alive)} neurons of {side}")
-    return tuple(found)
+            lines.append(f"{what} of {len(many)} of {len(alive)} neurons of {side}")
+    return tuple(lines)
 
 
 @partial(on_pairs, few_samples=True)
@@ -203,7 +203,7 @@ def diagnose(pair: Pair, ridges: bool = True) -> Diagnosis:
     alive = {"x": pair.alive_x, "y": pair.alive_y}
     cut = len(pair.alive_x)
     moves = ridge_moves(pair) if ridges else np.zeros(len(pair.gram))
-    found = np.column_stack([peel_once(pair).critical, critical_errors(pair), moves])
+    measured = np.column_stack([peel_once(pair).critical, critical_errors(pair), moves])
     tables = []
     for side, values, part in zip("xy", critical_epsilons(pair), (slice(0, cut), slice(cut, None)), strict=True):
         table = tabular.DataFrame(
@@ -211,7 +211,7 @@ def diagnose(pair: Pair, ridges: bool = True) -> Diagnosis:
         )
         table[["raw", "error", "moves"]] = np.nan
         table.loc[alive[side], "dead"] = False
-        table.loc[alive[side], ["raw", "error", "moves"]] = found[part]
+        table.loc[alive[side], ["raw", "error", "moves"]] = measured[part]
         tables.append(table)
     neurons = tabular.concat(tables, ignore_index=True)
     return Diagnosis(

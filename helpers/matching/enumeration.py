@@ -56,7 +56,7 @@ class Search(Iterator[Members]):
     def __init__(self, state: State, v: int, best_first: bool = False) -> None:
         self.v, self.best_first = v, best_first
         self.target = mask(len(state.pair.gram), v)
-        self.found: list[int] = []
+        self.matches: list[int] = []
         self.listed: set[int] = set()
         self.parts = 0
         self.waiting: list[Part] = []
@@ -88,13 +88,13 @@ class Search(Iterator[Members]):
         inside = 0 if state is None else bits(state.members)
         if state is None or part.held & ~inside:
             return None  # v has fallen, or a neuron that must be held has
-        match = next((m for m in reversed(self.found[-RECENT:]) if m & ~inside == 0), 0)
+        match = next((m for m in reversed(self.matches[-RECENT:]) if m & ~inside == 0), 0)
         match = match or bits(self._minimal(state, part.held))
         self._split(state, match, part.held)
         if match in self.listed:
             return None
         self.listed.add(match)
-        self.found.append(match)
+        self.matches.append(match)
         return np.array(indices(match))
 
     def _minimal(self, state: State, held: int) -> Members:

@@ -146,8 +146,8 @@ def minimal_match_of_each(pair: Pair, epsilon: float, rng: np.random.Generator |
     rng = check_rng(rng)
     whole = maximum_match(pair, epsilon)
     state = state_of(pair, whole, epsilon)
-    found = minimal.smallest_of_each(state, state.members, _order(state.members, rng))
-    return {neuron: named(pair, found[v]) for v, neuron in zip(state.members.tolist(), whole.neurons, strict=True)}
+    matches = minimal.smallest_of_each(state, state.members, _order(state.members, rng))
+    return {neuron: named(pair, matches[v]) for v, neuron in zip(state.members.tolist(), whole.neurons, strict=True)}
 
 
 # ---------------------------------------------------------------- all of them
@@ -164,8 +164,8 @@ def minimal_matches(pair: Pair, neuron: Neuron, epsilon: float, limit: int | Non
     if neuron not in whole:
         return Matches()
     search = enumeration.Search(state_of(pair, whole, epsilon), position(pair, neuron))
-    found = [named(pair, members) for members in islice(search, limit)]
-    return Matches(found, complete=search.exhausted())
+    matches = [named(pair, members) for members in islice(search, limit)]
+    return Matches(matches, complete=search.exhausted())
 
 
 @on_pairs
@@ -174,14 +174,14 @@ def simple_matches(pair: Pair, epsilon: float, limit: int | None = LIMIT) -> Mat
     limit = check_limit(limit)
     whole = maximum_match(pair, epsilon)
     state = state_of(pair, whole, epsilon)
-    found: dict[Match, None] = {}
+    matches: dict[Match, None] = {}
     for v in state.members.tolist():
         for members in enumeration.Search(state, v):
             match = named(pair, members)
-            if match not in found and len(found) == limit:
-                return Matches(found, complete=False)
-            found[match] = None
-    return Matches(found)
+            if match not in matches and len(matches) == limit:
+                return Matches(matches, complete=False)
+            matches[match] = None
+    return Matches(matches)
 
 
 @on_pairs
@@ -196,10 +196,10 @@ def smallest_match(pair: Pair, neuron: Neuron, epsilon: float, limit: int | None
     if neuron not in whole:
         return None
     search = enumeration.Search(state_of(pair, whole, epsilon), position(pair, neuron), best_first=True)
-    found = list(islice(search, limit))
-    best = min(found, key=len)
+    matches = list(islice(search, limit))
+    best = min(matches, key=len)
     bound = int(min(len(best), search.lower_bound()))
-    return Smallest(named(pair, best), bound, len(found), complete=bound == len(best))
+    return Smallest(named(pair, best), bound, len(matches), complete=bound == len(best))
 
 
 # ---------------------------------------------------------------- what no order can change
@@ -254,7 +254,7 @@ def is_simple(pair: Pair, match: Match, epsilon: float) -> bool:
     for a pair that is not a match at this ε.
     """
     needs = minimal.essentials(_checked_state(pair, match, epsilon))
-    return any(len(found) == len(match) for found in needs.values())
+    return any(len(essential) == len(match) for essential in needs.values())
 
 
 @on_pairs

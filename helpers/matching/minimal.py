@@ -174,8 +174,8 @@ class SweepState(State):
         cut = int(np.searchsorted(self.members, len(self.pair.alive_x)))
         return Inverse(self.M, self.squares, cut, self.members)
 
-    def _smaller(self, found: Inverse) -> "SweepState":
-        return SweepState(self.pair, found.members, self.threshold, found.M, found.squares)
+    def _smaller(self, inverse: Inverse) -> "SweepState":
+        return SweepState(self.pair, inverse.members, self.threshold, inverse.M, inverse.squares)
 
     def without(self, u: int, targets: Mask, needed: Mask) -> State | None:
         """Run one cascade of deletions. If a target is left, make the smaller state."""
@@ -190,8 +190,8 @@ class SweepState(State):
     def advance(self, order: Members, start: int, targets: Mask, needed: Mask) -> tuple[int, State, State | None]:
         """All trials in one compiled run. Where an inverse cannot decide, a `SafeState` goes on."""
         limits = self.threshold.square, self.threshold.guard, PENDING
-        verdict, position, found, smaller = advance(self.inverse, order, start, targets, needed, *limits)
-        state = self._smaller(found)
+        verdict, position, inverse, smaller = advance(self.inverse, order, start, targets, needed, *limits)
+        state = self._smaller(inverse)
         if verdict == AMBIGUOUS:
             return safe(state).advance(order, position, targets, needed)
         return position, state, self._smaller(smaller) if verdict == STABLE else None
@@ -246,21 +246,21 @@ def smallest_of_each(state: State, targets: Members, order: Members) -> dict[int
     every subset of it needs too.
     """
     size = len(state.pair.gram)
-    found: dict[int, Members] = {}
+    matches: dict[int, Members] = {}
     waiting = [(state, 0, mask(size, targets), np.zeros(size, bool))]
     while waiting:
         state, start, wanted, needed = waiting.pop()
         needed = needed | wanted if wanted.sum() == 1 else needed
         position, state, smaller = state.advance(order, start, wanted, needed)
         if smaller is None:
-            found |= {int(v): state.members for v in np.flatnonzero(wanted)}
+            matches |= {int(v): state.members for v in np.flatnonzero(wanted)}
             continue
         inside = wanted & mask(size, smaller.members)
         stay = state, position + 1, wanted & ~inside, needed | mask(size, order[position])
         leave = smaller, position + 1, inside, needed.copy()
         # the part with fewer targets comes next, so that at most log₂(targets) states wait
         waiting += sorted([stay, leave], key=lambda part: -part[2].sum())
-    return found
+    return matches
 
 
 def essentials(state: State) -> dict[int, list[int]]:
@@ -281,12 +281,12 @@ def nested(state: State, targets: Members, order: Members, backend: str | None =
     Any match that contains v contains a v-minimal one, so a search may start from any of them. These matches are
     nested and a little smaller than those of `smallest_of_each`, but each search builds its own state.
     """
-    found: dict[int, Members] = {}
+    matches: dict[int, Members] = {}
     inside: dict[int, Members] = {}
     for v in map(int, targets):
         start = make_state(state.pair, inside[v], state.threshold.square, backend) if v in inside else state
-        found[v] = smallest(start, v, order)
-        for w in map(int, found[v]):
-            if w not in inside or len(found[v]) < len(inside[w]):
-                inside[w] = found[v]
-    return found
+        matches[v] = smallest(start, v, order)
+        for w in map(int, matches[v]):
+            if w not in inside or len(matches[v]) < len(inside[w]):
+                inside[w] = matches[v]
+    return matches

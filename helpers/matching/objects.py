@@ -149,9 +149,9 @@ def check_enough(pair: Pair) -> Pair:
     """
     for network, count in (("x", pair.n_x), ("y", pair.n_y)):
         if count > pair.samples:
-            found = f"{network} has {count} neurons and {pair.samples} samples"
+            what = f"{network} has {count} neurons and {pair.samples} samples"
             advice = "transpose arrays that have samples as rows, or allow it with few_samples=True"
-            raise BadInput(f"{found}: expected (neurons, samples), no fewer samples than neurons; {advice}")
+            raise BadInput(f"{what}: expected (neurons, samples), no fewer samples than neurons; {advice}")
     return pair
 
 

@@ -133,9 +133,9 @@ def peel_compiled(pair: Pair) -> tuple[Vector, Vector]:
     The order of the neurons changes only the speed.
     """
     order = nearest_first(pair)
-    found = peel_givens(*givens_parts(pair.keep(order).sides))
+    parts = peel_givens(*givens_parts(pair.keep(order).sides))
     squares, sizes = np.empty((2, len(order)))
-    squares[order], sizes[order] = np.concatenate(found[:2]), np.concatenate(found[2:])
+    squares[order], sizes[order] = np.concatenate(parts[:2]), np.concatenate(parts[2:])
     return squares, sizes
 
 
@@ -324,9 +324,9 @@ def tie(pair: Pair) -> float:
     if pair.route != "gram":
         return TIE
     if "tie" not in pair.known:
-        found = peel_once(pair)
-        counts = (found.critical > slack(pair)) & (found.critical < CEILING)
-        errors = (1 + found.sizes[counts] ** 2) * rounding(pair) / (2 * found.critical[counts])
+        peeled = peel_once(pair)
+        counts = (peeled.critical > slack(pair)) & (peeled.critical < CEILING)
+        errors = (1 + peeled.sizes[counts] ** 2) * rounding(pair) / (2 * peeled.critical[counts])
         pair.known["tie"] = float(np.clip(ROUNDING_SHARE * errors.max(initial=0), TIE, WIDEST_TIE))
     return pair.known["tie"]
 
@@ -345,12 +345,12 @@ def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
 
     It is 0 within the slack of an exact match, and inf for dead neurons and for those not matched at any ε below 1.
     """
-    found = []
+    sides = []
     for n, alive, raw in zip((pair.n_x, pair.n_y), (pair.alive_x, pair.alive_y), peel(pair, backend), strict=True):
         values = np.full(n, np.inf)
         values[alive] = np.where(raw <= slack(pair), 0.0, np.where(raw >= CEILING, np.inf, raw))
-        found.append(values)
-    return found[0], found[1]
+        sides.append(values)
+    return sides[0], sides[1]
 
 
 def at_ridge(pair: Pair, ridge: float) -> Pair:

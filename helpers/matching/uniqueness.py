@@ -112,12 +112,12 @@ def subset_distances(pair: Pair, chains: int, seed: int = 0) -> Float[np.ndarray
     rng = np.random.default_rng(seed)
     cut = len(pair.alive_x)
     sides = np.arange(cut), np.arange(cut, len(pair.gram))
-    found = [
+    distances = [
         chain_distances(pair.gram, rng.permutation(basis), targets).ravel()
         for basis, targets in (sides, sides[::-1])
         for _ in range(chains)
     ]
-    return np.unique(np.concatenate(found))
+    return np.unique(np.concatenate(distances))
 
 
 def stability_reach(distances: Float[np.ndarray, " distances"], epsilon: float) -> float:
@@ -136,12 +136,12 @@ class Stability:
 
 def all_subset_distances(pair: Pair) -> Float[np.ndarray, " distances"]:
     """Sorted distances of every neuron to every subset of the other side; there are 2^n subsets."""
-    cut, found = len(pair.alive_x), [np.ones(1)]
+    cut, distances = len(pair.alive_x), [np.ones(1)]
     sides = np.arange(cut), np.arange(cut, len(pair.gram))
     for basis, targets in (sides, sides[::-1]):
         for size in range(1, len(basis) + 1):
-            found += [chain_distances(pair.gram, np.array(s), targets)[-1] for s in combinations(basis, size)]
-    return np.unique(np.concatenate(found))
+            distances += [chain_distances(pair.gram, np.array(s), targets)[-1] for s in combinations(basis, size)]
+    return np.unique(np.concatenate(distances))
 
 
 def stability(pair: Pair, epsilon: float, chains: int = 100, seed: int = 0) -> Stability:
