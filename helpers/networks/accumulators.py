@@ -227,6 +227,6 @@ class Slots:
         if self.joint is None:
             self.joint = torch.cat([part.flatten(1) for part in self.parts])
             self.buffer, self.sizes = self.joint.flatten(), sizes
-        found = LayerBatch(self.layer, self.joint, sizes, tuple(self.shapes), self.parts[0].shape[1], first_image, tag)
+        batch = LayerBatch(self.layer, self.joint, sizes, tuple(self.shapes), self.parts[0].shape[1], first_image, tag)
         self.joint, self.parts, self.shapes = None, [], []
-        return found
+        return batch

@@ -55,10 +55,10 @@ def layouts_of(
     """
     given = dict(given or {})
     few = some(images, FEW)
-    found = heard(network, tensors_of(few), lambda: forward(network, few))
+    outputs = heard(network, tensors_of(few), lambda: forward(network, few))
     known: dict[str, str] = {}
     for layer in layers:
-        one = found_as(layer, found)
+        one = found_as(layer, outputs)
         layout = given.get(layer) or (one.layout if one else None)
         if one and layout is None:
             raise BadInput(uncertain(layer, one))
@@ -94,17 +94,17 @@ def activations(
     `batches` are as in `images_of`. Raises `BadInput` for a layer that is unknown, not real, or of an uncertain
     layout.
     """
-    found: list[np.ndarray] = []
+    blocks: list[np.ndarray] = []
     with captured(network, [layer]) as outputs:
         for batch in map(images_of, batches):
             if layout is None:
                 layout = layouts_of(network, batch, [layer]).get(layer)
             outputs.clear()
             forward(network, batch)
-            found.append(as_block(neurons(outputs[layer], layout), layer))
-    if not found:
+            blocks.append(as_block(neurons(outputs[layer], layout), layer))
+    if not blocks:
         raise BadInput("no images: expected at least one batch")
-    return np.concatenate(found, axis=1)
+    return np.concatenate(blocks, axis=1)
 
 
 def forward(network: nn.Module, images: Inputs) -> None:
@@ -168,7 +168,7 @@ def collect(
             raise BadInput("sampling positions needs the number of images in advance")
         kinds["draws"] = Draws.kind(sampling, images)
     return {
-        layer: CompressedLayer(**found) for layer, found in stream(networks, batches, layers, kinds, layouts).items()
+        layer: CompressedLayer(**parts) for layer, parts in stream(networks, batches, layers, kinds, layouts).items()
     }
 
 

@@ -138,13 +138,13 @@ class _Ear:
         self.calls += 1
         self._hear(output, self.calls, False)
 
-    def _hear(self, found: object, call: int, before: bool) -> None:
+    def _hear(self, output: object, call: int, before: bool) -> None:
         for address in (address for address in self.addresses if address.before == before):
             if address.call is None and call > 1:
                 name = address.name
                 raise BadInput(f"layer {name} runs more than once in a forward pass: name one call, as {name}#1")
             if address.call in (None, call):
-                self.take(address.name, one_tensor(found, address))
+                self.take(address.name, one_tensor(output, address))
 
     def close(self) -> None:
         for address in self.addresses:
@@ -161,26 +161,26 @@ def items(output: object) -> dict[str, Tensor]:
     if isinstance(output, Tensor):
         return {"": output}
     if isinstance(output, Mapping):
-        found = {str(key): value for key, value in output.items()}
+        entries = {str(key): value for key, value in output.items()}
     elif isinstance(output, tuple | list):
-        found = {str(k): value for k, value in enumerate(output)}
+        entries = {str(k): value for k, value in enumerate(output)}
     else:
         return {}
-    tensors = {key: value for key, value in found.items() if isinstance(value, Tensor)}
+    tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
     return {"": next(iter(tensors.values()))} if len(tensors) == 1 else tensors
 
 
 def one_tensor(output: object, address: Address) -> Tensor:
     """The tensor that an address names. Raises `BadInput`, with those that there are, if it is none of them."""
-    found = items(output)
-    if not found:
+    tensors = items(output)
+    if not tensors:
         raise BadInput(f"layer {address.name} returns {type(output).__name__}: expected a tensor; choose another layer")
-    if "" in found:
-        return as_numbers(found[""])
-    if address.item not in found:
-        names = ", ".join(f"{address.module}[{key}]" for key in found)
-        raise BadInput(f"layer {address.name} returns {len(found)} tensors: name one of {names}")
-    return as_numbers(found[address.item])
+    if "" in tensors:
+        return as_numbers(tensors[""])
+    if address.item not in tensors:
+        names = ", ".join(f"{address.module}[{key}]" for key in tensors)
+        raise BadInput(f"layer {address.name} returns {len(tensors)} tensors: name one of {names}")
+    return as_numbers(tensors[address.item])
 
 
 def as_numbers(output: Tensor) -> Tensor:
@@ -242,7 +242,7 @@ def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) 
     `run` runs the network on `images`. A module that runs once and returns one tensor is called by its own name.
     """
     network = unwrapped(network)
-    found: list[tuple[str, str, int, Heard]] = []
+    noted: list[tuple[str, str, int, Heard]] = []
     calls: dict[str, int] = {}
     kept: list[Tensor] = []
     count = len(images[0])
@@ -257,7 +257,7 @@ def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) 
                 layout = layout_of(mode.axes(tensor), tensor.shape, count)
                 place = f"{name}[{key}]" if key else name
                 kept.append(tensor)  # so that no two have the same id
-                found.append((name, place, calls[name], Heard(place, module, tuple(tensor.shape), layout, id(tensor))))
+                noted.append((name, place, calls[name], Heard(place, module, tuple(tensor.shape), layout, id(tensor))))
 
         return hook
 
@@ -268,7 +268,7 @@ def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) 
     finally:
         for hook in hooks:
             hook.remove()
-    named = [(place if calls[name] == 1 else f"{place}#{call}", one) for name, place, call, one in found]
+    named = [(place if calls[name] == 1 else f"{place}#{call}", one) for name, place, call, one in noted]
     return {layer: replace(one, layer=layer) for layer, one in named}
 
 

@@ -77,12 +77,12 @@ def _again(path: Path) -> str:
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """A hash of tensors: their names, types, shapes and every bit."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        hasher.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return hasher.hexdigest()
 
 
 def check_different(networks: Mapping[str, nn.Module]) -> None:

@@ -46,11 +46,11 @@ def _of_mapping(batch: Mapping[Any, Any]) -> Inputs:
     tensors = {str(key): value for key, value in batch.items() if isinstance(value, Tensor | np.ndarray)}
     if "input_ids" in tensors:
         return {key: images_of(value) for key, value in tensors.items() if key not in NOT_GIVEN}  # type: ignore[misc]
-    found = [key for key in ALONE if key in tensors]
-    if not found:
+    alone = [key for key in ALONE if key in tensors]
+    if not alone:
         keys = ", ".join(map(str, batch)) or "nothing"
         raise BadInput(f"a batch is a dictionary with {keys}: expected images under one of {', '.join(ALONE)}")
-    return images_of(tensors[found[0]])
+    return images_of(tensors[alone[0]])
 
 
 def tensors_of(inputs: Inputs) -> list[Tensor]:
@@ -124,8 +124,8 @@ def read_inputs(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     Raises `BadInput` for a file that cannot be read.
     """
     try:
-        found = np.load(path, allow_pickle=False)
-        arrays = {"": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
+        loaded = np.load(path, allow_pickle=False)
+        arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise BadInput(f"{path} cannot be read as arrays of inputs (.npz): {str(error).splitlines()[0]}") from error
     alone = [name for name in arrays if name in ("", *ALONE)]
@@ -170,7 +170,7 @@ class Counted:
 
 
 def _digest(parts: Sequence[Tensor]) -> bytes:
-    found = hashlib.blake2b(digest_size=12)
+    hasher = hashlib.blake2b(digest_size=12)
     for part in parts:
-        found.update(part.reshape(-1).view(torch.uint8).numpy().data if part.numel() else b"")
-    return found.digest()
+        hasher.update(part.reshape(-1).view(torch.uint8).numpy().data if part.numel() else b"")
+    return hasher.digest()

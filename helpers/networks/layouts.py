@@ -91,15 +91,15 @@ class Following(TorchFunctionMode):
 
     def axes(self, tensor: Tensor) -> Axes | None:
         """What is known of a tensor's axes; None if nothing is."""
-        found = self.known.get(id(tensor))
-        return found if found is not None and len(found) == tensor.ndim else None
+        axes = self.known.get(id(tensor))
+        return axes if axes is not None and len(axes) == tensor.ndim else None
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation, and note the axes of its outputs."""
         given = _tensors([*args, *(kwargs or {}).values()])
         before = [(tensor, self.axes(tensor), tuple(tensor.shape)) for tensor in given]
-        found = func(*args, **(kwargs or {}))
-        outputs = [found] if isinstance(found, Tensor) else list(found) if isinstance(found, tuple | list) else []
+        result = func(*args, **(kwargs or {}))
+        outputs = [result] if isinstance(result, Tensor) else list(result) if isinstance(result, tuple | list) else []
         name = getattr(func, "__name__", "").strip("_")
         for k, output in enumerate(outputs):
             if not isinstance(output, Tensor):
@@ -109,7 +109,7 @@ class Following(TorchFunctionMode):
             self.known.pop(id(output), None)
             if axes is not None:
                 self.note(output, axes)
-        return found
+        return result
 
 
 Before = list[tuple[Tensor, Axes | None, tuple[int, ...]]]
@@ -117,13 +117,13 @@ Before = list[tuple[Tensor, Axes | None, tuple[int, ...]]]
 
 def _tensors(values: Any) -> list[Tensor]:
     """All tensors among the arguments, with those inside lists and tuples."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
-            found.append(value)
+            tensors.append(value)
         elif isinstance(value, list | tuple):
-            found += [part for part in value if isinstance(part, Tensor)]
-    return found
+            tensors += [part for part in value if isinstance(part, Tensor)]
+    return tensors
 
 
 def _after(name: str, output: Tensor, before: Before, args: Any, options: dict[str, Any]) -> Axes | None:
@@ -236,14 +236,14 @@ def _indexed(
         else:
             name = left.pop(0)
             names += [name] if isinstance(part, slice) else []
-    found = (*names, *left)
-    return found if len(found) == len(after) else None
+    remaining = (*names, *left)
+    return remaining if len(remaining) == len(after) else None
 
 
 def _selected(axes: Axes, shape: Any, after: tuple[int, ...], args: Any, options: dict[str, Any]) -> Axes | None:
     axis = options.get("dim", args[0] if args else 0) % len(axes)
-    found = tuple(name for k, name in enumerate(axes) if k != axis)
-    return found if len(found) == len(after) else None
+    remaining = tuple(name for k, name in enumerate(axes) if k != axis)
+    return remaining if len(remaining) == len(after) else None
 
 
 ON_AXIS_1 = {

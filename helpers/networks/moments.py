@@ -109,11 +109,11 @@ def other_images(labels: Int[Tensor, " images"], within: bool, rng: np.random.Ge
     The order consists of random cycles. Only an image that is alone in its class stays where it is.
     """
     order = rng.permutation(len(labels))
-    found = np.empty(len(labels), dtype=np.int64)
+    others = np.empty(len(labels), dtype=np.int64)
     groups = [order[labels.numpy()[order] == c] for c in labels.unique().tolist()] if within else [order]
     for group in groups:
-        found[group] = np.roll(group, 1)
-    return torch.from_numpy(found)
+        others[group] = np.roll(group, 1)
+    return torch.from_numpy(others)
 
 
 # ---------------------------------------------------------------- one pass
@@ -144,8 +144,8 @@ def collect_moments(
     """
     wanted = list(dict.fromkeys([*layers, LOGITS]))
     kinds = {"moments": lambda batch: MomentSums(batch.sizes, pairs, sources, classes)}
-    found = stream(nets, labelled(batches, classes, seed), wanted, kinds)
-    return {layer: found[layer]["moments"] for layer in layers}
+    collected = stream(nets, labelled(batches, classes, seed), wanted, kinds)
+    return {layer: collected[layer]["moments"] for layer in layers}
 
 
 def labelled(batches: Iterable[tuple[Tensor, Tensor]], classes: int, seed: int) -> Iterator[Tagged]:

@@ -38,21 +38,21 @@ class _Walk:
 
     def __init__(self, network: nn.Module) -> None:
         self.state = network.state_dict()
-        self.found: dict[str, Channels] = {}
+        self.groups: dict[str, Channels] = {}
 
     def weight(self, name: str, before: str | None, after: str | None) -> str | None:
         """Note a convolution or a linear layer from group `before` to group `after`, which is made if it is new."""
         if before is not None:
-            self.found[before].axes.append((f"{name}.weight", 1))
+            self.groups[before].axes.append((f"{name}.weight", 1))
         if after is not None:
-            self.found.setdefault(after, Channels(len(self.state[f"{name}.weight"])))
-            self.found[after].axes += [(f"{name}.{p}", 0) for p in ("weight", "bias") if f"{name}.{p}" in self.state]
+            self.groups.setdefault(after, Channels(len(self.state[f"{name}.weight"])))
+            self.groups[after].axes += [(f"{name}.{p}", 0) for p in ("weight", "bias") if f"{name}.{p}" in self.state]
         return after
 
     def norm(self, name: str, group: str) -> None:
         """A batch norm: one value of each kind per channel."""
         kinds = ("weight", "bias", "running_mean", "running_var")
-        self.found[group].axes += [(f"{name}.{kind}", 0) for kind in kinds]
+        self.groups[group].axes += [(f"{name}.{kind}", 0) for kind in kinds]
 
     def vgg(self, network: VGG) -> None:
         """Every convolution and hidden linear layer starts a group."""
@@ -63,13 +63,13 @@ class _Walk:
             elif now is not None and isinstance(module, nn.BatchNorm2d):
                 self.norm(name, now)
             elif now is not None and isinstance(module, nn.ReLU):
-                self.found[now].layers.append(name)
+                self.groups[now].layers.append(name)
 
     def resnet(self, network: ResNet) -> None:
         """One group per residual stream (a stage, as far as shortcuts reach) and one inside every block."""
         self.weight("stem.conv", None, "stem")
         self.norm("stem.norm", "stem")
-        self.found["stem"].layers.append("stem.relu")
+        self.groups["stem"].layers.append("stem.relu")
         stream = "stem"
         for stage in range(1, network.stages + 1):
             for block, _ in network.get_submodule(f"stage{stage}").named_children():
@@ -84,13 +84,13 @@ class _Walk:
         out = stream if isinstance(shortcut, nn.Identity) else name
         self.weight(f"{name}.conv1", stream, inner)
         self.norm(f"{name}.norm1", inner)
-        self.found[inner].layers.append(f"{name}.relu1")
+        self.groups[inner].layers.append(f"{name}.relu1")
         self.weight(f"{name}.conv2", inner, out)
         self.norm(f"{name}.norm2", out)
         if isinstance(shortcut, nn.Sequential):
             self.weight(f"{name}.shortcut.0", stream, out)
             self.norm(f"{name}.shortcut.1", out)
-        self.found[out].layers.append(f"{name}.relu2")
+        self.groups[out].layers.append(f"{name}.relu2")
         return str(out)
 
 
@@ -106,7 +106,7 @@ def permutable(network: nn.Module) -> dict[str, Channels]:
         walk.resnet(network)
     else:
         raise BadInput(f"{type(network).__name__} is not one of this book's networks: its channels cannot be permuted")
-    return walk.found
+    return walk.groups
 
 
 def permuted(network: nn.Module, orders: Mapping[str, Order]) -> nn.Module:

@@ -112,10 +112,10 @@ def text_pieces(split: str, length: int = PIECE) -> tuple[Int64[Tensor, "texts l
         cut = 4 * len(codes) // 5
         part = codes[:cut] if split == "train" else codes[cut:]
         pieces += [part[start : start + length] for start in range(len(part) - length + 1)]
-    found = torch.from_numpy(np.array(pieces))
-    hidden = found[:, 0] - 1
-    found[:, 0] = 0
-    return found, hidden
+    letters = torch.from_numpy(np.array(pieces))
+    hidden = letters[:, 0] - 1
+    letters[:, 0] = 0
+    return letters, hidden
 
 
 def fitted(

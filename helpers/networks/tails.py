@@ -55,7 +55,7 @@ def tail(network: nn.Module, layer: str) -> Tail:
 
     Raises `BadInput` for another kind of network, and for a name that is not one of its layers.
     """
-    known = [found.name for found in layers(network)]
+    known = [each.name for each in layers(network)]
     if layer not in known:
         raise unknown("layer", layer, known)
     parts = _parts_in_order(network)
@@ -77,16 +77,16 @@ def _parts_in_order(network: nn.Module) -> dict[str, nn.Module]:
         return dict(network.named_children())
     if not isinstance(network, ResNet):
         raise BadInput(f"{type(network).__name__} is not one of this book's networks: only those can be cut")
-    found: dict[str, nn.Module] = {}
+    parts: dict[str, nn.Module] = {}
     for name, module in network.named_children():
         staged = name.startswith("stage")
-        found |= {f"{name}.{k}": block for k, block in module.named_children()} if staged else {name: module}
-    return found
+        parts |= {f"{name}.{k}": block for k, block in module.named_children()} if staged else {name: module}
+    return parts
 
 
-def _own_statistics(found: Tail) -> Tail:
+def _own_statistics(original: Tail) -> Tail:
     """A copy that shares every parameter and has its own buffers."""
-    return deepcopy(found, {id(parameter): parameter for parameter in found.parameters()}).eval()
+    return deepcopy(original, {id(parameter): parameter for parameter in original.parameters()}).eval()
 
 
 class LinearMap(nn.Module):

@@ -228,10 +228,10 @@ class Training:
 
     def _resume(self) -> int:
         """Load the last epoch whose momentum and weights are whole; 0 if there is none."""
-        found = resumable(self.run.folder, [name for name, _ in self.network.named_parameters()])
-        if found is None:
+        last = resumable(self.run.folder, [name for name, _ in self.network.named_parameters()])
+        if last is None:
             return 0
-        network, sidecar, momentum = found
+        network, sidecar, momentum = last
         check_made_by(self.run, sidecar)
         self.threads = sidecar["threads"] or self.threads
         self.network.load_state_dict(network.state_dict())
@@ -359,9 +359,9 @@ def accuracy(network: nn.Module, data: datasets.Dataset) -> float:
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=pays_bf16(device)):
-        found = [network(batch.to(device)).argmax(1).cpu() for batch in datasets.batches(data)]
+        predictions = [network(batch.to(device)).argmax(1).cpu() for batch in datasets.batches(data)]
     network.train()
-    return float((torch.cat(found) == torch.from_numpy(data.labels)).double().mean())
+    return float((torch.cat(predictions) == torch.from_numpy(data.labels)).double().mean())
 
 
 def _training_set(run: Run) -> datasets.Dataset:

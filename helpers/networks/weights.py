@@ -88,10 +88,12 @@ def statistics_of(*weights: str) -> str:
     checkpoints that were trained on different datasets, because the user must then choose.
     """
     known = [training.read_sidecar(Path(name)).get("dataset") for name in weights if _is_own(Path(name))]
-    found = {name for name in known if name in STATISTICS}
-    if len(found) > 1:
-        raise BadInput(f"the checkpoints were trained on {' and '.join(sorted(found))}: say which statistics to use")
-    return found.pop() if found else "imagenet"
+    trained_on = {name for name in known if name in STATISTICS}
+    if len(trained_on) > 1:
+        raise BadInput(
+            f"the checkpoints were trained on {' and '.join(sorted(trained_on))}: say which statistics to use"
+        )
+    return trained_on.pop() if trained_on else "imagenet"
 
 
 def untrained(weights: str, architecture: str | None = None, seed: int = 0, **options: Any) -> nn.Module:
@@ -147,7 +149,7 @@ def from_import_path(path: str, **options: Any) -> Any:
     module, _, name = path.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), name)
+        target = getattr(importlib.import_module(module), name)
     except (ImportError, ValueError) as error:
         raise BadInput(f"{path}: module {module} cannot be imported: {error}") from error
     except AttributeError as error:
@@ -155,7 +157,7 @@ def from_import_path(path: str, **options: Any) -> Any:
         raise unknown(f"function of {module}", name, names) from error
     finally:
         sys.path.remove(os.getcwd())
-    return found(**options) if callable(found) and not isinstance(found, nn.Module) else found
+    return target(**options) if callable(target) and not isinstance(target, nn.Module) else target
 
 
 def _installed(package: str) -> Any:
@@ -295,9 +297,9 @@ def _check_fit(state: dict[str, Tensor], network: nn.Module, path: Path, archite
             other = next((key for key in state if key not in own), None)
             has = f", but has '{other}'" if other else ""
             raise BadInput(f"{path} does not fit {architecture}: it lacks '{name}'{has}")
-        found, expected = tuple(state[name].shape), tuple(own[name].shape)
-        if found != expected:
-            raise BadInput(f"{path} does not fit {architecture}: '{name}' has shape {found}, expected {expected}")
+        shape, expected = tuple(state[name].shape), tuple(own[name].shape)
+        if shape != expected:
+            raise BadInput(f"{path} does not fit {architecture}: '{name}' has shape {shape}, expected {expected}")
     for name in state:
         if name not in own:
             raise BadInput(f"{path} does not fit {architecture}: it has '{name}', which {architecture} does not have")
