@@ -23,13 +23,13 @@ DEPTHS = ("first layer", "0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8�
 
 def trained_results(dataset: str = "cifar10") -> dict[str, studies.Result]:
     """Every record of trained networks on a dataset's whole test set, by its title."""
-    found = {}
+    results = {}
     for place in studies.records_of("seeds"):
         study = studies.recorded_study(place)
         last = study.epoch in (None, study.runs[0].recipe.epochs)
         if study.dataset == dataset and last and study.images is None and not study.before_relu:
-            found[study_title(study)] = studies.read(study, place)
-    return dict(sorted(found.items()))
+            results[study_title(study)] = studies.read(study, place)
+    return dict(sorted(results.items()))
 
 
 def study_title(study: studies.Study) -> str:
@@ -38,10 +38,10 @@ def study_title(study: studies.Study) -> str:
     return f"{spoken(study.network)}, width {study.width:g} ({recipe.name}, {recipe.epochs} epochs)"
 
 
-def index_table(found: dict[str, studies.Result], epsilon: float) -> pd.DataFrame:
+def index_table(results: dict[str, studies.Result], epsilon: float) -> pd.DataFrame:
     """Mean similarity at ε: one row per network, one column per range of relative depth. Cells link to the pages."""
     rows = []
-    for name, result in found.items():
+    for name, result in results.items():
         page = f"{study_page(result.study.id)}.html"
         means = layer_means(result, [epsilon])
         levels = means.groupby(means["depth"].map(_stretch))["mean"].mean()
@@ -66,9 +66,9 @@ def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, names=["study"]).reset_index("study").reset_index(drop=True)
 
 
-def critical_depths(found: dict[str, studies.Result]) -> pd.DataFrame:
+def critical_depths(results: dict[str, studies.Result]) -> pd.DataFrame:
     """Smallest critical ε, its quartiles and its median, by layer, of every network."""
-    return together({name: critical_summary(result.tables["critical"]) for name, result in found.items()})
+    return together({name: critical_summary(result.tables["critical"]) for name, result in results.items()})
 
 
 def late_matches(tables: dict[str, pd.DataFrame], epsilon: float, share: float = 0.5) -> str:
@@ -92,22 +92,22 @@ def highest_between(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
 
 def _stage(layer: str) -> int:
     """The stage of a convolutional layer: 5 for relu5_1, 3 for stage3.block1.relu2, 0 for the stem."""
-    found = re.match(r"(?:relu|stage)(\d+)", layer)
-    return int(found[1]) if found else 0
+    matched = re.match(r"(?:relu|stage)(\d+)", layer)
+    return int(matched[1]) if matched else 0
 
 
-def contrasts(found: dict[str, studies.Result]) -> pd.DataFrame:
+def contrasts(results: dict[str, studies.Result]) -> pd.DataFrame:
     """Median critical ε of networks that differ mainly in one thing: means over groups of layers.
 
     The groups are all convolutional layers, the block outputs among them (NaN if there are none), and the layers near
     the output. A median of inf (half of a layer's neurons never match) counts as 1. Only recorded pairs of networks
     appear.
     """
-    by_key = {(result.study.network, result.study.width): name for name, result in found.items()}
+    by_key = {(result.study.network, result.study.width): name for name, result in results.items()}
     rows = []
     for difference, pair in CONTRASTS.items():
         for name in (by_key[key] for key in pair if all(k in by_key for k in pair)):
-            table = critical_summary(found[name].tables["critical"])
+            table = critical_summary(results[name].tables["critical"])
             inner, block = table["kind"].isin(INNER), table["kind"] == "block"
             median = table["median"].clip(upper=1)
             row = {"differs in": difference, "network": name, "convolutional layers": median[inner].mean()}

@@ -37,8 +37,8 @@ def layer_groups(plan: Plan, network: str, layers: Sequence[str]) -> dict[str, l
     """The layers of each group of `book/evidence.yml`, from the input on. Every VGG is grouped like VGG-16."""
     like = "vgg16_bn" if network.startswith("vgg") else "resnet18"
     group_of = {layer: plan.group(like, layer) for layer in layers}
-    found = {group: [layer for layer in layers if group_of[layer] == group] for group in GROUPS}
-    return {group: names for group, names in found.items() if names}
+    groups = {group: [layer for layer in layers if group_of[layer] == group] for group in GROUPS}
+    return {group: names for group, names in groups.items() if names}
 
 
 def shared_names(pairs: pd.DataFrame) -> dict[str, str]:
@@ -57,7 +57,7 @@ def condition_means(pairs: pd.DataFrame, names: Mapping[str, str], value: str = 
     scaled = calibrated_pairs(pairs, value).assign(observed=pairs[value])
     scaled = scaled[scaled["condition"].isin(list(names))]
     by = ["condition", "position", "layer"]
-    found = scaled.groupby(by, sort=False, as_index=False).agg(
+    means = scaled.groupby(by, sort=False, as_index=False).agg(
         similarity=("similarity", "mean"),
         observed=("observed", "mean"),
         calibrated=("calibrated", "mean"),
@@ -66,8 +66,8 @@ def condition_means(pairs: pd.DataFrame, names: Mapping[str, str], value: str = 
         pairs=("calibrated", "size"),
     )
     order = {name: place for place, name in enumerate(names)}
-    found = found.sort_values(["condition", "position"], key=lambda c: c.map(order) if c.name == "condition" else c)
-    return found.assign(condition=found["condition"].map(dict(names))).reset_index(drop=True)
+    means = means.sort_values(["condition", "position"], key=lambda c: c.map(order) if c.name == "condition" else c)
+    return means.assign(condition=means["condition"].map(dict(names))).reset_index(drop=True)
 
 
 def in_layer_groups(means: pd.DataFrame, groups: Mapping[str, Sequence[str]], column: str) -> pd.DataFrame:
@@ -113,10 +113,10 @@ def forks_in_words(pairs: pd.DataFrame, layers: Sequence[str] | None = None) -> 
     scaled = calibrated_pairs(pairs)
     inside = scaled if layers is None else scaled[scaled["layer"].isin(layers)]
     per_layer = inside.groupby(["condition", "layer"])["calibrated"].mean()
-    found = {str(name).replace(" ", "_"): float(value) for name, value in per_layer.groupby("condition").mean().items()}
-    nothing = found["nothing"]
+    means = {str(name).replace(" ", "_"): float(value) for name, value in per_layer.groupby("condition").mean().items()}
+    nothing = means["nothing"]
     adds = {"start_adds": "initialisation", "order_adds": "order"}
-    return found | {key: found.get(condition, np.nan) - nothing for key, condition in adds.items()}
+    return means | {key: means.get(condition, np.nan) - nothing for key, condition in adds.items()}
 
 
 def forks_in_order(words: Mapping[str, float]) -> str:
@@ -194,9 +194,9 @@ def development_in_words(pairs: pd.DataFrame) -> dict[str, str]:
     mean = scaled.groupby(["how", "epoch"])["calibrated"].mean()
     last = scaled["epoch"].max()
     middle = min(mean["within"].index, key=lambda epoch: abs(epoch - last / 2))
-    found = {"between_early": mean["between", middle], "between_end": mean["between", last]}
-    found["within_early"] = mean["within", middle]
-    return {"early_epoch": f"{middle:.0f}"} | {key: f"{value:.2f}" for key, value in found.items()}
+    levels = {"between_early": mean["between", middle], "between_end": mean["between", last]}
+    levels["within_early"] = mean["within", middle]
+    return {"early_epoch": f"{middle:.0f}"} | {key: f"{value:.2f}" for key, value in levels.items()}
 
 
 def plot_development(means: pd.DataFrame, groups: Sequence[str]) -> Figure:
@@ -220,14 +220,14 @@ def plot_development(means: pd.DataFrame, groups: Sequence[str]) -> Figure:
 # ---------------------------------------------------------------- width, depth, length of the training
 
 
-def accuracy_and_area(found: Mapping[str, Result]) -> pd.DataFrame:
+def accuracy_and_area(results: Mapping[str, Result]) -> pd.DataFrame:
     """One row per recorded study and part of the network: accuracy, and the mean area under s(ε) over layers and pairs.
 
     `part` is "middle" (the convolutional layers between relative depths 1/4 and 3/4) or "pool". The area is 1 less the
     mean critical ε, where a neuron that never matches counts as 1.
     """
     rows: list[dict[str, Any]] = []
-    for name, result in found.items():
+    for name, result in results.items():
         critical = result.tables["critical"]
         inside = critical["kind"].isin(["conv", "block"]) & critical["depth"].between(0.25, 0.75)
         study = result.study

@@ -143,10 +143,10 @@ def draw_by_layer(ax: Any, critical: pd.DataFrame, epsilons: Sequence[float]) ->
     """Draw one panel: one line per ε, darker for larger ε, with the range over pairs shaded."""
     table = counted_similarity(critical, epsilons).sort_values("position")
     for shade, (epsilon, rows) in zip(SHADES, table.groupby("epsilon"), strict=False):
-        found = rows.groupby(["position", "layer"], observed=True)["neurons"].agg(["mean", "min", "max"]).reset_index()
-        names = [short(str(layer)) for layer in found["layer"]]
-        ax.plot(names, found["mean"], marker="o", markersize=3, color=shade, label=f"{epsilon:g}")
-        ax.fill_between(names, found["min"], found["max"], color=shade, alpha=0.25, linewidth=0)
+        ranges = rows.groupby(["position", "layer"], observed=True)["neurons"].agg(["mean", "min", "max"]).reset_index()
+        names = [short(str(layer)) for layer in ranges["layer"]]
+        ax.plot(names, ranges["mean"], marker="o", markersize=3, color=shade, label=f"{epsilon:g}")
+        ax.fill_between(names, ranges["min"], ranges["max"], color=shade, alpha=0.25, linewidth=0)
     ax.tick_params(axis="x", rotation=90, labelsize="small")
 
 
@@ -157,18 +157,18 @@ def group_numbers(plan: Plan, network: str, critical: pd.DataFrame, count: str =
     return {str(group): float(rows["similarity"].mean()) for group, rows in table.groupby("group")}
 
 
-def answer_sentence(plan: Plan, found: Measured) -> str:
+def answer_sentence(plan: Plan, measured: Measured) -> str:
     """The answer to the title, in a few sentences, from the similarity in the middle and the cost of stitching there.
 
     Without a record of stitching that part is left out; without the two studies it says that nothing is recorded.
     """
-    middle = {network: group_numbers(plan, network, table)["middle"] for network, table in found.critical.items()}
+    middle = {network: group_numbers(plan, network, table)["middle"] for network, table in measured.critical.items()}
     if not middle:
         return "Nothing is recorded that answers it."
     shares = " and ".join(f"{100 * value:.0f} % ({plan.name(network)})" for network, value in middle.items())
     head = "Neuron by neuron, no." if max(middle.values()) <= 0.1 else "Neuron by neuron, only in part."
     told = f"In the middle layers of two equally good networks, {shares} of the neurons match at ε = {plan.epsilon:g}."
-    lost = stitching_loss(plan, found, "middle")
+    lost = stitching_loss(plan, measured, "middle")
     if np.isnan(lost):
         return f"{head} {told}"
     whole = "As a whole, largely yes." if lost < 0.05 else "As a whole, not freely either."
@@ -188,10 +188,10 @@ def scale_sentence(plan: Plan, rests_on: Mapping[str, tuple[int, int]]) -> str:
     return f"The scale rests on {' and on '.join(parts)}." if parts else ""
 
 
-def stitching_loss(plan: Plan, found: Measured, group: str) -> float:
+def stitching_loss(plan: Plan, measured: Measured, group: str) -> float:
     """Mean accuracy in [0, 1] lost by stitching a group's layers, over the networks; NaN if nothing is recorded."""
     means = []
-    for network, table in found.stitched.items():
+    for network, table in measured.stitched.items():
         inside = [plan.group(network, str(layer)) == group for layer in table["layer"]]
         means.append(float(table.loc[inside, "accuracy_lost"].mean()))
     return float(np.mean(means)) if means else np.nan

@@ -140,15 +140,15 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     whole, floor = areas["as it is"], areas["any image"]
     left = {name: areas[name] / (whole if name == "centred" else areas["centred"]) for name in REMOVALS}
     left |= {name: (areas[name] - floor) / (whole - floor) for name in (*SHUFFLES, "untrained")}
-    found = {f"{name}_area": f"{areas[key]:.2f}" for name, key in WORDS.items()}
-    found |= {"whole": _per_cent(means["as it is"]), "power": _per_cent(power["third logits"])}
-    found["distance"] = f"{np.sqrt(power['class means']):.2f}"
-    found["own_explained"] = _per_cent(1 - power["own logits"] / power["centred"])
+    words = {f"{name}_area": f"{areas[key]:.2f}" for name, key in WORDS.items()}
+    words |= {"whole": _per_cent(means["as it is"]), "power": _per_cent(power["third logits"])}
+    words["distance"] = f"{np.sqrt(power['class means']):.2f}"
+    words["own_explained"] = _per_cent(1 - power["own logits"] / power["centred"])
     for condition, share in left.items():
         name, as_it_is = condition.replace(" ", "_"), means["as it is"]
-        found[name] = _per_cent(means.get(condition, np.nan) / as_it_is if as_it_is else 0.0)
-        found[f"{name}_area"] = _per_cent(share)
-    return found | _directions_in_words(tables["directions"])
+        words[name] = _per_cent(means.get(condition, np.nan) / as_it_is if as_it_is else 0.0)
+        words[f"{name}_area"] = _per_cent(share)
+    return words | _directions_in_words(tables["directions"])
 
 
 def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
@@ -175,7 +175,7 @@ def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame
     }
     words = {name: causes_in_words(tables, 0.5) for name, tables in compared.items()}
     rows = [
-        {"network": name} | {column: found[key] for column, key in columns.items()} for name, found in words.items()
+        {"network": name} | {column: numbers[key] for column, key in columns.items()} for name, numbers in words.items()
     ]
     return pd.DataFrame(rows)
 

@@ -137,6 +137,6 @@ def _claim(entry: dict[str, Any], where: str) -> Claim:
 
 
 def _check_range(value: Any, where: str) -> None:
-    found = check_list(where, value, check_share, "two shares, such as [0.05, 0.95]")
-    if len(found) != 2 or found[0] > found[1]:
+    shares = check_list(where, value, check_share, "two shares, such as [0.05, 0.95]")
+    if len(shares) != 2 or shares[0] > shares[1]:
         raise BadInput(f"{where} is {value}: expected two shares, the lower one first")

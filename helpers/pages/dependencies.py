@@ -47,8 +47,8 @@ def depends_on(page: Page, tier: str = "published") -> Depends:
 
 
 def _files(patterns: Iterable[str]) -> list[str]:
-    found = {path for pattern in patterns for path in places.ROOT.glob(pattern) if path.is_file()}
-    return sorted(str(path.relative_to(places.ROOT)) for path in found)
+    paths = {path for pattern in patterns for path in places.ROOT.glob(pattern) if path.is_file()}
+    return sorted(str(path.relative_to(places.ROOT)) for path in paths)
 
 
 def record_hashes() -> dict[str, str]:

@@ -57,38 +57,38 @@ class Gathered(Measured):
 
 def gather(plan: Plan) -> Gathered:
     """Everything recorded of the plan's networks. Missing records are left out, and claims that need them are open."""
-    found = Gathered()
+    gathered = Gathered()
     for network in plan.studies:
         study = plan.study(network)
         if result := store.find_record(seeds.KIND, study):
-            found.results[network] = result
-            found.critical[network] = result.tables["critical"]
-            found.sampled[network] = result.tables["sampled"]
-            found.accuracy[network] = result.tables["networks"]["accuracy"]
+            gathered.results[network] = result
+            gathered.critical[network] = result.tables["critical"]
+            gathered.sampled[network] = result.tables["sampled"]
+            gathered.accuracy[network] = result.tables["networks"]["accuracy"]
         if twins := recorded_tables("seeds", study, epoch=0):
-            found.untrained[network] = twins["critical"]
+            gathered.untrained[network] = twins["critical"]
         if small := recorded_tables("small_matches", study):
-            found.small[network] = with_groups(plan, network, small["levels"])
+            gathered.small[network] = with_groups(plan, network, small["levels"])
         if stitched := recorded_tables("stitching", study):
             rows = next(iter(stitched.values())).query("source == 'trained'")
-            found.stitched[network] = rows.rename(columns={"lost": "accuracy_lost"})
+            gathered.stitched[network] = rows.rename(columns={"lost": "accuracy_lost"})
         if values := recorded_tables("calibration", study):
-            found.calibrated[network] = scale_of(values["values"])
-            found.scale_rests_on[network] = rests_on(values["values"])
-    found.targets = recorded_targets(plan)
-    return found
+            gathered.calibrated[network] = scale_of(values["values"])
+            gathered.scale_rests_on[network] = rests_on(values["values"])
+    gathered.targets = recorded_targets(plan)
+    return gathered
 
 
 def recorded_targets(plan: Plan) -> dict[str, pd.DataFrame]:
     """What other targets keep (claim C2b), for each network of the plan, whatever its width and training."""
-    found = {}
+    shares = {}
     for place in records.records_of("targets"):
         study = records.read_provenance(place)["study"]
         if study["network"] in plan.studies and study["dataset"] == "cifar10":
             tables = records.read_tables(place)[0]
             groups = plan.groups[study["network"]]
-            found[study["network"]] = deciding_shares(tables, groups)
-    return found
+            shares[study["network"]] = deciding_shares(tables, groups)
+    return shares
 
 
 def rests_on(values: pd.DataFrame) -> tuple[int, int]:
@@ -129,10 +129,10 @@ def with_groups(plan: Plan, network: str, table: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------- tables
 
 
-def counts_by_layer(plan: Plan, found: Measured) -> pd.DataFrame:
+def counts_by_layer(plan: Plan, measured: Measured) -> pd.DataFrame:
     """Similarity of every layer of both networks at the paper's ε, in three counts: mean, lowest and highest pair."""
     tables = []
-    for network, critical in found.critical.items():
+    for network, critical in measured.critical.items():
         table = counted_similarity(critical, plan.epsilons)
         groups = table.groupby(["position", "layer", "epsilon"], observed=True)
         means = pd.concat({f"{c} {how}": groups[c].agg(how) for c in COUNTS for how in ("mean", "min", "max")}, axis=1)
@@ -140,10 +140,10 @@ def counts_by_layer(plan: Plan, found: Measured) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def group_table(plan: Plan, found: Measured) -> pd.DataFrame:
+def group_table(plan: Plan, measured: Measured) -> pd.DataFrame:
     """One row per network and group of layers, one column per ε: the mean similarity over layers and pairs."""
     tables = []
-    for network, critical in found.critical.items():
+    for network, critical in measured.critical.items():
         wide = by_group(critical, network, plan).pivot(index="group", columns="epsilon", values="similarity")
         wide.columns = [f"ε = {epsilon:g}" for epsilon in wide.columns]
         tables.append(wide.reindex(list(plan.groups[network])).reset_index().assign(network=plan.name(network)))
@@ -151,25 +151,25 @@ def group_table(plan: Plan, found: Measured) -> pd.DataFrame:
     return table[["network", *(column for column in table if column != "network")]]
 
 
-def protocol_errors(plan: Plan, found: Measured) -> pd.DataFrame:
+def protocol_errors(plan: Plan, measured: Measured) -> pd.DataFrame:
     """The paper's sampling and the full test set, per network, layer and ε: the two means and their difference."""
     tables = []
-    for network in found.sampled:
+    for network in measured.sampled:
         keys = ["layer", "epsilon"]
-        draws = found.sampled[network].groupby(keys, observed=True)["similarity"].mean().rename("sampled")
-        full = by_layer(found.critical[network], plan.epsilons).rename(columns={"similarity": "full"})
+        draws = measured.sampled[network].groupby(keys, observed=True)["similarity"].mean().rename("sampled")
+        full = by_layer(measured.critical[network], plan.epsilons).rename(columns={"similarity": "full"})
         both = full.merge(draws.reset_index(), on=keys)
         tables.append(both.assign(difference=both["sampled"] - both["full"], network=network))
     return pd.concat(tables, ignore_index=True)
 
 
-def small_table(plan: Plan, found: Measured) -> pd.DataFrame:
+def small_table(plan: Plan, measured: Measured) -> pd.DataFrame:
     """One row per network, layer and ε where the layer matches in part: shares of neurons with small minimal matches.
 
     "of at most five" counts the smallest match that was found. "possible" is an upper bound for any search. Raises
     `BadInput` if nothing is recorded.
     """
-    tables = [t.assign(network=plan.name(network)) for network, t in found.small.items()]
+    tables = [t.assign(network=plan.name(network)) for network, t in measured.small.items()]
     if not tables:
         raise BadInput(
             "no sizes of minimal matches are recorded: expected the kind small_matches of the plan's networks"
@@ -195,12 +195,12 @@ def expectation_text(plan: Plan, claim: str) -> str:
     return plan.claim(claim).expected
 
 
-def untrained_words(plan: Plan, found: Measured) -> str:
+def untrained_words(plan: Plan, measured: Measured) -> str:
     """In one sentence: how similar the first layers are before training, at the deciding ε."""
     parts = [
-        f"{level(found.untrained[network], network, 'first', plan):.2f} in {plan.name(network)}"
+        f"{level(measured.untrained[network], network, 'first', plan):.2f} in {plan.name(network)}"
         for network in plan.studies
-        if network in found.untrained
+        if network in measured.untrained
     ]
     if not parts:
         return "Untrained networks of this size are not recorded."
@@ -235,9 +235,9 @@ def plot_counts(plan: Plan, critical: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def plot_protocol(plan: Plan, found: Measured) -> Figure:
+def plot_protocol(plan: Plan, measured: Measured) -> Figure:
     """The error of the paper's sampling by layer, one marker per ε, one panel per network."""
-    errors = protocol_errors(plan, found)
+    errors = protocol_errors(plan, measured)
 
     def draw(ax: Any, network: str) -> None:
         rows = errors[errors["network"] == network].sort_values("position")
@@ -246,7 +246,7 @@ def plot_protocol(plan: Plan, found: Measured) -> Figure:
             ax.plot(names, part["difference"], "o", markersize=5, color=shade, label=f"ε = {epsilon:g}")
         ax.axhline(0, color="0.4", linewidth=1)
 
-    figure = panels(plan, list(found.sampled), draw, limits=None)
+    figure = panels(plan, list(measured.sampled), draw, limits=None)
     figure.axes[0].set_ylabel("sampled less full similarity")
     figure.axes[0].legend(fontsize="small")
     return figure

@@ -39,10 +39,10 @@ def _notes() -> Path:
 
 def _known() -> dict[str, str]:
     try:
-        found = json.loads(_notes().read_text())
+        known = json.loads(_notes().read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return known if isinstance(known, dict) else {}
 
 
 def _digest(half: Path) -> str:

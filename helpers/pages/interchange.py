@@ -44,39 +44,39 @@ def stitching_rows(tables: Tables) -> pd.DataFrame:
         ours = means[means["source"] == "trained"].set_index(["position", "layer"])
         wide = ours[["similarity", "area", "explained"]].join(wide).reset_index().drop(columns="position")
         parts.append(wide.assign(network=name))
-    found = pd.concat(parts, ignore_index=True)
-    return found[["network", *found.columns.drop("network")]]
+    rows = pd.concat(parts, ignore_index=True)
+    return rows[["network", *rows.columns.drop("network")]]
 
 
 def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> dict[str, str]:
     """The numbers in the page's prose, as text."""
-    found: dict[str, str] = {}
+    words: dict[str, str] = {}
     dissimilar = [stitched_unmatched(table) for table in stitched.values()]
     layers = sum(int(each["layers"]) for each in dissimilar)
     passing = sum(each["layers"] * each["share"] for each in dissimilar if each["layers"])
-    found["unlike"], found["unlike-stitched"] = str(layers), f"{passing:.0f}"
-    found["unlike-share"] = f"{passing / layers:.0%}" if layers else "none"
-    found["verdict"] = "open" if not layers else "holds" if passing / layers >= 0.8 else "fails"
+    words["unlike"], words["unlike-stitched"] = str(layers), f"{passing:.0f}"
+    words["unlike-share"] = f"{passing / layers:.0%}" if layers else "none"
+    words["verdict"] = "open" if not layers else "holds" if passing / layers >= 0.8 else "fails"
     means = pd.concat([by_source(table) for table in stitched.values()])
-    found["opening"] = opening(means[means["source"] == "trained"])
+    words["opening"] = opening(means[means["source"] == "trained"])
     lost = means.groupby("source")["lost"]
     for source in SOURCES:
         if source in lost.groups:
-            found[f"lost-{source.replace(' ', '-')}"] = f"{100 * lost.mean()[source]:.1f}"
-            found[f"worst-{source.replace(' ', '-')}"] = f"{100 * lost.max()[source]:.1f}"
+            words[f"lost-{source.replace(' ', '-')}"] = f"{100 * lost.mean()[source]:.1f}"
+            words[f"worst-{source.replace(' ', '-')}"] = f"{100 * lost.max()[source]:.1f}"
     rows = pd.concat([barriers(table) for table in paths.values()])
     for path in PATHS.values():
         some = rows[rows["path"] == path]
         if len(some):
-            found[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = from_to(100 * some["accuracy_barrier"], 0)
+            words[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = from_to(100 * some["accuracy_barrier"], 0)
     ours = means[means["source"] == "trained"]
-    found["least-explained"] = f"{ours['explained'].min():.0%}"
-    found["lost-there"] = f"{100 * ours.loc[ours['explained'].eq(ours['explained'].min()), 'lost'].iloc[0]:.1f}"
+    words["least-explained"] = f"{ours['explained'].min():.0%}"
+    words["lost-there"] = f"{100 * ours.loc[ours['explained'].eq(ours['explained'].min()), 'lost'].iloc[0]:.1f}"
     both = pd.concat(partners.values())
     for column in ("before", "matched", "chance", "partner_epsilon", "match_epsilon"):
-        found[column.replace("_", "-")] = from_to(pd.Series([table[column].mean() for table in partners.values()]), 2)
-    found["nearer"] = f"{(both['match_epsilon'] < both['partner_epsilon']).mean():.0%}"
-    return found
+        words[column.replace("_", "-")] = from_to(pd.Series([table[column].mean() for table in partners.values()]), 2)
+    words["nearer"] = f"{(both['match_epsilon'] < both['partner_epsilon']).mean():.0%}"
+    return words
 
 
 def opening(means: pd.DataFrame, lost: float = 0.05) -> str:
@@ -101,19 +101,19 @@ def from_to(values: pd.Series, digits: int) -> str:
 
 def loss_and_similarity_in_words(rows: pd.DataFrame) -> dict[str, str]:
     """Rank correlation over all layers of what a stitch loses with each similarity of `lost_by_layer`, as text."""
-    found = {}
+    words = {}
     for column in ("similarity", "calibrated"):
         known = rows.dropna(subset=[column])
         value = known["lost"].corr(known[column], method="spearman") if len(known) > 2 else np.nan
-        found[f"rank-{column}"] = "unknown" if np.isnan(value) else f"{value:.2f}"
-    return found
+        words[f"rank-{column}"] = "unknown" if np.isnan(value) else f"{value:.2f}"
+    return words
 
 
 def barrier_reduced(path: pd.DataFrame) -> float:
     """The share of the loss barrier that matching and recalibration remove; nan if there was no barrier."""
-    found = barriers(path).groupby("path")["loss_barrier"].mean()
-    before = found["before matching"]
-    after = found.get("matched, recalibrated", found["matched"])
+    losses = barriers(path).groupby("path")["loss_barrier"].mean()
+    before = losses["before matching"]
+    after = losses.get("matched, recalibrated", losses["matched"])
     return float(1 - after / before) if before > 0 else np.nan
 
 

@@ -26,10 +26,10 @@ def spoken(network: str) -> str:
     >>> spoken("vgg16_bn"), spoken("resnet18")
     ('VGG-16 with batch norm', 'ResNet-18')
     """
-    found = re.fullmatch(r"([a-z]+)(\d+)(_bn)?", network)
-    if not found or found[1] not in FAMILIES:
+    matched = re.fullmatch(r"([a-z]+)(\d+)(_bn)?", network)
+    if not matched or matched[1] not in FAMILIES:
         return network
-    return f"{FAMILIES[found[1]]}-{found[2]}" + (" with batch norm" if found[3] else "")
+    return f"{FAMILIES[matched[1]]}-{matched[2]}" + (" with batch norm" if matched[3] else "")
 
 
 def before_training(study: studies.Study) -> studies.Result | None:
@@ -50,15 +50,15 @@ def study_page(study: str) -> str:
 
 def layer_means(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
     """Mean similarity over pairs, per layer and ε, with its t interval over networks, from the input on."""
-    found = interval(result.similarity(epsilons), by=(*PLACE, "epsilon"))
-    return found.sort_values(["position", "epsilon"], ignore_index=True)
+    means = interval(result.similarity(epsilons), by=(*PLACE, "epsilon"))
+    return means.sort_values(["position", "epsilon"], ignore_index=True)
 
 
 def layer_table(result: studies.Result, epsilons: Sequence[float] = studies.EPSILONS) -> pd.DataFrame:
     """`layer_means` for reading: one row per layer, one column per ε, each cell `mean [low, high]`."""
-    found = layer_means(result, epsilons)
-    found["text"] = [_mean_text(*row) for row in found[["mean", "low", "high"]].to_numpy()]
-    wide = found.pivot(index=["position", "layer", "kind"], columns="epsilon", values="text")
+    means = layer_means(result, epsilons)
+    means["text"] = [_mean_text(*row) for row in means[["mean", "low", "high"]].to_numpy()]
+    wide = means.pivot(index=["position", "layer", "kind"], columns="epsilon", values="text")
     wide.columns = [f"ε = {epsilon:g}" for epsilon in wide.columns]
     wide = wide.reset_index().drop(columns="position")
     return wide.assign(kind=wide["kind"].replace(KINDS))
@@ -91,9 +91,9 @@ def critical_summary(critical: pd.DataFrame) -> pd.DataFrame:
     """
     groups = critical.groupby(PLACE, sort=True, observed=True)["critical_epsilon"]
     shares = {"smallest": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
-    found = pd.DataFrame({name: groups.quantile(q, interpolation="lower") for name, q in shares.items()})
-    found["never"] = groups.agg(lambda values: float(np.isinf(values).mean()))
-    return found.reset_index()
+    summary = pd.DataFrame({name: groups.quantile(q, interpolation="lower") for name, q in shares.items()})
+    summary["never"] = groups.agg(lambda values: float(np.isinf(values).mean()))
+    return summary.reset_index()
 
 
 def layer_facts(result: studies.Result) -> pd.DataFrame:
@@ -102,10 +102,10 @@ def layer_facts(result: studies.Result) -> pd.DataFrame:
     `dimension` is the effective rank (participation ratio) of the neurons' centred activations.
     """
     sides = result.tables["critical"].groupby([*PLACE, "seed_a", "seed_b", "side"], observed=True)["dead"]
-    found = sides.agg(neurons="size", dead="sum").groupby(PLACE, sort=True, observed=True).mean().reset_index()
-    found = found.assign(neurons=found["neurons"].astype(int), share_alive=1 - found["dead"] / found["neurons"])
+    facts = sides.agg(neurons="size", dead="sum").groupby(PLACE, sort=True, observed=True).mean().reset_index()
+    facts = facts.assign(neurons=facts["neurons"].astype(int), share_alive=1 - facts["dead"] / facts["neurons"])
     controls = result.tables["layers"].groupby("layer", observed=True)[["effective_rank_centred", "self_match"]].mean()
-    return found.join(controls.rename(columns={"effective_rank_centred": "dimension"}), on="layer")
+    return facts.join(controls.rename(columns={"effective_rank_centred": "dimension"}), on="layer")
 
 
 def sampling_error(result: studies.Result) -> pd.DataFrame:
@@ -118,10 +118,10 @@ def sampling_error(result: studies.Result) -> pd.DataFrame:
         raise unknown("table", "sampled", result.tables)
     by = [*PLACE, "epsilon"]
     sampled = result.tables["sampled"]
-    found = sampled.groupby(by, observed=True)["similarity"].mean().rename("sampled").reset_index()
+    table = sampled.groupby(by, observed=True)["similarity"].mean().rename("sampled").reset_index()
     full = result.similarity(sorted(sampled["epsilon"].unique())).groupby(by, observed=True)["similarity"].mean()
-    found = found.merge(full.rename("full").reset_index(), on=by)
-    return found.assign(difference=found["sampled"] - found["full"])
+    table = table.merge(full.rename("full").reset_index(), on=by)
+    return table.assign(difference=table["sampled"] - table["full"])
 
 
 # ---------------------------------------------------------------- in words

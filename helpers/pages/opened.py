@@ -52,8 +52,8 @@ def as_opened(notebook: NotebookNode, name: str) -> NotebookNode:
 
 def parameters_in(notebook: NotebookNode) -> dict[str, Any]:
     """Names and defaults in a notebook's parameters cell; none where there is no such cell."""
-    found = pages.code(notebook, "parameters")
-    return dict(pair for cell in found for line in ast.parse(cell.source).body for pair in assigned(line))
+    cells = pages.code(notebook, "parameters")
+    return dict(pair for cell in cells for line in ast.parse(cell.source).body for pair in assigned(line))
 
 
 def reading_time(notebook: NotebookNode) -> str:
@@ -106,12 +106,12 @@ def show_text(text: str) -> None:
 
 
 def _lacks(text: str) -> list[str]:
-    return [found["key"] for found in GLUED.finditer(text) if found["key"] not in VALUES]
+    return [glued["key"] for glued in GLUED.finditer(text) if glued["key"] not in VALUES]
 
 
 def _with_numbers(text: str) -> str:
-    def said(found: re.Match[str]) -> str:
-        return value_in_words(found["key"], found["form"] or "", VALUES) if found["key"] in VALUES else LATER
+    def said(glued: re.Match[str]) -> str:
+        return value_in_words(glued["key"], glued["form"] or "", VALUES) if glued["key"] in VALUES else LATER
 
     return GLUED.sub(said, text).strip()
 
@@ -141,12 +141,12 @@ def given(notebook: str) -> None:
 
 def _set_by(sources: list[str], known: dict[str, Any]) -> list[str]:
     """The names that papermill's cell sets, or a parameters cell that was edited by hand."""
-    found: list[str] = []
+    parameters: list[str] = []
     for source in sources:
         try:
             names = [name for line in ast.parse(source).body for name, _ in assigned(line)]
         except SyntaxError:  # a cell with a magic sets no parameters
             continue
         if source.startswith(INJECTED) or set(names) & set(known):
-            found += names
-    return found
+            parameters += names
+    return parameters

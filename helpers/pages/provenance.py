@@ -32,22 +32,22 @@ def networks() -> pd.DataFrame:
     for place in studies.records_of("seeds"):
         table = pd.read_parquet(place / "networks.parquet")
         parts.append(table[table["epoch"] == table["epochs"]])
-    found = pd.concat(parts).drop_duplicates(["network", "dataset", "width", "recipe", "epochs", "seed"])
-    return found.sort_values(["network", "width", "epochs", "seed"], ignore_index=True)
+    rows = pd.concat(parts).drop_duplicates(["network", "dataset", "width", "recipe", "epochs", "seed"])
+    return rows.sort_values(["network", "width", "epochs", "seed"], ignore_index=True)
 
 
 def accuracies() -> pd.DataFrame:
     """One row per study: seeds, recipe, epochs, test accuracy (lowest, mean, highest), minutes of training each."""
     by = ["network", "dataset", "width", "recipe", "epochs", "device", "precision"]
     groups = networks().groupby(by, observed=True)
-    found = groups.agg(
+    summary = groups.agg(
         networks=("seed", "size"),
         lowest=("accuracy", "min"),
         mean=("accuracy", "mean"),
         highest=("accuracy", "max"),
         minutes_each=("train_seconds", lambda seconds: seconds.mean() / 60),
     )
-    return found.reset_index().rename(columns={"mean": "mean_accuracy"})
+    return summary.reset_index().rename(columns={"mean": "mean_accuracy"})
 
 
 def apart() -> pd.DataFrame:
@@ -59,8 +59,8 @@ def apart() -> pd.DataFrame:
         for checkpoint in _checkpoints(place)
         if checkpoint["sha256"] not in known
     ]
-    found = pd.DataFrame(rows, columns=["record", "seed", "accuracy", "sha256"])
-    return found.drop_duplicates("sha256", ignore_index=True).drop(columns="sha256")
+    table = pd.DataFrame(rows, columns=["record", "seed", "accuracy", "sha256"])
+    return table.drop_duplicates("sha256", ignore_index=True).drop(columns="sha256")
 
 
 def _checkpoints(place: Path) -> list[dict[str, Any]]:
@@ -108,12 +108,12 @@ def libraries() -> pd.DataFrame:
 
 def settings() -> pd.DataFrame:
     """The authors' training and the recipes used here, one row per setting."""
-    found = pd.DataFrame({"setting": list(WORDS.values())})
+    table = pd.DataFrame({"setting": list(WORDS.values())})
     for name, recipe in training.RECIPES.items():
         values = asdict(recipe)
         column = "authors (recipe paper)" if name == "paper" else f"recipe {name}"
-        found[column] = [_setting(key, values, recipe.epochs) for key in WORDS]
-    return found
+        table[column] = [_setting(key, values, recipe.epochs) for key in WORDS]
+    return table
 
 
 def _setting(key: str, values: dict[str, Any], epochs: int) -> str:

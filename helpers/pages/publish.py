@@ -45,8 +45,8 @@ def stage_vendor() -> Path:
 def mathjax_root() -> Path:
     """The folder in which the package sphinx-mathjax-offline keeps MathJax."""
     files = distribution("sphinx-mathjax-offline").files or []
-    found = next(file for file in files if file.name == "tex-mml-chtml.js")
-    return Path(str(found.locate())).parent
+    script = next(file for file in files if file.name == "tex-mml-chtml.js")
+    return Path(str(script.locate())).parent
 
 
 def build_book(tier: str = "published", jobs: int = 2) -> Path:

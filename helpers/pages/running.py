@@ -138,7 +138,7 @@ def parameters_of(page: Page) -> dict[str, Any]:
     for cell in pair_notebook(page.source).cells:
         if "parameters" in cell.metadata.get("tags", []):
             statements = ast.parse(cell.source).body
-            return dict(found for statement in statements for found in assigned(statement))
+            return dict(pair for statement in statements for pair in assigned(statement))
     return {}
 
 
@@ -146,18 +146,18 @@ def assigned(statement: ast.stmt) -> list[tuple[str, Any]]:
     """Names and values of `a = 1`, `a: int = 1` and `a, b = 1, 2`; a value that has to be computed is `COMPUTED`."""
     if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
         return []
-    found: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, Any]] = []
     try:
         value = ast.literal_eval(statement.value)
     except (ValueError, TypeError):
         value = COMPUTED
     for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
         if isinstance(target, ast.Name):
-            found.append((target.id, value))
+            pairs.append((target.id, value))
         elif isinstance(target, ast.Tuple | ast.List):
             parts = zip(target.elts, repeat(value) if value is COMPUTED else value, strict=value is not COMPUTED)
-            found += [(name.id, part) for name, part in parts if isinstance(name, ast.Name)]
-    return found
+            pairs += [(name.id, part) for name, part in parts if isinstance(name, ast.Name)]
+    return pairs
 
 
 def check_parameters(page: Page, values: dict[str, Any]) -> None:

@@ -41,11 +41,11 @@ def values_by_network(
     the ceiling. `settings` are the kind's own.
     """
     dataset, width, seeds = place
-    found = {}
+    tables = {}
     for network, recipe, epochs, earlier in runs:
         study = Study(dataset, network, width, tuple(seeds), recipe, epochs=epochs)
-        found[network] = answer(kind, study, settings | {"earlier": earlier}, recompute).tables["values"]
-    return found
+        tables[network] = answer(kind, study, settings | {"earlier": earlier}, recompute).tables["values"]
+    return tables
 
 
 # ---------------------------------------------------------------- groups of layers
@@ -69,10 +69,10 @@ def groups_or_thirds(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
         return {group: [n for n in names if any(fnmatch(n, p) for p in some)] for group, some in patterns}
     inner = [name for name in layers.loc[layers["kind"].isin(INNER), "layer"] if name != names[0]]
     parts = zip(("early", "middle", "late"), np.array_split(np.array(inner, dtype=object), 3), strict=True)
-    found = {"first": names[:1]} | {group: list(part) for group, part in parts}
+    groups = {"first": names[:1]} | {group: list(part) for group, part in parts}
     for kind in ("pool", "fc", "logits"):
-        found[kind] = list(layers.loc[layers["kind"] == kind, "layer"])
-    return {group: members for group, members in found.items() if members}
+        groups[kind] = list(layers.loc[layers["kind"] == kind, "layer"])
+    return {group: members for group, members in groups.items() if members}
 
 
 def group_means(calibrated: Mapping[str, pd.DataFrame], measure: str, column: str = "calibrated") -> pd.DataFrame:
@@ -182,10 +182,10 @@ def plot_agreement(calibrated: Mapping[str, pd.DataFrame]) -> Figure:
     """Rank correlation between the measures over layers, one panel per network."""
     figure, axes = plt.subplots(len(calibrated), 1, figsize=(8.4, 6.4 * len(calibrated)), squeeze=False)
     for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
-        found = agreement(table)
-        names = [name for name in MEASURES if name in found]
+        correlations = agreement(table)
+        names = [name for name in MEASURES if name in correlations]
         titles = {name: MEASURES[name].title for name in names}
-        _draw_cells(ax, found.loc[names, names].rename(index=titles, columns=titles), spoken(network))
+        _draw_cells(ax, correlations.loc[names, names].rename(index=titles, columns=titles), spoken(network))
     return figure
 
 
@@ -214,10 +214,10 @@ def plot_confusion(values: Mapping[str, pd.DataFrame], measures: tuple[str, ...]
     figure, axes = plt.subplots(len(values), len(measures), figsize=size, squeeze=False)
     for row, (network, table) in zip(axes, values.items(), strict=True):
         for ax, name in zip(row, measures, strict=True):
-            found = confusion(table, name)
-            ax.imshow(found, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-            ax.set_xticks(range(len(found)), found.columns, rotation=90, fontsize=7)
-            ax.set_yticks(range(len(found)), found.index, fontsize=7)
+            shares = confusion(table, name)
+            ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+            ax.set_xticks(range(len(shares)), shares.columns, rotation=90, fontsize=7)
+            ax.set_yticks(range(len(shares)), shares.index, fontsize=7)
             ax.set_title(f"{spoken(network)}: {MEASURES[name].title}", fontsize=9)
             ax.grid(False)
     return figure

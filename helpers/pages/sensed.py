@@ -43,23 +43,23 @@ def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
     """The numbers in the page's prose, as text."""
     agreement = agreement_rows(table).set_index("measure")
     ends = ("both", "weak", "strong")
-    found = {f"{end}-{name}": f"{value:.2f}" for end in ends for name, value in agreement[end].to_dict().items()}
-    found["rank"] = str(list(agreement.index).index("subspace") + 1)
-    found["measures"] = str(len(agreement))
+    words = {f"{end}-{name}": f"{value:.2f}" for end in ends for name, value in agreement[end].to_dict().items()}
+    words["rank"] = str(list(agreement.index).index("subspace") + 1)
+    words["measures"] = str(len(agreement))
     both = dict(zip(agreement.index, agreement["both"].to_numpy(dtype=float), strict=True))
-    found["below-cka"] = "below" if both["subspace"] < both["cka"] else "not below"
+    words["below-cka"] = "below" if both["subspace"] < both["cka"] else "not below"
     half = table[(table["change"] == "weak components") & table["amount"].between(0.45, 0.55)]
     strong = table[table["change"] == "strong components"]
     first = strong[strong["amount"] == strong.groupby("layer", observed=True)["amount"].transform("min")]
     for place, rows in (("half", half), ("one", first)):
         values = rows.groupby("measure")["value"].mean()
-        found |= {f"{place}-{name}": f"{values[name]:.2f}" for name in ("subspace", "cka")}
-        found[f"{place}-lost"] = f"{100 * float(rows['lost'].mean()):.1f}"
+        words |= {f"{place}-{name}": f"{values[name]:.2f}" for name in ("subspace", "cka")}
+        words[f"{place}-lost"] = f"{100 * float(rows['lost'].mean()):.1f}"
     changes = other_changes(table)
     for change in changes.columns:
         for name in ("subspace", "cka", "linear probe"):
-            found[f"{change}-{name}".replace(" ", "-")] = f"{float(changes[change].to_dict()[name]):.2f}"
-    return found
+            words[f"{change}-{name}".replace(" ", "-")] = f"{float(changes[change].to_dict()[name]):.2f}"
+    return words
 
 
 # ---------------------------------------------------------------- figures

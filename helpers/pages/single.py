@@ -69,4 +69,4 @@ def alone(notebook: NotebookNode) -> NotebookNode:
 def _labels(cell: NotebookNode) -> list[str]:
     """What a cell's figure, or a target before a heading, is called."""
     figure = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
-    return ([figure] if figure else []) + [found[1:-3] for found in plain.TARGET.findall(cell.source)]
+    return ([figure] if figure else []) + [target[1:-3] for target in plain.TARGET.findall(cell.source)]

@@ -34,18 +34,18 @@ def relative_sizes(tables: dict[str, pd.DataFrame], share: float = 0.5) -> pd.Da
 def size_summary(sizes: pd.DataFrame) -> pd.DataFrame:
     """Per layer: the median size, observed and under the null model, and the shares of sizes two and at most four."""
     groups = sizes.groupby(["position", "layer", "what"], observed=True)["size"]
-    found = groups.agg(median="median", two=lambda s: (s == 2).mean(), few=lambda s: (s <= 4).mean())
+    summary = groups.agg(median="median", two=lambda s: (s == 2).mean(), few=lambda s: (s <= 4).mean())
     relative = sizes.groupby(["position", "layer", "what"], observed=True)["relative"].median()
-    found = found.assign(relative=relative).unstack("what")
-    found.columns = [f"{name}_{what}" for name, what in found.columns]
-    return found.reset_index()
+    summary = summary.assign(relative=relative).unstack("what")
+    summary.columns = [f"{name}_{what}" for name, what in summary.columns]
+    return summary.reset_index()
 
 
 def order_spread(sizes: pd.DataFrame) -> pd.DataFrame:
     """Per neuron of one layer and level: smallest, median and largest size over the orders, sorted by the median."""
     groups = sizes.groupby(["side", "neuron"], observed=True)["size"]
-    found = groups.agg(["min", "median", "max"]).reset_index()
-    return found.sort_values(["median", "min", "max"], ignore_index=True)
+    spread = groups.agg(["min", "median", "max"]).reset_index()
+    return spread.sort_values(["median", "min", "max"], ignore_index=True)
 
 
 def map_matrix(table: pd.DataFrame) -> tuple[Float[np.ndarray, "v u"], Float[np.ndarray, "v u"], list[int]]:
@@ -130,12 +130,12 @@ def plot_together(table: pd.DataFrame, n_x: int, layer: str) -> Figure:
 def sizes_in_words(summary: pd.DataFrame, layers: Sequence[str]) -> dict[str, str]:
     """For the first, the middle and the last two layers: median sizes, and the share of size two ("–": none)."""
     chosen = layers[0], layers[(len(layers) - 1) // 2], layers[-2], layers[-1]
-    found: dict[str, str] = {}
+    words: dict[str, str] = {}
     for place, layer in zip(("input", "middle", "hidden", "output"), chosen, strict=True):
         row = summary.set_index("layer").reindex([layer]).iloc[0]
-        found[place] = layer
+        words[place] = layer
         for what in ("observed", "null"):
             median, two = row[f"median_{what}"], row[f"two_{what}"]
-            found[f"{place}_median_{what}"] = "–" if np.isnan(median) else f"{median:.0f}"
-            found[f"{place}_two_{what}"] = "–" if np.isnan(two) else f"{100 * two:.0f} %"
-    return found
+            words[f"{place}_median_{what}"] = "–" if np.isnan(median) else f"{median:.0f}"
+            words[f"{place}_two_{what}"] = "–" if np.isnan(two) else f"{100 * two:.0f} %"
+    return words

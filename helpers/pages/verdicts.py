@@ -115,30 +115,30 @@ def level(critical: pd.DataFrame | None, network: str, group: str, plan: Plan) -
 # ---------------------------------------------------------------- rows of each claim
 
 
-def low_inside(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def low_inside(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C1: the similarity in middle and late convolutional layers."""
-    yield from similarity_rows(claim, plan, found, ("middle", "late"))
+    yield from similarity_rows(claim, plan, measured, ("middle", "late"))
 
 
-def similar_near_output(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def similar_near_output(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C2a: the similarity of pooled features and logits."""
-    yield from similarity_rows(claim, plan, found, ("pool", "logits"))
+    yield from similarity_rows(claim, plan, measured, ("pool", "logits"))
 
 
-def similarity_rows(claim: Claim, plan: Plan, found: Measured, groups: tuple[str, ...]) -> Iterator[Row]:
+def similarity_rows(claim: Claim, plan: Plan, measured: Measured, groups: tuple[str, ...]) -> Iterator[Row]:
     """One row per network and group: the similarity at the deciding ε."""
     for network in plan.studies:
         for group in groups:
-            value = level(found.critical.get(network), network, group, plan)
+            value = level(measured.critical.get(network), network, group, plan)
             yield Row(network, f"similarity in {PLACES[group]}", value, claim.bound(group), PLACES[group])
 
 
-def kept_by_other_targets(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def kept_by_other_targets(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C2b: the share of calibrated similarity that networks with other targets keep, the largest over the targets.
 
     For the group "early" it is the smallest, because every target must keep its share there.
     """
-    for network, table in found.targets.items() or {next(iter(plan.studies)): pd.DataFrame()}.items():
+    for network, table in measured.targets.items() or {next(iter(plan.studies)): pd.DataFrame()}.items():
         for group in ("pool", "late", "early"):
             kept = table.loc[table["group"] == group, "share_kept"] if len(table) else pd.Series(dtype=float)
             value = float(kept.min() if group == "early" else kept.max()) if len(kept) else np.nan
@@ -146,29 +146,29 @@ def kept_by_other_targets(claim: Claim, plan: Plan, found: Measured) -> Iterator
             yield Row(network, what, value, claim.bound(group), PLACES[group])
 
 
-def more_near_input(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def more_near_input(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C3: the similarity of the first layer less that of the middle ones.
 
     The untrained twins' share of the first layer is also shown, without a vote.
     """
     for network in plan.studies:
-        first, middle = (level(found.critical.get(network), network, group, plan) for group in ("first", "middle"))
+        first, middle = (level(measured.critical.get(network), network, group, plan) for group in ("first", "middle"))
         what = "similarity in the first layer less that in the middle layers"
         yield Row(network, what, first - middle, claim.bound("first_less_middle"), "the first layer")
-        before = level(found.untrained.get(network), network, "first", plan)
+        before = level(measured.untrained.get(network), network, "first", plan)
         share = before / first if first else np.nan
         beside = Bound("at_least", claim.beside["untrained_share_of_first"]["at_least"])
         what = "the untrained twins' similarity in the first layer as a share of the trained one"
         yield Row(network, what, share, beside, "the first layer", votes=False)
 
 
-def small_are_rare(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def small_are_rare(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C4, by group: the largest shares of matched neurons with a minimal match of 2 and of at most 5 neurons.
 
     They are the largest over layers and ε. Logits are shown without a vote.
     """
     for network in plan.studies:
-        table = found.small.get(network, pd.DataFrame({"group": [], "of_two": [], "of_five": []}))
+        table = measured.small.get(network, pd.DataFrame({"group": [], "of_two": [], "of_five": []}))
         there = [group for group in (*HIDDEN, "logits") if group in set(table["group"])] or ["first"]
         for group in there:
             rows = table[table["group"] == group]
@@ -178,20 +178,20 @@ def small_are_rare(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
                 yield Row(network, what, value, claim.bound(quantity), PLACES[group], votes=group != "logits")
 
 
-def accurate_and_different(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def accurate_and_different(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C5: the lowest test accuracy of the networks, and the similarity in the middle layers."""
     for network in plan.studies:
-        accuracy = found.accuracy.get(network)
+        accuracy = measured.accuracy.get(network)
         lowest = float(accuracy.min()) if accuracy is not None else np.nan
         yield Row(network, "lowest test accuracy", lowest, claim.bound("accuracy"), "the accuracy")
-        value = level(found.critical.get(network), network, "middle", plan)
+        value = level(measured.critical.get(network), network, "middle", plan)
         yield Row(network, "similarity in the middle layers", value, claim.bound("middle"), PLACES["middle"])
 
 
-def stitched_where_unmatched(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def stitched_where_unmatched(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C6: of the layers that hardly match, the share that a linear map stitches into the other network without loss."""
     for network in plan.studies:
-        value, table, critical = np.nan, found.stitched.get(network), found.critical.get(network)
+        value, table, critical = np.nan, measured.stitched.get(network), measured.critical.get(network)
         if table is not None and critical is not None:
             means = by_layer(critical, (plan.epsilon,))
             unmatched = means.loc[[claim.bound("unmatched").keeps(v) for v in means["similarity"]], "layer"]
@@ -201,13 +201,13 @@ def stitched_where_unmatched(claim: Claim, plan: Plan, found: Measured) -> Itera
         yield Row(network, what, value, claim.bound("share_of_layers"), "unmatched layers")
 
 
-def sampled_like_full(claim: Claim, plan: Plan, found: Measured) -> Iterator[Row]:
+def sampled_like_full(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """P: the largest difference, over layers and ε, between the mean of the paper's draws and the full test set."""
     for network in plan.studies:
         value = np.nan
-        if network in found.sampled and network in found.critical:
-            draws = found.sampled[network].groupby(["layer", "epsilon"], observed=True)["similarity"].mean()
-            full = by_layer(found.critical[network], plan.epsilons).set_index(["layer", "epsilon"])["similarity"]
+        if network in measured.sampled and network in measured.critical:
+            draws = measured.sampled[network].groupby(["layer", "epsilon"], observed=True)["similarity"].mean()
+            full = by_layer(measured.critical[network], plan.epsilons).set_index(["layer", "epsilon"])["similarity"]
             value = float((draws - full.reindex(draws.index)).abs().max())
         what = "largest difference between the sampled and the full similarity"
         yield Row(network, what, value, claim.bound("worst_difference"), "the worst layer")
@@ -228,9 +228,9 @@ RULES: dict[str, Callable[[Claim, Plan, Measured], Iterator[Row]]] = {
 # ---------------------------------------------------------------- the answer
 
 
-def judged(plan: Plan, found: Measured) -> dict[str, Verdict]:
+def judged(plan: Plan, measured: Measured) -> dict[str, Verdict]:
     """The verdict of every claim, by its id."""
-    return {claim.id: verdict(claim, plan, tuple(RULES[claim.id](claim, plan, found))) for claim in plan.claims}
+    return {claim.id: verdict(claim, plan, tuple(RULES[claim.id](claim, plan, measured))) for claim in plan.claims}
 
 
 def verdict(claim: Claim, plan: Plan, rows: tuple[Row, ...]) -> Verdict:

@@ -63,8 +63,8 @@ def study_in_words(study: Study) -> str:
 def network_name(network: str) -> str:
     """The name of a network for readers, such as "VGG-16 with batch norm". An unknown name stays as it is."""
     for pattern, name in FAMILIES:
-        if found := re.fullmatch(pattern, network):
-            return name.format(found[1]) + (" with batch norm" if network.endswith("_bn") else "")
+        if matched := re.fullmatch(pattern, network):
+            return name.format(matched[1]) + (" with batch norm" if network.endswith("_bn") else "")
     return network
 
 
@@ -82,11 +82,11 @@ def digits(critical: Float[np.ndarray, " neurons"], dead: Iterable[bool]) -> str
     The engine counts a neuron as matched up to a tie above ε. So a value that is above a multiple by no more than the
     tie is rounded down.
     """
-    found = []
+    texts = []
     for value, is_dead in zip(critical, dead, strict=True):
         units = np.ceil((value - TIE) * UNIT)
-        found.append(DEAD if is_dead else NEVER if units >= UNIT else f"{int(max(units, 0)):04d}")
-    return "".join(found)
+        texts.append(DEAD if is_dead else NEVER if units >= UNIT else f"{int(max(units, 0)):04d}")
+    return "".join(texts)
 
 
 def seed_pairs(result: Result) -> list[tuple[int, int]]:
@@ -134,10 +134,10 @@ def explorer_data(results: Iterable[Result], largest: int = LARGEST) -> dict[str
     for k in range(max(len(seed_pairs(result)) for result in results)):
         for network, result in zip(networks, results, strict=True):
             if k < len(seed_pairs(result)):
-                found = pair_data(result, seed_pairs(result)[k])
-                size += len(json.dumps(found))
+                pair = pair_data(result, seed_pairs(result)[k])
+                size += len(json.dumps(pair))
                 if k == 0 or size <= largest:
-                    network["pairs"].append(found)
+                    network["pairs"].append(pair)
     return {"networks": networks}
 
 

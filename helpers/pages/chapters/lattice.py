@@ -26,10 +26,10 @@ def unions(generators: Iterable[Set]) -> list[Set]:
 
     The simple matches give all matches in this way.
     """
-    found: set[Set] = {frozenset()}
+    sets: set[Set] = {frozenset()}
     for generator in generators:
-        found |= {s | generator for s in found}
-    return in_order(found)
+        sets |= {s | generator for s in sets}
+    return in_order(sets)
 
 
 def covers(matches: Sequence[Set]) -> list[tuple[Set, Set]]:

@@ -66,13 +66,13 @@ class Plain:
     def all_min_match(self, v: Neuron) -> list[Set]:
         """Leave out one neuron of each known match, in every way, until no way keeps v (alg-all-min)."""
         whole = self.max_match()
-        found = [m for m in [self.min_match(v, whole)] if m]
+        matches = [m for m in [self.min_match(v, whole)] if m]
         tested: set[Set] = set()
-        while new := next((d for d in hitting_sets(found, v) if d not in tested), None):
+        while new := next((d for d in hitting_sets(matches, v) if d not in tested), None):
             tested.add(new)
             another = self.min_match(v, whole - new)
-            found += [another] if another else []
-        return found
+            matches += [another] if another else []
+        return matches
 
     def split(
         self, v: Neuron, start: Set | None = None, held: Set = frozenset(), known: list[Set] | None = None
@@ -114,19 +114,19 @@ class Plain:
 
 def hitting_sets(matches: Sequence[Set], v: Neuron) -> list[Set]:
     """The minimal hitting sets, in order: minimal sets with at least one neuron of every match, but without v."""
-    found: set[Set] = {frozenset()}
+    sets: set[Set] = {frozenset()}
     for match in matches:
-        grown = {h if h & match else h | {u} for h, u in product(found, match - {v})}
-        found = {h for h in grown if not any(g < h for g in grown)}
-    return sorted(found, key=sorted)
+        grown = {h if h & match else h | {u} for h, u in product(sets, match - {v})}
+        sets = {h for h in grown if not any(g < h for g in grown)}
+    return sorted(sets, key=sorted)
 
 
 def reaching(edges: Edges, goals: Iterable[Neuron]) -> Set:
     """Every neuron from which a path of `edges` leads to one of `goals`, with the goals themselves (prp-essential)."""
-    found = frozenset(goals)
-    while more := frozenset(u for u, fallen in edges.items() if fallen & found) - found:
-        found |= more
-    return found
+    reached = frozenset(goals)
+    while more := frozenset(u for u, fallen in edges.items() if fallen & reached) - reached:
+        reached |= more
+    return reached
 
 
 def dominoes(count: int) -> tuple[Float[np.ndarray, "half count"], Float[np.ndarray, "half count"]]:

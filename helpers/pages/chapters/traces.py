@@ -45,15 +45,15 @@ def violation_graph(ax: Axes, edges: Edges, v: Neuron, needs: Set = frozenset())
     Filled discs reach v along arrows. Thick frames mark `needs`, the neurons essential to v, also those that no arrow
     shows.
     """
-    found = reaching(edges, [v])
+    reached = reaching(edges, [v])
     place = graph_positions(sorted(edges))
     for u, fallen in edges.items():
         for w in fallen:
-            bold = u in found and w in found
+            bold = u in reached and w in reached
             how = {"arrowstyle": "-|>", "shrinkA": 12, "shrinkB": 12, "color": RED if bold else "#b8b8b8"}
             ax.annotate("", place[w], place[u], arrowprops=how | {"lw": 1.8 if bold else 1.0}, zorder=2 if bold else 1)
     for u, (x, y) in place.items():
-        full = u in found
+        full = u in reached
         face, ink = (COLOURS[u[0]], "white") if full else ("white", GREY)
         edge, width = ("black", 2.2) if u in needs else (PALE, 1.2)
         disc = {"boxstyle": "circle,pad=0.28", "facecolor": face, "edgecolor": edge, "lw": width}

@@ -131,16 +131,16 @@ def write_course(folder: Path) -> list[str]:
     """
     kept: list[Path] = []
     with renewed(folder, kept) as work:
-        found = chapters()
-        names = plain.names_of([chapter.source for chapter in found])
+        every_chapter = chapters()
+        names = plain.names_of([chapter.source for chapter in every_chapter])
         for kind in ("student", "solutions"):
             (work / kind).mkdir()
-            for chapter in found:
-                nbformat.write(notebook(chapter, names, kind, found), work / kind / f"{chapter.name}.ipynb")
-        (work / "problems.md").write_text(problems(found, names, "student"))
-        (work / "solutions" / "problems.md").write_text(problems(found, names, "solutions"))
+            for chapter in every_chapter:
+                nbformat.write(notebook(chapter, names, kind, every_chapter), work / kind / f"{chapter.name}.ipynb")
+        (work / "problems.md").write_text(problems(every_chapter, names, "student"))
+        (work / "solutions" / "problems.md").write_text(problems(every_chapter, names, "solutions"))
         (work / "teaching.md").write_text(teachers_page(names))
-        (work / "README.md").write_text(README + "\n".join(row(chapter) for chapter in found) + "\n")
+        (work / "README.md").write_text(README + "\n".join(row(chapter) for chapter in every_chapter) + "\n")
         missing = slides.write_slides(work / "slides")
         _copy_what_it_needs(work)
     absent = f"The slides lack {len(missing)} figures: run make book first, then make course again." if missing else ""
@@ -225,10 +225,10 @@ def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Ch
     return nbformat.v4.new_notebook(cells=cells, metadata=kernel)
 
 
-def problems(found: list[Chapter], names: dict[str, str], kind: str) -> str:
+def problems(every_chapter: list[Chapter], names: dict[str, str], kind: str) -> str:
     """All exercises of the course on one sheet. With `kind` "solutions" each is followed by its answer."""
     sheet = [f"# Problems{' and solutions' if kind == 'solutions' else ''}"]
-    for chapter in found:
+    for chapter in every_chapter:
         values = {} if chapter.page is None else plain.values_of(chapter.page)
         context = plain.Context(names, values)
         sheet.append(f"## {pages.title(chapter.source)}")
@@ -277,13 +277,13 @@ def locked(lock: Path) -> list[str]:
 def requirements(roots: Iterable[str] = PACKAGES) -> list[str]:
     """The lines of the locks for these packages and all that they need: no Sphinx, no tools."""
     lines = {_plain_name(line): line for lock in LOCKS for line in locked(ROOT / lock)}
-    wanted, found = [*roots], set[str]()
+    wanted, needed = [*roots], set[str]()
     while wanted:
         name = _plain_name(wanted.pop())
-        if name not in found and name in lines:
-            found.add(name)
+        if name not in needed and name in lines:
+            needed.add(name)
             wanted += [need for need in needs_of(name) if "extra ==" not in need]
-    return [line for name, line in sorted(lines.items()) if name in found]
+    return [line for name, line in sorted(lines.items()) if name in needed]
 
 
 def needs_of(package: str) -> list[str]:
@@ -296,8 +296,8 @@ def needs_of(package: str) -> list[str]:
 
 def _plain_name(requirement: str) -> str:
     """The name of a package as indexes compare it: "Foo_bar>=1; …" is foo-bar."""
-    found = re.match(r"[\w.-]+", requirement)
-    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
+    matched = re.match(r"[\w.-]+", requirement)
+    return re.sub(r"[-_.]+", "-", matched[0]).lower() if matched else ""
 
 
 def _copy_what_it_needs(work: Path) -> None:

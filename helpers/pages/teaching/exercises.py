@@ -73,12 +73,12 @@ def expect(condition: object, hint: str) -> None:
         raise Hint(hint)
 
 
-def expect_close(found: Any, right: Any, hint: str, tolerance: float = 1e-6) -> None:
+def expect_close(given: Any, right: Any, hint: str, tolerance: float = 1e-6) -> None:
     """Raise the hint unless the two arrays agree within an absolute tolerance. Other shapes get a hint of their own."""
-    found, right = np.asarray(found, dtype=float), np.asarray(right, dtype=float)
-    if found.shape != right.shape:
-        raise Hint(f"your answer has shape {found.shape}, expected {right.shape}")
-    expect(np.allclose(found, right, rtol=0, atol=tolerance), hint)
+    given, right = np.asarray(given, dtype=float), np.asarray(right, dtype=float)
+    if given.shape != right.shape:
+        raise Hint(f"your answer has shape {given.shape}, expected {right.shape}")
+    expect(np.allclose(given, right, rtol=0, atol=tolerance), hint)
 
 
 # ---------------------------------------------------------------- chapters 1 to 3, and the worked example
@@ -87,21 +87,21 @@ def expect_close(found: Any, right: Any, hint: str, tolerance: float = 1e-6) -> 
 @checks("ex-conv-rows")
 def _channels_as_rows(answer: Callable[[np.ndarray], np.ndarray]) -> None:
     output = np.arange(2 * 3 * 2 * 2, dtype=float).reshape(2, 3, 2, 2)
-    found = np.asarray(answer(output))
-    expect(found.shape == (3, 8), f"for (2, 3, 2, 2) your answer has shape {found.shape}, expected (3, 8)")
+    given = np.asarray(answer(output))
+    expect(given.shape == (3, 8), f"for (2, 3, 2, 2) your answer has shape {given.shape}, expected (3, 8)")
     mine = [set(output[:, c].ravel()) for c in range(3)]
     mixed = "a row mixes several channels: bring the channel axis to the front before you reshape"
-    expect([set(row) for row in found] == mine, mixed)
-    expect_close(found[1], output[:, 1].ravel(), "each row has the right numbers in another order: image after image")
+    expect([set(row) for row in given] == mine, mixed)
+    expect_close(given[1], output[:, 1].ravel(), "each row has the right numbers in another order: image after image")
 
 
 @checks("ex-relative-distance")
 def _relative_distance(answer: Callable[[np.ndarray, np.ndarray], float]) -> None:
     basis = np.array([[3.0, 2, 0], [3, 4, 1]])
-    found = answer(np.array([0.0, 0, 2]), basis)
-    expect(not np.isclose(found, 12 / 7), "divide by the length of z: a neuron twice as large is no farther away")
-    expect(not np.isclose(found, 36 / 49), "that is the square: take the root")
-    expect_close(found, 6 / 7, "for z = (0, 0, 2) and the plane of (3, 2, 0) and (3, 4, 1) expect 6/7")
+    given = answer(np.array([0.0, 0, 2]), basis)
+    expect(not np.isclose(given, 12 / 7), "divide by the length of z: a neuron twice as large is no farther away")
+    expect(not np.isclose(given, 36 / 49), "that is the square: take the root")
+    expect_close(given, 6 / 7, "for z = (0, 0, 2) and the plane of (3, 2, 0) and (3, 4, 1) expect 6/7")
     expect_close(answer(basis[0] - basis[1], basis), 0, "a vector in the span is at distance 0")
 
 
@@ -133,10 +133,10 @@ def _maximum_match(answer: Callable[..., tuple[list[int], list[int]]]) -> None:
 @checks("ex-first-epsilon")
 def _first_epsilon(answer: Callable[..., float]) -> None:
     x, y = np.eye(3), np.array([[3.0, 2, 0], [3, 4, 1]])
-    found = answer(x, y)
+    given = answer(x, y)
     whole = "that is a distance to the whole other layer; in a match every neuron is near the other group"
-    expect(not np.isclose(found, 0) and not np.isclose(found, 2 / 7), whole)
-    expect_close(found, 3 / 7, "for the axes and (3, 2, 0), (3, 4, 1) expect 3/7")
+    expect(not np.isclose(given, 0) and not np.isclose(given, 2 / 7), whole)
+    expect_close(given, 3 / 7, "for the axes and (3, 2, 0), (3, 4, 1) expect 3/7")
     expect_close(answer(x, x[:2]), 0, "a layer and a part of itself match exactly")
 
 
@@ -151,9 +151,9 @@ def _distance_from_gram(answer: Callable[..., float]) -> None:
     for ridge in (1e-12, 0.3):
         c = np.linalg.solve(unit[basis] @ unit[basis].T + ridge * np.eye(3), unit[basis] @ unit[0])
         right = np.sqrt(np.sum((unit[0] - c @ unit[basis]) ** 2) + ridge * c @ c)
-        found = answer(z @ z.T, 0, basis, ridge)
-        expect(not np.isclose(found, right**2), "that is r²: take the square root")
-        expect_close(found, right, "scale the Gram matrix by the neurons' norms, and add λ to the diagonal of G_BB")
+        given = answer(z @ z.T, 0, basis, ridge)
+        expect(not np.isclose(given, right**2), "that is r²: take the square root")
+        expect_close(given, right, "scale the Gram matrix by the neurons' norms, and add λ to the diagonal of G_BB")
 
 
 @checks("ex-enough-samples")
@@ -178,13 +178,13 @@ def _generators(answer: Callable[..., Any]) -> None:
     first, second, mixed = frozenset([x1, y1]), frozenset([x2, y2]), frozenset([x1, x2, y1, y3])
     matches = [frozenset(), first, second, first | second, mixed, mixed | second]
     for match, right in ((first, {x1, y1}), (mixed, {x2, y3}), (first | second, set()), (mixed | second, set())):
-        found = answer(match, matches)
+        given = answer(match, matches)
         expect(
-            isinstance(found, set | frozenset), f"your answer is a {type(found).__name__}, expected a set of neurons"
+            isinstance(given, set | frozenset), f"your answer is a {type(given).__name__}, expected a set of neurons"
         )
-        expect(found <= match, "some of your neurons are not in the match")
-        expect(found >= right, "some neurons are missing: only matches inside `match` count, not all others")
-        expect(found == right, "too many neurons: leave out each one that a strictly smaller match inside contains")
+        expect(given <= match, "some of your neurons are not in the match")
+        expect(given >= right, "some neurons are missing: only matches inside `match` count, not all others")
+        expect(given == right, "too many neurons: leave out each one that a strictly smaller match inside contains")
 
 
 @checks("ex-follow-needs")
@@ -192,10 +192,10 @@ def _follow_needs(answer: Callable[..., Any]) -> None:
     a, b, c, d = ("x", 0), ("y", 0), ("x", 1), ("y", 1)
     needs = {a: frozenset([b]), b: frozenset([a]), c: frozenset([d]), d: frozenset([a, c])}
     for v, right in ((a, {a, b}), (b, {a, b}), (c, {a, b, c, d}), (d, {a, b, c, d})):
-        found = set(answer(needs, v))
-        expect(v in found, "a match of v contains v itself")
-        expect(found >= right, "what v needs has needs of its own: go on until nothing new is found")
-        expect(found == right, "some of your neurons cannot be reached from v")
+        given = set(answer(needs, v))
+        expect(v in given, "a match of v contains v itself")
+        expect(given >= right, "what v needs has needs of its own: go on until nothing new is found")
+        expect(given == right, "some of your neurons cannot be reached from v")
 
 
 # ---------------------------------------------------------------- chapter 6, the algorithms, and the ε explorer
@@ -216,10 +216,10 @@ def _stitch_map(answer: Callable[..., Any]) -> None:
 
 @checks("ex-blind-angle")
 def _blind_angle(answer: Callable[..., float]) -> None:
-    found = answer(0.5)
-    expect(not np.isclose(found, np.pi / 6), "give degrees: this is the angle in radians")
-    expect(not np.isclose(found, 60), "the distance is the sine of the angle, not its cosine")
-    expect_close(found, 30, "every neuron has distance sin θ from the other span: expect 30 degrees at ε = 0.5")
+    given = answer(0.5)
+    expect(not np.isclose(given, np.pi / 6), "give degrees: this is the angle in radians")
+    expect(not np.isclose(given, 60), "the distance is the sine of the angle, not its cosine")
+    expect_close(given, 30, "every neuron has distance sin θ from the other span: expect 30 degrees at ε = 0.5")
     expect_close(answer(0.0), 0, "at ε = 0 any angle is too large: expect 0 degrees")
 
 
@@ -229,14 +229,14 @@ def _min_match(answer: Callable[..., Any]) -> None:
     x, y = biased()
     v, others = ("x", 0), [("x", 1), *[("y", j) for j in range(4)]]
     for order in (others, others[::-1], [others[k] for k in (1, 3, 0, 2, 4)]):
-        found = frozenset(answer(x, y, v, 0.0, order).neurons)
+        given = frozenset(answer(x, y, v, 0.0, order).neurons)
         plain = Plain(x, y, 0.0)
-        expect(v in found, "v must stay: a trial without which v falls is taken back")
-        expect(plain.max_match(found) == found, "this is no match: every neuron must be near, not only v")
-        smaller = any(v in plain.max_match(found - {u}) for u in found - {v})
+        expect(v in given, "v must stay: a trial without which v falls is taken back")
+        expect(plain.max_match(given) == given, "this is no match: every neuron must be near, not only v")
+        smaller = any(v in plain.max_match(given - {u}) for u in given - {v})
         expect(not smaller, "this is not minimal: try to do without each other neuron, and go on with what is left")
         right = plain.min_match(v, order=order)
-        expect(found == right, "minimal, but not what this order gives: try the neurons in the order of `order`")
+        expect(given == right, "minimal, but not what this order gives: try the neurons in the order of `order`")
 
 
 @checks("ex-smallest-sets")
@@ -244,23 +244,23 @@ def _smallest_sets(answer: Callable[..., Any]) -> None:
     v, a, b, c, d = ("y", 0), ("x", 0), ("x", 1), ("y", 1), ("y", 2)
     for matches in ([{v, a, b}], [{v, a, c}, {v, b, d}], [{v, a, b}, {v, b, c}, {v, c, a}], [{v, a, b}, {v, b, c, d}]):
         known = [frozenset(m) for m in matches]
-        found = [frozenset(s) for s in answer(known, v)]
-        expect(not any(v in s for s in found), "leave v out: without v there is nothing to test")
-        expect(all(s & m for s in found for m in known), "a set of yours misses no neuron of one of the matches")
-        parts = any(s < t for s in found for t in found)
+        given = [frozenset(s) for s in answer(known, v)]
+        expect(not any(v in s for s in given), "leave v out: without v there is nothing to test")
+        expect(all(s & m for s in given for m in known), "a set of yours misses no neuron of one of the matches")
+        parts = any(s < t for s in given for t in given)
         expect(not parts, "one of your sets lies inside another: keep the smallest only")
         right = set(hitting_sets(known, v))
-        expect(set(found) == right and len(found) == len(right), f"of {matches} there are {len(right)} such sets")
+        expect(set(given) == right and len(given) == len(right), f"of {matches} there are {len(right)} such sets")
 
 
 @checks("ex-steepest-cliff")
 def _steepest_cliff(answer: Callable[..., float]) -> None:
     values = np.array([0.105, 0.108, 0.111, 0.3, 0.5, np.inf, np.inf, np.inf])
-    found = answer(values, 0.01)
-    expect(not np.isclose(found, 3 / 5), "divide by all neurons: those that never match count in s(ε), too")
+    given = answer(values, 0.01)
+    expect(not np.isclose(given, 3 / 5), "divide by all neurons: those that never match count in s(ε), too")
     edges = "a cliff may straddle a multiple of the step: start the window at each critical ε"
-    expect(not np.isclose(found, 2 / 8), edges)
-    expect_close(found, 3 / 8, "three of eight neurons join between 0.105 and 0.111: expect 3/8")
+    expect(not np.isclose(given, 2 / 8), edges)
+    expect_close(given, 3 / 8, "three of eight neurons join between 0.105 and 0.111: expect 3/8")
     expect_close(answer(np.full(4, np.inf), 0.01), 0, "where no neuron ever matches there is no cliff: expect 0")
 
 
@@ -272,10 +272,10 @@ def _linear_cka(answer: Callable[..., float]) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(5, 40)) + 2, rng.normal(size=(3, 40)) ** 2
     y[0] += x[0]
-    found, right = answer(x, y), measure("cka", x, y)
-    expect(not np.isclose(found, measure("cka_raw", x, y)), "take the mean of each neuron away first")
-    expect(not np.isclose(found, np.sqrt(right)), "square the norm of X Yᵀ")
-    expect_close(found, right, "divide ‖X Yᵀ‖² by the product of ‖X Xᵀ‖ and ‖Y Yᵀ‖, all Frobenius norms")
+    given, right = answer(x, y), measure("cka", x, y)
+    expect(not np.isclose(given, measure("cka_raw", x, y)), "take the mean of each neuron away first")
+    expect(not np.isclose(given, np.sqrt(right)), "square the norm of X Yᵀ")
+    expect_close(given, right, "divide ‖X Yᵀ‖² by the product of ‖X Xᵀ‖ and ‖Y Yᵀ‖, all Frobenius norms")
     expect_close(answer(2 * x, y), right, "the value must not depend on the scale: divide by both norms")
 
 
@@ -298,8 +298,8 @@ def _hits(answer: Callable[..., float]) -> None:
 
 @checks("ex-alike-share")
 def _alike_share(answer: Callable[[float, float, float, float], float]) -> None:
-    found = answer(0.5, 0.6, 0.2, 1.0)
-    expect(not np.isclose(found, 5 / 6), "these are raw areas: take chance away from both")
-    expect(not np.isclose(found, 0.375), "that is a calibrated similarity: divide it by that of the labels")
-    expect_close(found, 0.75, "for areas 0.5 and 0.6 with chance 0.2 and ceiling 1 expect 0.75")
+    given = answer(0.5, 0.6, 0.2, 1.0)
+    expect(not np.isclose(given, 5 / 6), "these are raw areas: take chance away from both")
+    expect(not np.isclose(given, 0.375), "that is a calibrated similarity: divide it by that of the labels")
+    expect_close(given, 0.75, "for areas 0.5 and 0.6 with chance 0.2 and ceiling 1 expect 0.75")
     expect_close(answer(0.3, 0.5, 0.3, 0.9), 0, "a network at chance keeps nothing")

@@ -39,7 +39,7 @@ class Directive:
 def directives(text: str) -> list[Directive]:
     """Every directive of a Markdown text, in order, with nested ones."""
     lines = text.splitlines()
-    return [_block(lines, i, found) for i, line in enumerate(lines) if (found := OPENING.match(line))]
+    return [_block(lines, i, opening) for i, line in enumerate(lines) if (opening := OPENING.match(line))]
 
 
 def _block(lines: list[str], start: int, opening: re.Match[str]) -> Directive:
@@ -129,16 +129,16 @@ def exercises(notebook: NotebookNode) -> dict[str, Exercise]:
 
     Raises `BadInput` for a solution or a check of an unknown exercise.
     """
-    found = {block.label: Exercise(block) for block in directives_named(notebook, ["exercise", "exercise-start"])}
+    by_label = {block.label: Exercise(block) for block in directives_named(notebook, ["exercise", "exercise-start"])}
     for block in directives_named(notebook, ["solution", "solution-start"]):
-        if block.argument not in found:
-            raise unknown("exercise of a solution", block.argument, found)
-        found[block.argument].has_solution = True
+        if block.argument not in by_label:
+            raise unknown("exercise of a solution", block.argument, by_label)
+        by_label[block.argument].has_solution = True
     for label, answer in checked(notebook):
-        if label not in found:
-            raise unknown("exercise of a check", label, found)
-        found[label].answers.append(answer)
-    return found
+        if label not in by_label:
+            raise unknown("exercise of a check", label, by_label)
+        by_label[label].answers.append(answer)
+    return by_label
 
 
 def checked(notebook: NotebookNode) -> list[tuple[str, str]]:

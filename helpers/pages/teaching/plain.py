@@ -32,24 +32,24 @@ class Context:
 
 def names_of(notebooks: list[NotebookNode]) -> dict[str, str]:
     """The words for each label: "Lemma (Union of matches)" for lem-union, and likewise for exercises."""
-    found = {}
+    names = {}
     for notebook in notebooks:
         for block in pages.directives_named(notebook, [*KINDS, "exercise", "exercise-start"]):
             kind = block.name.removeprefix("prf:").removesuffix("-start").capitalize()
-            found[block.label] = f"{kind} ({block.argument})"
-    return found
+            names[block.label] = f"{kind} ({block.argument})"
+    return names
 
 
 def values_of(page: NotebookNode) -> dict[str, str]:
     """The glued numbers and words of an executed page, as text."""
-    found = {}
+    values = {}
     for cell in pages.code(page):
         for output in cell.get("outputs", []):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
             if name:
                 text = next((v for k, v in output["data"].items() if k.endswith("text/plain")), "")
-                found[name] = text.strip("'\"")
-    return found
+                values[name] = text.strip("'\"")
+    return values
 
 
 def plain(text: str, context: Context) -> str:
@@ -94,8 +94,8 @@ def quoted(head: str, body: str) -> str:
 
 def roles(text: str, context: Context) -> str:
     """The text with every role replaced by words. A link to a page outside this folder becomes its words."""
-    text = ROLE.sub(lambda found: _role(found["role"], found["text"], context), text)
-    return LINK.sub(lambda found: found[0] if found["target"] in context.beside else found["words"], text)
+    text = ROLE.sub(lambda role: _role(role["role"], role["text"], context), text)
+    return LINK.sub(lambda link: link[0] if link["target"] in context.beside else link["words"], text)
 
 
 def _role(role: str, text: str, context: Context) -> str:
@@ -146,9 +146,9 @@ def words_for_outside(text: str, context: Context, own: Iterable[str]) -> str:
     """The text with references to labels that are not its `own`, citations, and links to other pages as words."""
     kept = set(own)
 
-    def said(found: re.Match[str]) -> str:
-        label = re.sub(r".*<([^>]*)>", r"\1", found["text"])
-        return found[0] if label in kept or found["role"] in SHOWN else _role(found["role"], found["text"], context)
+    def said(role: re.Match[str]) -> str:
+        label = re.sub(r".*<([^>]*)>", r"\1", role["text"])
+        return role[0] if label in kept or role["role"] in SHOWN else _role(role["role"], role["text"], context)
 
     text = ROLE.sub(said, text)
-    return LINK.sub(lambda found: found["words"], text)
+    return LINK.sub(lambda link: link["words"], text)

@@ -104,8 +104,8 @@ class Sources:
 
 def figure_of(cell: NotebookNode) -> str | None:
     """The label of the figure that a cell draws: from its metadata, or the name of an interactive figure."""
-    found = re.search(r'figures\.interactive\(.+?,\s*"([\w-]+)"', cell.source)
-    return cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or (found[1] if found else None)
+    matched = re.search(r'figures\.interactive\(.+?,\s*"([\w-]+)"', cell.source)
+    return cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or (matched[1] if matched else None)
 
 
 def lecture_sources(folder: Path = pages.NOTEBOOKS) -> Sources:
@@ -228,8 +228,8 @@ def ratio(source: str) -> float:
 def alt_of(cell: NotebookNode) -> str:
     """The alt text of a figure: from the cell's metadata, or from the call that makes a moving figure."""
     text = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-    found = re.search(r'alt = \(?\s*f?"([^"]+)"', cell.source)
-    return text or (found[1] if found else "")
+    matched = re.search(r'alt = \(?\s*f?"([^"]+)"', cell.source)
+    return text or (matched[1] if matched else "")
 
 
 def image_of(executed: NotebookNode, name: str) -> str | None:
