@@ -77,8 +77,8 @@ class Value(click.ParamType):
 
 def seeds_in(text: str) -> Any:
     """The seeds in a text: one, or several with commas."""
-    found = literal(text)
-    return (found,) if is_integer(found) else found
+    value = literal(text)
+    return (value,) if is_integer(value) else value
 
 
 WIDTH = Value(lambda name, value: check_width(value))
@@ -282,16 +282,16 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
     if name is not None:
         check_file_name("record", name)
     devices.as_device(options["device"])  # refused before anything is loaded
-    found = imagenet.compare_named(**options)
-    for line in imagenet.spoken_result(found):
+    comparison = imagenet.compare_named(**options)
+    for line in imagenet.spoken_result(comparison):
         click.echo(line)
     if html is not None:
-        click.echo(found.to_html(html))
+        click.echo(comparison.to_html(html))
     if save is not None:
-        click.echo(found.save(save))
+        click.echo(comparison.save(save))
     if name is not None:
         known = {key: options[key] for key in ("a", "b", "images", "size", "batch")}
-        click.echo(imagenet.write_named(found, name, architecture=options["network"], **known))
+        click.echo(imagenet.write_named(comparison, name, architecture=options["network"], **known))
 
 
 def main() -> None:

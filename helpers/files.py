@@ -102,11 +102,11 @@ def sweep(*folders: Path) -> list[Path]:
 
     A folder that was moved aside is moved back if the folder that should replace it does not exist.
     """
-    found = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if _is_left(path)]
-    for path in sorted(found, key=lambda path: path.name):  # remove new ones first, then move old ones back
+    left = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if _is_left(path)]
+    for path in sorted(left, key=lambda path: path.name):  # remove new ones first, then move old ones back
         with suppress(OSError):  # another process may sweep as well, and some folders can only be read
             _put_away(path)
-    return found
+    return left
 
 
 def _is_stale(lock: Path) -> bool:

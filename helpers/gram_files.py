@@ -36,8 +36,8 @@ def read_gram(path: Path, expected: str | None = None) -> tuple[Upper, Sums, int
             raise BadInput(f"{path} has changed since it was written: restore it, or delete its folder and run again")
         check_sizes(path)
         with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in ARRAYS}
-        return _checked(found)
+            arrays = {name: file[name] for name in ARRAYS}
+        return _checked(arrays)
     except BadInput as error:
         raise BadInput(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
     except Exception as error:  # zipfile, zlib and numpy raise many kinds on a damaged archive
@@ -72,10 +72,10 @@ def _header(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     return shape or () if name == "samples.npy" else (shape or (0,))
 
 
-def _checked(found: dict[str, Any]) -> tuple[Upper, Sums, int, tuple[int, ...]]:
+def _checked(arrays: dict[str, Any]) -> tuple[Upper, Sums, int, tuple[int, ...]]:
     """The arrays. Raises `BadInput` if no activations can have given them."""
-    upper, sums = (np.asarray(found[name], dtype=np.float64) for name in ("upper", "sums"))
-    samples, sizes = found["samples"].item(), tuple(found["sizes"].tolist())
+    upper, sums = (np.asarray(arrays[name], dtype=np.float64) for name in ("upper", "sums"))
+    samples, sizes = arrays["samples"].item(), tuple(arrays["sizes"].tolist())
     if not isinstance(samples, int) or samples < 1:
         raise BadInput(f"{samples} samples: expected a whole number from 1")
     if any(not isinstance(size, int) or size < 1 for size in sizes) or sum(sizes) != len(sums):

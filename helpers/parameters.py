@@ -80,10 +80,10 @@ def check_width(width: Any, name: str = "width") -> float:
 
     Folders are named after it, and with six digits no two widths share a folder. Raises `BadInput` for other values.
     """
-    found = check_number(name, width, NARROWEST, WIDEST, f"a factor from 1/64 to {WIDEST}, such as 1 or 0.25")
-    if float(f"{found:g}") != found:
-        raise refused(name, width, f"at most six digits, such as {found:g}, because folders are named after it")
-    return found
+    number = check_number(name, width, NARROWEST, WIDEST, f"a factor from 1/64 to {WIDEST}, such as 1 or 0.25")
+    if float(f"{number:g}") != number:
+        raise refused(name, width, f"at most six digits, such as {number:g}, because folders are named after it")
+    return number
 
 
 def check_epochs(epochs: Any, name: str = "epochs") -> int:
@@ -144,19 +144,19 @@ def check_list(name: str, values: Any, check: Callable[[str, Any], Found], expec
     """
     if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray) or len(values) == 0:
         raise refused(name, values, expected)
-    found = tuple(check(f"{name}[{position}]", value) for position, value in enumerate(values))
-    if len(set(found)) < len(found):
-        raise BadInput(f"{name} {shown(list(found))} repeat: give each once")
-    return found
+    checked = tuple(check(f"{name}[{position}]", value) for position, value in enumerate(values))
+    if len(set(checked)) < len(checked):
+        raise BadInput(f"{name} {shown(list(checked))} repeat: give each once")
+    return checked
 
 
 def check_seeds(seeds: Any, least: int = 2, name: str = "seeds") -> tuple[int, ...]:
     """Different seeds, one per network. Raises `BadInput` for fewer than `least`."""
     words = "a list of different whole numbers from 0, such as [0, 1, 2]"
-    found = check_list(name, seeds, check_whole, words)
-    if len(found) < least:
-        raise refused(name, list(found), f"at least {_count(least)}, one per network to compare")
-    return found
+    checked = check_list(name, seeds, check_whole, words)
+    if len(checked) < least:
+        raise refused(name, list(checked), f"at least {_count(least)}, one per network to compare")
+    return checked
 
 
 def _count(number: int) -> str:

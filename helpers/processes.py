@@ -95,8 +95,8 @@ def check_memory(needed: float, advice: str) -> None:
     """Raise `BadInput` if the next step needs more bytes than this machine has free. `advice` says what helps."""
     free = psutil.virtual_memory().available
     if needed > free:
-        found = f"about {needed / 2**30:.0f} GiB of memory are needed and {free / 2**30:.0f} GiB are free"
-        raise BadInput(f"{found}: expected less; {advice}")
+        what = f"about {needed / 2**30:.0f} GiB of memory are needed and {free / 2**30:.0f} GiB are free"
+        raise BadInput(f"{what}: expected less; {advice}")
 
 
 def peak_memory() -> float:

@@ -59,11 +59,11 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
     Its content is converted to JSON, so that the rules are those of `read_json`.
     """
     try:
-        found = yaml.safe_load(_text(path, "repair it"))
-        text = json.dumps(found)
+        content = yaml.safe_load(_text(path, "repair it"))
+        text = json.dumps(content)
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
-    if found is None:
+    if content is None:
         raise BadInput(f"{path.name} is empty: repair it")
     return parsed(text, model, path.name, "repair it")
 

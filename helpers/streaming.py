@@ -62,8 +62,8 @@ class _Accumulator:
             raise BadInput(f"{len(blocks)} blocks of activations: expected {len(self.sizes)}, one per network")
         stays = all(map(_on_gpu, blocks))
         parts: list[Any] = [(_rows if stays else as_block)(block, str(k)) for k, block in enumerate(blocks)]
-        if (found := tuple(part.shape[0] for part in parts)) != self.sizes:
-            raise BadInput(f"blocks of {found} neurons: expected {self.sizes}")
+        if (sizes := tuple(part.shape[0] for part in parts)) != self.sizes:
+            raise BadInput(f"blocks of {sizes} neurons: expected {self.sizes}")
         check_samples([part.shape[1] for part in parts])
         if not stays:
             return np.concatenate(parts)

@@ -55,10 +55,10 @@ def as_block(values: Any, network: str) -> Block:
 def as_array(values: Any) -> np.ndarray:
     """An array, also from a tensor of any device and precision; real tensors become float64 (NumPy has no bfloat16)."""
     if not hasattr(values, "detach"):
-        found = np.asarray(values)
-        if found.dtype.kind in "mMSU" or np.ma.is_masked(values):  # NumPy would make numbers of them without a word
-            raise BadInput(f"found masked entries, or type {found.dtype}")
-        return found
+        array = np.asarray(values)
+        if array.dtype.kind in "mMSU" or np.ma.is_masked(values):  # NumPy would make numbers of them without a word
+            raise BadInput(f"found masked entries, or type {array.dtype}")
+        return array
     if values.is_meta:
         raise BadInput("a tensor on the meta device has a shape and no numbers")
     values = values.detach().cpu()
