@@ -37,12 +37,12 @@ GOAL = 1.6
 
 def two_networks(name: str = "resnet50") -> list[nn.Module]:
     """Untrained networks that differ in their seeds."""
-    found = []
+    nets = []
     for seed in (0, 1):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            found.append(models.get_model(name, weights=None).eval())
-    return found
+            nets.append(models.get_model(name, weights=None).eval())
+    return nets
 
 
 def batches_of(images: int, size: int, pixels: int) -> list[torch.Tensor]:
@@ -51,9 +51,9 @@ def batches_of(images: int, size: int, pixels: int) -> list[torch.Tensor]:
     return list(torch.randn(images, 3, pixels, pixels, generator=generator).split(size))
 
 
-def product_floor(found: Comparison) -> float:
+def product_floor(comparison: Comparison) -> float:
     """CPU seconds of one symmetric product of both networks' neurons per layer."""
-    layers = found.tables["layers"]
+    layers = comparison.tables["layers"]
     sizes = zip(layers["neurons_a"] + layers["neurons_b"], layers["samples"], strict=True)
     return sum(product_seconds(int(neurons), int(samples)) for neurons, samples in sizes)
 
@@ -83,15 +83,15 @@ def measured(networks: Sequence[nn.Module], batches: Sequence[torch.Tensor]) -> 
     forward, before = seconds(lambda: forward_pass(networks, batches)), comparison.peak_memory()
     with timed(comparison, "_matched") as matching:
         start = time.process_time()
-        found = compare(*networks, batches, progress=False)
+        result = compare(*networks, batches, progress=False)
         whole = time.process_time() - start
-    syrk = product_floor(found)
+    syrk = product_floor(result)
     one_pass = whole - sum(matching)
     return {
-        "images": found.images,
+        "images": result.images,
         "pixels": batches[0].shape[-1],
-        "layers": len(found.tables["layers"]),
-        "layers with too few images": len(found.left_out),
+        "layers": len(result.tables["layers"]),
+        "layers with too few images": len(result.left_out),
         "two forward passes": forward,
         "one syrk per layer": syrk,
         "floor": forward + syrk,
@@ -101,7 +101,7 @@ def measured(networks: Sequence[nn.Module], batches: Sequence[torch.Tensor]) -> 
         "without matching / floor": one_pass / (forward + syrk),
         "goal": GOAL,
         "GiB before": before,
-        "GiB at most": found.peak_memory_gib,
+        "GiB at most": result.peak_memory_gib,
     }
 
 
@@ -123,11 +123,11 @@ def main(images: int, network: str, pixels: int, out: Path | None) -> None:
     torch.set_num_threads(1)
     with threadpool_limits(1):
         row = measured(two_networks(network), batches_of(images, BATCH, pixels))
-    found = {"networks": f"two {network}"} | row
-    click.echo(pd.Series(found).to_string(float_format=lambda value: f"{value:.3g}"))
+    table = {"networks": f"two {network}"} | row
+    click.echo(pd.Series(table).to_string(float_format=lambda value: f"{value:.3g}"))
     if out or (images, network, pixels) == (IMAGES, "resnet50", 224):
         with atomic(out or FILE) as temporary:
-            record = {"machine": machine.describe(), "rows": [found]}
+            record = {"machine": machine.describe(), "rows": [table]}
             temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 

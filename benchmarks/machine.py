@@ -49,8 +49,8 @@ def processor() -> str:
 
 def kernels() -> list[str]:
     """The matrix libraries loaded, each with the processor family whose kernel it runs."""
-    found = {f"{p['internal_api']} {p['version']}, {p.get('architecture')} kernel" for p in threadpool_info()}
-    return sorted(found)
+    lines = {f"{p['internal_api']} {p['version']}, {p.get('architecture')} kernel" for p in threadpool_info()}
+    return sorted(lines)
 
 
 def describe() -> dict[str, Any]:

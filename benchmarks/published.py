@@ -79,4 +79,4 @@ def minimal_match(
 def minimal_match_of_each(x: Block, y: Block, epsilon: float) -> dict[Neuron, Kept]:
     """A minimal match of every neuron of the maximum match, one separate run for each."""
     everyone = names(maximum_match(x, y, epsilon))
-    return {v: found for v in everyone if (found := minimal_match(x, y, v, epsilon)) is not None}
+    return {v: match for v in everyone if (match := minimal_match(x, y, v, epsilon)) is not None}

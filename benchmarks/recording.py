@@ -64,8 +64,8 @@ def shapes_of(networks: Sequence[nn.Module], layers: Sequence[str], image: torch
     """Per layer the neurons of all networks and the samples of one image."""
     with captured(networks[0], layers) as outputs:
         networks[0](image[:1])
-        found = [tuple(neurons(outputs[layer]).shape) for layer in layers]
-    return [(len(networks) * rows, places) for rows, places in found]
+        shapes = [tuple(neurons(outputs[layer]).shape) for layer in layers]
+    return [(len(networks) * rows, places) for rows, places in shapes]
 
 
 def product_seconds(rows: int, samples: int, chunk: int = 4096) -> float:

@@ -131,8 +131,8 @@ def one_minimal(name: str, x: np.ndarray, y: np.ndarray, epsilon: float, with_pu
 
 def _searches(pair: Pair, chosen: Sequence[matching.Neuron], epsilon: float, repeats: int) -> tuple[list[Any], float]:
     """A minimal match of each chosen neuron, each search from scratch; the mean CPU seconds of one."""
-    found = [clock(partial(_search, pair, v, epsilon), repeats) for v in chosen]
-    return [match for match, _ in found], float(np.mean([seconds for _, seconds in found]))
+    timed = [clock(partial(_search, pair, v, epsilon), repeats) for v in chosen]
+    return [match for match, _ in timed], float(np.mean([seconds for _, seconds in timed]))
 
 
 def _search(pair: Pair, v: matching.Neuron, epsilon: float) -> Any:
@@ -142,15 +142,15 @@ def _search(pair: Pair, v: matching.Neuron, epsilon: float) -> Any:
 def each_minimal(name: str, x: np.ndarray, y: np.ndarray, epsilon: float, with_published: bool) -> Row:
     """A minimal match of every v in one pass, checked against separate searches: published, or ours for a few v."""
     pair = Pair.from_arrays(x, y)
-    found, seconds = clock(lambda: matching.minimal_match_of_each(fresh(pair), epsilon), 3 if len(x) <= 128 else 1)
-    row = {"layer": name, "n": len(x), "matched": len(found), "engine": seconds}
+    matches, seconds = clock(lambda: matching.minimal_match_of_each(fresh(pair), epsilon), 3 if len(x) <= 128 else 1)
+    row = {"layer": name, "n": len(x), "matched": len(matches), "engine": seconds}
     for v in targets(matching.maximum_match(pair, epsilon), 5):
-        if found[v] != matching.minimal_match(pair, v, epsilon):
+        if matches[v] != matching.minimal_match(pair, v, epsilon):
             raise BadInput(f"all v, {name}, {v}: the one pass and a search on its own found different sets")
     if not with_published:
         return row | {"published": np.nan}
     theirs, spent = clock(lambda: published.minimal_match_of_each(x, y, peeling.reach(pair, epsilon)))
-    for v, match in found.items():
+    for v, match in matches.items():
         check_equal(match, theirs[v], f"all v, {name}, {v}")
     return row | {"published": spent}
 
@@ -293,8 +293,8 @@ def goals(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for name, n, column, goal in TARGETS:
         frame = tables[name]
-        found = frame.loc[(frame["n"] == n) & (frame.get("layer", "mixed") == "mixed"), column]
-        for value in found:
+        values = frame.loc[(frame["n"] == n) & (frame.get("layer", "mixed") == "mixed"), column]
+        for value in values:
             met = value <= goal if column == "beyond" else value >= goal
             rows.append({"table": name, "n": n, "what": column, "target": goal, "found": value, "met": bool(met)})
     return pd.DataFrame(rows, columns=["table", "n", "what", "target", "found", "met"])

@@ -70,17 +70,17 @@ def row_of(name: str, device: str = "cpu") -> dict[str, Any]:
         torch.manual_seed(0)
         network = models.get_model(name, weights=None, **OPTIONS.get(name, {})).eval()
         family = type(network).__name__
-        size, reason, found = listened(network := listening(network, None), device)
-    tied = {layer: one for layer, one in found.items() if one.shape[0] % IMAGES == 0}  # not tables no image reaches
+        size, reason, outputs = listened(network := listening(network, None), device)
+    tied = {layer: one for layer, one in outputs.items() if one.shape[0] % IMAGES == 0}  # not tables no image reaches
     known = {layer: count for layer, one in tied.items() if (count := channels(one.module))}
-    right = [layer for layer, count in known.items() if found[layer].layout and found[layer].neurons == count]
-    chosen = choose(network, 0, found, torch.empty(IMAGES, 3, size, size, device="meta"))
+    right = [layer for layer, count in known.items() if outputs[layer].layout and outputs[layer].neurons == count]
+    chosen = choose(network, 0, outputs, torch.empty(IMAGES, 3, size, size, device="meta"))
     return {
         "model": name,
         "family": family,
         "pixels": size,
         "why not fewer": reason,
-        "outputs": len(found),
+        "outputs": len(outputs),
         "known channels": len(known),
         "neurons right": len(right),
         "layers by default": len(chosen.sides),
@@ -111,12 +111,12 @@ def recorded() -> pd.DataFrame:
 
 
 def by_family(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per family: its networks, the pixels they were given, and sums of what was found."""
+    """One row per family: its networks, the pixels they were given, and sums of what was sums."""
     sums = {name: (name, "sum") for name in ("known channels", "neurons right")}
-    found = table.groupby("family").agg(
+    sums = table.groupby("family").agg(
         networks=("model", "count"), pixels=("pixels", "max"), layers=("layers by default", "sum"), **sums
     )
-    return found.reset_index()
+    return sums.reset_index()
 
 
 @click.command()

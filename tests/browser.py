@@ -21,9 +21,9 @@ FLAGS = [
 def chromium() -> str | None:
     """The path of Chromium or Chrome, None if there is none."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next((path for path in map(shutil.which, names) if path), None)
+    path_of = next((path for path in map(shutil.which, names) if path), None)
     mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-    return found or (str(mac) if mac.exists() else None)
+    return path_of or (str(mac) if mac.exists() else None)
 
 
 def install() -> str:

@@ -19,11 +19,11 @@ REFUSED = (401, 403, 429)  # a page that is there, and does not answer programs
 
 def addresses(root: Path = ROOT) -> dict[str, list[str]]:
     """Every address of another site, and the files that name it."""
-    found: dict[str, list[str]] = {}
+    files_of: dict[str, list[str]] = {}
     for path in sorted(path for pattern in SOURCES for path in root.glob(pattern)):
         for address in ADDRESS.findall(path.read_text(encoding="utf-8")):
-            found.setdefault(address.rstrip(".;:"), []).append(str(path.relative_to(root)))
-    return found
+            files_of.setdefault(address.rstrip(".;:"), []).append(str(path.relative_to(root)))
+    return files_of
 
 
 def trouble(address: str) -> str | None:

@@ -89,13 +89,13 @@ def test_a_target_that_was_not_learnt_leaves_the_claim_open():
 def test_what_the_start_and_the_order_add():
     reached = {"nothing": 0.3, "order": 0.25, "initialisation": 0.4, "past 1": 0.9}
     pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
-    found = alike.forks_in_words(pairs)
-    assert found["start_adds"] == pytest.approx(0.1)
-    assert found["order_adds"] == pytest.approx(-0.05)
-    assert found["past_1"] == pytest.approx(0.9)
+    words = alike.forks_in_words(pairs)
+    assert words["start_adds"] == pytest.approx(0.1)
+    assert words["order_adds"] == pytest.approx(-0.05)
+    assert words["past_1"] == pytest.approx(0.9)
     plan = read_evidence()
-    assert alike.expectation_kept(plan, "forks", "same_initialisation_adds", found["start_adds"]) == "missed"
-    assert alike.expectation_kept(plan, "forks", "fork_after_epoch_5", found["past_1"]) == "kept"
+    assert alike.expectation_kept(plan, "forks", "same_initialisation_adds", words["start_adds"]) == "missed"
+    assert alike.expectation_kept(plan, "forks", "fork_after_epoch_5", words["past_1"]) == "kept"
 
 
 def test_development_is_averaged_over_layers_of_a_group():
@@ -111,8 +111,8 @@ def test_words_on_development_take_the_middle_of_the_training():
     pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
     pairs[["how", "epoch"]] = pairs["condition"].str.split(", ", expand=True)
     pairs["epoch"] = pairs["epoch"].astype(float)
-    found = alike.development_in_words(pairs)
-    assert found == {"early_epoch": "5", "between_early": "0.40", "between_end": "0.50", "within_early": "0.60"}
+    words = alike.development_in_words(pairs)
+    assert words == {"early_epoch": "5", "between_early": "0.40", "between_end": "0.50", "within_early": "0.60"}
 
 
 def test_figures_show_both_ends_of_the_scale_and_every_condition():

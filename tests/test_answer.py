@@ -76,9 +76,9 @@ def test_the_figure_carries_its_data_and_escapes_what_is_text():
 
 
 def test_group_numbers_are_means_over_the_layers_of_a_group():
-    found = answer.group_numbers(PLAN, "vgg16_bn", TABLES["vgg16_bn"])
+    means = answer.group_numbers(PLAN, "vgg16_bn", TABLES["vgg16_bn"])
     share = (TABLES["vgg16_bn"].query("layer == 'pool'")["critical_epsilon"] <= 0.3).mean()
-    assert found["pool"] == pytest.approx(share)
+    assert means["pool"] == pytest.approx(share)
 
 
 def test_what_the_scale_rests_on_is_counted_in_the_record_and_said():

@@ -96,8 +96,8 @@ def test_layers_are_what_they_say():
 
 def test_a_recorded_layer_keeps_its_critical_epsilons():
     gram = layers.Gram.load(layers.RECORDED).networks([0, 1])
-    found, expected = critical_epsilons(*layers.recorded(400)), critical_epsilons(gram.pair(0, 1))
-    np.testing.assert_allclose(np.concatenate(found), np.concatenate(expected), atol=1e-6)
+    critical, expected = critical_epsilons(*layers.recorded(400)), critical_epsilons(gram.pair(0, 1))
+    np.testing.assert_allclose(np.concatenate(critical), np.concatenate(expected), atol=1e-6)
 
 
 def test_clock_and_memory():
@@ -134,8 +134,8 @@ def test_recording_is_compared_with_its_floor():
 def test_what_recording_was_before_gives_the_same_matrices():
     networks, batches = recording.networks_of("vgg8_bn", 0.125, 2), recording.images_of(6, 3)
     before = recording.plainly(networks, torch.cat(batches), ["relu1_1", "logits"], Sampling(50, 2))
-    found = collect(networks, batches, ["relu1_1", "logits"], 6, Sampling(50, 2))
-    for layer, compressed in found.items():
+    collected = collect(networks, batches, ["relu1_1", "logits"], 6, Sampling(50, 2))
+    for layer, compressed in collected.items():
         matrices = [compressed.gram, *compressed.draws]
         for matrix, expected in zip(matrices, before[layer], strict=True):
             np.testing.assert_allclose(matrix.gram, expected, rtol=1e-5)  # the forward pass in batches is float32

@@ -127,9 +127,9 @@ def test_launch_and_source_links_are_files_of_the_repository(links, page):
     launch = [a for a in outward if "colab." in a or "mybinder" in a]
     assert len(launch) == 2
     for address in launch:
-        found = re.search(r"notebooks(/|%2F)([\w-]+)\.ipynb", address)
-        assert found, address
-        assert (places.NOTEBOOKS / f"{found[2]}.ipynb").exists()
+        notebook = re.search(r"notebooks(/|%2F)([\w-]+)\.ipynb", address)
+        assert notebook, address
+        assert (places.NOTEBOOKS / f"{notebook[2]}.ipynb").exists()
     assert not [a for a in outward if "book/pages" in a and not a.startswith(BASE)]  # what git does not hold
 
 
@@ -172,8 +172,8 @@ def test_a_page_in_the_browser(visit, document):
     assert page.evaluate(BROKEN_MATHEMATICS) == 0
     assert page.evaluate("[...document.images].filter(i => !i.complete || i.naturalWidth === 0).map(i => i.src)") == []
     assert page.evaluate("[...document.images].filter(i => !i.alt && !i.closest('a')).map(i => i.src)") == []
-    found = Axe().run(page, options={"preload": False})
-    assert found.violations_count == 0, found.generate_report()
+    report = Axe().run(page, options={"preload": False})
+    assert report.violations_count == 0, report.generate_report()
     page.set_viewport_size({"width": 390, "height": 800})
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390, f"{document} is {wide} px wide on a screen of 390"
@@ -183,8 +183,8 @@ def test_a_page_in_the_browser(visit, document):
 def test_dark_mode_is_accessible_too(visit, document):
     page = visit(document, "dark")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    found = Axe().run(page, options={"preload": False})
-    assert found.violations_count == 0, found.generate_report()
+    report = Axe().run(page, options={"preload": False})
+    assert report.violations_count == 0, report.generate_report()
 
 
 CUT_OFF = """() => [...document.querySelectorAll('article table, article pre, article img')].filter(node => {

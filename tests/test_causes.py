@@ -173,9 +173,9 @@ def test_directions_taken_out_are_the_principal_components_of_the_others(seed):
     z, others = rng.normal(size=(4, 60)), rng.normal(size=(5, 3)) @ rng.normal(size=(3, 60))
     both = np.vstack([z, others])
     basis = np.linalg.svd(others)[2]
-    found = dict(causes.strongest_out(both @ both.T, 4))
-    assert list(found) == [1, 2, 3]  # the others span no more
-    for k, left in found.items():
+    by_count = dict(causes.strongest_out(both @ both.T, 4))
+    assert list(by_count) == [1, 2, 3]  # the others span no more
+    for k, left in by_count.items():
         rest = z - z @ basis[:k].T @ basis[:k]
         np.testing.assert_allclose(left, rest @ rest.T, atol=1e-8 * len(z) * 60)
 
@@ -272,9 +272,9 @@ def test_twins_are_two_real_layers_with_the_same_outputs(n, share, seed):
     outputs = [weights @ h[:n] - weights @ h[n:] for h in hidden]
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-12)
     assert min(h.min() for h in hidden) >= 0
-    found = np.concatenate(critical_epsilons(same_output_twins(Gram(z.sum(1), 2000, (n, n, n), z @ z.T), share)))
+    critical = np.concatenate(critical_epsilons(same_output_twins(Gram(z.sum(1), 2000, (n, n, n), z @ z.T), share)))
     expected = np.concatenate(critical_epsilons(*hidden))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(critical, expected, atol=1e-6)
 
 
 def test_twins_without_company_are_the_same():
@@ -339,11 +339,11 @@ def test_the_positive_control_takes_the_epochs_that_were_kept(tmp_path, monkeypa
 def test_moments_are_made_where_the_networks_lie(tiny):
     nets, (images, labels) = [Tiny(k) for k in range(3)], labelled()
     placed = ((part.as_subclass(OnAccelerator), label) for part, label in in_batches(images, labels))
-    found = collect_moments(nets, placed, ["relu"], list(combinations(range(3), 2)), 3, CLASSES)["relu"]
+    moments = collect_moments(nets, placed, ["relu"], list(combinations(range(3), 2)), 3, CLASSES)["relu"]
     for name in ("blocks", "products", "shuffled"):
         for key, expected in getattr(tiny[0], name).items():
-            np.testing.assert_allclose(getattr(found, name)[key], expected, rtol=1e-12)
-    np.testing.assert_allclose(found.features, tiny[0].features, rtol=1e-12)
+            np.testing.assert_allclose(getattr(moments, name)[key], expected, rtol=1e-12)
+    np.testing.assert_allclose(moments.features, tiny[0].features, rtol=1e-12)
 
 
 def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
@@ -351,8 +351,8 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
         monkeypatch.setenv(f"SAMEREP_{name}", str(tmp_path / name))
     study = Study(network="vgg8_bn", epochs=1, seeds=(0, 1, 2), images=300, layers=("relu1_1", "relu_fc2", "logits"))
     place = store.record(causes.KIND, study, progress=False)
-    found = studies.answer(causes.KIND, study)
-    tables, provenance = found.tables, found.provenance
+    result = studies.answer(causes.KIND, study)
+    tables, provenance = result.tables, result.provenance
     cached = studies.cache_root() / store.study_key(causes.KIND, study)
     cached.parent.mkdir(exist_ok=True)
     place.rename(cached)

@@ -32,8 +32,8 @@ def test_a_record_of_the_ceiling(folders, monkeypatch):
     monkeypatch.setattr(ceiling, "network_at", _other_epochs)
     place = store.record(ceiling.KIND, STUDY, progress=False)
     assert place.name == f"ceiling-{STUDY.id}"
-    found = store.answer(ceiling.KIND, STUDY)
-    critical = found.tables["critical"]
+    result = store.answer(ceiling.KIND, STUDY)
+    critical = result.tables["critical"]
     assert set(zip(critical["seed_a"], critical["epoch_a"], critical["seed_b"], critical["epoch_b"], strict=True)) == {
         (3, 9, 3, 6)
     }
@@ -45,8 +45,8 @@ def test_a_record_of_the_ceiling(folders, monkeypatch):
     ours = critical.query("layer == 'relu1_1'")
     np.testing.assert_allclose(ours["critical_epsilon"], expected["critical_epsilon"], atol=1e-4)
     np.testing.assert_allclose(ours["power"], expected["power"], atol=1e-6)
-    assert set(found.tables["similarity"]["layer"]) == {"relu1_1", "logits"}
-    assert found.tables["networks"]["epoch"].tolist() == [9, 6]
+    assert set(result.tables["similarity"]["layer"]) == {"relu1_1", "logits"}
+    assert result.tables["networks"]["epoch"].tolist() == [9, 6]
 
 
 def _other_epochs(run, epoch, data, progress=False):

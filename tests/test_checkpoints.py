@@ -146,10 +146,10 @@ def stopped_after(epoch, monkeypatch, epochs=3):
     keep = training.Training.keep
 
     def kept(self, number, loss):
-        found = keep(self, number, loss)
+        result = keep(self, number, loss)
         if number == epoch:
             raise Stop
-        return found
+        return result
 
     with monkeypatch.context() as patch:
         patch.setattr(training.Training, "keep", kept)

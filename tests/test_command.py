@@ -28,9 +28,9 @@ def call(monkeypatch, capsys, *words: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name):
-    found = CliRunner().invoke(command.cli, [name, "--help"])
-    assert found.exit_code == 0
-    assert "Example" in found.output or not command.cli.commands[name].params
+    result = CliRunner().invoke(command.cli, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Example" in result.output or not command.cli.commands[name].params
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,10 @@ def loaders():
 def test_inputs_of_every_kind_give_the_same(kind):
     a, b = small(0), small(1)
     z = [activations(net, [images()], "1") for net in (a, b)]
-    found = quiet(a, b, loaders()[kind], layers="1")
-    assert found.images == 20
+    comparison = quiet(a, b, loaders()[kind], layers="1")
+    assert comparison.images == 20
     np.testing.assert_allclose(
-        found.critical["critical_epsilon"], np.concatenate(helpers.critical_epsilons(*z)), atol=1e-6
+        comparison.critical["critical_epsilon"], np.concatenate(helpers.critical_epsilons(*z)), atol=1e-6
     )
 
 
@@ -97,8 +97,8 @@ def test_images_are_counted_and_not_believed():
 
 
 def test_repeated_images_add_no_samples():
-    found = quiet(small(0), small(0), [images(4).repeat(5, 1, 1, 1)], layers="1")
-    assert any("20 inputs are 4 different ones" in flag for flag in found.flags)
+    comparison = quiet(small(0), small(0), [images(4).repeat(5, 1, 1, 1)], layers="1")
+    assert any("20 inputs are 4 different ones" in flag for flag in comparison.flags)
     wide = nn.Sequential(nn.Flatten(), nn.Linear(192, 30), nn.ReLU())
     with pytest.raises(BadInput, match="40 images are too few for every layer: expected at least 300"):
         quiet(wide, wide, [images(40).repeat(10, 1, 1, 1)], layers="2")
@@ -135,11 +135,11 @@ class Sequence(nn.Module):
 
 
 def test_layouts_are_followed_through_permutations():
-    found = layouts_of(seeded(0, Permuted), images(), ["conv", "norm", "wide", "act", "back"])
-    assert found == {"conv": "nchw", "norm": "nhwc", "wide": "nhwc", "act": "nhwc", "back": "nchw"}
+    layouts = layouts_of(seeded(0, Permuted), images(), ["conv", "norm", "wide", "act", "back"])
+    assert layouts == {"conv": "nchw", "norm": "nhwc", "wide": "nhwc", "act": "nhwc", "back": "nchw"}
     assert collect([seeded(0, Permuted)], [images()], ["act"])["act"].gram.sizes == (7,)
-    found = layouts_of(seeded(0, Sequence), images(), ["conv", "act", "attention[0]"])
-    assert found == {"conv": "nct", "act": "nct", "attention[0]": "ntd"}
+    layouts = layouts_of(seeded(0, Sequence), images(), ["conv", "act", "attention[0]"])
+    assert layouts == {"conv": "nct", "act": "nct", "attention[0]": "ntd"}
 
 
 class Mixing(nn.Module):
@@ -157,8 +157,8 @@ def test_an_uncertain_axis_is_refused_until_it_is_said():
     message = r"layer same \(Identity\) has outputs of shape .*axis of its neurons is not certain: say layouts="
     with pytest.raises(BadInput, match=message):
         collect([Mixing()], [images()], ["same"])
-    found = collect([Mixing()], [images()], ["same"], layouts={"same": "nhwc"})["same"].gram
-    assert (found.sizes, found.samples) == ((8,), 20 * 3 * 8)
+    gram = collect([Mixing()], [images()], ["same"], layouts={"same": "nhwc"})["same"].gram
+    assert (gram.sizes, gram.samples) == ((8,), 20 * 3 * 8)
     with pytest.raises(BadInput, match="unknown layout of layer same 'nhcw': did you mean 'nhwc'"):
         quiet(Mixing(), Mixing(), images(), layers="same", layouts={"same": "nhcw"})
     with pytest.raises(BadInput, match=r"expected a layout of .*'nchw', 'nhwc'.*, not 'nd'"):
@@ -176,8 +176,8 @@ def shared():
 def test_a_module_that_runs_twice_is_taken_by_call():
     with pytest.raises(BadInput, match="layer 1 runs more than once in a forward pass: name one, as 1#1 or 1#2"):
         quiet(shared(), shared(), images(), layers="1")
-    found = quiet(shared(), shared(), images())
-    assert found.tables["layers"][["layer", "neurons_a"]].values.tolist() == [["1#1", 8], ["1#2", 16]]
+    comparison = quiet(shared(), shared(), images())
+    assert comparison.tables["layers"][["layer", "neurons_a"]].values.tolist() == [["1#1", 8], ["1#2", 16]]
     with pytest.raises(BadInput, match=r"layer 1#3: 1 runs 2 times in a forward pass|unknown layer '1#3'"):
         quiet(shared(), shared(), images(), layers="1#3")
 
@@ -212,12 +212,15 @@ class Functional(nn.Module):
 
 def test_functions_become_layers():
     a, b = seeded(0, Functional), seeded(1, Functional)
-    found = quiet(a, b, images())
-    assert found.tables["layers"][["layer", "neurons_a"]].values.tolist() == [["nodes.relu", 4], ["nodes.relu_1", 5]]
+    comparison = quiet(a, b, images())
+    assert comparison.tables["layers"][["layer", "neurons_a"]].values.tolist() == [
+        ["nodes.relu", 4],
+        ["nodes.relu_1", 5],
+    ]
     with torch.no_grad():
         direct = [functional.relu(net.one(images())).transpose(0, 1).flatten(1) for net in (a, b)]
     expected = np.concatenate(helpers.critical_epsilons(*direct))
-    first = found.critical.query("layer == 'nodes.relu'")["critical_epsilon"]
+    first = comparison.critical.query("layer == 'nodes.relu'")["critical_epsilon"]
     np.testing.assert_allclose(first, expected, atol=1e-6)
 
 
@@ -242,8 +245,8 @@ def test_several_tensors_are_named_by_item():
 @pytest.mark.parametrize("first", [True, False])
 def test_recurrent_layers_have_their_neurons_on_the_last_axis(first):
     net = seeded(0, lambda: nn.LSTM(64, 6, batch_first=first))
-    found = heard(nn.Sequential(net), [images()], lambda: net(images().flatten(2)))
-    assert (found["0"].layout, found["0"].neurons) == ("ntd" if first else "tnd", 6)
+    outputs = heard(nn.Sequential(net), [images()], lambda: net(images().flatten(2)))
+    assert (outputs["0"].layout, outputs["0"].neurons) == ("ntd" if first else "tnd", 6)
 
 
 def test_default_layers_of_a_network_without_activations_are_refused_with_names():
@@ -346,21 +349,21 @@ def test_layers_by_name_pattern_and_function():
 def test_before_relu_is_what_goes_in():
     nets = [small(k) for k in (0, 1)]
     nets[0][1] = nn.ReLU(inplace=True)
-    found = quiet(*nets, images(), layers="1", before_relu=True)
+    comparison = quiet(*nets, images(), layers="1", before_relu=True)
     expected = quiet(*nets, images(), layers="0")
-    assert list(found.tables["layers"]["layer"]) == ["before:1"]
-    np.testing.assert_array_equal(found.critical["critical_epsilon"], expected.critical["critical_epsilon"])
+    assert list(comparison.tables["layers"]["layer"]) == ["before:1"]
+    np.testing.assert_array_equal(comparison.critical["critical_epsilon"], expected.critical["critical_epsilon"])
 
 
 def test_a_grid_has_every_pair_and_its_diagonal_is_the_plain_comparison():
     a = small(0, nn.Conv2d(4, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2))
-    found, plain = quiet(a, a, images(60), grid=True), quiet(a, a, images(60))
+    crossed, plain = quiet(a, a, images(60), grid=True), quiet(a, a, images(60))
     names = ["1", "3", "6"]
-    table = found.similarity(0.3)
+    table = crossed.similarity(0.3)
     assert table[["layer", "layer_b"]].values.tolist() == [[x, y] for x in names for y in names]
     diagonal = table[table["layer"] == table["layer_b"]]["similarity"].to_numpy()
     np.testing.assert_array_equal(diagonal, plain.similarity(0.3)["similarity"])
-    assert any("averaged to the same" in flag for flag in found.flags)
+    assert any("averaged to the same" in flag for flag in crossed.flags)
 
 
 def test_networks_of_other_architectures():
@@ -371,8 +374,8 @@ def test_networks_of_other_architectures():
         quiet(a, b, images())
     with pytest.raises(BadInput, match="1 has 36 positions and 2 16: expected the same samples, or pool=True"):
         quiet(a, b, images(), layers="1", layers_b="2")
-    found = quiet(a, b, images(), layers="1", layers_b="2", pool=True)
-    assert found.tables["layers"]["samples"].item() == 20 * 16
+    comparison = quiet(a, b, images(), layers="1", layers_b="2", pool=True)
+    assert comparison.tables["layers"]["samples"].item() == 20 * 16
 
 
 def test_other_measures_come_along():
@@ -407,26 +410,26 @@ def test_tokens_are_samples_without_padding():
     mask[:, 5:] = 0
     data = [{"input_ids": ids, "attention_mask": mask, "labels": torch.zeros(100)}]
     for tokens, samples in (("all", 500), ("class", 100), ("mean", 100)):
-        found = quiet(a, b, data, layers="blocks.?", tokens=tokens, layouts={"blocks.0": "ntd", "blocks.1": "ntd"})
-        assert set(found.tables["layers"]["samples"]) == {samples}
+        comparison = quiet(a, b, data, layers="blocks.?", tokens=tokens, layouts={"blocks.0": "ntd", "blocks.1": "ntd"})
+        assert set(comparison.tables["layers"]["samples"]) == {samples}
     with pytest.raises(BadInput, match="unknown way to take tokens 'first'"):
         quiet(a, b, data, tokens="first")
 
 
 def test_a_result_is_saved_loaded_drawn_and_put_on_a_page(tmp_path):
-    found = quiet(small(0), small(1), images())
-    again = Comparison.load(found.save(tmp_path / "two.zip"))
-    assert again.critical.equals(found.critical)
-    assert (again.images, again.flags) == (found.images, found.flags)
+    comparison = quiet(small(0), small(1), images())
+    again = Comparison.load(comparison.save(tmp_path / "two.zip"))
+    assert again.critical.equals(comparison.critical)
+    assert (again.images, again.flags) == (comparison.images, comparison.flags)
     for kind in ("layers", "map"):
-        assert found.plot(kind).axes
-        assert found.plot(kind)._repr_png_().startswith(b"\x89PNG")  # what a notebook shows
-    page = found.to_html(tmp_path / "page.html", "A < B").read_text()
+        assert comparison.plot(kind).axes
+        assert comparison.plot(kind)._repr_png_().startswith(b"\x89PNG")  # what a notebook shows
+    page = comparison.to_html(tmp_path / "page.html", "A < B").read_text()
     assert "A &lt; B" in page
     assert page.count("data:image/png") == 2
     assert "http" not in page
     with pytest.raises(BadInput, match="unknown kind of figure 'maps': did you mean 'map'"):
-        found.plot("maps")
+        comparison.plot("maps")
     (tmp_path / "other.zip").write_bytes(b"no")
     with pytest.raises(BadInput, match=r"other.zip is not a saved comparison"):
         Comparison.load(tmp_path / "other.zip")
@@ -449,12 +452,12 @@ class Hostile(nn.Module):
 
 @pytest.mark.parametrize("grid", [False, True])
 def test_names_of_layers_are_text_whatever_they_hold(tmp_path, grid):
-    found = compare(Hostile(0), Hostile(1), torch.randn(200, 4), grid=grid, progress=False)
+    comparison = compare(Hostile(0), Hostile(1), torch.randn(200, 4), grid=grid, progress=False)
     for kind in ("layers", "map", *["grid"] * grid):
-        found.plot(kind).savefig(tmp_path / "figure.png")
-    page = found.to_html(tmp_path / "page.html", "A <script>title</script>").read_text()
+        comparison.plot(kind).savefig(tmp_path / "figure.png")
+    page = comparison.to_html(tmp_path / "page.html", "A <script>title</script>").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
     if not grid:
         with pytest.raises(BadInput, match="expected one that was made with grid=True"):
-            found.plot("grid")
+            comparison.plot("grid")

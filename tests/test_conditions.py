@@ -38,8 +38,8 @@ def test_for_few_neurons_theta_is_the_minimum_over_all_disjoint_sets(seed):
     sets = [s for size in (1, 2, 3) for s in combinations(range(4), size)]
     disjoint = [(a, b) for a in sets for b in sets if not set(a) & set(b)]
     expected = min(subspace_angles(z[list(a)].T, z[list(b)].T).min() for a, b in disjoint)
-    found = strong_independence(z @ z.T)
-    assert found.lower == found.upper == pytest.approx(expected, abs=1e-5)
+    theta = strong_independence(z @ z.T)
+    assert theta.lower == theta.upper == pytest.approx(expected, abs=1e-5)
 
 
 def test_for_many_neurons_theta_lies_between_two_bounds(monkeypatch):
@@ -68,9 +68,9 @@ def test_stability_of_few_neurons_is_that_of_all_subsets(seed, epsilon):
     r = Distances(x, y)
     names = [("x", i) for i in range(len(x))] + [("y", j) for j in range(len(y))]
     every = [r(v, s) for s in subsets(names) for v in names]
-    found = stability(Pair.from_arrays(x, y), epsilon)
-    assert found.exact
-    assert found.reach == pytest.approx(min(d for d in [*every, 1.0] if d > epsilon + 1e-6), abs=1e-5)
+    stable = stability(Pair.from_arrays(x, y), epsilon)
+    assert stable.exact
+    assert stable.reach == pytest.approx(min(d for d in [*every, 1.0] if d > epsilon + 1e-6), abs=1e-5)
 
 
 def test_for_many_neurons_chains_only_refute(monkeypatch):
@@ -79,8 +79,8 @@ def test_for_many_neurons_chains_only_refute(monkeypatch):
     monkeypatch.setattr(uniqueness, "LARGEST_STABLE", 3)
     few, many = (stability(pair, 0.4, chains=chains) for chains in (1, 50))
     assert not few.exact
-    for found in (few, many):
-        assert exact.reach - 1e-12 <= found.reach < 1  # a chain adds up in another order: rounding
+    for estimate in (few, many):
+        assert exact.reach - 1e-12 <= estimate.reach < 1  # a chain adds up in another order: rounding
     assert stability(pair, 0.4, chains=1, seed=0) == few
 
 

@@ -22,11 +22,11 @@ def planted():
 
 
 def test_the_three_counts_are_counted_by_hand():
-    found = counted_similarity(planted(), [0.3, 0.5]).set_index("epsilon")
-    assert found.loc[0.3, "neurons"] == pytest.approx(2 / 6)
-    assert found.loc[0.3, "alive"] == pytest.approx(2 / 5)
-    assert found.loc[0.3, "power"] == pytest.approx((0.7 + 0.5) / 2)
-    assert found.loc[0.5, "power"] == pytest.approx((1.0 + 0.7) / 2)
+    counts = counted_similarity(planted(), [0.3, 0.5]).set_index("epsilon")
+    assert counts.loc[0.3, "neurons"] == pytest.approx(2 / 6)
+    assert counts.loc[0.3, "alive"] == pytest.approx(2 / 5)
+    assert counts.loc[0.3, "power"] == pytest.approx((0.7 + 0.5) / 2)
+    assert counts.loc[0.5, "power"] == pytest.approx((1.0 + 0.7) / 2)
 
 
 def test_dead_neurons_change_the_paper_s_count_and_no_other():
@@ -51,19 +51,19 @@ def test_all_three_grow_with_epsilon_and_end_at_the_share_of_matched_neurons():
     rng = np.random.default_rng(0)
     critical = rng.uniform(0, 1, 40)
     power = np.concatenate([rng.dirichlet(np.ones(20)) for _ in "xy"])
-    found = counted_similarity(table(critical, power, np.zeros(40, bool)), np.linspace(0, 0.999, 30))
+    counts = counted_similarity(table(critical, power, np.zeros(40, bool)), np.linspace(0, 0.999, 30))
     for count in ("neurons", "alive", "power"):
-        assert (found[count].diff().dropna() >= -1e-12).all()
-        assert found[count].iloc[-1] == pytest.approx(1, abs=0.1)
+        assert (counts[count].diff().dropna() >= -1e-12).all()
+        assert counts[count].iloc[-1] == pytest.approx(1, abs=0.1)
 
 
 def test_a_table_without_power_says_so_and_a_dead_layer_has_no_alive_share():
     plain = planted().drop(columns="power")
     assert np.isnan(counted_similarity(plain, [0.3])["power"].iloc[0])
     dead = table([np.inf] * 4, [0.0] * 4, [True] * 4)
-    found = counted_similarity(dead, [0.3]).iloc[0]
-    assert found["neurons"] == 0
-    assert np.isnan(found["alive"])
+    counts = counted_similarity(dead, [0.3]).iloc[0]
+    assert counts["neurons"] == 0
+    assert np.isnan(counts["alive"])
 
 
 @pytest.mark.parametrize(("epsilons", "says"), [([], "no ε is given"), ([1.5], "1.5"), ([np.nan], "nan")])

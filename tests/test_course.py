@@ -211,7 +211,7 @@ def test_course_notebooks_show_no_directive(chapter):
     for kind in ("student", "solutions"):
         made = course.notebook(chapter, {}, kind, [])
         words = "\n".join(cell.source for cell in made.cells if cell.cell_type == "markdown")
-        assert not (found := re.search(r"^:::.*|\{[\w:]+\}`.*|\{\{\w+\}\}", words, re.M)), found and found[0]
+        assert not (left := re.search(r"^:::.*|\{[\w:]+\}`.*|\{\{\w+\}\}", words, re.M)), left and left[0]
 
 
 def write(folder, **files):

@@ -150,15 +150,15 @@ def test_hidden_folders_never_count_as_records(place):
 
 
 def test_every_record_of_the_repository_is_read_and_has_its_own_name():
-    found = records.all_records()
-    for where in found:
+    places = records.all_records()
+    for where in places:
         known = records.read_provenance(where)
         records.read_tables(where)
         kind = KINDS[records.kind_name(known)]
         if kind.compute and known["study"]:
             store.check_name(kind, known, where)
             assert store.recorded_study(where).id in where.name
-    assert len(found) > 20
+    assert len(places) > 20
 
 
 # ---------------------------------------------------------------- Gram matrices

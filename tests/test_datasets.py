@@ -329,8 +329,8 @@ def test_hidden_copies_empty_classes_and_circles_are_not_counted(tmp_path):
     (tmp_path / "a" / "._0.png").write_bytes(b"what macOS leaves")
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "a" / "self").symlink_to(".")
-    found = datasets.image_folder(tmp_path, 32)
-    assert (len(found), found.classes) == (3, ["a"])
+    folder = datasets.image_folder(tmp_path, 32)
+    assert (len(folder), folder.classes) == (3, ["a"])
 
 
 def test_a_folder_of_images_without_classes_is_one_class(tmp_path):

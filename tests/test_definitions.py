@@ -30,8 +30,8 @@ def angled(*degrees):
 
 def test_the_relative_distance_of_a_vector_at_an_angle_is_its_sine():
     for degrees in (0, 10, 45, 90):
-        found = relative_distance(7 * angled(degrees)[0], 3 * angled(0))
-        assert found == pytest.approx(np.sin(np.radians(degrees)))
+        distance = relative_distance(7 * angled(degrees)[0], 3 * angled(0))
+        assert distance == pytest.approx(np.sin(np.radians(degrees)))
     assert relative_distance(angled(30)[0], angled(0, 90)) == pytest.approx(0, abs=1e-12)
 
 
@@ -59,9 +59,9 @@ def test_the_ridge_distance_is_what_its_formula_says(seed, ridge):
 def test_subsets_come_small_ones_first_and_all_of_them():
     names = all_neurons(np.ones((1, 2)), np.ones((2, 2)))
     assert names == {X0, Y0, Y1}
-    found = definitions.subsets(names)
-    assert len(set(found)) == 8
-    assert [len(s) for s in found] == [0, 1, 1, 1, 2, 2, 2, 3]
+    sets = definitions.subsets(names)
+    assert len(set(sets)) == 8
+    assert [len(s) for s in sets] == [0, 1, 1, 1, 2, 2, 2, 3]
 
 
 def test_three_vectors_in_a_plane_by_hand():

@@ -65,10 +65,10 @@ def test_a_comparison_says_the_device_that_auto_is():
 def test_cpu_and_gpu_give_the_same_critical_epsilons(monkeypatch, tmp_path):
     monkeypatch.setenv("SAMEREP_RUNS", str(tmp_path))
     wanted = studies.Study(network="vgg8_bn", width=0.25, epochs=1, images=500)
-    found = {}
+    critical = {}
     for name in ("cpu", "cuda"):
         with on_device(name):
             computed = studies.seeds.compute(wanted, progress=False)
-        found[name] = computed.tables["critical"]["critical_epsilon"]
+        critical[name] = computed.tables["critical"]["critical_epsilon"]
         assert computed.behind["device"] == name
-    np.testing.assert_allclose(found["cuda"], found["cpu"], atol=1e-6)
+    np.testing.assert_allclose(critical["cuda"], critical["cpu"], atol=1e-6)

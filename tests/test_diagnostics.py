@@ -16,24 +16,24 @@ SEEDS = st.integers(0, 10**6)
 
 
 def test_an_ordinary_layer_has_nothing_to_report():
-    found = diagnose(*larger(6, 4, seed=0))
-    assert found.flags == found.refusals == []
-    assert found.check() is found
-    assert found.neurons.error.max() < 1e-9
-    assert found.samples_per_neuron == 50
-    assert (found.route, found.ridge) == ("qr", 1e-16)
+    diagnosis = diagnose(*larger(6, 4, seed=0))
+    assert diagnosis.flags == diagnosis.refusals == []
+    assert diagnosis.check() is diagnosis
+    assert diagnosis.neurons.error.max() < 1e-9
+    assert diagnosis.samples_per_neuron == 50
+    assert (diagnosis.route, diagnosis.ridge) == ("qr", 1e-16)
 
 
 def test_dead_and_doubled_neurons_are_named():
     x, y = larger(6, 4, seed=1)
     x[2], x[4], y[5], y[3] = 0, -3 * x[1], 1e-7 * y[0], 2 * y[0]
     for route in ("gram", "qr"):
-        found = diagnose(Pair.from_arrays(x, y, route))
-        assert found.dead == Match.of([("x", 2)])
-        assert set(found.duplicates) == {(("x", 1), ("x", 4)), (("y", 0), ("y", 3), ("y", 5))}
-        assert "dead, so in no match: x2" in found.flags
-        assert "equal up to scale and sign: x1, x4; y0, y3, y5" in found.flags
-        assert not found.refusals
+        diagnosis = diagnose(Pair.from_arrays(x, y, route))
+        assert diagnosis.dead == Match.of([("x", 2)])
+        assert set(diagnosis.duplicates) == {(("x", 1), ("x", 4)), (("y", 0), ("y", 3), ("y", 5))}
+        assert "dead, so in no match: x2" in diagnosis.flags
+        assert "equal up to scale and sign: x1, x4; y0, y3, y5" in diagnosis.flags
+        assert not diagnosis.refusals
 
 
 def test_a_neuron_and_its_copy_on_the_other_side_are_no_duplicates():
@@ -46,13 +46,13 @@ def test_too_few_samples_are_flagged_and_as_few_as_neurons_refused():
     x, y = larger(6, 4, seed=3, samples=30)
     flags = diagnose(x, y).flags
     assert flags == ["5.0 samples per neuron: distances up to 11% too small"]
-    found = diagnose(x[:, :6], y[:, :6])
+    diagnosis = diagnose(x[:, :6], y[:, :6])
     line = (
         "6 samples for 6 neurons: a side with as many neurons as samples spans everything, so every distance to it is 0"
     )
-    assert found.refusals[0].startswith(line)
+    assert diagnosis.refusals[0].startswith(line)
     with pytest.raises(BadInput, match="6 samples for 6 neurons"):
-        found.check()
+        diagnosis.check()
     assert np.array_equal(matching.critical_epsilons(x[:, :6], y[:, :6])[0], np.zeros(6))
 
 
@@ -110,21 +110,21 @@ def test_the_root_of_a_gram_matrix_gives_the_same_peel():
 
 def test_the_margin_is_what_a_decision_hangs_on():
     pair = Pair.from_arrays(*larger(6, 4, seed=8))
-    found, critical = diagnose(pair), np.concatenate(matching.critical_epsilons(pair))
+    diagnosis, critical = diagnose(pair), np.concatenate(matching.critical_epsilons(pair))
     epsilon = float(critical.min())
-    assert found.margin(epsilon + 0.01) == pytest.approx(np.abs(critical - epsilon - 0.01).min())
-    table = found.margins([epsilon, epsilon + 0.003])
+    assert diagnosis.margin(epsilon + 0.01) == pytest.approx(np.abs(critical - epsilon - 0.01).min())
+    table = diagnosis.margins([epsilon, epsilon + 0.003])
     assert table.columns.tolist() == ["epsilon", "margin", "safe"]
     assert table.safe.tolist() == [False, True]
     with pytest.raises(BadInput, match="epsilon is 1"):
-        found.margin(1)
+        diagnosis.margin(1)
 
 
 def test_at_an_exact_match_the_margin_is_the_room_below_the_slack():
     x, _ = larger(4, 2, seed=9)
-    found = diagnose(x, 2 * x[::-1])
-    assert found.slack / 2 < found.margin(0) < found.slack
-    assert found.margins([0.0]).safe.all()
+    diagnosis = diagnose(x, 2 * x[::-1])
+    assert diagnosis.slack / 2 < diagnosis.margin(0) < diagnosis.slack
+    assert diagnosis.margins([0.0]).safe.all()
     assert diagnose(np.eye(2, 50)[:1], np.eye(2, 50)[1:]).margin(0.5) == np.inf
 
 
@@ -138,19 +138,19 @@ def test_long_lists_are_cut():
 def test_every_kind_can_be_diagnosed(kind):
     for seed in range(3):
         x, y = layers(kind, seed)
-        found = diagnose(x, y)
-        assert len(found.neurons) == len(x) + len(y)
-        assert all("\n" not in flag for flag in found.flags)
-        alive = found.neurons[~found.neurons.dead]
+        diagnosis = diagnose(x, y)
+        assert len(diagnosis.neurons) == len(x) + len(y)
+        assert all("\n" not in flag for flag in diagnosis.flags)
+        alive = diagnosis.neurons[~diagnosis.neurons.dead]
         assert np.isfinite(alive[["raw", "error", "moves"]].to_numpy(float)).all()
 
 
 def test_no_neurons_at_all():
-    found = diagnose(np.zeros((0, 5)), np.zeros((0, 5)))
-    assert found.samples_per_neuron == np.inf
-    assert found.flags == []
-    assert found.margin(0.5) == np.inf
-    assert found.margins([0.5]).safe.all()
+    diagnosis = diagnose(np.zeros((0, 5)), np.zeros((0, 5)))
+    assert diagnosis.samples_per_neuron == np.inf
+    assert diagnosis.flags == []
+    assert diagnosis.margin(0.5) == np.inf
+    assert diagnosis.margins([0.5]).safe.all()
 
 
 def test_rounding_grows_with_the_root_of_the_samples():

@@ -103,8 +103,8 @@ def test_permuting_images_keeps_positions_together(at_hand):
         place = at_hand.places[Role(TRAINED, 0)].parent / f"p{seed}"
         both.places[Role(TRAINED, seed)] = save(place, values)
     both.places[Role(EARLIER, 0)] = both.places[Role(UNTRAINED, 0)] = both.places[Role(UNTRAINED, 1)] = place
-    found = values_at_ends(both, "conv", [MEASURES["soft_match"]], 30, "positions")
-    chance = found.loc[found["end"] == "chance", "value"]
+    rows = values_at_ends(both, "conv", [MEASURES["soft_match"]], 30, "positions")
+    chance = rows.loc[rows["end"] == "chance", "value"]
     assert chance.mean() == pytest.approx(0.5, abs=0.1)  # one of two neurons matches exactly
 
 
@@ -118,12 +118,12 @@ def test_calibration_from_a_table_by_hand():
     rows += [
         base | {"end": end, "seed_a": 0, "seed_b": 1, "value": v} for end, v in (("untrained", 0.3), ("ceiling", 0.9))
     ]
-    found = calibrate_values(pd.DataFrame(rows)).iloc[0]
-    assert found["chance"] == pytest.approx(0.3)
-    assert found["calibrated"] == pytest.approx((0.5 - 0.3) / 0.6)
-    assert found["calibrated_untrained"] == pytest.approx(0)
-    assert found["calibrated_high"] - found["calibrated"] == pytest.approx((found["high"] - 0.5) / 0.6)
-    assert found["p"] == 2 / 5  # of pair (0, 1), which one permutation reaches
+    scale = calibrate_values(pd.DataFrame(rows)).iloc[0]
+    assert scale["chance"] == pytest.approx(0.3)
+    assert scale["calibrated"] == pytest.approx((0.5 - 0.3) / 0.6)
+    assert scale["calibrated_untrained"] == pytest.approx(0)
+    assert scale["calibrated_high"] - scale["calibrated"] == pytest.approx((scale["high"] - 0.5) / 0.6)
+    assert scale["p"] == 2 / 5  # of pair (0, 1), which one permutation reaches
 
 
 def test_dips_and_agreement():
@@ -151,8 +151,8 @@ def test_identification_finds_planted_layers_and_shares_ties():
 
 
 def test_nearest_shares():
-    found = identification.nearest_shares(np.array([[0.9, 0.1, 0.2], [0.5, 0.5 + 1e-9, 0.1], [0.0, 0.0, 0.0]]))
-    assert found == pytest.approx(np.array([[1, 0, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]))
+    shares = identification.nearest_shares(np.array([[0.9, 0.1, 0.2], [0.5, 0.5 + 1e-9, 0.1], [0.0, 0.0, 0.0]]))
+    assert shares == pytest.approx(np.array([[1, 0, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]))
 
 
 def test_a_finished_part_is_not_computed_again(tmp_path, monkeypatch):
@@ -171,8 +171,8 @@ def test_the_three_kinds_on_a_tiny_study(tmp_path, monkeypatch):
     scale = calibrate_values(calibration.compute(study, progress=False, **few).tables["values"])
     assert set(scale["measure"]) == set(calibration.NAMES)
     assert (scale["ceiling"] >= scale["chance"]).all()
-    found = rivals.compute(study, progress=False, **few).tables["values"]
-    assert set(found["measure"]) == set(MEASURES)
+    rows = rivals.compute(study, progress=False, **few).tables["values"]
+    assert set(rows["measure"]) == set(MEASURES)
     values = identification.compute(study, progress=False, images=120).tables["values"]
     assert len(values) == len(MEASURES) * 9
     with pytest.raises(BadInput, match="earlier is 2: expected an epoch from 1 to 1"):

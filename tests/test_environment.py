@@ -29,14 +29,14 @@ OURS = ("helpers", "benchmarks", "book", "notebooks", "tests")
 
 def imported(folder: str) -> set[str]:
     """The packages of others that the code in a folder imports, by their names in Python."""
-    found: set[str] = set()
+    names: set[str] = set()
     for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
-                found.add(str(node.module))
-    return {name.partition(".")[0] for name in found} - set(sys.stdlib_module_names) - set(OURS)
+                names.add(str(node.module))
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - set(OURS)
 
 
 def test_the_lock_holds_exact_versions_and_no_addresses():
@@ -106,12 +106,12 @@ def harmless(step):
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows_pin_what_they_use_and_can_read_and_no_more(path):
-    text, found = path.read_text(), yaml.safe_load(path.read_text())
+    text, workflow = path.read_text(), yaml.safe_load(path.read_text())
     used = re.findall(r"uses: (\S+)", text)
     assert used
     assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", name) for name in used)
-    assert found["permissions"] == {"contents": "read"}
-    for job in found["jobs"].values():
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
         writes = "write" in job.get("permissions", {}).values()
         foreign = [step for step in job["steps"] if "checkout" in step.get("uses", "") or not harmless(step)]
         assert not (writes and foreign)

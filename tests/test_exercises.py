@@ -220,9 +220,9 @@ def test_every_exercise_has_a_title_and_a_solution(name, label):
 
 @pytest.mark.parametrize("name", pages.CHAPTERS)
 def test_every_chapter_has_exercises_on_paper_in_code_and_to_predict(name):
-    found = pages.exercises(NOTEBOOKS[name]).values()
-    assert len(found) >= 3
-    assert {exercise.kind for exercise in found} == {"paper", "code", "predict"}
+    exercises = pages.exercises(NOTEBOOKS[name]).values()
+    assert len(exercises) >= 3
+    assert {exercise.kind for exercise in exercises} == {"paper", "code", "predict"}
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -38,12 +38,12 @@ class Outline(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.found = [], []
+        self.open, self.tags = [], []
         self.feed(text)
         assert not self.open, f"never closed: {self.open}"
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
@@ -51,7 +51,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
     def all(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
+        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def test_every_recorded_study_and_layer_is_there(results, data):
@@ -123,7 +123,7 @@ def test_page_is_whole_labelled_and_loads_nothing(fragment):
     assert all(a["alt"] for a in outline.all("img"))
     assert all(a.get("aria-label") or a["data-part"].startswith("neurons") for a in outline.all("svg"))
     assert any(a.get("aria-live") == "polite" for a in outline.all("p"))
-    addresses = [a[key] for _, a in outline.found for key in ("src", "href") if key in a]
+    addresses = [a[key] for _, a in outline.tags for key in ("src", "href") if key in a]
     assert all(address.startswith("data:") for address in addresses)
 
 

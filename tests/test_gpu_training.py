@@ -41,11 +41,11 @@ def test_in_float64_an_epoch_is_the_plain_epoch(monkeypatch, nesterov, target):
         train_epoch([side], epoch)
         assert kept[-1] == pytest.approx(plain.train_epoch(epoch), rel=1e-10)
     wanted = plain.network.state_dict()
-    for name, found in side.training.network.state_dict().items():
-        torch.testing.assert_close(found, wanted[name], rtol=1e-8, atol=1e-10)
+    for name, tensor in side.training.network.state_dict().items():
+        torch.testing.assert_close(tensor, wanted[name], rtol=1e-8, atol=1e-10)
     for parameter, other in zip(plain.network.parameters(), side.parameters, strict=True):
-        found = side.training.optimiser.state[other]["momentum_buffer"]
-        torch.testing.assert_close(found, plain.optimiser.state[parameter]["momentum_buffer"], rtol=1e-7, atol=1e-9)
+        tensor = side.training.optimiser.state[other]["momentum_buffer"]
+        torch.testing.assert_close(tensor, plain.optimiser.state[parameter]["momentum_buffer"], rtol=1e-7, atol=1e-9)
 
 
 def test_another_order_ends_elsewhere():
@@ -73,8 +73,8 @@ def test_a_step_is_that_of_sgd(nesterov):
             ours, [parameter.grad for parameter in theirs], momenta, torch.tensor(rate, dtype=torch.float64), recipe
         )
         optimiser.step()
-        for found, wanted in zip(ours, theirs, strict=True):
-            torch.testing.assert_close(found, wanted.detach(), rtol=1e-13, atol=1e-13)
+        for mine, wanted in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine, wanted.detach(), rtol=1e-13, atol=1e-13)
 
 
 class Named(TorchDispatchMode):
@@ -113,8 +113,8 @@ def test_on_a_gpu_graphs_give_the_plain_steps():
         for one, side in zip(plain, sides, strict=True):
             one.train_epoch(epoch)
             wanted = one.network.state_dict()
-            for name, found in side.training.network.state_dict().items():
-                torch.testing.assert_close(found, wanted[name], rtol=1e-7, atol=1e-9)
+            for name, tensor in side.training.network.state_dict().items():
+                torch.testing.assert_close(tensor, wanted[name], rtol=1e-7, atol=1e-9)
 
 
 def trained(place: Path, monkeypatch, *runs: training.Run) -> list[dict[str, torch.Tensor]]:
@@ -123,8 +123,8 @@ def trained(place: Path, monkeypatch, *runs: training.Run) -> list[dict[str, tor
     return [load_file(path) for path in train_together(runs, "cpu", progress=False)]
 
 
-def same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+def same(given: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(given[name], tensor) for name, tensor in wanted.items())
 
 
 def test_a_seed_trained_beside_another_is_the_one_trained_alone(monkeypatch, tmp_path):
@@ -150,8 +150,8 @@ def test_interrupted_seeds_go_on_from_where_each_was(monkeypatch, tmp_path):
             trained(tmp_path / "broken", monkeypatch, *runs)
     assert runs[0].checkpoint(2).exists()
     assert not runs[1].checkpoint(2).exists()
-    found = trained(tmp_path / "broken", monkeypatch, *runs)
-    assert all(map(same, found, wanted))
+    resumed = trained(tmp_path / "broken", monkeypatch, *runs)
+    assert all(map(same, resumed, wanted))
 
 
 def test_what_is_trained_is_not_trained_again(monkeypatch):

@@ -63,11 +63,11 @@ def written(cache: Path) -> dict[str, int]:
     return {name: (cache / name / "provenance.json").stat().st_mtime_ns for name in left(cache)}
 
 
-def assert_same(found: store.Computed, wanted: store.Computed, rtol: float = 0.0) -> None:
-    assert set(found.tables) == set(wanted.tables)
+def assert_same(computed: store.Computed, wanted: store.Computed, rtol: float = 0.0) -> None:
+    assert set(computed.tables) == set(wanted.tables)
     for name, table in wanted.tables.items():
         loose = {"check_dtype": False, "check_categorical": False, "rtol": rtol, "atol": rtol, "check_exact": not rtol}
-        pd.testing.assert_frame_equal(found.tables[name], table, **loose)
+        pd.testing.assert_frame_equal(computed.tables[name], table, **loose)
 
 
 # ---------------------------------------------------------------- blocks
@@ -143,10 +143,10 @@ def test_a_killed_run_goes_on_and_computes_only_what_is_missing(cache, monkeypat
         with pytest.raises(KeyboardInterrupt):
             seeds.compute(few(), progress=False)
         assert len(left(cache)) == 2
-        found = seeds.compute(few(), progress=False)
+        computed = seeds.compute(few(), progress=False)
     assert len(calls) == 4
     assert calls[2] == calls[3]
-    assert_same(found, seeds.compute(few(), progress=False), rtol=1e-7)
+    assert_same(computed, seeds.compute(few(), progress=False), rtol=1e-7)
     assert not any(name.startswith("seeds-block") for name in records.OPENED)
 
 
@@ -245,12 +245,12 @@ def wait_for(ready, seconds: float = 300.0) -> None:
         threading.Event().wait(0.02)
 
 
-def kill_when(ready, pid: int, found: list[int], count) -> threading.Thread:
+def kill_when(ready, pid: int, counts: list[int], count) -> threading.Thread:
     """Kill a process as soon as it is so, and note the count of that moment."""
 
     def watch() -> None:
         wait_for(ready)
-        found.append(count())
+        counts.append(count())
         os.kill(pid, signal.SIGKILL)
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -274,10 +274,10 @@ def test_one_of_three_dask_workers_is_killed_and_the_tables_are_the_serial_ones(
         assert len(set(pids)) == 3
         thread = kill_when(lambda: len(left(cache)) > before, pids[0], noted, lambda: len(left(cache)) - before)
         with grid.workers(scheduler=cluster.scheduler_address, block=2):
-            found = seeds.compute(study, progress=False)
+            computed = seeds.compute(study, progress=False)
         thread.join()
     assert 1 <= noted[0] < 6, "the worker was to be killed in the middle"
-    assert_same(found, serial)
+    assert_same(computed, serial)
 
 
 @pytest.fixture
@@ -320,9 +320,9 @@ def test_a_lost_scheduler_is_one_clear_line_and_nothing_finished_is_lost(cache, 
     kept = written(cache)
     assert len(kept) >= noted[0] >= 1
     with grid.workers(block=2):
-        found = seeds.compute(few(), progress=False)
+        computed = seeds.compute(few(), progress=False)
     assert kept.items() <= written(cache).items()
-    assert_same(found, seeds.compute(few(), progress=False), rtol=1e-7)
+    assert_same(computed, seeds.compute(few(), progress=False), rtol=1e-7)
 
 
 @pytest.mark.slow
@@ -406,7 +406,7 @@ def test_parts_are_tasks_and_a_killed_run_computes_only_what_is_missing(cache):
     parts[0].unlink()
     before = parts[1].stat().st_mtime_ns
     with grid.workers(jobs=2):
-        found = calibration.compute(study, progress=False, **settings)
-    assert_same(found, wanted)
+        computed = calibration.compute(study, progress=False, **settings)
+    assert_same(computed, wanted)
     assert parts[0].exists()
     assert parts[1].stat().st_mtime_ns == before

@@ -54,8 +54,8 @@ def test_every_form_of_a_parameter_is_known(tmp_path, monkeypatch):
     cell = "a, b = 1, 'two'\nc: int = 3\nd = [4, (5,)]\ne = f = None"
     source = tmp_path / "page.py"
     source.write_text(f'# %% tags=["parameters"]\n{cell}\n')
-    found = running.parameters_of(SimpleNamespace(source=source, notebook="page"))
-    assert found == {"a": 1, "b": "two", "c": 3, "d": [4, (5,)], "e": None, "f": None}
+    parameters = running.parameters_of(SimpleNamespace(source=source, notebook="page"))
+    assert parameters == {"a": 1, "b": "two", "c": 3, "d": [4, (5,)], "e": None, "f": None}
 
 
 @pytest.mark.parametrize(("length", "place"), [(10, "/xxxxxxxxxx"), (95, "/tmp")])

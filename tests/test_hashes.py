@@ -46,8 +46,8 @@ def version_after(package, name, text):
 
 
 def test_imports_are_followed_through_modules_and_into_functions(package):
-    found = hashes.all_imports(["studies.kind"], package)
-    assert found == ["errors", "matching.core", "measures.late", "studies.kind", "studies.store", "subspaces"]
+    modules = hashes.all_imports(["studies.kind"], package)
+    assert modules == ["errors", "matching.core", "measures.late", "studies.kind", "studies.store", "subspaces"]
 
 
 def test_comments_docstrings_and_line_breaks_change_nothing(package):

@@ -60,8 +60,8 @@ def test_images_are_colour_normalised_and_all_there(folder):
 
 
 def test_a_network_matches_itself(folder, network):
-    found = compared(network, network, folder, layers=STEM)
-    assert (found.tables["critical"].query("not dead")["critical_epsilon"] == 0).all()
+    comparison = compared(network, network, folder, layers=STEM)
+    assert (comparison.tables["critical"].query("not dead")["critical_epsilon"] == 0).all()
 
 
 def test_the_batch_changes_nothing(folder, network):
@@ -84,8 +84,8 @@ def test_with_no_layer_left_it_says_how_many_images_are_needed(folder, network):
 
 def test_a_generator_gives_all_its_images(folder, network):
     batches, number = imagenet.image_batches(folder, 64, 3)
-    found = imagenet.compare(network, network, (batch for batch in batches), number, STEM, progress=False)
-    assert (found.tables["critical"]["samples"] == 10 * 32 * 32).all()
+    comparison = imagenet.compare(network, network, (batch for batch in batches), number, STEM, progress=False)
+    assert (comparison.tables["critical"]["samples"] == 10 * 32 * 32).all()
     with pytest.raises(BadInput, match="no images: expected at least one batch"):
         imagenet.compare(network, network, iter(()), number, STEM, progress=False)
 
@@ -104,8 +104,8 @@ def test_a_layer_named_twice_is_refused(folder, network):
 
 def test_layers_of_two_networks_by_their_own_names(folder, network):
     other = imagenet.open_network("untrained:0", "torchvision:vgg11")
-    found = compared(network, other, folder, layers=["conv1"], layers_b=["features.4"])
-    assert set(found.tables["critical"]["layer"]) == {"conv1"}
+    comparison = compared(network, other, folder, layers=["conv1"], layers_b=["features.4"])
+    assert set(comparison.tables["critical"]["layer"]) == {"conv1"}
     with pytest.raises(BadInput, match="expected the same samples"):
         compared(network, other, folder, layers=["conv1"], layers_b=["features.0"])
     with pytest.raises(BadInput, match="1 layers of one network and 2"):
@@ -165,8 +165,8 @@ def test_checkpoints_come_back(form, network, tmp_path):
 def test_the_number_of_classes_is_that_of_the_file(tmp_path):
     ten = weights.fresh_network("squeezenet1_1", 3, num_classes=10)
     torch.save(ten.state_dict(), tmp_path / "ten.pt")
-    found = imagenet.open_network(str(tmp_path / "ten.pt"), "squeezenet1_1")
-    assert torch.equal(found.classifier[1].weight, ten.classifier[1].weight)
+    opened = imagenet.open_network(str(tmp_path / "ten.pt"), "squeezenet1_1")
+    assert torch.equal(opened.classifier[1].weight, ten.classifier[1].weight)
     small = networks.build("vgg8_bn", 0.125, classes=7)
     torch.save(small.state_dict(), tmp_path / "seven.pt")
     assert imagenet.open_network(str(tmp_path / "seven.pt"), "vgg8_bn", width=0.125).logits.out_features == 7
@@ -316,16 +316,20 @@ def test_checkpoints_of_this_book_are_recorded_as_what_they_say_they_are(folder,
     for name, other in (("first", a), ("second", a), ("start", b)):
         more = ["--size", "32", "--layers", "relu1_1", "--record", name]
         assert compare_on_the_command_line("--images", str(folder), "--a", a, "--b", other, *more).exit_code == 0
-    found = {name: known for name, (_, known) in imagenet.records().items()}
-    assert {name: known["trained"] for name, known in found.items()} == {"first": True, "second": True, "start": False}
-    assert {known["study"]["network"] for known in found.values()} == {"vgg8_bn"}
-    assert set(imagenet.wide(imagenet.recorded(), [0.5])["network"]) == set(found)
+    known_of = {name: known for name, (_, known) in imagenet.records().items()}
+    assert {name: known["trained"] for name, known in known_of.items()} == {
+        "first": True,
+        "second": True,
+        "start": False,
+    }
+    assert {known["study"]["network"] for known in known_of.values()} == {"vgg8_bn"}
+    assert set(imagenet.wide(imagenet.recorded(), [0.5])["network"]) == set(known_of)
 
 
 def test_what_is_recorded_says_whether_it_was_trained():
-    found = imagenet.records()
-    assert found
-    for name, (tables, known) in found.items():
+    recorded = imagenet.records()
+    assert recorded
+    for name, (tables, known) in recorded.items():
         fresh = any(name.startswith("untrained:") for name in known["study"]["weights"])
         assert not (fresh and known["trained"])
         assert known["trained"] != name.endswith("-untrained")

@@ -61,8 +61,8 @@ def test_without_a_dissimilar_layer_the_claim_stays_open():
 
 
 def test_the_share_of_a_barrier_that_is_gone():
-    found = path({"before matching": 2.0, "matched": 1.5, "matched, recalibrated": 0.5})
-    assert interchange.barrier_reduced(found) == pytest.approx(0.75)
+    losses = path({"before matching": 2.0, "matched": 1.5, "matched, recalibrated": 0.5})
+    assert interchange.barrier_reduced(losses) == pytest.approx(0.75)
     assert np.isnan(interchange.barrier_reduced(path({})))
     assert interchange.from_to(pd.Series([0.311, 0.449]), 2) == "0.31 to 0.45"
     assert interchange.from_to(pd.Series([0.5]), 1) == "0.5"
@@ -100,8 +100,8 @@ def test_what_a_stitch_loses_stands_beside_both_similarities():
 
 def test_the_rank_correlation_of_loss_and_similarity():
     rows = pd.DataFrame({"lost": [0.3, 0.2, 0.1], "similarity": [0.0, 0.5, 1.0], "calibrated": [np.nan] * 3})
-    found = interchange.loss_and_similarity_in_words(rows)
-    assert found == {"rank-similarity": "-1.00", "rank-calibrated": "unknown"}
+    words = interchange.loss_and_similarity_in_words(rows)
+    assert words == {"rank-similarity": "-1.00", "rank-calibrated": "unknown"}
 
 
 def changed() -> pd.DataFrame:

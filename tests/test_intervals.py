@@ -28,10 +28,10 @@ def additive(networks: int, noise: float, trials: int, seed: int) -> tuple[np.nd
 @pytest.mark.parametrize("networks", [3, 4, 7])
 def test_purely_additive_values_give_the_t_interval_of_the_effects(networks):
     effects = np.random.default_rng(networks).normal(size=networks)
-    found = interval(pair_table(effects[:, None] + effects)).iloc[0]
+    row = interval(pair_table(effects[:, None] + effects)).iloc[0]
     half = student.ppf(0.975, networks - 1) * 2 * effects.std(ddof=1) / np.sqrt(networks)
-    assert found["mean"] == pytest.approx(2 * effects.mean())
-    assert [found["low"], found["high"]] == pytest.approx([found["mean"] - half, found["mean"] + half])
+    assert row["mean"] == pytest.approx(2 * effects.mean())
+    assert [row["low"], row["high"]] == pytest.approx([row["mean"] - half, row["mean"] + half])
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5, 3.0])
@@ -63,9 +63,9 @@ def test_groups_are_apart_and_two_networks_show_no_spread():
     one, two = np.full((3, 3), 0.25), np.full((3, 3), 0.75)
     two[0, 1] = 0
     table = pd.concat([pair_table(one).assign(layer="a"), pair_table(two).assign(layer="b")])
-    found = interval(table).set_index("layer")
-    assert found.loc["a", ["mean", "low", "high", "networks"]].tolist() == [0.25, 0.25, 0.25, 3]
-    assert found.loc["b", "low"] < 0.5 < found.loc["b", "high"]
+    intervals = interval(table).set_index("layer")
+    assert intervals.loc["a", ["mean", "low", "high", "networks"]].tolist() == [0.25, 0.25, 0.25, 3]
+    assert intervals.loc["b", "low"] < 0.5 < intervals.loc["b", "high"]
     lone = interval(pair_table(np.full((2, 2), 0.5))).iloc[0]
     assert lone["mean"] == 0.5
     assert np.isnan(lone["low"])

@@ -83,8 +83,8 @@ def ended(pid: int, seconds: float | None) -> int:
 def left_over(root: Path) -> list[Path]:
     """Temporary files and locks of the processes of this test."""
     names = [(path, LEFT.fullmatch(path.name)) for path in (*root.rglob(".*"), *Path("/tmp").iterdir())]
-    found = [path for path, match in names if match and int(match["pid"]) in STARTED]
-    return found + list(root.rglob(".*.lock"))
+    temporary = [path for path, match in names if match and int(match["pid"]) in STARTED]
+    return temporary + list(root.rglob(".*.lock"))
 
 
 @pytest.mark.slow

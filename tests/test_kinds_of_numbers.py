@@ -49,8 +49,8 @@ class Doing(nn.Module):
         return self.act(x)
 
 
-def epsilons(found, layer):
-    return found.critical.query("layer == @layer")["critical_epsilon"].to_numpy()
+def epsilons(comparison, layer):
+    return comparison.critical.query("layer == @layer")["critical_epsilon"].to_numpy()
 
 
 # ---------------------------------------------------------------- right values
@@ -89,15 +89,15 @@ class WithoutDoubles(torch.Tensor):
             raise TypeError(
                 "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
             )
-        found = super().__torch_function__(func, types, args, kwargs or {})
-        return found.as_subclass(torch.Tensor) if func in (torch.Tensor.cpu, torch.Tensor.to) else found
+        result = super().__torch_function__(func, types, args, kwargs or {})
+        return result.as_subclass(torch.Tensor) if func in (torch.Tensor.cpu, torch.Tensor.to) else result
 
 
 def test_a_device_without_float64_gives_the_same():
     nets = [seeded(k, lambda: Through(torch.relu)) for k in (0, 1)]
     away = [seeded(k, lambda: Through(lambda x: torch.relu(x).as_subclass(WithoutDoubles))) for k in (0, 1)]
-    found = collect(away, [inputs()], ["act"])["act"].gram
-    np.testing.assert_array_equal(found.gram, collect(nets, [inputs()], ["act"])["act"].gram.gram)
+    gram = collect(away, [inputs()], ["act"])["act"].gram
+    np.testing.assert_array_equal(gram.gram, collect(nets, [inputs()], ["act"])["act"].gram.gram)
     both = [epsilons(quiet(*two, inputs(), layers="act"), "act") for two in (away, nets)]
     np.testing.assert_array_equal(*both)
 
@@ -201,9 +201,9 @@ def normed():
 @pytest.mark.parametrize("size", [1, 7, 64, 100, 200])
 def test_calibration_does_not_depend_on_the_size_of_the_batches(size):
     expected = calibrate(normed(), [inputs()]).state_dict()
-    found = calibrate(normed(), DataLoader(TensorDataset(inputs()), batch_size=size)).state_dict()
+    state = calibrate(normed(), DataLoader(TensorDataset(inputs()), batch_size=size)).state_dict()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(state[name], value, rtol=1e-6, atol=1e-6)
 
 
 def test_calibrated_statistics_are_those_of_the_data():

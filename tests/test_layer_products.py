@@ -38,8 +38,8 @@ def texts(count, length, longest, seed=0):
     return {"input_ids": torch.cat([ids, padding], 1), "attention_mask": torch.cat([mask, padding], 1)}
 
 
-def epsilons(found):
-    return found.critical["critical_epsilon"].to_numpy()
+def epsilons(comparison):
+    return comparison.critical["critical_epsilon"].to_numpy()
 
 
 def quiet(a, b, data, **options):
@@ -51,10 +51,10 @@ def test_each_batch_may_be_padded_to_its_own_longest_text(tokens):
     nets = [seeded(k, Encoder) for k in (0, 1)]
     own = [texts(60, 4, 5), texts(60, 6, 8, seed=1)]
     same = [texts(60, 4, 8), texts(60, 6, 8, seed=1)]
-    found = [quiet(*nets, data, layers="layer", tokens=tokens) for data in (own, same)]
-    np.testing.assert_allclose(*map(epsilons, found), atol=1e-12)
+    comparisons = [quiet(*nets, data, layers="layer", tokens=tokens) for data in (own, same)]
+    np.testing.assert_allclose(*map(epsilons, comparisons), atol=1e-12)
     samples = {"all": 60 * 4 + 60 * 6}.get(tokens, 120)
-    assert set(found[0].tables["layers"]["samples"]) == {samples}
+    assert set(comparisons[0].tables["layers"]["samples"]) == {samples}
 
 
 def test_images_of_several_sizes_give_all_their_positions():

@@ -116,12 +116,12 @@ def test_contrasts_need_both_networks(result):
 
 
 def test_contrasts_have_block_outputs_by_themselves():
-    found = {}
+    results = {}
     for name, share in (("plain20", 0.0), ("resnet20", 1.0)):
-        found[name] = planted({"relu1": [0] * 3, "relu2": [share] * 3, "logits": [1] * 3}, name, 1)
-        critical = found[name].tables["critical"]
+        results[name] = planted({"relu1": [0] * 3, "relu2": [share] * 3, "logits": [1] * 3}, name, 1)
+        critical = results[name].tables["critical"]
         critical.loc[critical["layer"] == "relu2", "kind"] = "block"
-    table = across_networks.contrasts(found)
+    table = across_networks.contrasts(results)
     assert table["block outputs"].tolist() == pytest.approx([1, 0.2])
     assert table["convolutional layers"].tolist() == pytest.approx([1, 0.6])
 
@@ -167,10 +167,10 @@ def test_a_record_by_other_code_is_called_older(tmp_path, monkeypatch):
 
 
 def test_accuracies_are_those_of_the_checkpoints():
-    found = provenance.networks()
+    networks = provenance.networks()
     trained = next(iter(across_networks.trained_results().values()))
     known, study = trained.provenance, trained.study
-    rows = found[(found["network"] == study.network) & (found["width"] == study.width)]
+    rows = networks[(networks["network"] == study.network) & (networks["width"] == study.width)]
     assert {round(c["accuracy"], 4) for c in known["checkpoints"]} <= set(rows["accuracy"].round(4))
 
 

@@ -43,15 +43,15 @@ assert all(hasattr(samerep, name) for name in set(samerep.__all__) - {"compare",
 
 def needed(names: tuple[str, ...]) -> set[str]:
     """These distributions and all that they need on this machine."""
-    found: set[str] = set()
+    names_needed: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in names_needed:
+            names_needed.add(name)
             wanted = map(Requirement, distribution(name).requires or ())
             waiting += [r.name for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})]
-    return found
+    return names_needed
 
 
 def link_core(packages: Path) -> None:
@@ -69,17 +69,17 @@ def python(tmp_path_factory) -> Path:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", "."]
     subprocess.run([*build, str(ROOT)], cwd=place, check=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place / "venv")], check=True)
-    found = place / "venv" / "bin" / "python"
+    interpreter = place / "venv" / "bin" / "python"
     (wheel,) = place.glob("samerep-*.whl")
-    install = [sys.executable, "-m", "pip", "--python", str(found), "install", "--quiet", "--no-deps", str(wheel)]
+    install = [sys.executable, "-m", "pip", "--python", str(interpreter), "install", "--quiet", "--no-deps", str(wheel)]
     subprocess.run(install, check=True)
-    link_core(packages_of(found))
-    return found
+    link_core(packages_of(interpreter))
+    return interpreter
 
 
 def packages_of(python: Path) -> Path:
-    (found,) = (python.parent.parent / "lib").glob("python*/site-packages")
-    return found
+    (folder,) = (python.parent.parent / "lib").glob("python*/site-packages")
+    return folder
 
 
 def call(python: Path, folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -100,8 +100,8 @@ def files(folder: Path) -> Iterator[Path]:
 def test_it_matches_two_arrays_with_the_core_alone_and_leaves_installed_packages_alone(python, tmp_path):
     before = set(files(packages_of(python)))
     assert before
-    found = call(python, tmp_path, "-c", f"{MATCH}\nassert samerep.minimal_match(x, y, ('x', 0), 0.1) is not None")
-    assert (found.returncode, found.stderr) == (0, "")
+    result = call(python, tmp_path, "-c", f"{MATCH}\nassert samerep.minimal_match(x, y, ('x', 0), 0.1) is not None")
+    assert (result.returncode, result.stderr) == (0, "")
     assert set(files(packages_of(python))) == before
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
     assert any((tmp_path / "cache" / "numba").rglob("*.nbi"))
@@ -120,8 +120,8 @@ def test_compiled_code_goes_where_the_variable_says_or_nowhere(python, tmp_path)
 
 @pytest.mark.slow
 def test_every_core_module_is_imported_without_the_extras(python, tmp_path):
-    found = call(python, tmp_path, "-c", EVERY_CORE_MODULE)
-    assert (found.returncode, found.stderr) == (0, "")
+    result = call(python, tmp_path, "-c", EVERY_CORE_MODULE)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.slow

@@ -66,10 +66,10 @@ def test_every_set_is_that_of_brute_force(kind, route, seed):
 
 def agree_on_minimal_matches(brute, v):
     pair, epsilon, expected = brute.pair, brute.epsilon, brute.minimal(v)
-    found = matching.minimal_matches(pair, v, epsilon)
-    assert found.complete
-    assert len(found) == len(set(found))
-    assert set(map(as_set, found)) == expected
+    every = matching.minimal_matches(pair, v, epsilon)
+    assert every.complete
+    assert len(every) == len(set(every))
+    assert set(map(as_set, every)) == expected
     one, least = matching.minimal_match(pair, v, epsilon), matching.v_minimum_match(pair, v, epsilon)
     smallest = matching.smallest_match(pair, v, epsilon, limit=None)
     assert (one is None) == (smallest is None) == (not expected)
@@ -104,8 +104,8 @@ def test_what_no_order_can_change(kind, seed, epsilon):
         bound = matching.smallest_match(brute.pair, v, epsilon, limit=1).lower_bound
         assert len(needs) <= bound <= min(map(len, brute.minimal(v)))
     minimum = matching.minimum_matches(brute.pair, epsilon)
-    for v, found in minimum.items():
-        assert found == matching.v_minimum_match(brute.pair, v, epsilon)
+    for v, least in minimum.items():
+        assert least == matching.v_minimum_match(brute.pair, v, epsilon)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -145,8 +145,8 @@ def test_numpy_alone_gives_the_same_sets(kind, seed, route):
 
 
 def everything_about(pair):
-    found = [(matching.maximum_match(pair, e), set(matching.simple_matches(pair, e))) for e in EPSILONS]
-    return found, [matching.minimal_match_of_each(pair, e) for e in EPSILONS]
+    matches = [(matching.maximum_match(pair, e), set(matching.simple_matches(pair, e))) for e in EPSILONS]
+    return matches, [matching.minimal_match_of_each(pair, e) for e in EPSILONS]
 
 
 @examples(20)
@@ -278,9 +278,9 @@ def test_minimal_matches_need_not_be_unique_nor_their_intersection_a_match():
     angles = np.pi / 3 * np.arange(3)
     plane = np.vstack([np.cos(angles), np.sin(angles)])
     x = plane.T @ np.eye(2, 5)
-    found = matching.minimal_matches(x[:1], x[1:], ("x", 0), 0.9)
-    assert {m.key for m in found} == {((0,), (0,)), ((0,), (1,))}
-    assert not matching.is_match(x[:1], x[1:], found[0] & found[1], 0.9)
+    matches = matching.minimal_matches(x[:1], x[1:], ("x", 0), 0.9)
+    assert {m.key for m in matches} == {((0,), (0,)), ((0,), (1,))}
+    assert not matching.is_match(x[:1], x[1:], matches[0] & matches[1], 0.9)
     assert matching.v_minimum_match(x[:1], x[1:], ("x", 0), 0.9) is None
     assert matching.minimum_matches(x[:1], x[1:], 0.9)["y", 0] == Match.of([("x", 0), ("y", 0)])
 
@@ -397,19 +397,19 @@ def test_two_arrays_one_pair_and_a_stream_are_one_input(function, rest):
     names = dict(zip([*signature(function).parameters][1:], rest, strict=False))
     calls = [function(pair, *rest), function(pair=pair, **names)]
     calls += [function(x, y, *rest), function(x, y=y, **names), function(y=y, x=x, **names), function(x, y, **names)]
-    first, *others = [told(found) for found in calls]
+    first, *others = [told(answer) for answer in calls]
     assert len(others) == 5
     for other in others:
         assert other == first
 
 
-def told(found):
+def told(answer):
     """An answer of any kind as plain values, floats rounded to what the two routes share."""
-    if isinstance(found, Diagnosis):
-        found = found.neurons["critical_epsilon"].to_numpy()
-    if isinstance(found, tuple):
-        return [told(part) for part in found]
-    return np.round(found, 6).tolist() if isinstance(found, np.ndarray) else found
+    if isinstance(answer, Diagnosis):
+        answer = answer.neurons["critical_epsilon"].to_numpy()
+    if isinstance(answer, tuple):
+        return [told(part) for part in answer]
+    return np.round(answer, 6).tolist() if isinstance(answer, np.ndarray) else answer
 
 
 # ---------------------------------------------------------------- bad input
@@ -469,9 +469,9 @@ def test_the_maximum_match_at_a_critical_epsilon_is_a_match(condition, seed):
     for pair in (GramAccumulator([6, 6]).add(blocks).result().pair(0, 1), Pair.from_arrays(*blocks, route="qr")):
         critical = np.concatenate(matching.critical_epsilons(pair))
         for epsilon in critical[(critical > 0) & (critical < 1)]:
-            found = matching.maximum_match(pair, float(epsilon))
-            assert len(found) >= np.sum(critical <= epsilon)
-            assert matching.is_match(pair, found, float(epsilon))
+            largest = matching.maximum_match(pair, float(epsilon))
+            assert len(largest) >= np.sum(critical <= epsilon)
+            assert matching.is_match(pair, largest, float(epsilon))
 
 
 @pytest.mark.parametrize("epsilon", [1.0, -0.1, np.nan, "0.1", None])

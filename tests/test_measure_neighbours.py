@@ -12,8 +12,8 @@ Y = X + RNG.normal(size=(6, 80))
 
 
 def neighbours(z: np.ndarray) -> list[set[int]]:
-    found = NearestNeighbors(n_neighbors=11, metric="cosine").fit(z.T).kneighbors(z.T, return_distance=False)
-    return [set(row) - {i} for i, row in enumerate(found.tolist())]
+    nearest = NearestNeighbors(n_neighbors=11, metric="cosine").fit(z.T).kneighbors(z.T, return_distance=False)
+    return [set(row) - {i} for i, row in enumerate(nearest.tolist())]
 
 
 def test_mean_overlap_of_the_ten_nearest_by_cosine():

@@ -17,8 +17,8 @@ def test_area_is_that_under_the_curve():
 
 
 def test_median_and_share_follow_from_the_critical_epsilons():
-    found = np.concatenate(critical_epsilons(X, Y))
-    assert measure("subspace_median", X, Y) == pytest.approx(1 - np.median(np.minimum(found, 1)))
+    critical = np.concatenate(critical_epsilons(X, Y))
+    assert measure("subspace_median", X, Y) == pytest.approx(1 - np.median(np.minimum(critical, 1)))
     assert measure("subspace_at_0.3", X, Y) == similarity_curve(X, Y, [0.3])[0] == 0.5
 
 

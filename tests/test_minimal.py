@@ -35,10 +35,10 @@ def fast_pair(seed=0, n=16, shared=6):
 def test_all_states_leave_the_same_minimal_matches(kind, seed, epsilon):
     pair = Pair.from_arrays(*layers(kind, seed))
     order = np.random.default_rng(seed).permutation(len(pair.gram))
-    found = [
+    matches = [
         {int(v): as_tuple(minimal.smallest(state, v, order)) for v in state.members} for state in states(pair, epsilon)
     ]
-    assert found[0] == found[1] == found[2] == found[3]
+    assert matches[0] == matches[1] == matches[2] == matches[3]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -47,10 +47,10 @@ def test_the_inverse_is_trusted_on_ordinary_layers_and_agrees_with_factors(seed)
     sweep, dense, safe, _ = states(pair, epsilon)
     assert [type(s) for s in (sweep, dense, safe)] == [minimal.SweepState, minimal.DenseState, minimal.SafeState]
     order = np.random.default_rng(seed).permutation(sweep.members)
-    found = [minimal.smallest_of_each(state, sweep.members, order) for state in (sweep, dense, safe)]
-    for v in found[0]:
-        assert as_tuple(found[0][v]) == as_tuple(found[1][v]) == as_tuple(found[2][v])
-    assert len({as_tuple(members) for members in found[0].values()}) > 1
+    matches = [minimal.smallest_of_each(state, sweep.members, order) for state in (sweep, dense, safe)]
+    for v in matches[0]:
+        assert as_tuple(matches[0][v]) == as_tuple(matches[1][v]) == as_tuple(matches[2][v])
+    assert len({as_tuple(members) for members in matches[0].values()}) > 1
 
 
 @pytest.mark.parametrize("pending", [0, 1, 5, 1000])
@@ -59,8 +59,8 @@ def test_how_many_deletions_wait_does_not_matter(monkeypatch, pending):
     state = states(pair, epsilon)[0]
     expected = minimal.smallest_of_each(state, state.members, state.members)
     monkeypatch.setattr(minimal, "PENDING", pending)
-    found = minimal.smallest_of_each(state, state.members, state.members)
-    assert {v: as_tuple(m) for v, m in found.items()} == {v: as_tuple(m) for v, m in expected.items()}
+    matches = minimal.smallest_of_each(state, state.members, state.members)
+    assert {v: as_tuple(m) for v, m in matches.items()} == {v: as_tuple(m) for v, m in expected.items()}
 
 
 def test_where_rounding_could_decide_factors_do():
@@ -74,8 +74,8 @@ def test_where_rounding_could_decide_factors_do():
         targets = minimal.mask(len(pair.gram), state.members)
         with pytest.raises(minimal.Ambiguous):
             unsure.without(int(state.members[0]), targets, np.zeros_like(targets))
-        found = {v: as_tuple(minimal.smallest(unsure, v, state.members)) for v in expected}
-        assert found == expected
+        matches = {v: as_tuple(minimal.smallest(unsure, v, state.members)) for v in expected}
+        assert matches == expected
         assert minimal.essentials(unsure) == minimal.essentials(state)
 
 

@@ -13,10 +13,10 @@ def test_every_network_runs_and_names_existing_layers(name):
     network = architectures.build(name, width=0.125, classes=7, channels=1).eval()
     assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
     modules = dict(network.named_modules())
-    found = architectures.layers(network)
-    assert [layer.position for layer in found] == list(range(len(found)))
-    assert (found[0].depth, found[-1].depth, found[-1].name) == (0.0, 1.0, "logits")
-    for layer in found:
+    layers = architectures.layers(network)
+    assert [layer.position for layer in layers] == list(range(len(layers)))
+    assert (layers[0].depth, layers[-1].depth, layers[-1].name) == (0.0, 1.0, "logits")
+    for layer in layers:
         assert layer.name in modules
         assert (layer.before is None) == (layer.kind in {"pool", "logits"})
         assert layer.before is None or layer.before in modules

@@ -62,9 +62,9 @@ def quiet(a, b, data, **options):
     return compare(a, b, data, progress=False, **options)
 
 
-def assert_values(found, layer, x, y):
+def assert_values(comparison, layer, x, y):
     """The critical ε of a layer are those of two arrays."""
-    mine = found.critical.query("layer == @layer")["critical_epsilon"]
+    mine = comparison.critical.query("layer == @layer")["critical_epsilon"]
     np.testing.assert_allclose(mine, np.concatenate(critical_epsilons(x, y)), atol=1e-5)
 
 
@@ -79,11 +79,11 @@ WAYS = {
 @pytest.mark.parametrize("tokens", WAYS)
 def test_tokens_of_a_text_encoder_are_its_hidden_states(bert, tokens, left):
     nets, data = [shaken(bert, seed) for seed in (0, 1)], texts(left)
-    found = quiet(*nets, data, tokens=tokens)
-    assert set(found.tables["layers"]["layer"]) == {"encoder.layer.0", "encoder.layer.1", "pooler.dense"}
+    comparison = quiet(*nets, data, tokens=tokens)
+    assert set(comparison.tables["layers"]["layer"]) == {"encoder.layer.0", "encoder.layer.1", "pooler.dense"}
     with torch.no_grad():
         states = [net(**data, output_hidden_states=True).hidden_states[1] for net in nets]
-    assert_values(found, "encoder.layer.0", *(WAYS[tokens](z, data["attention_mask"]).T.numpy() for z in states))
+    assert_values(comparison, "encoder.layer.0", *(WAYS[tokens](z, data["attention_mask"]).T.numpy() for z in states))
 
 
 def test_neurons_that_sum_to_zero_are_said(bert):
@@ -96,11 +96,11 @@ def test_a_vision_transformer_of_transformers(transformers, tmp_path):
     config.save_pretrained(tmp_path)
     nets = [shaken(f"transformers:{tmp_path}", seed) for seed in (0, 1)]
     images = torch.randn(100, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    found = quiet(*nets, {"pixel_values": images}, layers="layers.?", tokens="class")
+    comparison = quiet(*nets, {"pixel_values": images}, layers="layers.?", tokens="class")
     with torch.no_grad():
         states = [net(images, output_hidden_states=True).hidden_states[2][:, 0].T.numpy() for net in nets]
-    assert set(found.tables["layers"]["samples"]) == {100}
-    assert_values(found, "layers.1", *states)
+    assert set(comparison.tables["layers"]["samples"]) == {100}
+    assert_values(comparison, "layers.1", *states)
 
 
 def configurations(transformers):
@@ -133,8 +133,8 @@ def test_networks_of_timm(timm, name, first, neurons):
     options = {"img_size": 64} if name == "test_vit" else {}
     nets = [fresh_network(f"timm:{name}", seed, **options).eval() for seed in (0, 1)]
     images = torch.randn(40, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    found = quiet(*nets, images, layers=first)
-    assert found.tables["layers"][["layer", "neurons_a"]].values.tolist() == [[first, neurons]]
+    comparison = quiet(*nets, images, layers=first)
+    assert comparison.tables["layers"][["layer", "neurons_a"]].values.tolist() == [[first, neurons]]
     kept = []
     with torch.no_grad():
         for net in nets:
@@ -142,7 +142,7 @@ def test_networks_of_timm(timm, name, first, neurons):
             net(images)
             hook.remove()
     axis = {"test_resnet": 1}.get(name, -1)
-    assert_values(found, first, *(z.movedim(axis, 0).flatten(1).numpy() for z in kept))
+    assert_values(comparison, first, *(z.movedim(axis, 0).flatten(1).numpy() for z in kept))
 
 
 def test_windows_within_stages_are_taken_and_stages_are_not(timm):
@@ -171,8 +171,8 @@ def test_wrong_names_are_one_line(timm, transformers, tmp_path):
 def test_a_checkpoint_of_theirs_is_opened(timm, tmp_path):
     network = fresh_network("timm:test_resnet", 3, num_classes=7)
     torch.save(network.state_dict(), tmp_path / "seven.pt")
-    found = open_network(str(tmp_path / "seven.pt"), "timm:test_resnet")
-    assert torch.equal(found.get_classifier().weight, network.get_classifier().weight)
+    opened = open_network(str(tmp_path / "seven.pt"), "timm:test_resnet")
+    assert torch.equal(opened.get_classifier().weight, network.get_classifier().weight)
 
 
 @pytest.mark.parametrize("package", ["timm", "transformers"])

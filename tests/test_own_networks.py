@@ -45,10 +45,12 @@ def test_before_training_they_are_what_they_started_from(made):
 def test_two_checkpoints_and_a_folder(made):
     a, b = (imagenet.open_network(str(path)) for path in made[:2])
     batches, number = imagenet.image_batches(made[2], 32, crop=1.0, statistics="digits")
-    found = imagenet.compare(a, b, batches, number, progress=False)
-    assert set(found.tables["critical"]["layer"]) | set(found.left_out["layer"]) == {x.name for x in networks.layers(a)}
+    comparison = imagenet.compare(a, b, batches, number, progress=False)
+    assert set(comparison.tables["critical"]["layer"]) | set(comparison.left_out["layer"]) == {
+        x.name for x in networks.layers(a)
+    }
     itself = imagenet.compare(a, a, batches, number, progress=False)
-    assert itself.similarity([0.0])["similarity"].min() > found.similarity([0.0])["similarity"].max()
+    assert itself.similarity([0.0])["similarity"].min() > comparison.similarity([0.0])["similarity"].max()
 
 
 def test_a_wrong_layer_gets_the_valid_names(made):

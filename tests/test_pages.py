@@ -57,15 +57,15 @@ def faults(book, front=False):
     """What is wrong with a page, one line each. The front page opens with the answer, not with what one needs first."""
     first, code = book.cells[0], pages.code(book)
     headings = [h for text in pages.markdown(book) for h in re.findall(r"^# .+", text, re.M)]
-    found = [] if front or OPENING.match(first.source) else ["the first cell is not the title and 'Before you start'"]
-    found += [f"{len(headings)} H1 headings, expected 1"] if len(headings) != 1 else []
+    wrong = [] if front or OPENING.match(first.source) else ["the first cell is not the title and 'Before you start'"]
+    wrong += [f"{len(headings)} H1 headings, expected 1"] if len(headings) != 1 else []
     sizes = [len(lines(cell)) for cell in code]
     if sizes and statistics.median(sizes) > 8:
-        found.append(f"the median code cell has {statistics.median(sizes):.1f} lines, expected at most 8")
-    found += [f"a code cell has {n} lines, expected at most 30" for n in sizes if n > 30]
-    found += [f"a figure has no alt text: {cell.source[:60]!r}" for cell in code if draws(cell) and not alt(cell)]
-    found += [f"a figure's cell also shows its last value: {c.source[-60:]!r}" for c in code if speaks(c)]
-    return found + parameter_faults(pages.code(book, "parameters"))
+        wrong.append(f"the median code cell has {statistics.median(sizes):.1f} lines, expected at most 8")
+    wrong += [f"a code cell has {n} lines, expected at most 30" for n in sizes if n > 30]
+    wrong += [f"a figure has no alt text: {cell.source[:60]!r}" for cell in code if draws(cell) and not alt(cell)]
+    wrong += [f"a figure's cell also shows its last value: {c.source[-60:]!r}" for c in code if speaks(c)]
+    return wrong + parameter_faults(pages.code(book, "parameters"))
 
 
 def speaks(cell):
@@ -86,14 +86,14 @@ def alt(cell):
 
 def parameter_faults(cells):
     """At most one parameters cell, and plain values in it."""
-    found = [f"{len(cells)} parameters cells, expected at most 1"] if len(cells) > 1 else []
+    wrong = [f"{len(cells)} parameters cells, expected at most 1"] if len(cells) > 1 else []
     for node in (node for cell in cells for node in ast.parse(cell.source).body):
         try:
             assert isinstance(node, ast.Assign)
             ast.literal_eval(node.value)
         except (AssertionError, ValueError):
-            found.append(f"a parameter is not a plain value: {ast.unparse(node)}")
-    return found
+            wrong.append(f"a parameter is not a plain value: {ast.unparse(node)}")
+    return wrong
 
 
 def content(book):
@@ -104,7 +104,7 @@ def content(book):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_page_keeps_the_rules(path):
-    assert not (found := faults(pages.load_notebook(path), path.stem == "landing")), "\n".join(found)
+    assert not (wrong := faults(pages.load_notebook(path), path.stem == "landing")), "\n".join(wrong)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

@@ -34,10 +34,10 @@ def test_products_of_batches_are_those_of_all_samples_in_every_order():
     whole = {name: np.concatenate([batch[name].numpy() for batch in batches], axis=1) for name in "ab"}
     samples = np.concatenate([with_positions(orders[0][1], 3), 18 + with_positions(orders[1][1], 3)])
     for k, y in enumerate((whole["b"], whole["b"][:, samples])):
-        found, power = sums.pair("a", "b", k)
-        assert np.allclose(found.gram, Pair.from_arrays(whole["a"], y).gram)
+        pair, power = sums.pair("a", "b", k)
+        assert np.allclose(pair.gram, Pair.from_arrays(whole["a"], y).gram)
         assert np.allclose(power, (np.concatenate([whole["a"], y]) ** 2).sum(axis=1))
-        assert found.samples == 33
+        assert pair.samples == 33
 
 
 def test_values_of_a_planted_pair():
@@ -46,27 +46,27 @@ def test_values_of_a_planted_pair():
     y = np.vstack([x[0], 3 * x[1], np.zeros(50), rng.standard_normal(50)])
     pair = Pair.from_arrays(x, y)
     power = np.concatenate([(x**2).sum(axis=1), (y**2).sum(axis=1)])
-    found = pair_values(pair, power)
+    values = pair_values(pair, power)
     critical = np.minimum(np.concatenate(critical_epsilons(pair)), 1)
-    assert found["neurons"] == 7
-    assert found["dead"] == 1
-    assert found["similarity"] == pytest.approx(4 / 7)
-    assert found["alive"] == pytest.approx(4 / 6)
-    assert found["by_power"] == pytest.approx(
+    assert values["neurons"] == 7
+    assert values["dead"] == 1
+    assert values["similarity"] == pytest.approx(4 / 7)
+    assert values["alive"] == pytest.approx(4 / 6)
+    assert values["by_power"] == pytest.approx(
         (power[:2].sum() / power[:3].sum() + power[3:5].sum() / power[3:].sum()) / 2
     )
     grid = np.linspace(0, 1, 20001)
     area = np.mean([(critical <= epsilon).mean() for epsilon in grid])
-    assert found["area"] == pytest.approx(area, abs=1e-3)
-    assert found["median"] == pytest.approx(1 - np.median(critical))
+    assert values["area"] == pytest.approx(area, abs=1e-3)
+    assert values["median"] == pytest.approx(1 - np.median(critical))
 
 
 def test_a_layer_without_alive_neurons_is_not_similar():
     pair = Pair.from_arrays(np.zeros((2, 5)), np.zeros((2, 5)))
-    found = pair_values(pair, np.zeros(4))
-    assert (found["area"], found["median"], found["similarity"], found["dead"]) == (0, 0, 0, 4)
-    assert np.isnan(found["alive"])
-    assert np.isnan(found["by_power"])
+    values = pair_values(pair, np.zeros(4))
+    assert (values["area"], values["median"], values["similarity"], values["dead"]) == (0, 0, 0, 4)
+    assert np.isnan(values["alive"])
+    assert np.isnan(values["by_power"])
 
 
 def test_a_network_is_its_own_ceiling_and_chance_is_below():
@@ -87,9 +87,9 @@ def test_a_network_is_its_own_ceiling_and_chance_is_below():
 def test_the_scale_has_chance_at_0_and_the_ceiling_at_1():
     rows = [("ceiling", "l", 0.8, 0.2), ("ceiling", "l", 1.0, 0.4), ("x", "l", 0.9, 0.3), ("x", "l", 0.3, 0.3)]
     pairs = pd.DataFrame(rows, columns=["condition", "layer", "area", "chance_area"])
-    found = calibrated_pairs(pairs)["calibrated"]
-    assert found.tolist()[2:] == pytest.approx([1, 0])
-    assert found.tolist()[:2] == pytest.approx([0.6 / 0.7, 0.6 / 0.5])
+    calibrated = calibrated_pairs(pairs)["calibrated"]
+    assert calibrated.tolist()[2:] == pytest.approx([1, 0])
+    assert calibrated.tolist()[:2] == pytest.approx([0.6 / 0.7, 0.6 / 0.5])
 
 
 def test_a_comparison_of_unknown_networks_is_refused():
@@ -157,18 +157,18 @@ def test_a_target_that_was_not_learnt_does_not_decide(monkeypatch):
     known = pd.DataFrame({"target": ["labels", "a", "b"], "learnt": [True, True, False]})
     monkeypatch.setattr(targets, "shares_kept", lambda *_: shares)
     monkeypatch.setattr(targets, "learnt", lambda *_: known)
-    found = targets.deciding_shares({"pairs": pairs, "networks": pairs}, {})
-    assert found["condition"].tolist() == ["a"]
+    deciding = targets.deciding_shares({"pairs": pairs, "networks": pairs}, {})
+    assert deciding["condition"].tolist() == ["a"]
 
 
 def test_a_target_is_learnt_if_it_is_told_better_than_by_naming_the_largest_class():
     rows = [("labels", 0, 0.99), ("labels", 8, 0.4), ("labels", 7, 0.2), ("rotation", 8, 0.3)]
     networks = pd.DataFrame(rows, columns=["target", "epoch", "accuracy"])
-    found = targets.learnt(targets.with_largest_class(networks, "digits")).set_index("target")
-    assert found.loc["labels", "accuracy"] == pytest.approx(0.3)
-    assert found["learnt"].tolist() == [True, False]
-    assert 0.1 < found.loc["labels", "largest_class"] < 0.15
-    assert 0.25 < found.loc["rotation", "largest_class"] < 0.4
+    by_target = targets.learnt(targets.with_largest_class(networks, "digits")).set_index("target")
+    assert by_target.loc["labels", "accuracy"] == pytest.approx(0.3)
+    assert by_target["learnt"].tolist() == [True, False]
+    assert 0.1 < by_target.loc["labels", "largest_class"] < 0.15
+    assert 0.25 < by_target.loc["rotation", "largest_class"] < 0.4
 
 
 def test_what_a_target_keeps_is_a_share_of_what_the_labels_reach():
@@ -178,22 +178,22 @@ def test_what_a_target_keeps_is_a_share_of_what_the_labels_reach():
         for layer, area in zip(("l1", "l2"), areas, strict=True)
     ]
     pairs = pd.DataFrame(rows, columns=["condition", "layer", "area", "chance_area"])
-    found = targets.shares_kept(pairs, {"early": ["l1"], "late": ["l2"]}).set_index(["condition", "group"])
-    assert found.loc[("rotation", "early"), "share_kept"] == pytest.approx(0.75)
-    assert found.loc[("rotation", "late"), "share_kept"] == pytest.approx(0)
-    assert found.loc[("labels", "early"), "calibrated"] == pytest.approx(0.5)
+    shares = targets.shares_kept(pairs, {"early": ["l1"], "late": ["l2"]}).set_index(["condition", "group"])
+    assert shares.loc[("rotation", "early"), "share_kept"] == pytest.approx(0.75)
+    assert shares.loc[("rotation", "late"), "share_kept"] == pytest.approx(0)
+    assert shares.loc[("labels", "early"), "calibrated"] == pytest.approx(0.5)
     chance = pairs.assign(area=pairs["area"].where(pairs["condition"] != "labels", 0.2))
     assert targets.shares_kept(chance, {"early": ["l1"]})["share_kept"].isna().all()
 
 
 @pytest.mark.parametrize("kind", [forks, targets, development])
 def test_every_kind_of_study_trains_what_is_missing_and_compares_all_its_pairs(kind):
-    found = kind.compute(TINY, permutations=1, progress=False)
-    pairs = found.tables["pairs"]
+    computed = kind.compute(TINY, permutations=1, progress=False)
+    pairs = computed.tables["pairs"]
     assert pairs["chance_area"].between(0, 1).all()
     assert pairs["area"].between(0, 1).all()
     assert pairs.groupby("condition").size().min() >= pairs["layer"].nunique()
-    networks = found.tables["networks"]
+    networks = computed.tables["networks"]
     assert set(pairs["a"]) | set(pairs["b"]) == set(networks["member"])
     assert networks["accuracy"].between(0, 1).all()
     if kind is development:

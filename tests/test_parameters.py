@@ -270,10 +270,10 @@ def test_two_widths_never_share_a_folder():
     taken = {}
     for width in widths:
         try:
-            found = parameters.check_width(width)
+            checked = parameters.check_width(width)
         except BadInput:
             continue
-        assert taken.setdefault(f"{found:g}", found) == found
+        assert taken.setdefault(f"{checked:g}", checked) == checked
     assert 300 < len(taken) < len(set(widths))
 
 

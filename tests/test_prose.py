@@ -46,8 +46,8 @@ def american() -> dict[str, str]:
 
 def words(text: str) -> set[str]:
     """The words of a text in lower case, without the s of possession."""
-    found = {word for line in prose.paragraphs(text) for word in prose.words_of(line)}
-    return {word.lower().replace("’", "'").removesuffix("'s") for word in found}
+    raw = {word for line in prose.paragraphs(text) for word in prose.words_of(line)}
+    return {word.lower().replace("’", "'").removesuffix("'s") for word in raw}
 
 
 def misspelt(text: str) -> list[str]:

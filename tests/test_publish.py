@@ -283,8 +283,8 @@ def test_a_sitemap_lists_every_page(tmp_path, monkeypatch):
         (tmp_path / name).touch()
     config = SimpleNamespace(html_baseurl="https://example.org/book/")
     extension.publish_extras(SimpleNamespace(config=config, outdir=tmp_path), None)
-    found = re.findall("<loc>(.*?)</loc>", (tmp_path / "sitemap.xml").read_text())
-    assert found == ["https://example.org/book/book/page.html", "https://example.org/book/index.html"]
+    listed = re.findall("<loc>(.*?)</loc>", (tmp_path / "sitemap.xml").read_text())
+    assert listed == ["https://example.org/book/book/page.html", "https://example.org/book/index.html"]
 
 
 def test_a_site_for_a_class_shows_no_solution_and_offers_no_notebook(monkeypatch):

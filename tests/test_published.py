@@ -50,9 +50,9 @@ def test_against_brute_force(seed, epsilon):
 @given(st.integers(0, 10**6), st.sampled_from(EPSILONS))
 def test_against_the_engine(seed, epsilon):
     x, y = instance(seed, 10, 8, samples=200)
-    found = matching.maximum_match(x, y, epsilon)
+    largest = matching.maximum_match(x, y, epsilon)
     reach = peeling.reach(Pair.from_arrays(x, y), epsilon)
-    assert as_set(published.maximum_match(x, y, reach)) == {("x", i) for i in found.x} | {("y", j) for j in found.y}
+    assert as_set(published.maximum_match(x, y, reach)) == {("x", i) for i in largest.x} | {("y", j) for j in largest.y}
     for v, kept in published.minimal_match_of_each(x, y, reach).items():
         smallest = matching.minimal_match(x, y, v, epsilon)
         assert (kept[0].tolist(), kept[1].tolist()) == (smallest.x.tolist(), smallest.y.tolist())

@@ -40,10 +40,10 @@ def test_permuting_moves_neurons_and_nothing_else(name):
     network = small(name)
     orders = random_orders(network, 2)
     copy, groups = permuted(network, orders).eval(), permutable(network)
-    found = collect([network, copy], [IMAGES], layers_of(network))
+    collected = collect([network, copy], [IMAGES], layers_of(network))
     for group, order in orders.items():
         for layer in groups[group].layers:
-            gram = found[layer].gram
+            gram = collected[layer].gram
             ours, theirs = np.diag(gram.block(0, 0)), np.diag(gram.block(1, 1))
             assert np.allclose(theirs, ours[order], rtol=1e-3)
 
@@ -53,13 +53,13 @@ def test_a_planted_permutation_is_found_and_undone(name):
     network = small(name)
     orders = random_orders(network, 3)
     copy, groups = permuted(network, orders).eval(), permutable(network)
-    found = collect([network, copy], [IMAGES], layers_of(network))
-    likeness = {layer: rebasin.channel_correlations(each.gram) for layer, each in found.items()}
+    collected = collect([network, copy], [IMAGES], layers_of(network))
+    likeness = {layer: rebasin.channel_correlations(each.gram) for layer, each in collected.items()}
     best = best_orders(groups, likeness)
     for layer_group, order in best.items():
         layer = groups[layer_group].layers[0]
         mean = likeness[layer][np.arange(len(order)), order].mean()
-        alive = (np.diag(found[layer].gram.centred().block(0, 0)) > 0).mean()
+        alive = (np.diag(collected[layer].gram.centred().block(0, 0)) > 0).mean()
         assert mean == pytest.approx(alive, abs=1e-3)  # a constant channel correlates with nothing
     back = permuted(copy, best)
     with torch.inference_mode():

@@ -48,9 +48,9 @@ def test_simple_matches_were_looked_for_at_the_epsilons_that_are_found_today(pla
     kept = levels[levels["layer"].isin(result.kept)]  # a record may outlive the Gram matrices of single layers
     assert len(kept)
     for (layer, a, b), rows in kept.groupby(["layer", "seed_a", "seed_b"], observed=True):
-        found = telling_epsilons(result.pair(layer, a, b))
-        assert list(found) == rows["share"].tolist()
-        np.testing.assert_allclose(list(found.values()), rows["epsilon"], **EQUAL)
+        epsilons = telling_epsilons(result.pair(layer, a, b))
+        assert list(epsilons) == rows["share"].tolist()
+        np.testing.assert_allclose(list(epsilons.values()), rows["epsilon"], **EQUAL)
 
 
 def test_a_changed_gram_matrix_would_be_seen():

@@ -50,13 +50,13 @@ def test_a_layer_named_twice_is_refused(layers):
 
 def test_each_block_is_that_of_its_network_and_layer():
     nets, batches = [network(0), network(1)], [images(3), images(2, seed=1)]
-    found = collect(nets, batches, [["1", "0"], ["0", "0"]])
-    assert list(found) == ["1", "0"]
-    assert (found["1"].gram.sizes, found["1"].gram.samples) == ((4, 4), 5 * 36)
+    collected = collect(nets, batches, [["1", "0"], ["0", "0"]])
+    assert list(collected) == ["1", "0"]
+    assert (collected["1"].gram.sizes, collected["1"].gram.samples) == ((4, 4), 5 * 36)
     for k, names in enumerate([["1", "0"], ["0", "0"]]):
-        for layer, name in zip(found, names, strict=True):
+        for layer, name in zip(collected, names, strict=True):
             alone = collect([nets[k]], batches, [name])[name]
-            np.testing.assert_allclose(found[layer].gram.block(k, k), alone.gram.gram)
+            np.testing.assert_allclose(collected[layer].gram.block(k, k), alone.gram.gram)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -73,10 +73,10 @@ def test_a_network_needs_no_parameters():
 def test_batches_of_other_sizes_go_through_the_same_buffer(sizes):
     nets, batches = [network(0), network(1)], [images(size, seed) for seed, size in enumerate(sizes)]
     z = np.vstack([activations(net, batches, "1") for net in nets])
-    found = collect(nets, batches, ["1"], sum(sizes), Sampling(50, 3))["1"]
-    np.testing.assert_allclose(found.gram.gram, z @ z.T, rtol=1e-10)
+    layer = collect(nets, batches, ["1"], sum(sizes), Sampling(50, 3))["1"]
+    np.testing.assert_allclose(layer.gram.gram, z @ z.T, rtol=1e-10)
     chosen = draw_positions(z.shape[1], Sampling(50, 3), "1")
-    for gram, positions in zip(found.draws, chosen, strict=True):
+    for gram, positions in zip(layer.draws, chosen, strict=True):
         np.testing.assert_allclose(gram.gram, z[:, positions] @ z[:, positions].T, rtol=1e-10)
 
 
@@ -88,8 +88,8 @@ def test_the_paper_s_positions_are_the_same_in_every_release():
 def test_what_a_later_layer_does_in_place_does_not_spoil_a_layer():
     plain, spoiled = network(0), network(0)
     spoiled[1] = nn.ReLU(inplace=True)
-    expected, found = (collect([net], [images()], ["0"])["0"].gram.gram for net in (plain, spoiled))
-    np.testing.assert_array_equal(found, expected)
+    expected, gram = (collect([net], [images()], ["0"])["0"].gram.gram for net in (plain, spoiled))
+    np.testing.assert_array_equal(gram, expected)
 
 
 def test_a_module_that_is_called_twice_is_refused():
@@ -110,11 +110,11 @@ def test_a_gpu_keeps_outputs_and_products(monkeypatch):
     add = Grams.add
     monkeypatch.setattr(Grams, "add", lambda self, batch: (seen.append(batch.joint), add(self, batch)))
     kinds = {"gram": Grams.kind(), "draws": Draws.kind(Sampling(9, 2), 7)}
-    found = stream(nets, [images(4), images(3, 1)], ["same"], kinds, {"same": "nchw"})
+    streamed = stream(nets, [images(4), images(3, 1)], ["same"], kinds, {"same": "nchw"})
     assert all(isinstance(joint, OnAccelerator) and joint.dtype == torch.float64 for joint in seen)
     z = torch.cat([images(4), images(3, 1)]).double().transpose(0, 1).flatten(1).numpy()
-    np.testing.assert_allclose(found["same"]["gram"].block(0, 1), z @ z.T, rtol=1e-12)
-    assert [draw.samples for draw in found["same"]["draws"]] == [9, 9]
+    np.testing.assert_allclose(streamed["same"]["gram"].block(0, 1), z @ z.T, rtol=1e-12)
+    assert [draw.samples for draw in streamed["same"]["draws"]] == [9, 9]
 
 
 # ---------------------------------------------------------------- other accumulators
@@ -122,9 +122,9 @@ def test_a_gpu_keeps_outputs_and_products(monkeypatch):
 
 def test_only_the_pairs_that_are_asked_for():
     nets, batches = [network(k) for k in range(3)], [images(3), images(2, seed=1)]
-    found = stream(nets, batches, ["1", "0"], {"pairs": Grams.kind([(0, 2)])})
+    streamed = stream(nets, batches, ["1", "0"], {"pairs": Grams.kind([(0, 2)])})
     whole = collect(nets, batches, ["1", "0"])
-    for layer, results in found.items():
+    for layer, results in streamed.items():
         assert set(results["pairs"].blocks) == {(0, 0), (2, 2), (0, 2)}
         np.testing.assert_allclose(results["pairs"].networks([0, 2]).gram, whole[layer].gram.networks([0, 2]).gram)
 
@@ -133,12 +133,12 @@ def test_only_the_pairs_that_are_asked_for():
 def test_kept_images_are_those_of_the_layer(size):
     nets, batches = [network(0, nn.Flatten(), nn.Linear(144, 2)), network(1, nn.Flatten(), nn.Linear(144, 2))], []
     batches = [images(3), images(3, seed=1), images(3, seed=2)]
-    found = stream(nets, batches, ["1", "3"], {"kept": KeptSamples.kind([7, 1, 2], size, np.float64)})
+    streamed = stream(nets, batches, ["1", "3"], {"kept": KeptSamples.kind([7, 1, 2], size, np.float64)})
     for k, net in enumerate(nets):
         z = activations(net, batches, "1").reshape(4, 9, 6, 6)[:, [1, 2, 7]]
         pooled = {None: z, 1: z.mean((2, 3), keepdims=True), 2: z.reshape(4, 3, 2, 3, 2, 3).mean((3, 5))}[size]
-        np.testing.assert_allclose(found["1"]["kept"][k], pooled.reshape(4, 3, -1), rtol=1e-12)
-        assert found["3"]["kept"][k].shape == (2, 3, 1)
+        np.testing.assert_allclose(streamed["1"]["kept"][k], pooled.reshape(4, 3, -1), rtol=1e-12)
+        assert streamed["3"]["kept"][k].shape == (2, 3, 1)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_accumulators_see_what_comes_with_the_images_and_all_layers():
             return self.tags
 
     batches = [Tagged(images(3), "a"), Tagged(images(2), "b")]
-    found = stream([network(0)], batches, ["0", "1"], {"seen": lambda batch: Seen()})
-    assert found["0"]["seen"] == [("a", 0, ["0", "1"], (4, 3, 36)), ("b", 3, ["0", "1"], (4, 2, 36))]
+    streamed = stream([network(0)], batches, ["0", "1"], {"seen": lambda batch: Seen()})
+    assert streamed["0"]["seen"] == [("a", 0, ["0", "1"], (4, 3, 36)), ("b", 3, ["0", "1"], (4, 2, 36))]
 
 
 # ---------------------------------------------------------------- images that do not fit

@@ -98,12 +98,12 @@ def test_no_module_is_long():
 
 
 def test_no_function_or_class_shares_its_name_with_another_module():
-    found = defaultdict(list)
+    modules_of = defaultdict(list)
     for module in (m for m in MODULES if m != "__main__"):
         for node in tree_of(module).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                found[node.name].append(module)
-    twice = {name: modules for name, modules in found.items() if len(modules) > 1}
+                modules_of[node.name].append(module)
+    twice = {name: modules for name, modules in modules_of.items() if len(modules) > 1}
     assert not {name: modules for name, modules in twice.items() if name not in SHARED}
 
 

@@ -47,5 +47,5 @@ def test_a_sentence_waits_for_its_last_number():
         code('note(\n    "b",\n    2)'),
         code('say(r"""<<loop>>""")'),
     ]
-    found = [cell.source for cell in said.after_their_numbers(cells)]
-    assert found == [cells[k].source for k in (0, 2, 3, 4, 1, 5)]
+    ordered = [cell.source for cell in said.after_their_numbers(cells)]
+    assert ordered == [cells[k].source for k in (0, 2, 3, 4, 1, 5)]

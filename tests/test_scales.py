@@ -45,8 +45,8 @@ def test_values_of_several_networks_are_asked_for_one_by_one(monkeypatch):
 
     monkeypatch.setattr(scales, "answer", answer)
     runs = [("vgg11_bn", "digits", 4, 3), ("resnet18", "digits", 8, 7)]
-    found = scales.values_by_network("scale", ("digits", 0.125, [0, 1]), runs, True, permutations=5)
-    assert found == {"vgg11_bn": "scale of vgg11_bn", "resnet18": "scale of resnet18"}
+    tables = scales.values_by_network("scale", ("digits", 0.125, [0, 1]), runs, True, permutations=5)
+    assert tables == {"vgg11_bn": "scale of vgg11_bn", "resnet18": "scale of resnet18"}
     assert asked[0] == ("vgg11_bn", 0.125, (0, 1), 4, {"permutations": 5, "earlier": 3}, True)
     assert asked[1][3:5] == (8, {"permutations": 5, "earlier": 7})
 

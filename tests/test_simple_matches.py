@@ -113,7 +113,7 @@ def test_neurons_needed_against_all_subsets(seed):
     pair, x, y = random_pair(seed)
     for epsilon in telling_epsilons(pair, [0.5, 0.75]).values():
         match = maximum_match(pair, epsilon)
-        for (side, k), found in neurons_needed(pair, epsilon).items():
+        for (side, k), needed in neurons_needed(pair, epsilon).items():
             z, others = (x[k], y[match.y]) if side == "x" else (y[k], x[match.x])
             within = [
                 q
@@ -121,7 +121,7 @@ def test_neurons_needed_against_all_subsets(seed):
                 for chosen in combinations(range(len(others)), q)
                 if relative_distance(z, others[list(chosen)]) <= epsilon + 1e-9
             ]
-            assert found == min(within, default=3)
+            assert needed == min(within, default=3)
 
 
 @given(st.integers(0, 500))
@@ -204,12 +204,12 @@ def recorded(tmp_path, monkeypatch):
 def test_a_study_of_simple_matches_end_to_end(recorded):
     place = store.record(simple_matches.KIND, recorded, {"layers": ["relu1_1"]}, progress=False)
     assert studies.records_of("simple_matches") == [place]
-    found = studies.answer(simple_matches.KIND, recorded, {"layers": ["relu1_1"]})
-    tables = found.tables
-    assert found.folder == place
-    assert found.provenance["kind"] == "simple_matches"
-    assert found.provenance["checkpoints"] == studies.run(recorded).provenance["checkpoints"]
-    assert found.settings["layers"] == ["relu1_1"]
+    result = studies.answer(simple_matches.KIND, recorded, {"layers": ["relu1_1"]})
+    tables = result.tables
+    assert result.folder == place
+    assert result.provenance["kind"] == "simple_matches"
+    assert result.provenance["checkpoints"] == studies.run(recorded).provenance["checkpoints"]
+    assert result.settings["layers"] == ["relu1_1"]
     levels = tables["levels"].query("layer == 'relu1_1' and seed_a == 0 and seed_b == 1 and share == 0.5")
     pair = studies.run(recorded).pair("relu1_1", 0, 1)
     assert levels["matched"].item() == len(maximum_match(pair, levels["epsilon"].item()))

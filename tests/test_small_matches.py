@@ -45,8 +45,8 @@ def test_a_planted_pair_of_twins_is_found_and_the_rest_has_no_partner():
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((6, 400)), rng.standard_normal((6, 400))
     y[2] = 3 * x[4]
-    found = has_partner(Pair.from_arrays(x, y), 0.1)
-    assert found == {("x", 4): True, ("y", 2): True}
+    partners = has_partner(Pair.from_arrays(x, y), 0.1)
+    assert partners == {("x", 4): True, ("y", 2): True}
     assert not has_partner(Pair.from_arrays(x, np.vstack([y[:2], y[3:]])), 0.1)
 
 
@@ -75,11 +75,11 @@ def test_tables_name_layer_and_seeds_and_say_what_c4_asks():
     x, y = mixture(3, neurons=8, noise=0.3)
     pair = Pair.from_arrays(x, y)
     epsilons = partly_matched(pair, np.linspace(0, 0.99, 60))[:2]
-    found = small_match_tables("relu", {(0, 1): pair}, epsilons)
-    assert set(found) == {"sizes", "levels", "simple"}
-    assert (found["levels"][["layer", "seed_a", "seed_b"]] == ["relu", 0, 1]).all().all()
-    for row in found["levels"].itertuples():
-        rows = found["sizes"][found["sizes"]["epsilon"] == row.epsilon]
+    tables = small_match_tables("relu", {(0, 1): pair}, epsilons)
+    assert set(tables) == {"sizes", "levels", "simple"}
+    assert (tables["levels"][["layer", "seed_a", "seed_b"]] == ["relu", 0, 1]).all().all()
+    for row in tables["levels"].itertuples():
+        rows = tables["sizes"][tables["sizes"]["epsilon"] == row.epsilon]
         assert row.of_two == pytest.approx((rows["smallest"] == 2).mean())
         assert row.of_two <= row.of_five <= row.of_five_possible
     assert of_pair(pair, [0.0]) == {}

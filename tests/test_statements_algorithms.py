@@ -59,8 +59,8 @@ def matched_instance(seed, epsilon):
 def test_min_match_is_minimal_in_any_order(seed, epsilon, order):
     x, y, matches, members = matched_instance(seed, epsilon)
     for v in members:
-        found = Plain(x, y, epsilon).min_match(v, order=shuffled(members, order))
-        assert found in minimal(matches, v)
+        match = Plain(x, y, epsilon).min_match(v, order=shuffled(members, order))
+        assert match in minimal(matches, v)
 
 
 @pytest.mark.statement("alg-min")
@@ -70,8 +70,8 @@ def test_engine_gives_what_the_pseudo_code_gives_in_the_same_order(seed, epsilon
     x, y, _, members = matched_instance(seed, epsilon)
     order_of_engine = [members[k] for k in np.random.default_rng(order).permutation(len(members))]
     for v in members:
-        found = minimal_match(x, y, v, epsilon, np.random.default_rng(order))
-        assert frozenset(found.neurons) == Plain(x, y, epsilon).min_match(v, order=order_of_engine)
+        match = minimal_match(x, y, v, epsilon, np.random.default_rng(order))
+        assert frozenset(match.neurons) == Plain(x, y, epsilon).min_match(v, order=order_of_engine)
         assert frozenset(minimal_match(x, y, v, epsilon).neurons) == Plain(x, y, epsilon).min_match(v)
 
 
@@ -117,9 +117,9 @@ def test_random_orders_find_all_and_nothing_else():
     x, y = switches(3, 2, 0.2)
     epsilon = np.sin(0.2) + 1e-3
     plain, rng = Plain(x, y, epsilon), np.random.default_rng(0)
-    found = {plain.random_min_match(("x", 0), rng) for _ in range(80)}
-    assert found == {frozenset(m.neurons) for m in minimal_matches(x, y, ("x", 0), epsilon)}
-    assert len(found) == 2**3
+    drawn = {plain.random_min_match(("x", 0), rng) for _ in range(80)}
+    assert drawn == {frozenset(m.neurons) for m in minimal_matches(x, y, ("x", 0), epsilon)}
+    assert len(drawn) == 2**3
 
 
 @pytest.mark.statement("prp-random-reach")
@@ -144,9 +144,9 @@ def test_orders_are_uniform_and_matches_are_not():
 def test_all_min_match_finds_exactly_the_minimal_matches(seed, epsilon):
     x, y, matches, members = matched_instance(seed, epsilon)
     for v in members:
-        found = Plain(x, y, epsilon).all_min_match(v)
-        assert len(found) == len(set(found))
-        assert set(found) == set(minimal(matches, v))
+        listed = Plain(x, y, epsilon).all_min_match(v)
+        assert len(listed) == len(set(listed))
+        assert set(listed) == set(minimal(matches, v))
 
 
 @pytest.mark.statement("alg-split", "thm-split-correct")
@@ -155,17 +155,17 @@ def test_all_min_match_finds_exactly_the_minimal_matches(seed, epsilon):
 def test_splitting_lists_each_minimal_match_once(seed, epsilon):
     x, y, matches, members = matched_instance(seed, epsilon)
     for v in members:
-        found = list(Plain(x, y, epsilon).split(v))
-        assert len(found) == len(set(found))
-        assert set(found) == set(minimal(matches, v))
-        assert {frozenset(m.neurons) for m in minimal_matches(x, y, v, epsilon)} == set(found)
+        listed = list(Plain(x, y, epsilon).split(v))
+        assert len(listed) == len(set(listed))
+        assert set(listed) == set(minimal(matches, v))
+        assert {frozenset(m.neurons) for m in minimal_matches(x, y, v, epsilon)} == set(listed)
 
 
 @pytest.mark.statement("thm-split-correct")
 def test_splitting_a_wide_layer_lists_every_choice():
     x, y = general_position(4, 2)
-    found = list(Plain(x, y, 0.0, slack=1e-7).split(("x", 0)))
-    assert len(found) == len(set(found)) == 3 * 6
+    listed = list(Plain(x, y, 0.0, slack=1e-7).split(("x", 0)))
+    assert len(listed) == len(set(listed)) == 3 * 6
 
 
 @pytest.mark.statement("thm-all-min-correct")

@@ -362,8 +362,8 @@ def test_deletion_finds_the_maximum_match_in_any_order(seed, kind, epsilon):
 def test_without_a_monotone_distance_the_answer_depends_on_the_order():
     rng = np.random.default_rng(0)
     everyone = ONE | TWO
-    found = {delete_one_by_one(AVERAGED, everyone, 0.5, rng) for _ in range(40)}
-    assert {ONE, TWO} <= found
+    results = {delete_one_by_one(AVERAGED, everyone, 0.5, rng) for _ in range(40)}
+    assert {ONE, TWO} <= results
     assert from_page("maximum", "alg-max")["deletion_rounds"](AVERAGED, everyone, 0.5)[-1] == frozenset()
 
 
@@ -427,6 +427,6 @@ def test_critical_epsilon_is_the_best_price_of_a_company(seed, kind):
 def test_critical_epsilon_by_hand():
     x = np.eye(4) * [[1], [1], [1], [2]]
     y = np.array([[3.0, 2, 0, 0], [3, 4, 1, 0], [0, 0, 0, 1]])
-    found = critical_epsilons(x, y)
-    np.testing.assert_allclose(found[0], [3 / 7, 3 / 7, 6 / 7, 0], atol=1e-9)
-    np.testing.assert_allclose(found[1], [3 / 7, 3 / 7, 0], atol=1e-9)
+    critical = critical_epsilons(x, y)
+    np.testing.assert_allclose(critical[0], [3 / 7, 3 / 7, 6 / 7, 0], atol=1e-9)
+    np.testing.assert_allclose(critical[1], [3 / 7, 3 / 7, 0], atol=1e-9)

@@ -160,8 +160,8 @@ def test_unions_of_ridge_matches_are_ridge_matches(seed, epsilon):
     """Against all subsets, with a ridge so large that it shows: the union of all is one, and the peel finds it."""
     z = drawn(seed, 6, 8)
     matches = all_matches(z[:3], z[3:], epsilon, ridge=0.05)
-    found = set(matches)
-    assert all(a | b in found for a in matches for b in matches)
+    known = set(matches)
+    assert all(a | b in known for a in matches for b in matches)
     pair = replace(Pair.from_gram(z @ z.T, 3, 3, 8), ridge=0.05)
     x, y = peel(pair)
     largest = {("x", int(i)) for i in np.flatnonzero(x <= epsilon)} | {

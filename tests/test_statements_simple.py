@@ -86,8 +86,8 @@ def theta(x, y):
 def every_distance(x, y):
     """r(v, B) for every neuron v and every subset B of the other side, sorted."""
     r, names = Distances(x, y), all_neurons(x, y)
-    found = [r(v, s) for s in subsets(names) for v in names if all(u[0] != v[0] for u in s)]
-    return np.unique(np.round(found, 9))
+    distances = [r(v, s) for s in subsets(names) for v in names if all(u[0] != v[0] for u in s)]
+    return np.unique(np.round(distances, 9))
 
 
 # ---------------------------------------------------------------- chapter 4: simple matches
@@ -120,9 +120,9 @@ def test_the_minimum_match_lies_inside_every_match_that_holds_v(seed, epsilon):
     x, y = random_pair(seed)
     matches = all_matches(x, y, epsilon)
     for v in all_neurons(x, y):
-        found = v_minimum_match(x, y, v, epsilon)
+        match = v_minimum_match(x, y, v, epsilon)
         least = [m for m in matches if v in m and all(m <= other for other in matches if v in other)]
-        assert ([] if found is None else [as_set(found)]) == least
+        assert ([] if match is None else [as_set(match)]) == least
         assert bool(least) == (len(minimal(matches, v)) == 1)
 
 
@@ -304,8 +304,8 @@ def test_exact_matches_pair_their_neurons(seed):
 def test_angle_is_the_smallest_principal_angle(seed, a, b):
     z = np.random.default_rng(seed).normal(size=(a + b, 8))
     z /= np.linalg.norm(z, axis=1, keepdims=True)
-    found = uniqueness.angle(z @ z.T, range(a), range(a, a + b))
-    assert found == pytest.approx(subspace_angles(z[:a].T, z[a:].T).min(), abs=1e-5)
+    angle = uniqueness.angle(z @ z.T, range(a), range(a, a + b))
+    assert angle == pytest.approx(subspace_angles(z[:a].T, z[a:].T).min(), abs=1e-5)
 
 
 @pytest.mark.statement("def-strong")
@@ -316,8 +316,8 @@ def test_strong_independence_is_the_worst_angle_over_all_disjoint_sets(seed):
     parts = [s for size in range(1, 4) for s in combinations(range(4), size)]
     pairs = [(a, b) for a in parts for b in parts if not set(a) & set(b)]
     worst = min(subspace_angles(z[list(a)].T, z[list(b)].T).min() for a, b in pairs)
-    found = uniqueness.strong_independence(z @ z.T)
-    assert found.lower == found.upper == pytest.approx(worst, abs=1e-5)
+    theta = uniqueness.strong_independence(z @ z.T)
+    assert theta.lower == theta.upper == pytest.approx(worst, abs=1e-5)
 
 
 @pytest.mark.statement("def-strong")
@@ -344,9 +344,9 @@ def test_chains_of_all_orders_see_every_distance(seed, epsilon):
     x, y = planted_pair(seed, 0.2)
     exact = every_distance(x, y)
     seen = uniqueness.subset_distances(Pair.from_arrays(x, y), chains=60)
-    found = uniqueness.stability_reach(seen, epsilon)
-    assert found == pytest.approx(uniqueness.stability_reach(exact, epsilon), abs=1e-4)
-    assert not ((exact > epsilon + 1e-6) & (exact < found - 1e-4)).any()
+    reach = uniqueness.stability_reach(seen, epsilon)
+    assert reach == pytest.approx(uniqueness.stability_reach(exact, epsilon), abs=1e-4)
+    assert not ((exact > epsilon + 1e-6) & (exact < reach - 1e-4)).any()
     assert uniqueness.stability_reach(seen, epsilon) <= 1
 
 
@@ -521,8 +521,8 @@ def test_one_factorisation_gives_the_whole_chain(seed):
 def test_essential_neurons_decide_about_the_minimum_match(seed, epsilon):
     x, y = random_pair(seed)
     matches = all_matches(x, y, epsilon)
-    essential, found = essential_neurons(x, y, epsilon), minimum_matches(x, y, epsilon)
+    essential, minimum = essential_neurons(x, y, epsilon), minimum_matches(x, y, epsilon)
     assert set(essential) == set(matches[-1]) == set(maximum_match(x, y, epsilon).neurons)
     for v, needed in essential.items():
         assert needed == meet([m for m in matches if v in m])
-        assert (found[v] is not None) == (needed in matches) == (len(minimal(matches, v)) == 1)
+        assert (minimum[v] is not None) == (needed in matches) == (len(minimal(matches, v)) == 1)

@@ -35,12 +35,12 @@ def outputs_of(network: nn.Module, names: list[str], images: torch.Tensor = IMAG
 def test_a_tail_fed_with_its_own_layers_gives_the_networks_logits(name):
     network = small(name)
     names = [layer.name for layer in layers(network)]
-    found = outputs_of(network, names)
+    outputs = outputs_of(network, names)
     for layer in names:
         after = tail(network, layer)
         with torch.inference_mode():
-            logits = after(*(found[entering] for entering in after.inputs))
-        assert torch.allclose(logits, found["logits"], atol=1e-4), layer
+            logits = after(*(outputs[entering] for entering in after.inputs))
+        assert torch.allclose(logits, outputs["logits"], atol=1e-4), layer
 
 
 def test_only_inside_a_residual_block_does_a_tail_need_what_enters_it():
@@ -174,8 +174,8 @@ def test_nothing_to_fit_on():
 def test_unmatched_layers_that_stitch_are_counted_by_layer():
     rows = [("a", 0.0, 0.01), ("a", 0.04, 0.03), ("b", 0.02, 0.10), ("b", 0.04, 0.02), ("c", 0.5, 0.9)]
     table = pd.DataFrame(rows, columns=["layer", "similarity", "lost"]).assign(source="trained")
-    found = stitching.stitched_unmatched(table)
-    assert found == {"layers": 2, "share": 0.5, "worst": pytest.approx(0.06)}
+    counted = stitching.stitched_unmatched(table)
+    assert counted == {"layers": 2, "share": 0.5, "worst": pytest.approx(0.06)}
     assert np.isnan(stitching.stitched_unmatched(table[table["layer"] == "c"])["share"])
 
 

@@ -46,10 +46,10 @@ def test_batches_above_and_below_the_size_worth_a_product(cuts, order):
     accumulator = GramAccumulator(SIZES)
     for a, b in pairwise([0, *sorted(cuts), 900]):
         accumulator.add_joint(np.array(z[:, a:b], order=order))
-    found = accumulator.result()
-    np.testing.assert_allclose(found.gram, z @ z.T, rtol=1e-13)
-    np.testing.assert_array_equal(found.gram, found.gram.T)
-    np.testing.assert_allclose(found.sums, z.sum(axis=1), rtol=1e-13)
+    gram = accumulator.result()
+    np.testing.assert_allclose(gram.gram, z @ z.T, rtol=1e-13)
+    np.testing.assert_array_equal(gram.gram, gram.gram.T)
+    np.testing.assert_allclose(gram.sums, z.sum(axis=1), rtol=1e-13)
 
 
 @pytest.mark.parametrize("samples", [10, streaming.ENOUGH])
@@ -81,13 +81,13 @@ def test_blocks_are_those_of_the_joint_matrix_and_no_more(place):
     accumulator = BlockAccumulator(SIZES, [(0, 2), (1, 2)])
     for part in np.split(z, [100, 390], axis=1):
         accumulator.add([place(block) for block in blocks_of(part)])
-    found, joint = accumulator.result(), GramAccumulator(SIZES).add(blocks_of(z)).result()
-    assert set(found.blocks) == {(0, 0), (1, 1), (2, 2), (0, 2), (1, 2)}
+    parts, joint = accumulator.result(), GramAccumulator(SIZES).add(blocks_of(z)).result()
+    assert set(parts.blocks) == {(0, 0), (1, 1), (2, 2), (0, 2), (1, 2)}
     for a, b in ((0, 2), (2, 1)):
         expected = joint.networks([a, b])
-        np.testing.assert_allclose(found.networks([a, b]).gram, expected.gram, rtol=1e-12)
-        np.testing.assert_allclose(found.networks([a, b]).sums, expected.sums, rtol=1e-12)
-        np.testing.assert_allclose(found.pair(a, b).gram, joint.pair(a, b).gram, rtol=1e-12)
+        np.testing.assert_allclose(parts.networks([a, b]).gram, expected.gram, rtol=1e-12)
+        np.testing.assert_allclose(parts.networks([a, b]).sums, expected.sums, rtol=1e-12)
+        np.testing.assert_allclose(parts.pair(a, b).gram, joint.pair(a, b).gram, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_tiny_neurons_are_matched_as_arrays_are_or_refused(kind, exponent):
         with pytest.raises(BadInput, match="neuron 0: squares leave float64's range"):
             accumulator.result()
     else:
-        found = critical_epsilons(accumulator.result().pair(0, 1))
-        np.testing.assert_allclose(np.concatenate(found), np.concatenate(critical_epsilons(x, y)), atol=1e-9)
+        critical = critical_epsilons(accumulator.result().pair(0, 1))
+        np.testing.assert_allclose(np.concatenate(critical), np.concatenate(critical_epsilons(x, y)), atol=1e-9)
 
 
 def test_a_tiny_neuron_whose_sum_is_zero_is_not_dead():

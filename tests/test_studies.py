@@ -54,10 +54,10 @@ def random_gram(sizes: tuple[int, ...], samples: int = 60, seed: int = 0) -> Gra
 def test_streamed_gram_is_that_of_all_activations():
     nets = [architectures.build("vgg8_bn", 0.125, channels=1, seed=seed).eval() for seed in (0, 1)]
     batches = list(datasets.batches(datasets.load_dataset("digits"), 200))
-    found = collect(nets, batches, ["relu1_1"], 500, Sampling(100, 2))["relu1_1"]
+    layer = collect(nets, batches, ["relu1_1"], 500, Sampling(100, 2))["relu1_1"]
     z = np.vstack([activations(net, batches, "relu1_1") for net in nets])
-    np.testing.assert_allclose(found.gram.gram, z @ z.T, rtol=1e-9)
-    assert [draw.samples for draw in found.draws] == [100, 100]
+    np.testing.assert_allclose(layer.gram.gram, z @ z.T, rtol=1e-9)
+    assert [draw.samples for draw in layer.draws] == [100, 100]
 
 
 def test_hooks_go_and_modes_return_when_something_raises():
@@ -158,9 +158,9 @@ def test_a_record_is_computed_anew_and_never_replaced_by_a_smaller_one(recorded)
 def test_layers_without_draws_are_found_in_a_record_that_has_draws_of_others(monkeypatch):
     monkeypatch.delenv("SAMEREP_RESULTS", raising=False)
     recorded = studies.Study("cifar10", "vgg16_bn", 0.25, (0, 1), "short")
-    found = studies.find_record(seeds.KIND, replace(recorded, layers=("relu1_1", "logits"), sampled=True))
-    assert set(found.tables["critical"]["layer"]) == {"relu1_1", "logits"}
-    assert set(found.tables["sampled"]["layer"]) == {"relu1_1"}
+    result = studies.find_record(seeds.KIND, replace(recorded, layers=("relu1_1", "logits"), sampled=True))
+    assert set(result.tables["critical"]["layer"]) == {"relu1_1", "logits"}
+    assert set(result.tables["sampled"]["layer"]) == {"relu1_1"}
     with pytest.raises(BadInput, match="unknown layer 'logit': did you mean 'logits'"):
         studies.find_record(seeds.KIND, replace(recorded, layers=("logit",)))
 
@@ -271,8 +271,8 @@ def test_fewer_samples_than_neurons_are_refused(folders):
 
 
 def test_command_line_refuses_repeated_seeds():
-    found = CliRunner().invoke(command.cli, ["train", "--network", "vgg8", "--seeds", "1,1"])
-    assert isinstance(found.exception, BadInput)
+    result = CliRunner().invoke(command.cli, ["train", "--network", "vgg8", "--seeds", "1,1"])
+    assert isinstance(result.exception, BadInput)
 
 
 def test_power_is_each_neuron_s_share_of_its_network_s_squares():

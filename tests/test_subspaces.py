@@ -44,11 +44,11 @@ def stream(kind, x, y, cuts):
 def test_batches_of_any_size_give_the_product_of_all(route, seed, cuts):
     x, y = layers("unequal", seed)
     z = np.vstack([x, y])
-    found = stream(route, x, y, sorted(cuts))
-    np.testing.assert_allclose(product(found), z @ z.T, atol=1e-12)
-    np.testing.assert_allclose(found.sums, z.sum(axis=1), atol=1e-12)
-    assert found.samples == 12
-    assert found.sizes == (len(x), len(y))
+    streamed = stream(route, x, y, sorted(cuts))
+    np.testing.assert_allclose(product(streamed), z @ z.T, atol=1e-12)
+    np.testing.assert_allclose(streamed.sums, z.sum(axis=1), atol=1e-12)
+    assert streamed.samples == 12
+    assert streamed.sizes == (len(x), len(y))
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -86,17 +86,17 @@ def test_a_refused_batch_leaves_the_pass_as_it_was():
 @pytest.mark.parametrize("route", ROUTES)
 def test_float32_tensors_are_summed_in_float64(route):
     x = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    found = ROUTES[route]([3]).add([x]).result()
+    streamed = ROUTES[route]([3]).add([x]).result()
     exact = x.detach().double().numpy()
-    np.testing.assert_allclose(product(found), exact @ exact.T, rtol=1e-14)
+    np.testing.assert_allclose(product(streamed), exact @ exact.T, rtol=1e-14)
 
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.int32])
 def test_tensors_of_every_precision_come_in(route, kind):
     x = torch.arange(6).reshape(2, 3).to(kind)
-    found = ROUTES[route]([2]).add([x]).result()
-    np.testing.assert_allclose(product(found), [[5, 14], [14, 50]], atol=1e-12)
+    streamed = ROUTES[route]([2]).add([x]).result()
+    np.testing.assert_allclose(product(streamed), [[5, 14], [14, 50]], atol=1e-12)
     np.testing.assert_allclose(Pair.from_arrays(x, x, route).gram[0, 1], 14 / np.sqrt(5 * 50))
 
 
@@ -150,8 +150,8 @@ def test_bad_input_on_an_accelerator_is_refused_in_the_same_words(bad, message):
 
 def test_one_network_on_an_accelerator_and_one_not():
     x, y = larger(3, 2, seed=2, samples=40)
-    found = GramAccumulator([3, 3]).add([torch.tensor(x).as_subclass(OnAccelerator), y]).result()
-    np.testing.assert_allclose(found.block(0, 1), x @ y.T, rtol=1e-12)
+    gram = GramAccumulator([3, 3]).add([torch.tensor(x).as_subclass(OnAccelerator), y]).result()
+    np.testing.assert_allclose(gram.block(0, 1), x @ y.T, rtol=1e-12)
 
 
 # ---------------------------------------------------------------- parts of a layer
@@ -166,9 +166,9 @@ def three_networks():
 def test_any_two_networks_of_a_layer_are_a_pair():
     blocks, gram = three_networks()
     for a, b in ((0, 1), (2, 0), (1, 1), (-1, 0)):
-        found, direct = gram.pair(a, b), Pair.from_arrays(blocks[a], blocks[b], route="gram")
-        np.testing.assert_allclose(found.gram, direct.gram, atol=1e-14)
-        assert (found.n_x, found.n_y) == (len(blocks[a]), len(blocks[b]))
+        pair, direct = gram.pair(a, b), Pair.from_arrays(blocks[a], blocks[b], route="gram")
+        np.testing.assert_allclose(pair.gram, direct.gram, atol=1e-14)
+        assert (pair.n_x, pair.n_y) == (len(blocks[a]), len(blocks[b]))
 
 
 def test_networks_blocks_and_neurons_can_be_chosen():
@@ -197,10 +197,10 @@ def test_centring_removes_the_means_and_what_is_constant():
 def test_a_saved_layer_comes_back_bit_for_bit(tmp_path):
     _, gram = three_networks()
     gram.save(tmp_path / "layer.npz")
-    found = Gram.load(tmp_path / "layer.npz")
-    np.testing.assert_array_equal(found.gram, np.triu(gram.gram) + np.triu(gram.gram, 1).T)
-    np.testing.assert_array_equal(found.sums, gram.sums)
-    assert (found.samples, found.sizes) == (gram.samples, gram.sizes)
+    loaded = Gram.load(tmp_path / "layer.npz")
+    np.testing.assert_array_equal(loaded.gram, np.triu(gram.gram) + np.triu(gram.gram, 1).T)
+    np.testing.assert_array_equal(loaded.sums, gram.sums)
+    assert (loaded.samples, loaded.sizes) == (gram.samples, gram.sizes)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK nothing", b"\x93NUMPY", None])
@@ -253,8 +253,8 @@ def test_solutions_are_the_minimising_coefficients(route):
     x, y = larger(5, 3, seed=4)
     pair = Pair.from_arrays(x, y, route)
     unit_x, unit_y = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y))
-    found = pair.sides[0].solutions()
-    np.testing.assert_allclose(found, np.linalg.lstsq(unit_x.T, unit_y.T, rcond=None)[0], rtol=1e-6)
+    coefficients = pair.sides[0].solutions()
+    np.testing.assert_allclose(coefficients, np.linalg.lstsq(unit_x.T, unit_y.T, rcond=None)[0], rtol=1e-6)
     assert Side(np.zeros((0, 0)), np.zeros((0, 2)), np.ones(2)).solutions().shape == (0, 2)
 
 

@@ -35,20 +35,20 @@ def sampled(network, levels, off=0.0):
 def complete(**changed):
     """Records in which every claim holds; `changed` replaces the level of a group in both networks."""
     levels = LEVELS | changed
-    found = Measured()
+    records = Measured()
     for network in PLAN.studies:
-        found.critical[network] = critical(network, levels)
-        found.untrained[network] = critical(network, levels | {"first": 0.6})
-        found.sampled[network] = sampled(network, levels)
-        found.accuracy[network] = pd.Series([0.94, 0.935])
-        found.small[network] = pd.DataFrame(
+        records.critical[network] = critical(network, levels)
+        records.untrained[network] = critical(network, levels | {"first": 0.6})
+        records.sampled[network] = sampled(network, levels)
+        records.accuracy[network] = pd.Series([0.94, 0.935])
+        records.small[network] = pd.DataFrame(
             {"group": ["early", "logits"], "of_two": [0.0, 0.5], "of_five": [0.05, 0.9]}
         )
         late = [layer_of(network, group) for group in ("middle", "late")]
-        found.stitched[network] = pd.DataFrame({"layer": late, "accuracy_lost": [0.01, 0.04]})
+        records.stitched[network] = pd.DataFrame({"layer": late, "accuracy_lost": [0.01, 0.04]})
     kept = {"pool": 0.2, "late": 0.3, "early": 0.8}
-    found.targets = {"vgg16_bn": pd.DataFrame({"group": kept.keys(), "share_kept": kept.values()})}
-    return found
+    records.targets = {"vgg16_bn": pd.DataFrame({"group": kept.keys(), "share_kept": kept.values()})}
+    return records
 
 
 def test_every_claim_of_the_file_has_a_rule_and_the_other_way_round():
@@ -64,7 +64,7 @@ def test_where_every_number_keeps_its_bound_every_claim_holds():
 
 def spoiled(name):
     """The records with that part changed that decides one claim, in both networks."""
-    found = complete()
+    records = complete()
     if name in ("C1", "C5"):
         return complete(middle=0.5, late=0.5) if name == "C1" else _inaccurate(complete(middle=0.5))
     if name == "C2a":
@@ -72,20 +72,22 @@ def spoiled(name):
     if name == "C3":
         return complete(first=0.1)
     if name == "C2b":
-        found.targets = {"vgg16_bn": pd.DataFrame({"group": ["pool", "late", "early"], "share_kept": [0.9, 0.9, 0.1]})}
+        records.targets = {
+            "vgg16_bn": pd.DataFrame({"group": ["pool", "late", "early"], "share_kept": [0.9, 0.9, 0.1]})
+        }
     for network in PLAN.studies:
         if name == "C4":
-            found.small[network] = found.small[network].assign(of_two=0.2, of_five=0.4)
+            records.small[network] = records.small[network].assign(of_two=0.2, of_five=0.4)
         if name == "C6":
-            found.stitched[network] = found.stitched[network].assign(accuracy_lost=0.5)
+            records.stitched[network] = records.stitched[network].assign(accuracy_lost=0.5)
         if name == "P":
-            found.sampled[network] = sampled(network, LEVELS, off=0.06)
-    return found
+            records.sampled[network] = sampled(network, LEVELS, off=0.06)
+    return records
 
 
-def _inaccurate(found):
-    found.accuracy = {network: pd.Series([0.94, 0.8]) for network in PLAN.studies}
-    return found
+def _inaccurate(records):
+    records.accuracy = {network: pd.Series([0.94, 0.8]) for network in PLAN.studies}
+    return records
 
 
 @pytest.mark.parametrize("name", list(RULES))
@@ -101,16 +103,16 @@ def test_without_records_a_claim_is_open_and_says_what_is_missing(name):
 
 
 def test_a_claim_that_holds_in_part_names_networks_and_groups():
-    found = complete()
-    found.critical["vgg16_bn"] = critical("vgg16_bn", LEVELS | {"late": 0.9})
-    word = judged(PLAN, found)["C1"].word
+    records = complete()
+    records.critical["vgg16_bn"] = critical("vgg16_bn", LEVELS | {"late": 0.9})
+    word = judged(PLAN, records)["C1"].word
     assert word == "holds for ResNet-18 and the middle layers of VGG-16-BN only"
 
 
 def test_numbers_shown_beside_do_not_vote():
-    found = complete()
-    found.untrained = {network: critical(network, LEVELS | {"first": 0.0}) for network in PLAN.studies}
-    verdict = judged(PLAN, found)["C3"]
+    records = complete()
+    records.untrained = {network: critical(network, LEVELS | {"first": 0.0}) for network in PLAN.studies}
+    verdict = judged(PLAN, records)["C3"]
     assert verdict.word == "holds"
     assert [row.keeps for row in verdict.rows if not row.votes] == [False, False]
 
@@ -118,9 +120,9 @@ def test_numbers_shown_beside_do_not_vote():
 def test_groups_average_layers_and_pairs():
     two = critical("vgg16_bn", LEVELS)
     other = two.assign(seed_b=2, critical_epsilon=np.inf)
-    found = by_group(pd.concat([two, other]), "vgg16_bn", PLAN).set_index(["group", "epsilon"])["similarity"]
-    assert found["pool", 0.3] == pytest.approx(0.5)
-    assert found["middle", 0.3] == 0
+    similarity = by_group(pd.concat([two, other]), "vgg16_bn", PLAN).set_index(["group", "epsilon"])["similarity"]
+    assert similarity["pool", 0.3] == pytest.approx(0.5)
+    assert similarity["middle", 0.3] == 0
 
 
 def test_tables_have_one_row_per_claim_and_one_per_number():
