@@ -225,10 +225,10 @@ for order in (members, sorted(members, key=lambda u: u in target)):
     trials.append(run.trials)
 
 # %% tags=["remove-cell"]
-found = [t[-1].left if t[-1].kept else t[-1].before for t in trials]
+minimal_sets = [t[-1].left if t[-1].kept else t[-1].before for t in trials]
 glue("trace-v", drawings.label(v), display=False)
 glue("trace-members", len(members), display=False)
-glue("trace-sizes", " and ".join(str(len(m)) for m in found), display=False)
+glue("trace-sizes", " and ".join(str(len(m)) for m in minimal_sets), display=False)
 glue("trace-trials", " and ".join(str(len(t)) for t in trials), display=False)
 
 # %% [markdown]
@@ -286,8 +286,8 @@ plt.show()
 # %% tags=["shows-alg-random-min", "shows-prp-random-reach"]
 plain, x1 = Plain(*biased(), 0.0), ("x", 0)
 others = sorted(plain.everyone - {x1})
-found = [plain.min_match(x1, order=order) for order in permutations(others)]
-words = pd.Series([" ".join(map(drawings.label, sorted(m))) for m in found])
+matches = [plain.min_match(x1, order=order) for order in permutations(others)]
+words = pd.Series([" ".join(map(drawings.label, sorted(m))) for m in matches])
 counts = words.value_counts().rename_axis("x1-minimal match")
 figures.table(counts.reset_index(name="orders of 120"), label="All orders")
 
@@ -301,7 +301,7 @@ pair = recorded.pair(layer)
 whole = maximum_match(pair, epsilon)
 rngs = [np.random.default_rng(k) for k in range(orders)]
 few = [minimal_match_of_each(pair, epsilon, rng) for rng in rngs[:20]]
-ranges = {u: np.sort([len(found[u]) for found in few]) for u in whole.neurons}
+ranges = {u: np.sort([len(search[u]) for search in few]) for u in whole.neurons}
 widest = max(ranges, key=lambda u: np.ptp(ranges[u]))
 sampled = [minimal_match(pair, widest, epsilon, rng) for rng in rngs]
 
@@ -512,10 +512,10 @@ cases |= {f"wide, n = {n}": (*families.general_position(n, 2), 1e-6) for n in (3
 rows = []
 for name, case in cases.items():
     one, two, x1 = Plain(*case), Plain(*case), ("x", 0)
-    found = one.all_min_match(x1)
-    assert set(found) == set(two.split(x1))
-    failing = hitting_sets(found, x1)
-    rows.append([name, len(found), one.rounds, two.rounds, len(failing)])
+    matches = one.all_min_match(x1)
+    assert set(matches) == set(two.split(x1))
+    failing = hitting_sets(matches, x1)
+    rows.append([name, len(matches), one.rounds, two.rounds, len(failing)])
 columns = ["family", "minimal", "rounds, by sets", "rounds, by split", "failing sets"]
 figures.table(pd.DataFrame(rows, columns=columns), label="Two ways to list all")
 

@@ -64,8 +64,8 @@ for each in networks:
     study = studies.Study(dataset, width=width, seeds=seeds, images=images, **plan)
     settings = {"fit": fit, "sources": sources}
     stitched[name] = studies.answer(stitching.KIND, study, settings, recompute).tables["stitching"]
-    found = studies.answer(rebasin.KIND, study, {"correlate": correlate, "alphas": alphas}, recompute).tables
-    partners[name], paths[name], controls[name] = found["partners"], found["path"], found["control"]
+    tables = studies.answer(rebasin.KIND, study, {"correlate": correlate, "alphas": alphas}, recompute).tables
+    partners[name], paths[name], controls[name] = tables["partners"], tables["path"], tables["control"]
     if scale := evidence.recorded_tables("calibration", study):
         calibrated[name] = evidence.scale_of(scale["values"])
 losses = interchange.lost_by_layer(stitched, calibrated)

@@ -18,33 +18,33 @@ from helpers.pages.filled import glue
 
 figures.style()
 plan = read_evidence()
-found = evidence.gather(plan)
-judged = verdicts.judged(plan, found)
-glue("answer", answer.answer_sentence(plan, found), display=False)
-glue("rests-on", answer.scale_sentence(plan, found.scale_rests_on), display=False)
+measured = evidence.gather(plan)
+judged = verdicts.judged(plan, measured)
+glue("answer", answer.answer_sentence(plan, measured), display=False)
+glue("rests-on", answer.scale_sentence(plan, measured.scale_rests_on), display=False)
 
 # %% tags=["remove-cell"]
-numbers = {network: answer.group_numbers(plan, network, table) for network, table in found.critical.items()}
+numbers = {network: answer.group_numbers(plan, network, table) for network, table in measured.critical.items()}
 for network, groups in numbers.items():
-    glue(f"{network}-low", float(100 * found.accuracy[network].min()), display=False)
-    glue(f"{network}-high", float(100 * found.accuracy[network].max()), display=False)
-    glue(f"{network}-copies", len(found.accuracy[network]), display=False)
+    glue(f"{network}-low", float(100 * measured.accuracy[network].min()), display=False)
+    glue(f"{network}-high", float(100 * measured.accuracy[network].max()), display=False)
+    glue(f"{network}-copies", len(measured.accuracy[network]), display=False)
     for group, value in groups.items():
         glue(f"{network}-{group}", value, display=False)
-stitched = pd.concat(found.stitched.values())
+stitched = pd.concat(measured.stitched.values())
 glue("stitched-networks", int(stitched[["seed_a", "seed_b"]].stack().nunique()), display=False)
 glue("stitched-images", int(stitched["images"].min()), display=False)
 for group in ("middle", "late"):
-    glue(f"lost-{group}", 100 * answer.stitching_loss(plan, found, group), display=False)
-    glue(f"scale-{group}", found.on_scale(plan, group), display=False)
+    glue(f"lost-{group}", 100 * answer.stitching_loss(plan, measured, group), display=False)
+    glue(f"scale-{group}", measured.on_scale(plan, group), display=False)
 
 # %% [markdown]
 # **{glue:text}`answer`**
 
 # %% tags=["remove-input"]
 alt = "Similarity against layer for two networks, one line for each ε: high in the first layer, zero in the middle layers."
-still = answer.plot_by_layer(plan, found.critical)
-answer.answer_figure(answer.answer_data(plan, found.critical, found.calibrated), alt, still)
+still = answer.plot_by_layer(plan, measured.critical)
+answer.answer_figure(answer.answer_data(plan, measured.critical, measured.calibrated), alt, still)
 
 # %% [markdown]
 # Each point compares one layer of two copies of a network that differ only in their random start. The **similarity**

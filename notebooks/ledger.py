@@ -29,8 +29,8 @@ from helpers.pages.filled import glue
 
 figures.style()
 plan = read_evidence()
-found = evidence.gather(plan)
-judged = verdicts.judged(plan, found)
+measured = evidence.gather(plan)
+judged = verdicts.judged(plan, measured)
 
 # %% tags=["remove-cell"]
 words = [verdict.word for verdict in judged.values()]
@@ -85,7 +85,7 @@ figures.table(evidence.expectations(plan, judged), label="Expectations and outco
 # says nothing.
 
 # %% tags=["remove-input"]
-figures.table(evidence.group_table(plan, found), digits=2, label="Similarity by network, group of layers and ε")
+figures.table(evidence.group_table(plan, measured), digits=2, label="Similarity by network, group of layers and ε")
 
 # %% [markdown]
 # ## What would change our mind
@@ -103,7 +103,7 @@ figures.table(evidence.group_table(plan, found), digits=2, label="Similarity by 
 claim = plan.claim("C1")
 moved = {limit: evidence.with_bounds(claim, at_most=limit) for limit in (0.01, 0.1, 0.2, 0.5)}
 for limit, other in moved.items():
-    rows = list(verdicts.low_inside(other, plan, found))
+    rows = list(verdicts.low_inside(other, plan, measured))
     print(f"at most {limit:.2f}: {verdicts.word(plan, rows)}")
 
 # %% [markdown]
@@ -133,7 +133,7 @@ for limit, other in moved.items():
 #
 # :::{exercise} Where the numbers come from
 # :label: ex-ledger-code
-# In code: list the similarity of every single layer at ε = 0.3 from `found.critical`, with `verdicts.by_layer`, and find the layer that
+# In code: list the similarity of every single layer at ε = 0.3 from `measured.critical`, with `verdicts.by_layer`, and find the layer that
 # decides C1 for each network.
 # :::
 #
@@ -142,7 +142,7 @@ for limit, other in moved.items():
 # :::
 
 # %% tags=["solution"]
-table = verdicts.by_layer(found.critical["vgg16_bn"], (0.3,))
+table = verdicts.by_layer(measured.critical["vgg16_bn"], (0.3,))
 table.sort_values("similarity")[["layer", "similarity"]]
 
 # %% [markdown]

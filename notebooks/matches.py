@@ -206,8 +206,8 @@ plt.show()
 # %%
 reach = {pair: r.worst(pair) for pair in all_matches(x, y, 0.999) if pair}
 ordered = sorted(reach, key=reach.get)
-found = pd.DataFrame({"pair": map(name, ordered)})
-figures.table(found.assign(**{"a match from ε =": [reach[p] for p in ordered]}))
+listing = pd.DataFrame({"pair": map(name, ordered)})
+figures.table(listing.assign(**{"a match from ε =": [reach[p] for p in ordered]}))
 
 # %% tags=["remove-cell"]
 glue("pairs", len(reach), display=False)
@@ -246,11 +246,11 @@ flat_y = np.array([[1.0, 1, 0], [1, -1, 0], [2, 1, 0]])
 r_flat = Distances(flat_x, flat_y)
 whole = all_neurons(flat_x, flat_y)
 both = [whole, whole - {("x", 1)}]
-found = pd.DataFrame({"pair": map(name, both)})
+widths = pd.DataFrame({"pair": map(name, both)})
 for side, network in (("x", "A"), ("y", "B")):
     worst = [max(r_flat(v, p) for v in p if v[0] == side) for p in both]
-    found[f"{network} within"] = worst
-figures.table(found)
+    widths[f"{network} within"] = worst
+figures.table(widths)
 
 # %% [markdown]
 # ## What approximate changes
@@ -373,8 +373,8 @@ def mean_distance(samples, count=20):
 counts = np.array([10, 20, 25, 40, 100, 400, 4000])
 formula = np.sqrt(np.maximum(1 - 20 / counts, 0))
 means = [mean_distance(d) for d in counts]
-found = pd.DataFrame({"samples": counts, "mean r": means})
-figures.table(found.assign(**{"√(1 − n/d)": formula}))
+distances = pd.DataFrame({"samples": counts, "mean r": means})
+figures.table(distances.assign(**{"√(1 − n/d)": formula}))
 
 # %% [markdown]
 # $\sqrt{1 - 20/d} = 0.5$ gives $d \approx 27$, and 0.95 gives $d \approx 205$. With 20 samples or

@@ -121,8 +121,8 @@ plt.show()
 # %% tags=["shows-thm-maximum", "shows-def-maximum"]
 matches = all_matches(x, y, epsilon=0.6)
 union = frozenset().union(*matches)
-found = maximum_match(x, y, epsilon=0.6)
-assert union == set(found.neurons)
+match = maximum_match(x, y, epsilon=0.6)
+assert union == set(match.neurons)
 
 # %% tags=["remove-cell"]
 glue("count", len(matches), display=False)

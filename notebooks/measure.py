@@ -56,19 +56,19 @@ calibrated = {network: calibrate_values(table) for network, table in values.item
 means = {network: scales.measure_means(network, table) for network, table in calibrated.items()}
 
 # %% tags=["remove-cell"]
-found = {network: scales.dipping(table) for network, table in means.items()}
+dips = {network: scales.dipping(table) for network, table in means.items()}
 over_images = {network: table[table["samples"] == "images"] for network, table in calibrated.items()}
 least = max(float(table.loc[table["measure"].isin(scales.RIVALS), "p"].max()) for table in over_images.values())
 rhos = {network: rivals.agreement(table)["subspace"].drop("subspace") for network, table in calibrated.items()}
 of_rivals = pd.concat([rho[scales.RIVALS] for rho in rhos.values()])
 glue(
     "dips",
-    "; ".join(f"{len(names)} of {len(scales.RIVALS)} in {spoken(n)}" for n, names in found.items()),
+    "; ".join(f"{len(names)} of {len(scales.RIVALS)} in {spoken(n)}" for n, names in dips.items()),
     display=False,
 )
 glue("rivals", len(scales.RIVALS), display=False)
-glue("which", "; ".join(f"{spoken(n)}: {scales.listed(names)}" for n, names in found.items()), display=False)
-glue("dip-expected", scales.yes_or_no(all(len(names) >= 4 for names in found.values())), display=False)
+glue("which", "; ".join(f"{spoken(n)}: {scales.listed(names)}" for n, names in dips.items()), display=False)
+glue("dip-expected", scales.yes_or_no(all(len(names) >= 4 for names in dips.values())), display=False)
 glue("p-largest", f"{least:.3f}", display=False)
 glue("chance-expected", scales.yes_or_no(np.isclose(least, 1 / (permutations + 1))), display=False)
 glue("rho-low", f"{of_rivals.min():.2f}", display=False)

@@ -65,7 +65,7 @@ figures.download(curves, f"curves-{name}")
 before = layer_tables.before_training(study)
 both = {"trained": result} | ({"untrained": before} if before else {})
 shown = sorted({look_at, max(epsilons)})
-compared = {when: layer_tables.layer_means(found, shown) for when, found in both.items()}
+compared = {when: layer_tables.layer_means(result, shown) for when, result in both.items()}
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Similarity by layer from the input to the logits, for trained and, if recorded, untrained networks, one panel for each \u03b5."}, "figure": {"caption": "Similarity by layer, with a 95 % interval where more than two networks were compared. Untrained networks are drawn where they are recorded.", "name": "fig-untrained-{{page}}"}}
 figure = layer_figures.plot_compared(compared, shown)

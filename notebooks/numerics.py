@@ -388,15 +388,15 @@ def in_precisions(name, samples=1000):
 
 
 # %% tags=["shows-prp-gram-error"]
-def largest_error(exact, found):
+def largest_error(exact, computed):
     """Largest difference of a critical ε between two versions of a pair."""
-    exact, found = (np.concatenate(critical_epsilons(pair)) for pair in (exact, found))
-    both = np.isfinite(exact) & np.isfinite(found)
-    return np.abs(found - exact)[both].max()
+    exact, computed = (np.concatenate(critical_epsilons(pair)) for pair in (exact, computed))
+    both = np.isfinite(exact) & np.isfinite(computed)
+    return np.abs(computed - exact)[both].max()
 
 
 versions = {name: in_precisions(name) for name in names}
-errors = [(name, p, largest_error(exact, found[p])) for name, (exact, found) in versions.items() for p in found]
+errors = [(name, p, largest_error(exact, by_pair[p])) for name, (exact, by_pair) in versions.items() for p in by_pair]
 errors = pd.DataFrame(errors, columns=["layer", "precision", "error"])
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Largest error of a critical \u03b5 on a logarithmic axis for six recorded layers in four precisions. The format float64 lies between 1e-13 and 1e-11, float32 near 1e-7 to 1e-6, TF32 near 1e-5, bfloat16 near 1e-4."}, "figure": {"caption": "Largest error of a critical \u03b5, by the precision of the entries.", "name": "fig-precision"}}
@@ -421,8 +421,8 @@ smallest = minimal_match_of_each(exact, above)
 rows = []
 for p in numerics.BITS:
     largest = [maximum_match(a, e) == maximum_match(b[p], e) for a, b in versions.values() for e in studies.EPSILONS]
-    found = minimal_match_of_each(shorter[p], above)
-    rows.append((p, len(largest) - sum(largest), sum(found.get(v) != m for v, m in smallest.items())))
+    of_each = minimal_match_of_each(shorter[p], above)
+    rows.append((p, len(largest) - sum(largest), sum(of_each.get(v) != m for v, m in smallest.items())))
 figures.table(pd.DataFrame(rows, columns=["precision", "other maximum matches", "other minimal matches"]))
 
 # %% tags=["remove-cell"]
@@ -554,12 +554,12 @@ figures.download(draws, "finite-samples")
 
 # %% tags=["hide-input"]
 by = ["width", "layer", "seed_a", "seed_b", "epsilon"]
-found = []
+tables = []
 for place in (place for place in studies.records_of("seeds") if (place / "sampled.parquet").exists()):
     sampled, full = (pd.read_parquet(place / f"{name}.parquet") for name in ("sampled", "similarity"))
     mean = sampled.groupby(by, observed=True)["similarity"].agg(sampled="mean", spread="std")
-    found.append(mean.join(full.set_index(by)["similarity"].rename("full")).assign(study=place.name))
-both = pd.concat(found).reset_index()
+    tables.append(mean.join(full.set_index(by)["similarity"].rename("full")).assign(study=place.name))
+both = pd.concat(tables).reset_index()
 both["difference"] = both["sampled"] - both["full"]
 worst = both.loc[both["difference"].abs().idxmax()]
 off = both[both["difference"].abs() > 0.02]

@@ -74,17 +74,17 @@ batches, number = two_networks.image_batches(Path(images), size, **how)
 f"{number} images of {size} × {size} pixels"
 
 # %% tags=["remove-stderr"]
-found = compare(a, b, batches, layers=layers, progress=False)
-figures.table(found.wide(epsilons), label="Similarity by layer and ε")
+comparison = compare(a, b, batches, layers=layers, progress=False)
+figures.table(comparison.wide(epsilons), label="Similarity by layer and ε")
 
 # %% [markdown]
 # ## The picture
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity by layer, from the input on, one for each \u03b5; the lines for larger \u03b5 lie higher."}, "figure": {"caption": "The similarity of the two networks, layer by layer.", "name": "fig-own-layers"}}
-display(found.plot(epsilons=epsilons))
+display(comparison.plot(epsilons=epsilons))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A map with one row for each layer and \u03b5 from 0 to 1 to the right; the shade gives the similarity."}, "figure": {"caption": "The similarity of every layer of the two networks at every \u03b5.", "name": "fig-own-map"}}
-display(found.plot("map"))
+display(comparison.plot("map"))
 
 # %% [markdown]
 # **How to read it.** A neuron is matched at ε if a weighted sum of matched neurons of the other network equals it up
@@ -95,9 +95,9 @@ display(found.plot("map"))
 # ## What can mislead
 #
 # - *Too few samples.* With as many neurons as samples everything matches. A layer with fewer than {glue:text}`enough`
-#   samples per neuron is left out, and `found.left_out` says how many images it needs.
+#   samples per neuron is left out, and `comparison.left_out` says how many images it needs.
 # - *Dead neurons* are in no match, so a network can match itself with less than 1. *Copies* of a neuron make a match
-#   easy. *One sample* with nearly all the power makes any two networks match. `found.flags` reports all of these.
+#   easy. *One sample* with nearly all the power makes any two networks match. `comparison.flags` reports all of these.
 # - *The wrong axis.* `compare` follows through the network which axis of a layer's output holds the neurons. If this
 #   is not certain, `compare` refuses and asks for `layouts={"layer": "nhwc"}`.
 # - *No control.* A similarity alone means little. So compute two others. Compare a network with itself: this is the
@@ -105,10 +105,10 @@ display(found.plot("map"))
 #   the architecture alone. Only what lies between the two is learned and shared.
 
 # %% tags=["hide-input"]
-print(*found.flags or ["Nothing to distrust was found."], sep="\n")
+print(*comparison.flags or ["Nothing to distrust was found."], sep="\n")
 
 # %% tags=["hide-input"]
-figures.table(found.left_out, label="Layers with too few samples")
+figures.table(comparison.left_out, label="Layers with too few samples")
 
 # %% tags=["remove-stderr"]
 paths = [str(path) for path in (checkpoint_a, checkpoint_b)]
@@ -119,7 +119,7 @@ itself = compare(a, a, batches, layers=layers, progress=False)
 
 # %%
 at = max(epsilons)
-rows = found.similarity(at)[["layer", "similarity"]]
+rows = comparison.similarity(at)[["layer", "similarity"]]
 rows = rows.rename(columns={"similarity": f"a and b, ε = {at:g}"})
 rows["a and itself"] = itself.similarity(at)["similarity"]
 rows["both untrained"] = untrained.similarity(at)["similarity"]

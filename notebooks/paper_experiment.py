@@ -31,17 +31,17 @@ from helpers.pages.filled import glue
 
 figures.style()
 plan = read_evidence()
-found = evidence.gather(plan)
+measured = evidence.gather(plan)
 
 # %% tags=["remove-cell"]
-numbers = {network: answer.group_numbers(plan, network, table) for network, table in found.critical.items()}
+numbers = {network: answer.group_numbers(plan, network, table) for network, table in measured.critical.items()}
 for network, groups in numbers.items():
-    glue(f"{network}-accuracy", float(100 * found.accuracy[network].mean()), display=False)
+    glue(f"{network}-accuracy", float(100 * measured.accuracy[network].mean()), display=False)
     for group, value in groups.items():
         glue(f"{network}-{group}", value, display=False)
-power = {network: answer.group_numbers(plan, network, t, "power") for network, t in found.critical.items()}
+power = {network: answer.group_numbers(plan, network, t, "power") for network, t in measured.critical.items()}
 glue("fc-power", power["vgg16_bn"]["fc"], display=False)
-glue("untrained", evidence.untrained_words(plan, found), display=False)
+glue("untrained", evidence.untrained_words(plan, measured), display=False)
 
 # %% [markdown]
 # :::{admonition} Answer
@@ -61,10 +61,10 @@ glue("untrained", evidence.untrained_words(plan, found), display=False)
 # means that more neurons match. The shaded bands show the range over the ten pairs.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four panels: similarity against layer for VGG-16-BN and ResNet-18, trained above and untrained below, one line for each of five values of epsilon. Trained: high in the first layer, zero in the middle, high near the output."}, "figure": {"caption": "Maximum matching similarity by layer, one line for each \u03b5 of the paper. Above: trained networks. Below: the same networks before training.", "name": "fig-paper"}}
-figure = answer.plot_by_layer(plan, found.critical, found.untrained)
+figure = answer.plot_by_layer(plan, measured.critical, measured.untrained)
 
 # %% tags=["remove-input"]
-figures.download(evidence.counts_by_layer(plan, found), "paper-experiment")
+figures.download(evidence.counts_by_layer(plan, measured), "paper-experiment")
 
 # %% [markdown]
 # {glue:text}`untrained` So a part of the similarity near the input needs no training.
@@ -75,7 +75,7 @@ figures.download(evidence.counts_by_layer(plan, found), "paper-experiment")
 # {glue:text}`fc-power:.2f` instead of {glue:text}`vgg16_bn-fc:.2f`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with the similarity of each layer at epsilon 0.3 counted in three ways: by neurons, by alive neurons and by power."}, "figure": {"caption": "The matches at \u03b5 = 0.3, counted in three ways: over all neurons, over alive neurons, and by power.", "name": "fig-counts"}}
-figure = evidence.plot_counts(plan, found.critical)
+figure = evidence.plot_counts(plan, measured.critical)
 
 # %% [markdown]
 # **Most layers match all at once.** One number per neuron, its critical ε, holds the similarity at
@@ -83,17 +83,17 @@ figure = evidence.plot_counts(plan, found.critical)
 # 0 to near 1 when ε grows by a little.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps with one row per layer and epsilon to the right; a row is white where nothing matches and dark where everything does."}, "figure": {"caption": "Similarity of every layer (rows, input on top) at every \u03b5. White: nothing matches. Dark: everything matches.", "name": "fig-paper-maps"}}
-figure = evidence.plot_maps(plan, found.critical)
+figure = evidence.plot_maps(plan, measured.critical)
 
 # %% [markdown]
 # **Is the published protocol exact enough?** The paper draws 10 000 positions 16 times and averages. Here are its errors against
 # the full test set.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels: for each convolutional layer and epsilon the difference between the sampled and the full similarity."}, "figure": {"caption": "Similarity from the paper's random positions, less the similarity on all positions.", "name": "fig-protocol"}}
-figure = evidence.plot_protocol(plan, found)
+figure = evidence.plot_protocol(plan, measured)
 
 # %% tags=["remove-cell"]
-errors = evidence.protocol_errors(plan, found)
+errors = evidence.protocol_errors(plan, measured)
 glue("worst", float(errors["difference"].abs().max()), display=False)
 glue("typical", float(errors["difference"].abs().median()), display=False)
 glue("expected", evidence.expectation_text(plan, "C1"), display=False)
@@ -117,8 +117,8 @@ glue("expected", evidence.expectation_text(plan, "C1"), display=False)
 # %%
 from helpers.matching import maximum_match
 
-layer, epsilon = found.kept("vgg16_bn")[0], 0.3
-pair = found.pair("vgg16_bn", layer)
+layer, epsilon = measured.kept("vgg16_bn")[0], 0.3
+pair = measured.pair("vgg16_bn", layer)
 match = maximum_match(pair, epsilon)
 f"{layer}: {len(match.x)} of {pair.n_x} and {len(match.y)} of {pair.n_y} neurons match at ε = {epsilon}"
 

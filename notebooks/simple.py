@@ -163,7 +163,7 @@ def is_simple_by_definition(match, matches):
 # %% tags=["shows-def-minimal", "shows-def-minimum", "shows-lem-minimal-exists"]
 everyone = [("x", i) for i in range(3)] + [("y", j) for j in range(4)]
 each = {name([v]).replace("|", "").strip(): minimal(matches, v) for v in everyone}
-rows = [[v, ", ".join(map(name, found)), len(found) == 1] for v, found in each.items()]
+rows = [[v, ", ".join(map(name, smallest)), len(smallest) == 1] for v, smallest in each.items()]
 rows = pd.DataFrame(rows, columns=["neuron", "minimal matches", "minimum"])
 figures.table(rows, label="The v-minimal matches of every neuron of the example")
 
@@ -433,16 +433,16 @@ lattice.draw_lattice(ax, matches, labels=True)
 
 # %%
 counts = {e: simple_matches(pair, e, limit) for e in epsilons}
-found = {e: np.array([len(m) for m in counts[e]]) for e in epsilons}
+simple_sizes = {e: np.array([len(m) for m in counts[e]]) for e in epsilons}
 whole = {e: len(maximum_match(pair, e)) for e in epsilons}
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Histograms of the number of neurons in simple matches at three values of epsilon. At the smallest there are a few pairs; at the largest hundreds of simple matches, most of them with many neurons."}, "figure": {"caption": "Sizes of all simple matches of one real layer at three \u03b5. Dashed: the size of the maximum match.", "name": "fig-simple-sizes"}}
 figure, axes = plt.subplots(1, len(epsilons), figsize=(7.6, 3.0), sharex=True)
 for ax, e in zip(axes, epsilons, strict=True):
-    ax.hist(found[e], bins=np.arange(1.5, pair.n_x + pair.n_y + 1), color=lattice.SIMPLE)
+    ax.hist(simple_sizes[e], bins=np.arange(1.5, pair.n_x + pair.n_y + 1), color=lattice.SIMPLE)
     ax.axvline(whole[e], color="black", linestyle="--")
     listed = "all" if counts[e].complete else "the first"
-    ax.set(title=f"ε = {e:g}: {listed} {len(found[e])}", xlabel="neurons")
+    ax.set(title=f"ε = {e:g}: {listed} {len(simple_sizes[e])}", xlabel="neurons")
     ax.yaxis.get_major_locator().set_params(integer=True)
 axes[0].set_ylabel("simple matches")
 plt.show()
@@ -466,9 +466,9 @@ glue("orders", orders, display=False)
 e = max(epsilons)
 rngs = [np.random.default_rng(k) for k in range(orders)]
 ordered = [minimal_match_of_each(pair, e, rng) for rng in rngs]
-spread = {v: [len(found[v]) for found in ordered] for v in ordered[0]}
+spread = {v: [len(of_order[v]) for of_order in ordered] for v in ordered[0]}
 names = sorted(spread, key=lambda v: np.mean(spread[v]))
-different = [len({found[v] for found in ordered}) for v in names]
+different = [len({of_order[v] for of_order in ordered}) for v in names]
 
 # %% tags=["remove-cell"]
 glue("largest-e", f"{e:g}", display=False)

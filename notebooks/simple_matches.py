@@ -59,8 +59,8 @@ figures.style()
 # %% tags=["remove-stderr"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
 settings = {"layers": layers, "orders": orders, "draws": draws}
-found = studies.answer(simple_matches.KIND, study, settings, recompute)
-tables, close = found.tables, found.settings["layers"]
+simple_result = studies.answer(simple_matches.KIND, study, settings, recompute)
+tables, close = simple_result.tables, simple_result.settings["layers"]
 name = study.id.replace(".", "-")
 
 # %% tags=["remove-cell"]
@@ -74,8 +74,8 @@ glue("slack", f"{simple_matches.SLACK:g}", display=False)
 
 # %% tags=["remove-cell"]
 plan = read_evidence()
-found = evidence.gather(plan)
-levels_at_paper = evidence.small_table(plan, found)
+measured = evidence.gather(plan)
+levels_at_paper = evidence.small_table(plan, measured)
 near_input = levels_at_paper[levels_at_paper["group"].isin(["first", "early"])]
 near_output = levels_at_paper[levels_at_paper["group"].isin(["late", "pool"])]
 connected = levels_at_paper[levels_at_paper["group"] == "fc"]
@@ -83,7 +83,7 @@ glue("input_two", float(100 * near_input["of two"].max()), display=False)
 glue("output_two", float(100 * near_output["of two"].max()), display=False)
 glue("output_share", float(100 * (near_output["median size"] / near_output["matched"]).median()), display=False)
 glue("fc_two", float(100 * connected["of two"].max()), display=False)
-glue("verdict", verdicts.judged(plan, found)["C4"].word, display=False)
+glue("verdict", verdicts.judged(plan, measured)["C4"].word, display=False)
 glue("beside", spoken(beside) if beside else "none is chosen here", display=False)
 
 # %% [markdown]

@@ -55,7 +55,7 @@ def trained(model, data, epochs):
 def by_way(nets, inputs, label, *ways):
     """Similarity at ε for each way to choose samples."""
     parts = {f"{label}, {way}": compare(*nets, inputs, tokens=way, progress=False) for way in ways}
-    return {name: found.similarity(epsilon).set_index("layer")["similarity"] for name, found in parts.items()}
+    return {name: comparison.similarity(epsilon).set_index("layer")["similarity"] for name, comparison in parts.items()}
 
 
 # %% [markdown]
@@ -67,7 +67,7 @@ def by_way(nets, inputs, label, *ways):
 train = small.digit_images("train")
 images, digits = small.digit_images("test")
 vits = trained(small.SmallViT, train, image_epochs)
-found = compare(*vits, images, progress=False)
+comparison = compare(*vits, images, progress=False)
 
 # %% tags=["remove-cell"]
 glue("vit-right", min(100 * small.right_share(net, images, digits) for net in vits), display=False)
@@ -78,7 +78,7 @@ glue("images", len(images), display=False)
 # all tokens are samples.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the similarity by block of two vision transformers, one for each \u03b5; lines for larger \u03b5 lie higher."}, "figure": {"caption": "Two vision transformers, all tokens: similarity by block.", "name": "fig-tokens-vit"}}
-display(found.plot(epsilons=epsilons))
+display(comparison.plot(epsilons=epsilons))
 
 # %% [markdown]
 # The table sets the three ways beside each other at ε = {{epsilon}}, and beside the same networks before training. The class token starts
@@ -145,11 +145,11 @@ figures.table(pd.DataFrame(ways).reset_index(), label="Two text encoders")
 # ## What can mislead
 #
 # - *Few samples.* With `"class"` and `"mean"` each input is one sample. A layer with fewer than ten samples per neuron is left out, and
-#   `found.left_out` says how many inputs it needs.
+#   `comparison.left_out` says how many inputs it needs.
 # - *No class token.* Many text encoders and all Swin networks have none. `"class"` then takes the first token, whatever it is. In a
 #   causal language model the first token sees only itself: take `"all"` or `"mean"`.
 # - *Norms without a bias.* The neurons of a layer that ends with a fresh layer norm sum to zero, so one of them follows from the others.
-#   `found.flags` names neurons whose critical ε depends on this.
+#   `comparison.flags` names neurons whose critical ε depends on this.
 # - *Other tokens.* `"all"` needs the same tokens in both networks. Two networks with different tokenizers are compared by `"mean"`, and
 #   `prepare=(for_a, for_b)` gives each its own inputs.
 #

@@ -568,14 +568,14 @@ def measured(pair, epsilon):
     grams = inside.gram[:cut, :cut], inside.gram[cut:, cut:]
     sides = [uniqueness.strong_independence(gram) for gram in grams]
     gap = uniqueness.stability(inside, epsilon, chains)
-    found = minimum_matches(inside, epsilon).values()
+    matches = minimum_matches(inside, epsilon).values()
     return {
-        "matched": len(found),
+        "matched": len(matches),
         "θ at least": np.degrees(min(s.lower for s in sides)),
         "θ at most": np.degrees(min(s.upper for s in sides)),
         "gap": gap.reach / epsilon,
         "all subsets": gap.exact,
-        "unique": sum(match is not None for match in found),
+        "unique": sum(match is not None for match in matches),
     }
 
 
@@ -717,9 +717,9 @@ stop, largest_side, fine = 300, 32, np.arange(0.2, 0.51, 0.025)
 
 def unique_and_simple(pair, epsilon):
     """The share of unique minimal matches, and simple matches per neuron."""
-    found = minimum_matches(pair, epsilon).values()
+    matches = minimum_matches(pair, epsilon).values()
     count = len(simple_matches(pair, epsilon, limit=stop))
-    return np.mean([match is not None for match in found]), count / len(found)
+    return np.mean([match is not None for match in matches]), count / len(matches)
 
 
 # %%
