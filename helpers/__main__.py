@@ -35,8 +35,8 @@ from .parameters import (
     whole,
 )
 from .processes import stopping_in_order
-from .studies import grid
-from .studies import two_networks as imagenet
+from .studies import parallel
+from .studies import two_networks
 from .studies.kinds import KINDS
 from .studies.store import record as record_study
 from .studies.study import Study
@@ -140,8 +140,8 @@ def train(
     """Train one network per seed; an interrupted training goes on. Example: train --network vgg16_bn --seeds 0,1,2"""
     options |= {"order_seed": order_seed, "augment_seed": order_seed}
     runs = [training.plan(seed=seed, **options) for seed in seeds]
-    with devices.on_device(device), grid.workers(jobs, scheduler):
-        grid.train_all([(run, None) for run in runs])
+    with devices.on_device(device), parallel.workers(jobs, scheduler):
+        parallel.train_all([(run, None) for run in runs])
         for run in runs:
             click.echo(training.train(run))
 
@@ -174,7 +174,7 @@ def record(
     """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
     kind = KINDS[check_choice("kind of record", what, RECORDED)]
     study = Study(**options, keep=keep or ())
-    with devices.on_device(device), grid.workers(jobs, scheduler, block):
+    with devices.on_device(device), parallel.workers(jobs, scheduler, block):
         click.echo(record_study(kind, study))
 
 
@@ -282,8 +282,8 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
     if name is not None:
         check_file_name("record", name)
     devices.as_device(options["device"])  # refused before anything is loaded
-    comparison = imagenet.compare_named(**options)
-    for line in imagenet.spoken_result(comparison):
+    comparison = two_networks.compare_named(**options)
+    for line in two_networks.spoken_result(comparison):
         click.echo(line)
     if html is not None:
         click.echo(comparison.to_html(html))
@@ -291,7 +291,7 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
         click.echo(comparison.save(save))
     if name is not None:
         known = {key: options[key] for key in ("a", "b", "images", "size", "batch")}
-        click.echo(imagenet.write_named(comparison, name, architecture=options["network"], **known))
+        click.echo(two_networks.write_named(comparison, name, architecture=options["network"], **known))
 
 
 def main() -> None:

@@ -53,9 +53,9 @@ figures.style()
 # %% tags=["remove-cell", "remove-stderr"]
 study = Study(dataset, network, width, seeds, recipe, epochs=epochs, images=images)
 relatives = {"orders": orders, "starts": starts, "after": after}
-shared = store.answer(forks.KIND, study, relatives, recompute).tables
-aimed = store.answer(targets.KIND, study, {"aims": aims, "others": others}, recompute).tables
-grown = store.answer(development.KIND, study, recompute=recompute).tables
+shared = store.find_or_compute(forks.KIND, study, relatives, recompute).tables
+aimed = store.find_or_compute(targets.KIND, study, {"aims": aims, "others": others}, recompute).tables
+grown = store.find_or_compute(development.KIND, study, recompute=recompute).tables
 plan = read_evidence()
 groups = alike.layer_groups(plan, network, shared["pairs"]["layer"].unique())
 name = layer_tables.study_page(study.id)

@@ -55,7 +55,7 @@ figures.style()
 
 # %% tags=["remove-stderr", "remove-cell"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
-result = studies.answer(causes.KIND, study, recompute=recompute)
+result = studies.find_or_compute(causes.KIND, study, recompute=recompute)
 tables, provenance = result.tables, result.provenance
 name = study.id.replace(".", "-")
 for key, value in cause_findings.causes_in_words(tables, look_at).items():
@@ -224,7 +224,7 @@ figures.download(directions, f"directions-{name}")
 compared = {across_networks.study_title(study): tables}
 for other in others:
     further = replace(study, **other)
-    compared[across_networks.study_title(further)] = studies.answer(causes.KIND, further).tables
+    compared[across_networks.study_title(further)] = studies.find_or_compute(causes.KIND, further).tables
 summary = cause_findings.causes_summary(compared)
 figures.table(summary, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
 
@@ -259,7 +259,7 @@ figures.download(summary, f"causes-summary-{name}")
 
 # %% tags=["hide-input", "remove-stderr"]
 result = studies.run(study)
-three = [layer for layer in result.kept if len(result.gram_seeds(layer)) == 3]
+three = [layer for layer in result.gram_layers if len(result.gram_seeds(layer)) == 3]
 twin_layer = three[len(three) // 2]
 gram = result.gram(twin_layer)
 twins = cause_findings.twin_curve(gram)

@@ -45,7 +45,7 @@ from pathlib import Path
 
 from helpers.pages import across_networks, figures, layer_figures, layer_tables
 from helpers.pages.filled import glue
-from helpers.studies import two_networks as imagenet
+from helpers.studies import two_networks
 
 figures.style()
 
@@ -54,14 +54,14 @@ figures.style()
 
 # %% tags=["remove-stderr"]
 if images is None:
-    tables = imagenet.recorded()
+    tables = two_networks.recorded()
 else:
-    own = imagenet.compare_weights(network, weights_a, weights_b, Path(images), layers)
+    own = two_networks.compare_weights(network, weights_a, weights_b, Path(images), layers)
     tables = {f"{network}: {weights_a} and {weights_b}": own.tables["critical"]}
-glue("images", imagenet.image_counts(), display=False)
-glue("fewest", imagenet.fewest_samples(imagenet.recorded()), display=False)
-glue("enough", imagenet.ENOUGH, display=False)
-glue("deeper", imagenet.beyond_first(tables, max(epsilons)), display=False)
+glue("images", two_networks.image_counts(), display=False)
+glue("fewest", two_networks.fewest_samples(two_networks.recorded()), display=False)
+glue("enough", two_networks.ENOUGH, display=False)
+glue("deeper", two_networks.beyond_first(tables, max(epsilons)), display=False)
 list(tables)
 
 # %% [markdown]
@@ -76,7 +76,7 @@ list(tables)
 # as shared. So compare a trained pair with an untrained pair, layer by layer.
 
 # %%
-figures.table(imagenet.wide(tables, epsilons), label="Similarity by network, layer and ε")
+figures.table(two_networks.wide(tables, epsilons), label="Similarity by network, layer and ε")
 
 # %% [markdown]
 # The figure shows every ε at once. A lower line means that half of the neurons match at a smaller ε. Where the line
@@ -97,14 +97,14 @@ figures.download(depths, "imagenet")
 # GPU runs the networks much faster. Then the sums in float64 take most of the time.
 
 # %%
-figures.table(imagenet.costs(validation_images), digits=1, label="Time and memory measured, and time expected")
+figures.table(two_networks.costs(validation_images), digits=1, label="Time and memory measured, and time expected")
 
 # %% [markdown]
 # Layers with fewer than {glue:text}`enough` samples per neuron are left out, because their distances would be much
 # too small. The table says how many images they need:
 
 # %%
-out = imagenet.left_out() if images is None else own.left_out
+out = two_networks.left_out() if images is None else own.left_out
 figures.table(out, label="Layers that need more images")
 
 # %% [markdown]

@@ -63,8 +63,8 @@ for each in networks:
     plan = {key: each[key] for key in ("network", "recipe", "epochs")}
     study = studies.Study(dataset, width=width, seeds=seeds, images=images, **plan)
     settings = {"fit": fit, "sources": sources}
-    stitched[name] = studies.answer(stitching.KIND, study, settings, recompute).tables["stitching"]
-    tables = studies.answer(rebasin.KIND, study, {"correlate": correlate, "alphas": alphas}, recompute).tables
+    stitched[name] = studies.find_or_compute(stitching.KIND, study, settings, recompute).tables["stitching"]
+    tables = studies.find_or_compute(rebasin.KIND, study, {"correlate": correlate, "alphas": alphas}, recompute).tables
     partners[name], paths[name], controls[name] = tables["partners"], tables["path"], tables["control"]
     if scale := evidence.recorded_tables("calibration", study):
         calibrated[name] = evidence.scale_of(scale["values"])

@@ -45,7 +45,7 @@ from helpers.pages.filled import glue
 from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
 from helpers.studies import rivals
-from helpers.studies.ends import calibrate_values
+from helpers.studies.scale_conditions import calibrate_values
 
 figures.style()
 

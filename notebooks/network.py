@@ -90,7 +90,7 @@ figure = layer_figures.plot_sampling(layer_tables.sampling_error(result))
 # ## Match a layer yourself
 
 # %%
-layer, epsilon = result.kept[0], 0.4
+layer, epsilon = result.gram_layers[0], 0.4
 pair = result.pair(layer)
 match = maximum_match(pair, epsilon)
 f"{layer}, ε = {epsilon}: {len(match.x)} of {pair.n_x} and {len(match.y)} of {pair.n_y} neurons match"

@@ -106,7 +106,9 @@ def sizes(name):
     return [name, neurons, gram.samples, raw / 1e6, small / 1e3, round(raw / small)]
 
 
-names = [name for name in ("relu1_1", "relu2_2", "relu3_3", "relu4_2", "relu5_2", "logits") if name in result.kept]
+names = [
+    name for name in ("relu1_1", "relu2_2", "relu3_3", "relu4_2", "relu5_2", "logits") if name in result.gram_layers
+]
 columns = ["layer", "neurons", "samples", "activations in MB", "matrix in kB", "times smaller"]
 figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), digits=1)
 

@@ -117,7 +117,7 @@ glue("expected", evidence.expectation_text(plan, "C1"), display=False)
 # %%
 from helpers.matching import maximum_match
 
-layer, epsilon = measured.kept("vgg16_bn")[0], 0.3
+layer, epsilon = measured.gram_layers("vgg16_bn")[0], 0.3
 pair = measured.pair("vgg16_bn", layer)
 match = maximum_match(pair, epsilon)
 f"{layer}: {len(match.x)} of {pair.n_x} and {len(match.y)} of {pair.n_y} neurons match at ε = {epsilon}"

@@ -44,7 +44,7 @@ from helpers.pages import figures, scales
 from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 from helpers.studies import calibration
-from helpers.studies.ends import calibrate_values
+from helpers.studies.scale_conditions import calibrate_values
 
 figures.style()
 

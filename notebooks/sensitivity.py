@@ -51,7 +51,7 @@ figures.style()
 # %% tags=["remove-stderr", "remove-cell"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
 settings = {"images": images, "steps": steps}
-table = studies.answer(sensitivity.KIND, study, settings, recompute).tables["sensitivity"]
+table = studies.find_or_compute(sensitivity.KIND, study, settings, recompute).tables["sensitivity"]
 agreement = sensed.agreement_rows(table)
 for key, value in sensed.sensitivity_in_words(table).items():
     glue(f"sensed-{key}", value, display=False)

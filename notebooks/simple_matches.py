@@ -59,7 +59,7 @@ figures.style()
 # %% tags=["remove-stderr"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
 settings = {"layers": layers, "orders": orders, "draws": draws}
-simple_result = studies.answer(simple_matches.KIND, study, settings, recompute)
+simple_result = studies.find_or_compute(simple_matches.KIND, study, settings, recompute)
 tables, close = simple_result.tables, simple_result.settings["layers"]
 name = study.id.replace(".", "-")
 
@@ -207,7 +207,7 @@ figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
 
 # %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "Two lines by layer for the second network: the median size of a minimal match as a share of the maximum match, observed and by the null model."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, for a second architecture.", "name": "fig-beside-{{page}}"}}
 if beside:
-    second = studies.answer(simple_matches.KIND, replace(study, network=beside), settings).tables
+    second = studies.find_or_compute(simple_matches.KIND, replace(study, network=beside), settings).tables
     figure = size_findings.plot_relative(size_findings.size_summary(size_findings.relative_sizes(second, share)))
 
 # %% [markdown]
@@ -228,7 +228,7 @@ wider = size_findings.size_summary(sizes)
 if other_width:
     other = replace(study, width=other_width, seeds=tuple(other_seeds), epochs=other_epochs)
     wider = size_findings.size_summary(
-        size_findings.relative_sizes(studies.answer(simple_matches.KIND, other).tables, share)
+        size_findings.relative_sizes(studies.find_or_compute(simple_matches.KIND, other).tables, share)
     )
 figures.table(
     wider[columns].rename(columns=dict(zip(columns, shown, strict=True))), digits=2, label="Sizes at other width"

@@ -580,7 +580,7 @@ def measured(pair, epsilon):
 
 
 # %%
-layers = [(net, at) for net in networks for at in looked_at if at in results[net].kept]
+layers = [(net, at) for net in networks for at in looked_at if at in results[net].gram_layers]
 pairs = {(net, at): results[net].pair(at, *seeds) for net, at in layers}
 rows = [
     {"network": net, "layer": at, "ε": e} | measured(pair, e)

@@ -351,18 +351,18 @@ def test_a_study_of_causes_end_to_end(tmp_path, monkeypatch):
         monkeypatch.setenv(f"SAMEREP_{name}", str(tmp_path / name))
     study = Study(network="vgg8_bn", epochs=1, seeds=(0, 1, 2), images=300, layers=("relu1_1", "relu_fc2", "logits"))
     place = store.record(causes.KIND, study, progress=False)
-    result = studies.answer(causes.KIND, study)
+    result = studies.find_or_compute(causes.KIND, study)
     tables, provenance = result.tables, result.provenance
     cached = studies.cache_root() / store.study_key(causes.KIND, study)
     cached.parent.mkdir(exist_ok=True)
     place.rename(cached)
-    pd.testing.assert_frame_equal(studies.answer(causes.KIND, study).tables["critical"], tables["critical"])
+    pd.testing.assert_frame_equal(studies.find_or_compute(causes.KIND, study).tables["critical"], tables["critical"])
     cached.rename(place)
-    fewer = studies.answer(causes.KIND, replace(study, seeds=(0, 2))).tables["critical"]
+    fewer = studies.find_or_compute(causes.KIND, replace(study, seeds=(0, 2))).tables["critical"]
     assert set(fewer["seed_a"]) | set(fewer["seed_b"]) == {0, 2}
-    assert set(studies.answer(causes.KIND, replace(study, layers=("logits",))).tables["critical"]["layer"]) == {
-        "logits"
-    }
+    assert set(
+        studies.find_or_compute(causes.KIND, replace(study, layers=("logits",))).tables["critical"]["layer"]
+    ) == {"logits"}
     for option in ({"epoch": 0}, {"before_relu": True}, {"sampled": True}, {"keep": ("logits",)}):
         with pytest.raises(BadInput, match=f"{next(iter(option))} is .*: causes compare whole trainings"):
             causes.compute(replace(study, **option))

@@ -32,7 +32,7 @@ def test_a_record_of_the_ceiling(folders, monkeypatch):
     monkeypatch.setattr(ceiling, "network_at", _other_epochs)
     place = store.record(ceiling.KIND, STUDY, progress=False)
     assert place.name == f"ceiling-{STUDY.id}"
-    result = store.answer(ceiling.KIND, STUDY)
+    result = store.find_or_compute(ceiling.KIND, STUDY)
     critical = result.tables["critical"]
     assert set(zip(critical["seed_a"], critical["epoch_a"], critical["seed_b"], critical["epoch_b"], strict=True)) == {
         (3, 9, 3, 6)

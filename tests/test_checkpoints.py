@@ -79,7 +79,7 @@ def test_two_networks_with_equal_weights_are_refused_by_name():
     loaded = [checkpoints.load_checkpoint(path) for path in (first, second)]
     networks, sidecars = [network for network, _ in loaded], [known for _, known in loaded]
     with pytest.raises(BadInput, match=r"seed-0/epoch-\d+.safetensors and .*seed-1/epoch-\d+.safetensors have equal"):
-        store.behind(datasets.load_dataset("digits"), sidecars, networks)
+        store.origin_of(datasets.load_dataset("digits"), sidecars, networks)
     with pytest.raises(BadInput, match="seed 0 and seed 1 have equal weights"):
         seeds.compute(Study(network="vgg8_bn", width=0.0625, epochs=2), progress=False)
     checkpoints.check_different({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})

@@ -10,7 +10,7 @@ from helpers import compare, studies
 from helpers.errors import BadInput
 from helpers.networks import devices, training
 from helpers.networks.devices import as_device, chosen_device, on_device
-from helpers.studies import grid, study
+from helpers.studies import parallel, study
 
 
 def test_auto_is_a_gpu_where_there_is_one(monkeypatch):
@@ -35,7 +35,7 @@ def test_the_chosen_device_lasts_as_long_as_its_context(monkeypatch):
     assert chosen_device() == torch.device("cpu")
     with on_device("auto"):
         assert os.environ[devices.VARIABLE] == "auto"
-        assert grid.each(os.getenv, [(devices.VARIABLE,)], "variables", progress=False) == ["auto"]
+        assert parallel.each(os.getenv, [(devices.VARIABLE,)], "variables", progress=False) == ["auto"]
         with on_device(None):
             assert os.environ[devices.VARIABLE] == "auto"
     assert devices.VARIABLE not in os.environ
@@ -49,7 +49,7 @@ def test_a_studys_networks_lie_on_the_chosen_device(monkeypatch, tmp_path):
     training.train(wanted.runs[0], progress=False)
     monkeypatch.setattr(study, "chosen_device", lambda: torch.device("meta"))  # a device without numbers is at hand
     network, sidecar = study.network_at(wanted.runs[0], None, data, progress=False)
-    assert studies.store.behind(data, [sidecar], [network])["device"] == "meta"
+    assert studies.store.origin_of(data, [sidecar], [network])["device"] == "meta"
 
 
 def test_a_comparison_says_the_device_that_auto_is():
@@ -70,5 +70,5 @@ def test_cpu_and_gpu_give_the_same_critical_epsilons(monkeypatch, tmp_path):
         with on_device(name):
             computed = studies.seeds.compute(wanted, progress=False)
         critical[name] = computed.tables["critical"]["critical_epsilon"]
-        assert computed.behind["device"] == name
+        assert computed.origin["device"] == name
     np.testing.assert_allclose(critical["cuda"], critical["cpu"], atol=1e-6)

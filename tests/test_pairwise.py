@@ -28,7 +28,7 @@ def test_products_of_batches_are_those_of_all_samples_in_every_order():
     rng = np.random.default_rng(0)
     batches = [blocks(6, 3, rng), blocks(5, 3, rng)]
     orders = [[np.arange(6), rng.permutation(6)], [np.arange(5), rng.permutation(5)]]
-    sums = pairwise._Products()
+    sums = pairwise._ProductsByOrder()
     for batch, order in zip(batches, orders, strict=True):
         sums.add(batch, [("a", "b"), ("a", "a")], order)
     whole = {name: np.concatenate([batch[name].numpy() for batch in batches], axis=1) for name in "ab"}

@@ -72,9 +72,9 @@ def test_what_a_child_says_comes_back():
 
 WORKERS = """
 import time
-from helpers.studies import grid
-with grid.workers(2):
-    grid.each(time.sleep, [(600,), (600,)], "waiting", False)
+from helpers.studies import parallel
+with parallel.workers(2):
+    parallel.each(time.sleep, [(600,), (600,)], "waiting", False)
 """
 
 

@@ -30,7 +30,7 @@ def read(place) -> studies.Result:
 @pytest.mark.parametrize("place", KEPT, ids=lambda place: place.name)
 def test_every_kept_layer_and_pair_of_every_record(place):
     result = read(place)
-    for layer in result.kept:
+    for layer in result.gram_layers:
         for a, b in combinations(result.gram_seeds(layer), 2):
             np.testing.assert_allclose(*rematched(result, layer, a, b), **EQUAL)
         seeds = result.gram_seeds(layer)
@@ -45,7 +45,7 @@ def test_every_kept_layer_and_pair_of_every_record(place):
 def test_simple_matches_were_looked_for_at_the_epsilons_that_are_found_today(place):
     levels = studies.read_tables(place)[0]["levels"]
     result = studies.run(studies.recorded_study(place), progress=False)
-    kept = levels[levels["layer"].isin(result.kept)]  # a record may outlive the Gram matrices of single layers
+    kept = levels[levels["layer"].isin(result.gram_layers)]  # a record may outlive the Gram matrices of single layers
     assert len(kept)
     for (layer, a, b), rows in kept.groupby(["layer", "seed_a", "seed_b"], observed=True):
         epsilons = telling_epsilons(result.pair(layer, a, b))
@@ -55,7 +55,7 @@ def test_simple_matches_were_looked_for_at_the_epsilons_that_are_found_today(pla
 
 def test_a_changed_gram_matrix_would_be_seen():
     result = read(KEPT[0])
-    layer = result.kept[0]
+    layer = result.gram_layers[0]
     a, b = result.gram_seeds(layer)[:2]
     gram, other = result.gram(layer, [a, b]), result.grams[layer].sizes[0]
     gram.gram[:other, other:] *= 0.99

@@ -39,11 +39,11 @@ def _close():
 def test_values_of_several_networks_are_asked_for_one_by_one(monkeypatch):
     asked = []
 
-    def answer(kind, study, settings, recompute):
+    def find_or_compute(kind, study, settings, recompute):
         asked.append((study.network, study.width, tuple(study.seeds), study.runs[0].recipe.epochs, settings, recompute))
         return SimpleNamespace(tables={"values": f"{kind} of {study.network}"})
 
-    monkeypatch.setattr(scales, "answer", answer)
+    monkeypatch.setattr(scales, "find_or_compute", find_or_compute)
     runs = [("vgg11_bn", "digits", 4, 3), ("resnet18", "digits", 8, 7)]
     tables = scales.values_by_network("scale", ("digits", 0.125, [0, 1]), runs, True, permutations=5)
     assert tables == {"vgg11_bn": "scale of vgg11_bn", "resnet18": "scale of resnet18"}

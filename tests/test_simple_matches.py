@@ -204,7 +204,7 @@ def recorded(tmp_path, monkeypatch):
 def test_a_study_of_simple_matches_end_to_end(recorded):
     place = store.record(simple_matches.KIND, recorded, {"layers": ["relu1_1"]}, progress=False)
     assert studies.records_of("simple_matches") == [place]
-    result = studies.answer(simple_matches.KIND, recorded, {"layers": ["relu1_1"]})
+    result = studies.find_or_compute(simple_matches.KIND, recorded, {"layers": ["relu1_1"]})
     tables = result.tables
     assert result.folder == place
     assert result.provenance["kind"] == "simple_matches"
@@ -219,10 +219,10 @@ def test_a_study_of_simple_matches_end_to_end(recorded):
     assert set(tables["map"]["layer"]) == set(tables["smallest"]["layer"]) == {"relu1_1"}
     assert len(tables["levels"].groupby(["seed_a", "seed_b"])) == 3
     assert tables["map"]["frequency"].nunique() > 1
-    fewer = studies.answer(simple_matches.KIND, replace(recorded, seeds=(0, 2))).tables
+    fewer = studies.find_or_compute(simple_matches.KIND, replace(recorded, seeds=(0, 2))).tables
     assert {(a, b) for a, b in zip(fewer["sizes"]["seed_a"], fewer["sizes"]["seed_b"], strict=True)} == {(0, 2)}
     with pytest.raises(BadInput, match=r"unknown compressed layer 'relu1'.*relu1_1"):
-        studies.answer(simple_matches.KIND, recorded, {"layers": ["relu1"]})
+        studies.find_or_compute(simple_matches.KIND, recorded, {"layers": ["relu1"]})
 
 
 def test_seeds_of_which_nothing_is_kept_are_refused(recorded, monkeypatch):

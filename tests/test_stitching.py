@@ -168,7 +168,7 @@ def test_the_same_numbers_come_out_twice():
 
 def test_nothing_to_fit_on():
     with pytest.raises(BadInput, match="no images to fit on"):
-        stitching.fit_products({}, [], ["relu1_1"], iter([]))
+        stitching.stream_products({}, [], ["relu1_1"], iter([]))
 
 
 def test_unmatched_layers_that_stitch_are_counted_by_layer():

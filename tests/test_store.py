@@ -33,7 +33,9 @@ def counting(tmp_path, monkeypatch):
 
 
 def call(kind, study=STUDY, settings=None, **options):
-    return store.answer(kind, study, settings, progress=False, **options).tables["pairs"]["call"].unique().item()
+    return (
+        store.find_or_compute(kind, study, settings, progress=False, **options).tables["pairs"]["call"].unique().item()
+    )
 
 
 def test_a_result_is_computed_once_for_each_key(counting):
@@ -49,7 +51,7 @@ def test_a_record_answers_for_fewer_seeds_and_fewer_names_but_for_no_other_value
     place = store.record(counting, STUDY, {"names": ["a", "b"]}, progress=False)
     assert place.name == f"counting-{STUDY.id}"
     assert call(counting) == call(counting, settings={"names": ["b"]}) == 1
-    fewer = store.answer(counting, replace(STUDY, seeds=(2, 0)))
+    fewer = store.find_or_compute(counting, replace(STUDY, seeds=(2, 0)))
     assert fewer.tables["pairs"][["seed_a", "seed_b"]].to_numpy().tolist() == [[0, 2]]
     assert fewer.folder == place
     assert call(counting, settings={"names": ["c"]}) == 2

@@ -90,7 +90,7 @@ def test_a_record_answers_for_fewer_seeds_and_layers(recorded):
 
 def test_a_record_keeps_few_networks_and_says_which(recorded):
     result = studies.run(few((0, 1, 2, 3)))
-    assert result.kept == ["relu1_1", "logits"]
+    assert result.gram_layers == ["relu1_1", "logits"]
     assert result.gram_seeds("logits") == (0, 1, 2)
     assert result.gram("relu1_1").samples == 200 * 32 * 32
     with pytest.raises(BadInput, match=r"seed 3 of layer logits was not kept compressed: kept are seeds 0, 1, 2"):

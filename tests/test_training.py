@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from helpers.errors import BadInput
-from helpers.networks import architectures as networks
-from helpers.networks import datasets, training
+from helpers.networks import architectures, datasets, training
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +59,7 @@ def test_all_epochs_are_kept_and_described():
     assert sidecars[2]["data_sha256"] == datasets.load_dataset("digits", "train").sha256
     assert all(0 <= s["accuracy"] <= 1 for s in sidecars)
     network, _ = training.load_checkpoint(run.checkpoint(0))
-    fresh = networks.build("vgg8_bn", 0.06, channels=1, seed=0)
+    fresh = architectures.build("vgg8_bn", 0.06, channels=1, seed=0)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), fresh.parameters(), strict=True))
 
 

@@ -20,7 +20,7 @@ Vector = Float[np.ndarray, " neurons"]
 BACKENDS = ("numba", "numpy")
 PENDING = 32  # deletions applied together, by one matrix product
 CANCELLED = 1e-6  # a pivot that has shrunk by this factor has lost too many digits: M is built anew
-CEILING = 1 - 1e-13  # a distance of 1 up to rounding: orthogonal to the other span
+ORTHOGONAL = 1 - 1e-13  # a distance of 1 up to rounding: orthogonal to the other span
 TIE = 1e-9  # a distance up to this above ε is a tie: far above rounding, far below any margin that matters
 WIDEST_TIE = 1e-4  # no tie is wider, even where rounding moves a distance of an ill-conditioned Gram matrix by more
 ROUNDING_SHARE = 0.2  # share of the bound on rounding errors: ill-conditioned random layers reach less than 0.05
@@ -325,7 +325,7 @@ def tie(pair: Pair) -> float:
         return TIE
     if "tie" not in pair.known:
         peeled = peel_once(pair)
-        counts = (peeled.critical > slack(pair)) & (peeled.critical < CEILING)
+        counts = (peeled.critical > slack(pair)) & (peeled.critical < ORTHOGONAL)
         errors = (1 + peeled.sizes[counts] ** 2) * rounding(pair) / (2 * peeled.critical[counts])
         pair.known["tie"] = float(np.clip(ROUNDING_SHARE * errors.max(initial=0), TIE, WIDEST_TIE))
     return pair.known["tie"]
@@ -337,7 +337,7 @@ def reach(pair: Pair, epsilon: float) -> float:
     It is ε plus the tie, at least the slack of an exact match, and always below 1, the distance of an orthogonal
     neuron.
     """
-    return float(min(max(epsilon + tie(pair), slack(pair)), np.nextafter(CEILING, 0)))
+    return float(min(max(epsilon + tie(pair), slack(pair)), np.nextafter(ORTHOGONAL, 0)))
 
 
 def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
@@ -348,7 +348,7 @@ def critical(pair: Pair, backend: str | None = None) -> tuple[Vector, Vector]:
     sides = []
     for n, alive, raw in zip((pair.n_x, pair.n_y), (pair.alive_x, pair.alive_y), peel(pair, backend), strict=True):
         values = np.full(n, np.inf)
-        values[alive] = np.where(raw <= slack(pair), 0.0, np.where(raw >= CEILING, np.inf, raw))
+        values[alive] = np.where(raw <= slack(pair), 0.0, np.where(raw >= ORTHOGONAL, np.inf, raw))
         sides.append(values)
     return sides[0], sides[1]
 

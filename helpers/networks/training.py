@@ -23,8 +23,7 @@ from ..errors import BadInput
 from ..files import sweep
 from ..parameters import check_choice, check_epochs, check_seed, check_whole, check_width
 from ..processes import held
-from . import architectures as networks
-from . import datasets, targets
+from . import architectures, datasets, targets
 from .augmentation import crop, random_stream
 from .checkpoints import is_whole, load_checkpoint, read_sidecar, resumable, run_folder, save, save_momentum
 from .devices import as_device, chosen_device, pays_bf16
@@ -125,7 +124,7 @@ def plan(
     fork_after: int = 0,
 ) -> Run:
     """The run that these parameters describe. Raises `BadInput` for unknown names and for numbers out of range."""
-    check_choice("network", network, networks.NAMES)
+    check_choice("network", network, architectures.NAMES)
     check_choice("dataset", dataset, datasets.NAMES)
     check_choice("target", target, targets.TARGETS)
     chosen = RECIPES[check_choice("recipe", recipe, RECIPES)]
@@ -375,7 +374,7 @@ def _accuracy_set(run: Run) -> datasets.Dataset:
 def _fresh(run: Run, data: datasets.Dataset) -> nn.Module:
     size, channels = data.images.shape[1], data.images.shape[3]
     initialisation = run.recipe.initialisation
-    return networks.build(run.network, run.width, len(data.classes), channels, size, run.seed, initialisation)
+    return architectures.build(run.network, run.width, len(data.classes), channels, size, run.seed, initialisation)
 
 
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..errors import BadInput, unknown
 from ..studies import records, seeds, store
 from ..studies.counts import COUNTS, counted_similarity
-from ..studies.ends import calibrate_values
+from ..studies.scale_conditions import calibrate_values
 from ..studies.store import Result
 from ..studies.study import Study
 from ..studies.targets import deciding_shares
@@ -41,9 +41,9 @@ class Gathered(Measured):
         ]
         return float(np.mean(means)) if means else np.nan
 
-    def kept(self, network: str) -> list[str]:
+    def gram_layers(self, network: str) -> list[str]:
         """The layers of a network that are recorded in compressed form, from the input on."""
-        return self._result(network).kept
+        return self._result(network).gram_layers
 
     def pair(self, network: str, layer: str) -> Pair:
         """A layer of the first two recorded networks, ready to match."""

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..measures import INVARIANCES, MEASURES
-from ..studies import Kind, Study, answer
+from ..studies import Kind, Study, find_or_compute
 from ..studies.identification import confusion
 from ..studies.rivals import agreement, dips
 from .claims import Plan, read_evidence
@@ -44,7 +44,7 @@ def values_by_network(
     tables = {}
     for network, recipe, epochs, earlier in runs:
         study = Study(dataset, network, width, tuple(seeds), recipe, epochs=epochs)
-        tables[network] = answer(kind, study, settings | {"earlier": earlier}, recompute).tables["values"]
+        tables[network] = find_or_compute(kind, study, settings | {"earlier": earlier}, recompute).tables["values"]
     return tables
 
 

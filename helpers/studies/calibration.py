@@ -1,16 +1,17 @@
 """The paper's measure of every layer, between chance and the ceiling (an earlier epoch of one network).
 
 Table "values": one row per layer, measure (area under s(ε), 1 − median critical ε), pair of networks, condition
-(observed, untrained, ceiling, chance) and permutation. `helpers.studies.ends.calibrate_values` makes the calibrated
-similarity from it.
+(observed, untrained, ceiling, chance) and permutation. `helpers.studies.scale_conditions.calibrate_values` makes the
+calibrated similarity from it.
 """
 
 from functools import partial
 
 from ..measures import MEASURES
 from ..measures.chance import PERMUTATIONS
-from .ends import values_at_ends
-from .kept import IMAGES, all_parts, keep_activations
+from .kept_activations import IMAGES, keep_activations
+from .parts import all_parts
+from .scale_conditions import values_under_conditions
 from .store import Computed, Kind
 from .study import Study
 from .tables import described
@@ -35,11 +36,11 @@ def compute(
     key = [KIND.name, KIND.code, kept.key, permutations]
     measures = [MEASURES[name] for name in NAMES]
     makers = {
-        layer.name: partial(values_at_ends, kept, layer.name, measures, permutations, "positions")
+        layer.name: partial(values_under_conditions, kept, layer.name, measures, permutations, "positions")
         for layer in kept.layers
     }
     values = described(study, all_parts(key, makers, "calibrating layers", progress))
-    return Computed({"values": values}, kept.behind)
+    return Computed({"values": values}, kept.origin)
 
 
 KIND = Kind(

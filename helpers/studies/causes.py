@@ -25,9 +25,9 @@ from ..networks.checkpoints import check_different
 from ..networks.moments import SHUFFLES, Moments, collect_moments, without_gone
 from ..subspaces import Matrix, Pair
 from .ceiling import pair_columns
-from .grid import train_all
 from .layer_tasks import by_layers, layer_names
-from .store import Computed, Kind, behind
+from .parallel import train_all
+from .store import Computed, Kind, origin_of
 from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
 from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
 
@@ -295,7 +295,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
     runs = dict(zip(study.seeds, study.runs, strict=True))
     train_all((runs[seed], epoch) for seed, epoch in Cast.of(study).members)
     computed = by_layers(PART, study, layer_names(study), {}, progress)
-    return replace(computed, behind=computed.behind | {"conditions": CONDITIONS})
+    return replace(computed, origin=computed.origin | {"conditions": CONDITIONS})
 
 
 def causes_in_layers(study: Study, progress: bool = True) -> Computed:
@@ -318,7 +318,7 @@ def causes_in_layers(study: Study, progress: bool = True) -> Computed:
             parts[name].append(table.assign(**layer_columns(layer)))
     tables = {name: described(study, pd.concat(pieces, ignore_index=True)) for name, pieces in parts.items()}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
-    return Computed(tables, behind(data, sidecars, nets))
+    return Computed(tables, origin_of(data, sidecars, nets))
 
 
 KIND = Kind("causes", "the layers matched with one cause of similarity taken away at a time", compute, some_layers=True)

@@ -16,10 +16,10 @@ from ..errors import BadInput
 from ..networks.accumulators import Grams
 from ..networks.activations import stream
 from ..streaming import GramBlocks
-from .grid import train_all
 from .layer_tasks import by_layers, layer_names
+from .parallel import train_all
 from .seeds import check_sound, list_batches, network_row
-from .store import Computed, Kind, behind
+from .store import Computed, Kind, origin_of
 from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
 from .tables import EPSILONS, critical_rows, described, layer_columns, similarity_table
 
@@ -53,7 +53,7 @@ def ceiling_of_layers(study: Study, progress: bool = True) -> Computed:
     tables = {"critical": described(study, pd.concat(parts, ignore_index=True))}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
     tables["networks"] = pd.DataFrame([network_row(sidecar) for sidecar in sidecars])
-    return Computed(tables, behind(data, sidecars, nets))
+    return Computed(tables, origin_of(data, sidecars, nets))
 
 
 def checkpoints(study: Study) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

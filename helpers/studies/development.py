@@ -53,7 +53,7 @@ def compute(
         parts = tables[name]["condition"].str.extract(r"^(?P<how>\w+)(?:, epoch (?P<epoch>\d+))?$")
         tables[name]["how"] = parts["how"]
         tables[name]["epoch"] = parts["epoch"].astype("float")
-    return Computed(tables, store.behind(data, sidecars, networks))
+    return Computed(tables, store.origin_of(data, sidecars, networks))
 
 
 KIND = Kind(

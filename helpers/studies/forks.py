@@ -70,7 +70,7 @@ def compute(
     data = test_images(study)
     members, comparisons = cast_forks(study, orders, starts, after)
     tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)
-    return Computed(tables, store.behind(data, sidecars, networks))
+    return Computed(tables, store.origin_of(data, sidecars, networks))
 
 
 KIND = Kind(

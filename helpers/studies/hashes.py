@@ -21,8 +21,9 @@ PLUMBING = (
     "studies.store",
     "studies.hashes",
     "studies.kinds",
-    "studies.grid",
+    "studies.parallel",
     "studies.layer_tasks",
+    "studies.parts",
     "studies.intervals",
 )  # modules that only pass numbers on
 

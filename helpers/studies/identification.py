@@ -13,7 +13,8 @@ from jaxtyping import Float
 
 from ..measures import MEASURES, Compared, Sampled
 from .intervals import interval
-from .kept import IMAGES, TRAINED, Kept, Role, all_parts, keep_activations
+from .kept_activations import IMAGES, TRAINED, KeptActivations, Role, keep_activations
+from .parts import all_parts
 from .store import Computed, Kind
 from .study import Study
 from .tables import described
@@ -31,10 +32,10 @@ def compute(
     pairs = list(combinations(study.seeds[:networks], 2))
     makers = {f"{a}-{b}": partial(_pair, kept, a, b) for a, b in pairs}
     values = described(study, all_parts(key, makers, "layers × layers", progress))
-    return Computed({"values": values}, kept.behind)
+    return Computed({"values": values}, kept.origin)
 
 
-def _pair(kept: Kept, a: int, b: int) -> pd.DataFrame:
+def _pair(kept: KeptActivations, a: int, b: int) -> pd.DataFrame:
     names = [layer.name for layer in kept.layers]
     x, y = ({name: kept.over_images(name, Role(TRAINED, seed)) for name in names} for seed in (a, b))
     return similarities(x, y).assign(seed_a=a, seed_b=b)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from ..networks import architectures
 from ..networks.architectures import Layer
-from . import grid
-from .store import Computed, Kind, Result, behind_result
+from . import parallel
+from .store import Computed, Kind, Result, origin_of_result
 from .study import Study, chosen_layers, test_images
 from .tables import EPSILONS, similarity_table
 
@@ -36,12 +36,12 @@ def by_layers(kind: Kind, study: Study, layers: Sequence[str], settings: Mapping
     A task leaves its tables in the cache. Layers near the output have more neurons and take longer, so that neighbours
     go into different groups.
     """
-    number = min(grid.wanted_tasks(), len(layers))
+    number = min(parallel.wanted_tasks(), len(layers))
     if number == 1:
         assert kind.compute is not None
         return kind.compute(study, progress=progress, **settings)
     tasks = [(replace(study, layers=tuple(layers[k::number])), settings) for k in range(number)]
-    return joined_by_layer(grid.task_results(kind, tasks, "groups of layers", progress), layers)
+    return joined_by_layer(parallel.task_results(kind, tasks, "groups of layers", progress), layers)
 
 
 def joined_by_layer(results: Sequence[Result], layers: Sequence[str]) -> Computed:
@@ -51,7 +51,7 @@ def joined_by_layer(results: Sequence[Result], layers: Sequence[str]) -> Compute
     tables = {name: ordered_by_layer(pieces, layers) for name, pieces in parts.items()}
     if {"critical", "similarity"} <= set(tables):
         tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
-    return Computed(tables, behind_result(results[0]))
+    return Computed(tables, origin_of_result(results[0]))
 
 
 def ordered_by_layer(parts: Sequence[pd.DataFrame], layers: Sequence[str]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from ..networks import datasets, training
 from ..networks.activations import captured, forward, neurons
 from ..networks.architectures import Layer
 from ..subspaces import Pair
-from .grid import train_all
+from .parallel import train_all
 from .study import chosen_layers, network_at
 from .tables import EPSILONS, layer_columns
 
@@ -55,7 +55,7 @@ class MemberPair:
 
 
 @dataclass
-class _Products:
+class _ProductsByOrder:
     """One layer's sums over batches: each network's Gram matrix, and each pair's cross products in every order."""
 
     own: dict[str, Tensor] = field(default_factory=dict)
@@ -134,8 +134,8 @@ def _one_pass(
     data: datasets.Dataset,
     orders: int,
     progress: bool,
-) -> dict[str, _Products]:
-    products = {layer.name: _Products() for layer in layers}
+) -> dict[str, _ProductsByOrder]:
+    products = {layer.name: _ProductsByOrder() for layer in layers}
     total = -(-len(data.images) // BATCH)
     batches: Iterable[Tensor] = datasets.batches(data, BATCH)
     for number, batch in enumerate(tqdm(batches, total=total, desc="one pass over the images", disable=not progress)):
@@ -153,7 +153,7 @@ def _blocks(network: nn.Module, batch: Tensor, layers: Sequence[str]) -> Iterato
         yield layer, neurons(outputs[layer])
 
 
-def _with_chance(products: _Products, a: str, b: str) -> tuple[dict[str, float], dict[float, float]]:
+def _with_chance(products: _ProductsByOrder, a: str, b: str) -> tuple[dict[str, float], dict[float, float]]:
     """The values of a pair with the means over the permutations (`chance_…`), and s(ε) at each ε of the paper."""
     observed = products.pair(a, b, 0)
     count = len(products.cross[a, b])

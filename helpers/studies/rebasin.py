@@ -27,9 +27,9 @@ from ..networks.architectures import Layer
 from ..networks.permutations import Channels, Order, best_orders, interpolated, permutable, permuted, random_orders
 from ..networks.tails import quick
 from ..subspaces import Gram
-from .grid import task_results
-from .stitching import BATCH, Case, fit_products, some_images, trained_networks
-from .store import Computed, Kind, behind
+from .parallel import task_results
+from .stitching import BATCH, Case, some_images, stream_products, trained_networks
+from .store import Computed, Kind, origin_of
 from .study import Study, chosen_layers, test_images
 from .tables import described, layer_columns
 
@@ -205,7 +205,7 @@ def compute_rebasin(
     tables = {name: pd.concat([result.tables[name] for result in results]) for name in ("partners", "path")}
     tables = {name: table.reset_index(drop=True) for name, table in tables.items()}
     tables["partners"] = tables["partners"].sort_values("position", kind="stable", ignore_index=True)
-    known = behind(some_images(study, "test", study.images), sidecars, list(nets.values()))
+    known = origin_of(some_images(study, "test", study.images), sidecars, list(nets.values()))
     return Computed({"control": results[0].tables["control"], **tables}, known)
 
 
@@ -224,7 +224,7 @@ def compare_pair(study: Study, correlate: int, again: int, alphas: Sequence[floa
     path = interpolation_path(ours, others, few, test, alphas, progress).assign(seed_a=a, seed_b=b)
     tables = {"control": _with_layers(control, known), "partners": _with_layers(partners, known), "path": path}
     tables = {name: described(study, table.reset_index(drop=True)) for name, table in tables.items()}
-    return Computed(tables, behind(test, sidecars, list(nets.values())))
+    return Computed(tables, origin_of(test, sidecars, list(nets.values())))
 
 
 def partners_of(
@@ -239,7 +239,7 @@ def partners_of(
     cases = [Case("trained", *pair), Case("other images", *pair)]
     with quick():
         batches = tqdm(datasets.batches(learned, BATCH), desc="correlating", disable=not progress)
-        products = fit_products(nets, cases, layers, batches)
+        products = stream_products(nets, cases, layers, batches)
     grams, shuffled = ({name: sums.gram(case) for name, sums in products.items()} for case in cases)
     orders = best_orders(groups, {name: channel_correlations(gram) for name, gram in grams.items()})
     chance = {name: channel_correlations(gram) for name, gram in shuffled.items()}

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from ..measures import MEASURES
-from .ends import values_at_ends
-from .kept import IMAGES, Kept, all_parts, keep_activations
+from .kept_activations import IMAGES, KeptActivations, keep_activations
+from .parts import all_parts
+from .scale_conditions import values_under_conditions
 from .store import Computed, Kind
 from .study import Study
 from .tables import described
@@ -35,15 +36,15 @@ def compute(
     key = [KIND.name, KIND.code, kept.key, permutations]
     makers = {layer.name: partial(_layer, kept, layer.name, permutations) for layer in kept.layers}
     values = described(study, all_parts(key, makers, "measuring layers", progress))
-    return Computed({"values": values}, kept.behind)
+    return Computed({"values": values}, kept.origin)
 
 
-def _layer(kept: Kept, layer: str, permutations: int) -> pd.DataFrame:
+def _layer(kept: KeptActivations, layer: str, permutations: int) -> pd.DataFrame:
     chosen = [MEASURES[name] for name in POSITIONS]
     return pd.concat(
         [
-            values_at_ends(kept, layer, list(MEASURES.values()), permutations, "images"),
-            values_at_ends(kept, layer, chosen, permutations // 2, "positions"),
+            values_under_conditions(kept, layer, list(MEASURES.values()), permutations, "images"),
+            values_under_conditions(kept, layer, chosen, permutations // 2, "positions"),
         ],
         ignore_index=True,
     )

@@ -28,7 +28,7 @@ from ..networks.activations import CompressedLayer, captured, collect, forward, 
 from ..networks.architectures import Layer
 from ..networks.checkpoints import check_different
 from ..subspaces import Pair
-from . import grid, store
+from . import parallel, store
 from .store import Computed, Kind, Result
 from .study import Study, chosen_layers, network_at, test_images
 from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, similarity_table
@@ -42,22 +42,22 @@ def run(study: Study, recompute: bool = False, progress: bool = True) -> Result:
 
     A record with more seeds or layers is enough for fewer. `recompute` ignores the record and the cache.
     """
-    return store.answer(KIND, study, recompute=recompute, progress=progress)
+    return store.find_or_compute(KIND, study, recompute=recompute, progress=progress)
 
 
 def compute(study: Study, progress: bool = True) -> Computed:
     """Train what is not trained, collect all layers in one pass, and match every pair of networks.
 
-    If all Gram matrices together would be too large, or if there are several workers (`grid.workers`), the networks
+    If all Gram matrices together would be too large, or if there are several workers (`parallel.workers`), the networks
     are taken in blocks. Each block and each pair of blocks is then a task of its own, which leaves its tables in the
     cache.
     """
-    grid.train_all([(run, study.epoch) for run in study.runs], progress)
-    parts = grid.blocks(study.seeds, neurons_of(study), 1 + Sampling().draws * study.sampled)
+    parallel.train_all([(run, study.epoch) for run in study.runs], progress)
+    parts = parallel.blocks(study.seeds, neurons_of(study), 1 + Sampling().draws * study.sampled)
     if len(parts) == 1:
         return compute_block(study, progress=progress)
-    tasks = [(replace(study, seeds=seeds), {"first": first}) for seeds, first in grid.pairs_of_blocks(parts)]
-    return joined(study, grid.task_results(PART, tasks, "blocks of networks", progress))
+    tasks = [(replace(study, seeds=seeds), {"first": first}) for seeds, first in parallel.pairs_of_blocks(parts)]
+    return joined(study, parallel.task_results(PART, tasks, "blocks of networks", progress))
 
 
 def compute_block(study: Study, first: int = 0, progress: bool = True) -> Computed:
@@ -73,7 +73,7 @@ def compute_block(study: Study, first: int = 0, progress: bool = True) -> Comput
     by_layer = {layer.name: compressed[name] for layer, name in zip(layers, names, strict=True)}
     tables = match_all(study, layers, by_layer, pairs, progress)
     if first:
-        return Computed(tables, store.behind(data, sidecars, nets))
+        return Computed(tables, store.origin_of(data, sidecars, nets))
     tables["layers"] = controls(study, layers, by_layer)
     tables["networks"] = pd.DataFrame([network_row(sidecar) for sidecar in sidecars])
     grams = {
@@ -81,7 +81,7 @@ def compute_block(study: Study, first: int = 0, progress: bool = True) -> Comput
         for layer in layers
         if layer in keep or max(by_layer[layer.name].gram.sizes) <= GRAM_CHANNELS
     }
-    return Computed(tables, store.behind(data, sidecars, nets), dict.fromkeys(grams, study.seeds), grams)
+    return Computed(tables, store.origin_of(data, sidecars, nets), dict.fromkeys(grams, study.seeds), grams)
 
 
 def names_at(study: Study, layers: Sequence[Layer]) -> list[str]:
@@ -174,11 +174,11 @@ def joined(study: Study, results: Sequence[Result]) -> Computed:
     tables = {name: by_layer_and_seed(pd.concat(pieces), study.seeds, layers) for name, pieces in parts.items()}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)
     alone = [result for result in results if "networks" in result.tables]
-    known = store.behind_result(results[0])
+    known = store.origin_of_result(results[0])
     known["checkpoints"] = [each for result in alone for each in result.provenance["checkpoints"]]
     known["train_seconds"] = round(sum(result.provenance["train_seconds"] for result in alone), 1)
     first = alone[0]
-    return Computed(tables, known, dict(first.held), {layer: first.gram(layer) for layer in first.kept})
+    return Computed(tables, known, dict(first.held), {layer: first.gram(layer) for layer in first.gram_layers})
 
 
 def by_layer_and_seed(table: pd.DataFrame, seeds: Sequence[int], layers: Sequence[str]) -> pd.DataFrame:
@@ -213,7 +213,7 @@ def gram_networks(study: Study, neurons: int) -> int:
 def thin(result: Result) -> Result:
     """The result with only as many networks per Gram matrix as a record keeps: the study's first seeds."""
     held, grams = {}, {}
-    for layer in result.kept:
+    for layer in result.gram_layers:
         gram = result.gram(layer)
         if number := gram_networks(result.study, max(gram.sizes)):
             held[layer] = result.gram_seeds(layer)[:number]

@@ -26,10 +26,10 @@ from ..networks import datasets
 from ..networks.activations import captured
 from ..networks.architectures import Layer
 from ..networks.tails import quick
-from .grid import train_all
 from .layer_tasks import by_layers, study_layers
+from .parallel import train_all
 from .stitching import BATCH, some_images, trained_networks
-from .store import Computed, Kind, behind
+from .store import Computed, Kind, origin_of
 from .study import Study, chosen_layers
 from .tables import described, layer_columns
 
@@ -182,7 +182,7 @@ def sense_layers(study: Study, images: int, steps: int, names: Sequence[str], pr
         rows = sensitivity_rows(layer, other, names, steps, progress)
         tables.append(rows.assign(**layer_columns(known)))
     table = described(study, pd.concat(tables, ignore_index=True))
-    return Computed({"sensitivity": table}, behind(sets[1], sidecars, list(nets.values())))
+    return Computed({"sensitivity": table}, origin_of(sets[1], sidecars, list(nets.values())))
 
 
 def three_layers(known: Mapping[str, Layer]) -> list[str]:

@@ -26,8 +26,8 @@ from ..matching.objects import Match
 from ..matching.peeling import reach
 from ..subspaces import Matrix, Pair
 from . import seeds
-from .grid import task_results
-from .store import Computed, Kind, Result, behind_result
+from .parallel import task_results
+from .store import Computed, Kind, Result, origin_of_result
 from .study import Study
 from .tables import described
 
@@ -215,7 +215,7 @@ def mapped_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
 
     Raises `BadInput` for a layer that is not kept.
     """
-    kept = result.kept
+    kept = result.gram_layers
     if layers is None:
         return list(dict.fromkeys([kept[0], kept[len(kept) // 2], kept[-2], kept[-1]])) if len(kept) > 1 else kept
     for layer in layers:
@@ -254,16 +254,16 @@ def compute(
     Each layer is a task. Raises `BadInput` if no layer of two of its networks was kept.
     """
     result = seeds.run(study, progress=progress)
-    if not result.kept:
+    if not result.gram_layers:
         raise BadInput(f"no layer of seeds {list(study.seeds)} is kept compressed: take the study's first seeds")
     mapped = mapped_layers(result, layers)
     settings = {"orders": orders, "draws": draws, "limit": limit}
-    tasks = [(study, {"layer": layer, "mapped": layer in mapped} | settings) for layer in result.kept]
+    tasks = [(study, {"layer": layer, "mapped": layer in mapped} | settings) for layer in result.gram_layers]
     results = task_results(PART, tasks, "simple matches", progress)
     names = dict.fromkeys(name for part in results for name in part.tables)
     tables = {name: [part.tables[name] for part in results if name in part.tables] for name in names}
     whole = {name: described(study, pd.concat(parts, ignore_index=True)) for name, parts in tables.items()}
-    return Computed(whole, behind_result(result), settings={"layers": mapped})
+    return Computed(whole, origin_of_result(result), settings={"layers": mapped})
 
 
 def simple_matches_of_layer(
@@ -279,7 +279,7 @@ def simple_matches_of_layer(
         for name, table in of_pair.items():
             parts.setdefault(name, []).append(table.assign(**row))
     tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
-    return Computed(tables, behind_result(result))
+    return Computed(tables, origin_of_result(result))
 
 
 KIND = Kind(

@@ -17,9 +17,9 @@ from ..matching.match import maximum_match, similarity_curve
 from ..matching.peeling import reach
 from ..subspaces import Pair
 from . import seeds
-from .grid import task_results
+from .parallel import task_results
 from .simple_matches import neurons_needed, simple_sizes, sizes
-from .store import Computed, Kind, behind_result
+from .store import Computed, Kind, origin_of_result
 from .study import Study
 from .tables import EPSILONS
 
@@ -149,10 +149,10 @@ def compute_small_matches(study: Study, pairs: int = 1, progress: bool = True) -
     Each layer is a task. Raises `BadInput` if no kept layer matches in part at any ε of the paper.
     """
     result = seeds.run(study, progress=progress)
-    tasks = [(study, {"layer": layer, "pairs": pairs}) for layer in result.kept]
+    tasks = [(study, {"layer": layer, "pairs": pairs}) for layer in result.gram_layers]
     tables = joined_layers(part.tables for part in task_results(PART, tasks, "small matches", progress))
     about = result.tables["critical"].drop_duplicates("layer").set_index("layer")[["position", "depth", "kind"]]
-    return Computed({name: table.join(about, on="layer") for name, table in tables.items()}, behind_result(result))
+    return Computed({name: table.join(about, on="layer") for name, table in tables.items()}, origin_of_result(result))
 
 
 def small_matches_of_layer(study: Study, layer: str, pairs: int, progress: bool = True) -> Computed:
@@ -160,7 +160,7 @@ def small_matches_of_layer(study: Study, layer: str, pairs: int, progress: bool 
     result = seeds.run(study, progress=progress)
     chosen = list(combinations(result.gram_seeds(layer), 2))[:pairs]
     return Computed(
-        small_match_tables(layer, {(a, b): result.pair(layer, a, b) for a, b in chosen}), behind_result(result)
+        small_match_tables(layer, {(a, b): result.pair(layer, a, b) for a, b in chosen}), origin_of_result(result)
     )
 
 

@@ -31,9 +31,9 @@ from ..networks import datasets, training
 from ..networks.activations import calibrate, captured, neurons
 from ..networks.tails import LinearMap, Stitched, quick, recalibrate, tail
 from ..subspaces import CONSTANT, Gram, Matrix
-from .grid import train_all
 from .layer_tasks import by_layers, layer_names, ordered_by_layer
-from .store import Computed, Kind, behind
+from .parallel import train_all
+from .store import Computed, Kind, origin_of
 from .study import Study, chosen_layers
 from .tables import described, layer_columns
 
@@ -116,7 +116,7 @@ def linear_map(gram: Gram) -> LinearMap:
 
 
 @dataclass
-class Products:
+class StreamProducts:
     """One layer's raw cross products between streams, and the streams' sums, over all samples so far."""
 
     blocks: dict[tuple[Any, Any], Matrix] = field(default_factory=dict)
@@ -168,14 +168,14 @@ def stitching_streams(
     return streams
 
 
-def fit_products(
+def stream_products(
     nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], layers: Sequence[str], batches: Iterable[Tensor]
-) -> dict[str, Products]:
+) -> dict[str, StreamProducts]:
     """The products for the maps, from one pass over the images that they are fitted on.
 
     Raises `BadInput` without images.
     """
-    by_layer = {layer: Products() for layer in layers}
+    by_layer = {layer: StreamProducts() for layer in layers}
     for images in batches:
         streams = stitching_streams(nets, cases, layers, images)
         for layer, products in by_layer.items():
@@ -186,7 +186,7 @@ def fit_products(
 
 
 def stitch_all(
-    nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], products: dict[str, Products]
+    nets: dict[tuple[str, int], nn.Module], cases: Sequence[Case], products: dict[str, StreamProducts]
 ) -> dict[tuple[Case, str], Stitched]:
     """The stitched network of every case at every layer."""
     stitched = {}
@@ -239,7 +239,7 @@ def stitched_accuracy(
     """
     fit, again, test = data
     with quick():
-        products = fit_products(
+        products = stream_products(
             nets, cases, layers, tqdm(datasets.batches(fit, BATCH), desc="fitting", disable=not progress)
         )
         stitched = stitch_all(nets, cases, products)
@@ -265,7 +265,7 @@ def _by_stitch(
         yield {(case, layer): streams[case.stream] for case, layer in stitched}
 
 
-def _stitched_row(case: Case, layer: str, products: Products, counts: Counter[tuple[Any, ...]]) -> dict[str, Any]:
+def _stitched_row(case: Case, layer: str, products: StreamProducts, counts: Counter[tuple[Any, ...]]) -> dict[str, Any]:
     gram = products.gram(case)
     critical = np.concatenate(critical_epsilons(gram.pair(0, 1)))
     images = counts[case, layer, "images"]
@@ -342,7 +342,7 @@ def stitch_layers(
     table = ordered_by_layer([stitched_accuracy(nets, cases, list(hidden), data, controls, progress)], list(hidden))
     columns = pd.DataFrame([layer_columns(hidden[name]) for name in table["layer"]])
     tables = {"stitching": described(study, columns.join(table.drop(columns="layer")))}
-    return Computed(tables, behind(data[2], sidecars, list(nets.values())))
+    return Computed(tables, origin_of(data[2], sidecars, list(nets.values())))
 
 
 STITCHING = {"fit": 2000, "again": 200, "controls": 250, "sources": list(SOURCES)}

@@ -41,7 +41,7 @@ from .tables import EPSILONS, similarity_table
 
 # ---------------------------------------------------------------- what a kind of study gives
 
-ORIGIN = (
+CHECKPOINT_FIELDS = (
     "seed",
     "epoch",
     "sha256",
@@ -57,20 +57,20 @@ ORIGIN = (
 
 @dataclass(frozen=True)
 class Computed:
-    """What a kind computes: its tables, how they were made (`behind`), and the compressed layers to keep.
+    """What a kind computes: its tables, how they were made (`origin`), and the compressed layers to keep.
 
     `held` names the seeds of each Gram matrix, in its order. `settings` holds the values of settings that were left
     open.
     """
 
     tables: dict[str, pd.DataFrame]
-    behind: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
     held: dict[str, tuple[int, ...]] = field(default_factory=dict)
     grams: dict[str, Gram] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def behind(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence[nn.Module]) -> dict[str, Any]:
+def origin_of(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence[nn.Module]) -> dict[str, Any]:
     """How tables were made: images, checkpoints (from their sidecars), and the device that the networks ran on.
 
     Raises `BadInput` if two different checkpoints have equal weights.
@@ -84,13 +84,13 @@ def behind(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence
     return {
         "data_sha256": data.sha256,
         "images": len(data.images),
-        "checkpoints": [{name: sidecar[name] for name in ORIGIN if name in sidecar} for sidecar in sidecars],
+        "checkpoints": [{name: sidecar[name] for name in CHECKPOINT_FIELDS if name in sidecar} for sidecar in sidecars],
         "train_seconds": round(sum(s["train_seconds"] or 0 for s in sidecars), 1),  # None: an epoch on the way
         "device": " and ".join(sorted(devices)),
     }
 
 
-def behind_result(result: "Result") -> dict[str, Any]:
+def origin_of_result(result: "Result") -> dict[str, Any]:
     """How tables were made that are computed from another study's result: the networks and images of that study."""
     wanted = ("data_sha256", "images", "checkpoints", "train_seconds", "device")
     return {name: result.provenance[name] for name in wanted if name in result.provenance}
@@ -161,7 +161,7 @@ class Result:
         return self.provenance.get("settings", {})
 
     @property
-    def kept(self) -> list[str]:
+    def gram_layers(self) -> list[str]:
         """Layers whose Gram matrix of at least two of the study's networks was kept, from the input on."""
         return [layer for layer in self.held if len(self.gram_seeds(layer)) > 1]
 
@@ -175,8 +175,8 @@ class Result:
 
         Raises `BadInput` for a layer or a seed that was not kept, and names those that were.
         """
-        if layer not in self.kept:
-            raise unknown("compressed layer", layer, self.kept)
+        if layer not in self.gram_layers:
+            raise unknown("compressed layer", layer, self.gram_layers)
         wanted = self.gram_seeds(layer) if seeds is None else tuple(seeds)
         held = self.held[layer]
         for seed in wanted:
@@ -204,7 +204,7 @@ class Result:
 # ---------------------------------------------------------------- record, else cache, else compute
 
 
-def answer(
+def find_or_compute(
     kind: Kind,
     study: Study,
     settings: Mapping[str, Any] | None = None,
@@ -248,7 +248,7 @@ def provenance_of(
         "kind": kind.name,
         "study": asdict(study) | {"epochs": study.runs[0].recipe.epochs} if study else {},
         "settings": as_json({**settings, **computed.settings}),
-        **computed.behind,
+        **computed.origin,
         "code": kind.code,
         "commit": commit(),
         "libraries": {name: version(name) for name in LIBRARIES},
@@ -387,7 +387,7 @@ def write(result: Result, place: Path) -> Path:
     """Write tables as parquet, layers as npz, and the provenance with each file's hash, whole or not at all."""
     if result.folder == place:
         return place
-    grams = {layer: result.gram(layer) for layer in result.kept}
+    grams = {layer: result.gram(layer) for layer in result.gram_layers}
     held = {layer: list(result.gram_seeds(layer)) for layer in grams}
     return write_tables(result.tables, result.provenance | {"grams": held}, place, grams)
 

@@ -72,7 +72,7 @@ def compute(
     members, comparisons = cast_targets(study, others, aims)
     tables, sidecars, networks = compare_members(members, comparisons, data, study.layers, permutations, progress)
     tables["networks"] = with_largest_class(tables["networks"], study.dataset)
-    return Computed(tables, store.behind(data, sidecars, networks))
+    return Computed(tables, store.origin_of(data, sidecars, networks))
 
 
 def with_largest_class(networks: pd.DataFrame, dataset: str) -> pd.DataFrame:

@@ -19,8 +19,7 @@ from torchvision.datasets import ImageFolder
 
 from ..errors import BadInput, unknown
 from ..files import atomic, sha256
-from ..networks import architectures as networks
-from ..networks import datasets, training
+from ..networks import architectures, datasets, training
 from ..networks.activations import calibrate
 from ..networks.architectures import Layer
 from ..networks.inputs import in_batches
@@ -51,8 +50,8 @@ def layers_of(network: nn.Module) -> list[Layer]:
     if not names:
         some = [name for name, _ in network.named_modules()][1:4]
         raise BadInput(f"{type(network).__name__} has no activation modules: name layers, such as {some}")
-    if isinstance(network, networks.VGG | networks.ResNet):
-        return networks.layers(network)
+    if isinstance(network, architectures.VGG | architectures.ResNet):
+        return architectures.layers(network)
     return as_layers(network, names)
 
 

@@ -1,4 +1,4 @@
-"""Kept activations, values at the ends, identification: planted layers with known answers."""
+"""Kept activations, values under the conditions of the scale, identification: planted layers with known answers."""
 
 from pathlib import Path
 
@@ -11,16 +11,25 @@ from torch import nn
 from helpers.errors import BadInput
 from helpers.measures import MEASURES, Sampled
 from helpers.networks.architectures import Layer
-from helpers.studies import calibration, identification, kept, rivals
-from helpers.studies.ends import calibrate_values, values_at_ends
-from helpers.studies.kept import EARLIER, TRAINED, UNTRAINED, Kept, Role, images_taken, part, write_activations
+from helpers.studies import calibration, identification, kept_activations, rivals
+from helpers.studies.kept_activations import (
+    EARLIER,
+    TRAINED,
+    UNTRAINED,
+    KeptActivations,
+    Role,
+    images_taken,
+    write_activations,
+)
+from helpers.studies.parts import part
+from helpers.studies.scale_conditions import calibrate_values, values_under_conditions
 from helpers.studies.study import Study
 
 RNG = np.random.default_rng(0)
 IMAGES, PLACES, NEURONS = 60, 4, 5
 
 
-def planted(folder: Path) -> Kept:
+def planted(folder: Path) -> KeptActivations:
     """Three trained networks that share directions, an earlier self that is nearly the first, and two strangers."""
     shared = RNG.normal(size=(IMAGES, PLACES, 3))
     places: dict[Role, Path] = {}
@@ -32,7 +41,7 @@ def planted(folder: Path) -> Kept:
     places[Role(EARLIER, 0)] = save(folder / "e0", near)
     for seed in range(2):
         places[Role(UNTRAINED, seed)] = save(folder / f"u{seed}", RNG.normal(size=first.shape))
-    return Kept((Layer("conv", None, "conv", 0, 0.0),), places, {}, (0, 1, 2))
+    return KeptActivations((Layer("conv", None, "conv", 0, 0.0),), places, {}, (0, 1, 2))
 
 
 def save(place: Path, values: np.ndarray) -> Path:
@@ -71,8 +80,8 @@ def test_a_grid_of_positions_and_the_mean_over_all_are_kept(tmp_path):
 def test_many_positions_take_fewer_images(tmp_path, monkeypatch):
     assert [images_taken(2000, positions) for positions in (1, 4, 16)] == [2000, 2000, 1000]
     assert images_taken(500, 16) == 500
-    monkeypatch.setattr(kept, "FEWEST", 5)
-    monkeypatch.setattr(kept, "ENOUGH", 9)
+    monkeypatch.setattr(kept_activations, "FEWEST", 5)
+    monkeypatch.setattr(kept_activations, "ENOUGH", 9)
     write_activations(Small(), [torch.randn(4, 3, 4, 4), torch.randn(4, 3, 4, 4)], ["conv", "units"], tmp_path / "net")
     assert np.load(tmp_path / "net" / "conv.npy").shape == (5, 4, 3)
     assert np.load(tmp_path / "net" / "units.npy").shape == (8, 1, 3)
@@ -80,7 +89,7 @@ def test_many_positions_take_fewer_images(tmp_path, monkeypatch):
 
 def test_the_ends_stand_in_order_and_chance_uses_the_first_pair(at_hand):
     measures = [entry for entry in MEASURES.values() if entry.needs == "gram"]
-    values = values_at_ends(at_hand, "conv", measures, 40, "positions")
+    values = values_under_conditions(at_hand, "conv", measures, 40, "positions")
     assert set(values["end"]) == {"observed", "untrained", "ceiling", "chance"}
     counts = values[values["measure"] == "cka"]["end"].value_counts()
     assert counts.to_dict() == {"chance": 40, "observed": 3, "untrained": 1, "ceiling": 1}
@@ -98,12 +107,12 @@ def test_permuting_images_keeps_positions_together(at_hand):
     values = np.zeros((IMAGES, PLACES, 2))
     values[:, :, 0] = np.arange(PLACES)
     values[:, :, 1] = RNG.normal(size=(IMAGES, 1))
-    both = Kept(at_hand.layers, {}, {}, (0, 1))
+    both = KeptActivations(at_hand.layers, {}, {}, (0, 1))
     for seed in range(2):
         place = at_hand.places[Role(TRAINED, 0)].parent / f"p{seed}"
         both.places[Role(TRAINED, seed)] = save(place, values)
     both.places[Role(EARLIER, 0)] = both.places[Role(UNTRAINED, 0)] = both.places[Role(UNTRAINED, 1)] = place
-    rows = values_at_ends(both, "conv", [MEASURES["soft_match"]], 30, "positions")
+    rows = values_under_conditions(both, "conv", [MEASURES["soft_match"]], 30, "positions")
     chance = rows.loc[rows["end"] == "chance", "value"]
     assert chance.mean() == pytest.approx(0.5, abs=0.1)  # one of two neurons matches exactly
 

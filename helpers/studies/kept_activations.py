@@ -7,7 +7,7 @@ at up to 9 positions on an even grid. Layers with many positions are kept for fe
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -15,20 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import BadInput
-from ..files import atomic
 from ..measures.compared import Sampled
 from ..networks import datasets, training
 from ..networks.activations import captured, forward
 from ..networks.architectures import Layer
-from .grid import each, train_all
+from .parallel import each, train_all
 from .records import cache_root
-from .store import behind
+from .store import origin_of
 from .study import Study, chosen_layers, network_at, test_images
 from .tables import layer_columns
 
@@ -37,7 +35,6 @@ GRID = 3  # positions are taken on a grid of at most 3 × 3
 FEWEST, ENOUGH = 1000, 8000  # a layer is kept for as many images as give ENOUGH samples, but at least FEWEST images
 BATCH = 125
 TRAINED, EARLIER, UNTRAINED = "trained", "earlier", "untrained"
-ENDS = ("observed", "untrained", "ceiling", "chance")
 
 
 @dataclass(frozen=True)
@@ -101,12 +98,12 @@ def write_activations(network: nn.Module, images: Iterable[Tensor], layers: Sequ
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The activations of a study's networks: their folders, their layers, and how they were made (`behind`)."""
+class KeptActivations:
+    """The activations of a study's networks: their folders, their layers, and how they were made (`origin`)."""
 
     layers: tuple[Layer, ...]
     places: dict[Role, Path]
-    behind: dict[str, Any]
+    origin: dict[str, Any]
     seeds: tuple[int, ...]
 
     @cached_property
@@ -146,7 +143,7 @@ class Kept:
 
 def keep_activations(
     study: Study, images: int, earlier: int | None, untrained: int | None, progress: bool = True
-) -> Kept:
+) -> KeptActivations:
     """The activations of all networks of a study on the first test images, computed if they are not kept yet.
 
     earlier: the epoch of the first seed that gives the ceiling (None: the last but one). untrained: how many untrained
@@ -167,7 +164,7 @@ def keep_activations(
     tasks = [(runs[role.seed], epoch, data, [layer.name for layer in layers]) for role, epoch in epochs.items()]
     stored = each(_kept_network, tasks, "keeping activations", progress)
     places, sidecars = dict(zip(epochs, (place for place, _ in stored), strict=True)), [known for _, known in stored]
-    return Kept(tuple(layers), places, behind(data, sidecars, [network]), study.seeds)
+    return KeptActivations(tuple(layers), places, origin_of(data, sidecars, [network]), study.seeds)
 
 
 def _kept_network(
@@ -185,29 +182,3 @@ def _kept_network(
         with torch.inference_mode():
             write_activations(network, datasets.batches(data, BATCH), layers, place)
     return place, sidecar
-
-
-# ---------------------------------------------------------------- finished parts
-
-
-def all_parts(
-    key: Sequence[Any], makers: Mapping[str, Callable[[], pd.DataFrame]], label: str, progress: bool = True
-) -> pd.DataFrame:
-    """One table from the tables of all parts. Each part is a task of its own; `key` holds all that they depend on."""
-    return pd.concat(
-        each(part, [(key, name, make) for name, make in makers.items()], label, progress), ignore_index=True
-    )
-
-
-def part(key: Sequence[Any], name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """A table that is computed once and then read, so that an interrupted study can continue.
-
-    `key` holds everything that the table depends on.
-    """
-    place = cache_root() / "parts" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20] / f"{name}.parquet"
-    if place.exists():
-        return pd.read_parquet(place)
-    table = make()
-    with atomic(place) as temporary:
-        table.to_parquet(temporary)
-    return table

@@ -23,7 +23,7 @@ from helpers.errors import BadInput
 from helpers.files import ROOT
 from helpers.networks import devices, training
 from helpers.networks.accumulators import Sampling
-from helpers.studies import calibration, grid, kinds, records, seeds, store
+from helpers.studies import calibration, kinds, parallel, records, seeds, store
 
 STUDY = {"network": "vgg8_bn", "width": 0.06, "epochs": 1, "images": 100, "layers": ("relu1_1", "logits")}
 SEEDS = (3, 0, 4, 1, 2)  # five networks in blocks of two: two blocks, three tasks; of one task each: see `many`
@@ -75,13 +75,13 @@ def assert_same(computed: store.Computed, wanted: store.Computed, rtol: float = 
 
 @given(st.lists(st.integers(0, 99), min_size=2, max_size=40, unique=True), st.integers(2, 9), st.integers(1, 400))
 def test_blocks_hold_every_seed_once_and_every_pair_is_in_one_task(drawn, block, neurons):
-    with grid.workers(block=block):
-        parts = grid.blocks(drawn, [neurons])
+    with parallel.workers(block=block):
+        parts = parallel.blocks(drawn, [neurons])
     assert [seed for part in parts for seed in part] == drawn
     assert min(map(len, parts)) >= 2
     assert max(map(len, parts)) <= max(block, 3)
     pairs = []
-    for members, first in grid.pairs_of_blocks(parts):
+    for members, first in parallel.pairs_of_blocks(parts):
         pairs += [frozenset((members[a], members[b])) for a, b in seeds.pairs_across(len(members), first)]
     assert len(pairs) == len(set(pairs)) == len(drawn) * (len(drawn) - 1) // 2
 
@@ -89,32 +89,32 @@ def test_blocks_hold_every_seed_once_and_every_pair_is_in_one_task(drawn, block,
 def test_a_task_has_bounded_memory():
     neurons = [64, 64, 128, 256, 512, 512]
     for count in (2, 5, 40, 200):
-        parts = grid.blocks(range(count), neurons)
-        largest = max(len(members) for members, _ in grid.pairs_of_blocks(parts))
-        assert 8 * sum((largest * n) ** 2 for n in neurons) <= grid.MEMORY
-    assert len(grid.blocks(range(5), neurons)) == 1
-    assert len(grid.blocks(range(5), [n * 100 for n in neurons])) == 2  # what does not fit is compared in pairs
-    assert len(grid.blocks(range(40), neurons, matrices=17)) > len(grid.blocks(range(40), neurons))
-    assert len(grid.blocks(range(5), [n * 100 for n in neurons], matrices=17)) == 1  # two blocks would save nothing
+        parts = parallel.blocks(range(count), neurons)
+        largest = max(len(members) for members, _ in parallel.pairs_of_blocks(parts))
+        assert 8 * sum((largest * n) ** 2 for n in neurons) <= parallel.MEMORY
+    assert len(parallel.blocks(range(5), neurons)) == 1
+    assert len(parallel.blocks(range(5), [n * 100 for n in neurons])) == 2  # what does not fit is compared in pairs
+    assert len(parallel.blocks(range(40), neurons, matrices=17)) > len(parallel.blocks(range(40), neurons))
+    assert len(parallel.blocks(range(5), [n * 100 for n in neurons], matrices=17)) == 1  # two blocks would save nothing
 
 
 def test_several_workers_get_several_tasks():
-    with grid.workers(jobs=2):
-        assert [len(part) for part in grid.blocks(range(5), [10])] == [3, 2]
-        assert len(grid.blocks(range(40), [10])) == grid.TASKS
-    with pytest.raises(BadInput, match="block is 1: expected at least 2 networks"), grid.workers(block=1):
+    with parallel.workers(jobs=2):
+        assert [len(part) for part in parallel.blocks(range(5), [10])] == [3, 2]
+        assert len(parallel.blocks(range(40), [10])) == parallel.TASKS
+    with pytest.raises(BadInput, match="block is 1: expected at least 2 networks"), parallel.workers(block=1):
         pass
 
 
 def test_blocks_give_the_tables_of_one_piece(cache):
     whole = seeds.compute(few(), progress=False)
     assert not left(cache)
-    with grid.workers(block=2):
+    with parallel.workers(block=2):
         parts = seeds.compute(few(), progress=False)
     assert len(left(cache)) == 3
     assert_same(parts, whole, rtol=1e-7)
-    assert parts.behind.pop("train_seconds") == pytest.approx(whole.behind.pop("train_seconds"), abs=0.2)  # rounded
-    assert parts.behind == whole.behind
+    assert parts.origin.pop("train_seconds") == pytest.approx(whole.origin.pop("train_seconds"), abs=0.2)  # rounded
+    assert parts.origin == whole.origin
     assert parts.held["logits"] == SEEDS[:3]
     np.testing.assert_allclose(parts.grams["logits"].gram, whole.grams["logits"].networks([0, 1, 2]).gram, rtol=1e-12)
 
@@ -123,7 +123,7 @@ def test_blocks_give_the_sampled_tables_of_one_piece(cache, monkeypatch):
     monkeypatch.setattr(seeds, "Sampling", lambda: Sampling(positions=5000, draws=2))
     study = few(sampled=True)
     whole = seeds.compute(study, progress=False)
-    with grid.workers(block=2):
+    with parallel.workers(block=2):
         assert_same(seeds.compute(study, progress=False), whole, rtol=1e-7)
     assert set(whole.tables["sampled"]["draw"]) == {0, 1}
 
@@ -139,7 +139,7 @@ def test_a_killed_run_goes_on_and_computes_only_what_is_missing(cache, monkeypat
 
     counted.__module__ = compute.__module__  # the code that a key hashes
     monkeypatch.setattr(seeds, "PART", replace(seeds.PART, compute=counted))
-    with grid.workers(block=2):
+    with parallel.workers(block=2):
         with pytest.raises(KeyboardInterrupt):
             seeds.compute(few(), progress=False)
         assert len(left(cache)) == 2
@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_and_computes_only_what_is_missing(cache, monkeypat
 
 
 def test_the_parts_of_a_study_serve_a_larger_one(cache):
-    with grid.workers(block=2):
+    with parallel.workers(block=2):
         seeds.compute(few(seeds=SEEDS[:4]), progress=False)
         before = left(cache)
         seeds.compute(few(seeds=(*SEEDS[:4], 2, 5)), progress=False)
@@ -183,10 +183,10 @@ def test_parts_of_a_study_give_the_tables_of_one_piece_and_are_found_again(cache
     kind, study = kinds.KINDS[name], studies.Study(**WHOLE | options)
     whole = kind.compute(study, progress=False, **kind.settled(settings))
     shutil.rmtree(cache, ignore_errors=True)
-    monkeypatch.setattr(grid, "wanted_tasks", lambda: 3)
+    monkeypatch.setattr(parallel, "wanted_tasks", lambda: 3)
     found = kind.compute(study, progress=False, **kind.settled(settings))
     assert_same(found, whole)
-    assert found.behind == whole.behind
+    assert found.origin == whole.origin
     assert len([place for place in left(cache) if place.startswith(f"{part_of(name).name}-")]) == count
     never = replace(part_of(name), compute=lambda *_, **__: pytest.fail("it was computed again"))
     never.compute.__module__ = part_of(name).compute.__module__
@@ -211,18 +211,18 @@ def complain(number: int) -> int:
 
 
 def test_answers_come_in_order_and_errors_as_they_are():
-    assert grid.each(square, [(3,), (1,), (2,)], "squares", progress=False) == [9, 1, 4]
+    assert parallel.each(square, [(3,), (1,), (2,)], "squares", progress=False) == [9, 1, 4]
     with pytest.raises(BadInput, match=r"^number 7: expected another$"):
-        grid.each(complain, [(7,)], "complaints", progress=False)
+        parallel.each(complain, [(7,)], "complaints", progress=False)
 
 
 @pytest.mark.slow
 def test_two_processes_give_the_serial_tables(cache):
-    with grid.workers(block=2):
+    with parallel.workers(block=2):
         serial = seeds.compute(few(), progress=False)
     for path in cache.iterdir():
         path.rename(path.with_name(f"serial-{path.name}"))
-    with grid.workers(jobs=2, block=2):
+    with parallel.workers(jobs=2, block=2):
         assert_same(seeds.compute(few(), progress=False), serial)
     assert len(left(cache)) == 6
 
@@ -230,8 +230,8 @@ def test_two_processes_give_the_serial_tables(cache):
 @pytest.mark.slow
 def test_a_killed_process_is_one_clear_line():
     message = "^a worker process was killed, as for lack of memory: take fewer jobs or smaller blocks$"
-    with pytest.raises(BadInput, match=message), grid.workers(jobs=2):
-        grid.each(die, [(1,), (2,)], "deaths", progress=False)
+    with pytest.raises(BadInput, match=message), parallel.workers(jobs=2):
+        parallel.each(die, [(1,), (2,)], "deaths", progress=False)
 
 
 # ---------------------------------------------------------------- a Dask cluster
@@ -263,7 +263,7 @@ def test_one_of_three_dask_workers_is_killed_and_the_tables_are_the_serial_ones(
     distributed = pytest.importorskip("distributed")
     study = few(seeds=(3, 0, 4, 1, 2, 5))
     training.train(study.runs[-1], progress=False)
-    with grid.workers(block=2):
+    with parallel.workers(block=2):
         serial = seeds.compute(study, progress=False)
     for path in cache.iterdir():
         path.rename(path.with_name(f"serial-{path.name}"))
@@ -273,7 +273,7 @@ def test_one_of_three_dask_workers_is_killed_and_the_tables_are_the_serial_ones(
         pids = list(client.run(os.getpid).values())
         assert len(set(pids)) == 3
         thread = kill_when(lambda: len(left(cache)) > before, pids[0], noted, lambda: len(left(cache)) - before)
-        with grid.workers(scheduler=cluster.scheduler_address, block=2):
+        with parallel.workers(scheduler=cluster.scheduler_address, block=2):
             computed = seeds.compute(study, progress=False)
         thread.join()
     assert 1 <= noted[0] < 6, "the worker was to be killed in the middle"
@@ -311,7 +311,7 @@ def test_a_lost_scheduler_is_one_clear_line_and_nothing_finished_is_lost(cache, 
     noted: list[int] = []
     thread = kill_when(lambda: len(left(cache)) > 0, process.pid, noted, lambda: len(left(cache)))
     message = f"^lost the Dask scheduler at {address}: what was finished is kept, so start it and run this again$"
-    with pytest.raises(BadInput, match=message), grid.workers(scheduler=address, block=2):
+    with pytest.raises(BadInput, match=message), parallel.workers(scheduler=address, block=2):
         seeds.compute(few(), progress=False)
     thread.join()
     worker.kill()  # it still does what it was given
@@ -319,7 +319,7 @@ def test_a_lost_scheduler_is_one_clear_line_and_nothing_finished_is_lost(cache, 
     assert noted[0] < 3, "the scheduler was to be killed in the middle"
     kept = written(cache)
     assert len(kept) >= noted[0] >= 1
-    with grid.workers(block=2):
+    with parallel.workers(block=2):
         computed = seeds.compute(few(), progress=False)
     assert kept.items() <= written(cache).items()
     assert_same(computed, seeds.compute(few(), progress=False), rtol=1e-7)
@@ -327,22 +327,22 @@ def test_a_lost_scheduler_is_one_clear_line_and_nothing_finished_is_lost(cache, 
 
 @pytest.mark.slow
 def test_a_cluster_of_one_worker_does_the_tasks_there(scheduler, worker):
-    with grid.workers(scheduler=scheduler[1]):
-        assert grid.each(os.getpid, [(), ()], "numbers", progress=False) == [worker.pid] * 2
+    with parallel.workers(scheduler=scheduler[1]):
+        assert parallel.each(os.getpid, [(), ()], "numbers", progress=False) == [worker.pid] * 2
 
 
 @pytest.mark.slow
 def test_no_worker_and_no_scheduler_are_one_clear_line(scheduler, monkeypatch):
     process, address = scheduler
-    monkeypatch.setattr(grid, "PATIENCE", 1)
+    monkeypatch.setattr(parallel, "PATIENCE", 1)
     message = f"^no worker at {address} after 1 s: start some with `dask worker {address}`$"
-    with pytest.raises(BadInput, match=message), grid.workers(scheduler=address):
-        grid.each(square, [(1,)], "squares", progress=False)
+    with pytest.raises(BadInput, match=message), parallel.workers(scheduler=address):
+        parallel.each(square, [(1,)], "squares", progress=False)
     process.kill()
     process.wait()
     for wrong in (address, "nowhere", "carrier://pigeon"):
         message = f"^no Dask scheduler at {wrong}: expected one as at tcp://host:8786"
-        with pytest.raises(BadInput, match=message), grid.workers(scheduler=wrong):
+        with pytest.raises(BadInput, match=message), parallel.workers(scheduler=wrong):
             pass
 
 
@@ -369,14 +369,14 @@ def test_the_script_for_slurm_makes_jobs_that_a_shell_can_read(tmp_path):
 )
 def test_runs_are_trained_as_tasks_or_together_on_a_gpu_or_left_to_the_study(monkeypatch, jobs, device, used):
     done: list[str] = []
-    monkeypatch.setattr(grid, "each", lambda *_: done.append("each"))
-    monkeypatch.setattr(grid, "train_together", lambda runs, where, progress: done.append(where))
+    monkeypatch.setattr(parallel, "each", lambda *_: done.append("each"))
+    monkeypatch.setattr(parallel, "train_together", lambda runs, where, progress: done.append(where))
     monkeypatch.setattr(devices, "chosen_device", lambda default: torch.device(device))
     runs = [training.plan("vgg8_bn", "digits", 0.06, 77, "digits", 1)]
-    with grid.workers(jobs):
-        grid.train_all([(run, None) for run in runs])
+    with parallel.workers(jobs):
+        parallel.train_all([(run, None) for run in runs])
         monkeypatch.setattr(training, "is_whole", lambda path: True)
-        grid.train_all([(run, None) for run in runs])
+        parallel.train_all([(run, None) for run in runs])
     assert done == used
 
 
@@ -387,13 +387,13 @@ def test_forks_wait_for_the_trunk_that_they_share(monkeypatch):
     trunk, whole = training.plan("vgg8_bn", "digits", 0.06, 77, "digits", 2), set()
     forks = [training.plan("vgg8_bn", "digits", 0.06, 77, "digits", 2, order_seed=k, fork_after=1) for k in (1, 2)]
     asked: list[list[training.Run]] = []
-    monkeypatch.setattr(grid, "each", lambda function, given, *_: asked.append([run for (run,) in given]))
+    monkeypatch.setattr(parallel, "each", lambda function, given, *_: asked.append([run for (run,) in given]))
     monkeypatch.setattr(training, "is_whole", lambda path: path in whole)
-    with grid.workers(2):
-        grid.train_all([(forks[0], None), (trunk, 0), (forks[1], None), (forks[0], 2)])
+    with parallel.workers(2):
+        parallel.train_all([(forks[0], None), (trunk, 0), (forks[1], None), (forks[0], 2)])
         assert asked == [[forks[0].trunk], forks]
         whole.add(trunk.checkpoint(2))
-        grid.train_all([(run, None) for run in forks])
+        parallel.train_all([(run, None) for run in forks])
     assert asked[2:] == [forks]
 
 
@@ -405,7 +405,7 @@ def test_parts_are_tasks_and_a_killed_run_computes_only_what_is_missing(cache):
     assert [path.stem for path in parts] == ["logits", "relu1_1"]
     parts[0].unlink()
     before = parts[1].stat().st_mtime_ns
-    with grid.workers(jobs=2):
+    with parallel.workers(jobs=2):
         computed = calibration.compute(study, progress=False, **settings)
     assert_same(computed, wanted)
     assert parts[0].exists()

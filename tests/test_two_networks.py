@@ -15,9 +15,8 @@ from torch import nn
 
 from helpers import __main__ as command
 from helpers.errors import BadInput
-from helpers.networks import architectures as networks
-from helpers.networks import training, weights
-from helpers.studies import two_networks as imagenet
+from helpers.networks import architectures, training, weights
+from helpers.studies import two_networks
 
 RESNET = "torchvision:resnet18"
 STEM = ["relu"]
@@ -37,7 +36,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def network():
-    return imagenet.open_network("untrained:0", RESNET)
+    return weights.open_network("untrained:0", RESNET)
 
 
 def sidecar(dataset, epoch):
@@ -49,12 +48,12 @@ def sidecar(dataset, epoch):
 
 
 def compared(a, b, folder, batch=4, **options):
-    batches, number = imagenet.image_batches(folder, 64, batch)
-    return imagenet.compare(a, b, batches, number, progress=False, **options)
+    batches, number = two_networks.image_batches(folder, 64, batch)
+    return two_networks.compare(a, b, batches, number, progress=False, **options)
 
 
 def test_images_are_colour_normalised_and_all_there(folder):
-    batches, number = imagenet.image_batches(folder, 64, 4)
+    batches, number = two_networks.image_batches(folder, 64, 4)
     assert number == 10
     assert [tuple(batch.shape) for batch in batches] == [(4, 3, 64, 64), (4, 3, 64, 64), (2, 3, 64, 64)]
 
@@ -65,7 +64,7 @@ def test_a_network_matches_itself(folder, network):
 
 
 def test_the_batch_changes_nothing(folder, network):
-    other = imagenet.open_network("untrained:1", RESNET)
+    other = weights.open_network("untrained:1", RESNET)
     small, large = (compared(network, other, folder, batch, layers=STEM).tables["critical"] for batch in (3, 10))
     np.testing.assert_allclose(small["critical_epsilon"], large["critical_epsilon"], rtol=1e-5)
     assert small["critical_epsilon"].max() > 0
@@ -83,16 +82,18 @@ def test_with_no_layer_left_it_says_how_many_images_are_needed(folder, network):
 
 
 def test_a_generator_gives_all_its_images(folder, network):
-    batches, number = imagenet.image_batches(folder, 64, 3)
-    comparison = imagenet.compare(network, network, (batch for batch in batches), number, STEM, progress=False)
+    batches, number = two_networks.image_batches(folder, 64, 3)
+    comparison = two_networks.compare(network, network, (batch for batch in batches), number, STEM, progress=False)
     assert (comparison.tables["critical"]["samples"] == 10 * 32 * 32).all()
     with pytest.raises(BadInput, match="no images: expected at least one batch"):
-        imagenet.compare(network, network, iter(()), number, STEM, progress=False)
+        two_networks.compare(network, network, iter(()), number, STEM, progress=False)
 
 
 def test_calibration_sees_all_images_of_a_generator(folder):
-    batches, _ = imagenet.image_batches(folder, 64, 3)
-    nets = [imagenet.calibrated(weights.fresh_network(RESNET, 0), given) for given in (batches, iter(list(batches)))]
+    batches, _ = two_networks.image_batches(folder, 64, 3)
+    nets = [
+        two_networks.calibrated(weights.fresh_network(RESNET, 0), given) for given in (batches, iter(list(batches)))
+    ]
     assert torch.equal(nets[0].bn1.running_mean, nets[1].bn1.running_mean)
     assert int(nets[1].bn1.num_batches_tracked) == 1  # the ten images, cut anew
 
@@ -103,7 +104,7 @@ def test_a_layer_named_twice_is_refused(folder, network):
 
 
 def test_layers_of_two_networks_by_their_own_names(folder, network):
-    other = imagenet.open_network("untrained:0", "torchvision:vgg11")
+    other = weights.open_network("untrained:0", "torchvision:vgg11")
     comparison = compared(network, other, folder, layers=["conv1"], layers_b=["features.4"])
     assert set(comparison.tables["critical"]["layer"]) == {"conv1"}
     with pytest.raises(BadInput, match="expected the same samples"):
@@ -119,9 +120,9 @@ def test_a_wrong_layer_gets_the_valid_names(folder, network):
 
 def test_default_layers_are_activations_of_any_module():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(4, 2))
-    assert [(layer.name, layer.kind) for layer in imagenet.layers_of(net)] == [("1", "conv"), ("3", "logits")]
+    assert [(layer.name, layer.kind) for layer in two_networks.layers_of(net)] == [("1", "conv"), ("3", "logits")]
     with pytest.raises(BadInput, match="no activation modules"):
-        imagenet.layers_of(nn.Sequential(nn.Conv2d(3, 4, 3)))
+        two_networks.layers_of(nn.Sequential(nn.Conv2d(3, 4, 3)))
 
 
 # ---------------------------------------------------------------- weights
@@ -159,17 +160,17 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_checkpoints_come_back(form, network, tmp_path):
     torch.save(FORMS[form](network.state_dict()), tmp_path / form)
-    assert torch.equal(imagenet.open_network(str(tmp_path / form), RESNET).fc.weight, network.fc.weight)
+    assert torch.equal(weights.open_network(str(tmp_path / form), RESNET).fc.weight, network.fc.weight)
 
 
 def test_the_number_of_classes_is_that_of_the_file(tmp_path):
     ten = weights.fresh_network("squeezenet1_1", 3, num_classes=10)
     torch.save(ten.state_dict(), tmp_path / "ten.pt")
-    opened = imagenet.open_network(str(tmp_path / "ten.pt"), "squeezenet1_1")
+    opened = weights.open_network(str(tmp_path / "ten.pt"), "squeezenet1_1")
     assert torch.equal(opened.classifier[1].weight, ten.classifier[1].weight)
-    small = networks.build("vgg8_bn", 0.125, classes=7)
+    small = architectures.build("vgg8_bn", 0.125, classes=7)
     torch.save(small.state_dict(), tmp_path / "seven.pt")
-    assert imagenet.open_network(str(tmp_path / "seven.pt"), "vgg8_bn", width=0.125).logits.out_features == 7
+    assert weights.open_network(str(tmp_path / "seven.pt"), "vgg8_bn", width=0.125).logits.out_features == 7
 
 
 @pytest.mark.parametrize(
@@ -193,13 +194,13 @@ def test_the_number_of_classes_is_that_of_the_file(tmp_path):
 def test_the_key_in_the_way_is_named(change, message, network, tmp_path):
     torch.save(change(network.state_dict()), tmp_path / "other.pt")
     with pytest.raises(BadInput, match=message):
-        imagenet.open_network(str(tmp_path / "other.pt"), RESNET)
+        weights.open_network(str(tmp_path / "other.pt"), RESNET)
 
 
 def test_safetensors_come_back(network, tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file(network.state_dict(), path)
-    assert torch.equal(imagenet.open_network(str(path), RESNET).fc.weight, network.fc.weight)
+    assert torch.equal(weights.open_network(str(path), RESNET).fc.weight, network.fc.weight)
 
 
 @pytest.mark.parametrize(
@@ -218,15 +219,15 @@ def test_safetensors_come_back(network, tmp_path):
 )
 def test_weights_that_cannot_be_had(name, architecture, message):
     with pytest.raises(BadInput, match=message):
-        imagenet.open_network(name, architecture)
+        weights.open_network(name, architecture)
 
 
 def test_a_file_may_be_called_untrained(network, tmp_path):
     path = tmp_path / "untrained_small.pt"
     torch.save(network.state_dict(), path)
-    assert not imagenet.is_untrained(path.name)
-    assert imagenet.is_untrained("untrained:3")
-    assert torch.equal(imagenet.open_network(str(path), RESNET).fc.weight, network.fc.weight)
+    assert not two_networks.is_untrained(path.name)
+    assert two_networks.is_untrained("untrained:3")
+    assert torch.equal(weights.open_network(str(path), RESNET).fc.weight, network.fc.weight)
 
 
 @pytest.mark.parametrize(
@@ -240,27 +241,27 @@ def test_a_file_may_be_called_untrained(network, tmp_path):
 def test_files_that_hold_no_weights_by_name_are_refused(content, message, tmp_path):
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(BadInput, match=rf"other\.pt {message}"):
-        imagenet.open_network(str(tmp_path / "other.pt"), RESNET)
+        weights.open_network(str(tmp_path / "other.pt"), RESNET)
 
 
 def test_damaged_and_unfitting_files_are_named(network, tmp_path):
     for name in ("damaged.pt", "damaged.safetensors"):
         (tmp_path / name).write_bytes(b"not weights")
         with pytest.raises(BadInput, match=name):
-            imagenet.open_network(str(tmp_path / name), RESNET)
+            weights.open_network(str(tmp_path / name), RESNET)
     torch.save(network.state_dict(), tmp_path / "r18.pt")
     with pytest.raises(BadInput, match=r"r18\.pt does not fit alexnet"):
-        imagenet.open_network(str(tmp_path / "r18.pt"), "alexnet")
+        weights.open_network(str(tmp_path / "r18.pt"), "alexnet")
 
 
 def test_images_that_are_not_there_or_do_not_fit(folder, network, tmp_path):
     with pytest.raises(BadInput, match="not a folder"):
-        imagenet.image_batches(tmp_path / "none")
+        two_networks.image_batches(tmp_path / "none")
     with pytest.raises(BadInput, match="batch is 0: expected a whole number from 1"):
-        imagenet.image_batches(folder, batch=0)
-    grey, number = imagenet.image_batches(folder, 64, statistics="digits")
+        two_networks.image_batches(folder, batch=0)
+    grey, number = two_networks.image_batches(folder, 64, statistics="digits")
     with pytest.raises(BadInput, match="do not fit ResNet"):
-        imagenet.compare(network, network, grey, number, progress=False)
+        two_networks.compare(network, network, grey, number, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,7 @@ def test_images_that_are_not_there_or_do_not_fit(folder, network, tmp_path):
 )
 def test_networks_that_want_larger_images_say_so_in_one_line(network, size, reason, folder):
     with pytest.raises(BadInput, match=rf"images of shape .* do not fit .*({reason})") as error:
-        imagenet.compare_weights(network, "untrained:0", "untrained:1", folder, size=size)
+        two_networks.compare_weights(network, "untrained:0", "untrained:1", folder, size=size)
     assert "\n" not in str(error.value)
 
 
@@ -298,36 +299,36 @@ def test_command_line_compares_and_records_what_it_is(folder, tmp_path, monkeypa
     assert (known["trained"], known["images"], known["kind"]) == (False, 10, "two_networks")
     assert known["study"]["network"] == RESNET
     assert str(folder) not in json.dumps(known)
-    assert list(imagenet.recorded()) == ["tiny-untrained"]
-    assert imagenet.costs(100)["hours_for_100_images"].item() > 0
-    assert imagenet.costs(100)["weights"].item() == "untrained:0 and untrained:1"
-    assert imagenet.left_out()["layer"].tolist() == ["avgpool"]
-    assert imagenet.image_counts() == "10"
-    assert imagenet.fewest_samples(imagenet.recorded()) == "tiny-untrained 160 (relu)"
+    assert list(two_networks.recorded()) == ["tiny-untrained"]
+    assert two_networks.costs(100)["hours_for_100_images"].item() > 0
+    assert two_networks.costs(100)["weights"].item() == "untrained:0 and untrained:1"
+    assert two_networks.left_out()["layer"].tolist() == ["avgpool"]
+    assert two_networks.image_counts() == "10"
+    assert two_networks.fewest_samples(two_networks.recorded()) == "tiny-untrained 160 (relu)"
 
 
 def test_checkpoints_of_this_book_are_recorded_as_what_they_say_they_are(folder, tmp_path, monkeypatch):
     """Two records of the same files, too: one does not hide the other."""
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
     for epoch in (0, 3):
-        net = networks.build("vgg8_bn", 0.125, seed=epoch)
+        net = architectures.build("vgg8_bn", 0.125, seed=epoch)
         training.save(net, tmp_path / f"epoch-{epoch}.safetensors", sidecar("cifar10", epoch))
     a, b = (str(tmp_path / f"epoch-{epoch}.safetensors") for epoch in (3, 0))
     for name, other in (("first", a), ("second", a), ("start", b)):
         more = ["--size", "32", "--layers", "relu1_1", "--record", name]
         assert compare_on_the_command_line("--images", str(folder), "--a", a, "--b", other, *more).exit_code == 0
-    known_of = {name: known for name, (_, known) in imagenet.records().items()}
+    known_of = {name: known for name, (_, known) in two_networks.records().items()}
     assert {name: known["trained"] for name, known in known_of.items()} == {
         "first": True,
         "second": True,
         "start": False,
     }
     assert {known["study"]["network"] for known in known_of.values()} == {"vgg8_bn"}
-    assert set(imagenet.wide(imagenet.recorded(), [0.5])["network"]) == set(known_of)
+    assert set(two_networks.wide(two_networks.recorded(), [0.5])["network"]) == set(known_of)
 
 
 def test_what_is_recorded_says_whether_it_was_trained():
-    recorded = imagenet.records()
+    recorded = two_networks.records()
     assert recorded
     for name, (tables, known) in recorded.items():
         fresh = any(name.startswith("untrained:") for name in known["study"]["weights"])
@@ -374,15 +375,15 @@ def test_command_line_takes_import_paths_and_arrays(tmp_path, monkeypatch):
     assert "cka" in done.output
     for wrong, message in [("mine_of_test:smal", "did you mean 'small'"), ("nowhere:f", "module nowhere cannot be")]:
         with pytest.raises(BadInput, match=message):
-            imagenet.compare_named(inputs=Path("inputs.npz"), network=wrong)
+            two_networks.compare_named(inputs=Path("inputs.npz"), network=wrong)
     with pytest.raises(BadInput, match="expected one source of inputs"):
-        imagenet.compare_named(network="mine_of_test:small")
+        two_networks.compare_named(network="mine_of_test:small")
     with pytest.raises(BadInput, match="no weights for resnet18: expected a checkpoint file, or untrained:SEED"):
-        imagenet.compare_named(inputs=Path("inputs.npz"), network="resnet18")
+        two_networks.compare_named(inputs=Path("inputs.npz"), network="resnet18")
 
 
 def test_own_checkpoints_bring_their_own_statistics(tmp_path):
-    net = networks.build("vgg8_bn", 0.125, seed=0)
+    net = architectures.build("vgg8_bn", 0.125, seed=0)
     for name in ("cifar10", "digits"):
         training.save(net, tmp_path / f"{name}.safetensors", sidecar(name, epoch=1))
     paths = [str(tmp_path / f"{name}.safetensors") for name in ("cifar10", "digits")]

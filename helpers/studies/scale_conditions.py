@@ -12,19 +12,21 @@ from ..measures import Compared, Measure, Sampled
 from ..measures.chance import image_orders, p_value, permuted_values, with_positions
 from ..measures.scale import on_scale
 from .intervals import interval
-from .kept import ENDS, Kept, Role
+from .kept_activations import KeptActivations, Role
 
 PLACE = ["layer", "position", "depth", "kind"]
 VALUES = [*PLACE, "samples", "measure", "end", "seed_a", "seed_b", "order", "value"]
+SCALE_CONDITIONS = ("observed", "untrained", "ceiling", "chance")  # the column "end"
 
 
-def values_at_ends(
-    kept: Kept, layer: str, measures: Sequence[Measure], permutations: int, samples: str
+def values_under_conditions(
+    kept: KeptActivations, layer: str, measures: Sequence[Measure], permutations: int, samples: str
 ) -> pd.DataFrame:
     """All measures of one layer for all pairs of networks. One row per measure, pair, condition and order.
 
     samples: "images" (averaged over positions) or "positions" (those of one image stay together when images are
-    permuted). `end` is the condition. `order` numbers the permutations of chance; it is -1 for the other conditions.
+    permuted). The column `end` is the condition. `order` numbers the permutations of chance; it is -1 for the other
+    conditions.
     """
     positions = 1
 
@@ -36,7 +38,7 @@ def values_at_ends(
         return values
 
     networks = {role: load(role) for role in kept.places}
-    tables = [_end(kept, end, networks, measures) for end, pairs in kept.pairs.items() if pairs]
+    tables = [_one_condition(kept, name, networks, measures) for name, pairs in kept.pairs.items() if pairs]
     first, second = kept.pairs["observed"][0]
     pair = Compared(networks[first], networks[second])
     orders = image_orders(pair.x.centred.samples // positions, permutations)
@@ -47,11 +49,13 @@ def values_at_ends(
     return table.astype({"order": np.int16})[VALUES]
 
 
-def _end(kept: Kept, end: str, networks: dict[Role, Sampled], measures: Sequence[Measure]) -> pd.DataFrame:
+def _one_condition(
+    kept: KeptActivations, condition: str, networks: dict[Role, Sampled], measures: Sequence[Measure]
+) -> pd.DataFrame:
     rows = []
-    for a, b in kept.pairs[end]:
+    for a, b in kept.pairs[condition]:
         pair = Compared(networks[a], networks[b])
-        base = {"end": end, "seed_a": a.seed, "seed_b": b.seed, "order": -1}
+        base = {"end": condition, "seed_a": a.seed, "seed_b": b.seed, "order": -1}
         rows += [base | {"measure": entry.name, "value": entry.function(pair)} for entry in measures]
     return pd.DataFrame(rows)
 
@@ -70,7 +74,8 @@ def calibrate_values(values: pd.DataFrame) -> pd.DataFrame:
     - p: the p value of the one pair whose images were permuted.
     """
     by = [*PLACE, "samples", "measure"]
-    means = values.groupby([*by, "end"], observed=True)["value"].mean().unstack("end").reindex(columns=list(ENDS))
+    means = values.groupby([*by, "end"], observed=True)["value"].mean().unstack("end")
+    means = means.reindex(columns=list(SCALE_CONDITIONS))
     observed = values[values["end"] == "observed"]
     table = (
         interval(observed, by, "value")
@@ -78,8 +83,8 @@ def calibrate_values(values: pd.DataFrame) -> pd.DataFrame:
         .merge(means[["chance", "untrained", "ceiling"]].reset_index(), on=by)
     )
     for name, column in (("", "observed"), ("_low", "low"), ("_high", "high"), ("_untrained", "untrained")):
-        ends = zip(table[column], table["chance"], table["ceiling"], strict=True)
-        table[f"calibrated{name}"] = np.array([on_scale(*end) for end in ends])
+        rows = zip(table[column], table["chance"], table["ceiling"], strict=True)
+        table[f"calibrated{name}"] = np.array([on_scale(*row) for row in rows])
     p = values.groupby(by, observed=True).apply(_p_value)
     table = table.merge(p.rename("p").reset_index(), on=by)
     return table.sort_values(["samples", "measure", "position"], ignore_index=True)
