@@ -33,7 +33,7 @@ def projection_weighted_cca(pair: Compared) -> float:
 
 
 def _weighted(side: Sampled, directions: np.ndarray, correlations: np.ndarray) -> float:
-    weights = np.abs(directions @ side.centred.whitening.T @ side.centred.covariance).sum(axis=1)
+    weights = np.abs(directions @ side.centred.coordinates).sum(axis=1)
     return float(weights @ correlations / weights.sum())
 
 

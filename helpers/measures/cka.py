@@ -31,7 +31,8 @@ def debiased_cka(pair: Compared) -> float:
 
     It is 0 for fewer than 4 samples, for which the estimator is not defined.
     """
-    return _ratio(_hsic(pair), _hsic(Compared(pair.x, pair.x)), _hsic(Compared(pair.y, pair.y)))
+    with_itself = (_hsic(Compared(side, side, side.centred.gram)) for side in (pair.x, pair.y))
+    return _ratio(_hsic(pair), *with_itself)
 
 
 def _hsic(pair: Compared) -> float:

@@ -61,6 +61,11 @@ class Centred:
         keep = values > RANK * max(values.max(initial=0), RANK)
         return self.inverse_norms[:, None] * vectors[:, keep] / np.sqrt(values[keep])
 
+    @cached_property
+    def coordinates(self) -> Float[np.ndarray, "rank neurons"]:
+        """The centred neurons in the orthonormal basis of `whitening`."""
+        return self.whitening.T @ self.covariance
+
     def leading(self, share: float) -> Float[np.ndarray, "neurons rank"]:
         """W such that the rows of Wᵀ Z_c are the first principal components, at unit length.
 
@@ -132,7 +137,8 @@ class Sampled:
         A sample on which all neurons have one value has no correlation with others. Its distances count as 1.
         """
         if self.base is not None:
-            return self.base.ranks[np.ix_(self.order, self.order)]  # type: ignore[arg-type]
+            assert self.order is not None
+            return self.base.ranks.take(self.order, axis=0).take(self.order, axis=1)  # twice as fast as one index
         profiles = self.activations - self.activations.mean(axis=0)
         lengths = np.linalg.norm(profiles, axis=0)
         flat = lengths <= CONSTANT * np.abs(self.activations).max(axis=0, initial=0)

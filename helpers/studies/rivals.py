@@ -19,7 +19,7 @@ from .store import Computed, Kind
 from .study import Study
 from .tables import described
 
-ORDERS = 20  # permutations: few, because there are many measures, and few are enough for the mean of chance
+ORDERS = 50  # permutations: enough for the mean of chance and for p < 0.05; all measures of all layers need minutes
 POSITIONS = ("subspace", "subspace_median", "cka", "cka_raw")  # also measured at positions
 
 
