@@ -112,6 +112,15 @@ def test_bad_input_gets_one_clear_line():
     assert measure("cca", x.T, y.T, few_samples=True) == pytest.approx(1)
 
 
+def test_a_side_that_is_known_is_taken_as_it_is_and_gives_the_same_values():
+    x, y = layer_pair(6)
+    known = Sampled.of(x)
+    pair = Compared.of(known, y)
+    assert pair.x is known
+    values = {name: entry.function(pair) for name, entry in MEASURES.items()}
+    assert values == pytest.approx({name: measure(name, x, y) for name in NAMES}, abs=1e-9)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_permuting_shares_factors_and_gives_what_permuted_arrays_give(name):
     x, y = layer_pair(5)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadInput
+from helpers.measures import measure
 from helpers.studies import sensitivity
 from helpers.studies.sensitivity import Probed, changed_layers, component_counts, probe_agreement
 from helpers.studies.study import Study
@@ -76,6 +77,17 @@ def test_measures_do_not_move_where_they_are_invariant():
     assert fallen["one neuron", "cka"] > 0.01
     assert (fallen["other seed"] > 0.1).all()
     assert table["fallen"].min() > -0.2
+
+
+def test_values_are_those_of_each_measure_alone_and_an_unknown_name_is_refused():
+    layer, other = planted(), planted(1)
+    names = [*sensitivity.SHOWN, "rsa", "neighbours"]
+    table = sensitivity.sensitivity_rows(layer, other, names, steps=4)
+    values = table[table["change"] == "other seed"].set_index("measure")["value"]
+    alone = {name: measure(name, layer.test, other.test) for name in names}
+    assert values.to_dict() == pytest.approx(alone, abs=1e-9)
+    with pytest.raises(BadInput, match="unknown measure 'neighbors': did you mean 'neighbours'"):
+        sensitivity.sensitivity_rows(layer, other, ["neighbors"], steps=4)
 
 
 def test_rank_agreement_by_hand():

@@ -96,10 +96,12 @@ class Sampled:
 
     @staticmethod
     def of(values: Any, network: str = "x") -> "Sampled":
-        """From a (neurons, samples) array or tensor.
+        """From a (neurons, samples) array or tensor. A `Sampled` is returned as it is.
 
         Raises `BadInput` unless it is real, finite and two-dimensional.
         """
+        if isinstance(values, Sampled):
+            return values
         block = as_block(values, network)
         with np.errstate(over="ignore", invalid="ignore"):
             check_finite(block.sum(axis=1), block, network)
@@ -176,7 +178,7 @@ class Compared:
 
     @staticmethod
     def of(x: Any, y: Any, few_samples: bool = False) -> "Compared":
-        """From two (neurons, samples) arrays.
+        """From two (neurons, samples) arrays. A `Sampled` in place of an array keeps what was computed of it before.
 
         Raises `BadInput` for arrays that matching refuses too, and for more neurons than samples unless `few_samples`
         is set. With so many neurons every neuron lies in the span of the other side, and most measures are 1 for any

@@ -21,7 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm import tqdm
 
-from ..measures import measure
+from ..errors import unknown
+from ..measures import MEASURES, Compared, Sampled
 from ..networks import datasets
 from ..networks.activations import captured
 from ..networks.architectures import Layer
@@ -42,7 +43,7 @@ CHANGES = {
 }
 FAR, LARGE = 100.0, 100.0  # the factor by which the image's activations grow; the factor by which the neuron grows
 STEPS = 8
-SHOWN = ("subspace", "cka", "cca", "svcca", "procrustes", "regression", "soft_match")  # one or two seconds each
+SHOWN = ("subspace", "cka", "cca", "svcca", "procrustes", "regression", "soft_match")
 PROBE_RIDGE = 1.0
 
 Samples = Float[np.ndarray, "neurons images"]
@@ -112,15 +113,26 @@ def sensitivity_rows(
     value of the original layer with itself. `lost` is the accuracy that the probe has lost.
     """
     whole = layer.accuracy()
-    itself = {name: measure(name, layer.test, layer.test) for name in names}
+    original = Sampled.of(layer.test)  # its factors, ranks and neighbours are computed once for all changes
+    itself = values_by_measure(Compared.of(original, original), names)
     rows: list[dict[str, Any]] = []
     for change, amount, changed in tqdm(list(changed_layers(layer, other, steps)), disable=not progress):
         accuracy = changed.accuracy()
-        for name in names:
-            value = measure(name, layer.test, changed.test)
+        for name, value in values_by_measure(Compared.of(original, changed.test), names).items():
             row = {"change": change, "amount": amount, "accuracy": accuracy, "lost": whole - accuracy}
             rows.append(row | {"measure": name, "value": value, "fallen": itself[name] - value})
     return pd.DataFrame(rows)
+
+
+def values_by_measure(pair: Compared, names: Sequence[str]) -> dict[str, float]:
+    """The value of each measure for one pair of layers. What several measures share is computed once.
+
+    Raises `BadInput` for an unknown name.
+    """
+    for name in names:
+        if name not in MEASURES:
+            raise unknown("measure", name, MEASURES)
+    return {name: MEASURES[name].function(pair) for name in names}
 
 
 def probe_agreement(table: pd.DataFrame) -> pd.DataFrame:
