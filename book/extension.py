@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 
 from helpers.pages import grid, places
 from helpers.pages.publish import HIDE
@@ -33,7 +35,22 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", plain)
     app.connect("config-inited", without_solutions)
     app.connect("build-finished", publish_extras)
+    app.add_transform(SearchWords)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+class SearchWords(SphinxTransform):
+    """The words that a page is about (`book/grid.yml`) as main entries of the index: a search finds the page first."""
+
+    default_priority = 840  # Sphinx collects the index at 850
+
+    def apply(self, **options: Any) -> None:
+        """Add the entries under the title of the page."""
+        words = {page.document: page.search for part in grid.read_grid() for page in part.pages}
+        entries = [("single", word, "", "main", None) for word in words.get(self.env.docname, ())]
+        section = next(iter(self.document.findall(nodes.section)), None)
+        if entries and section is not None:
+            section.insert(1, addnodes.index(entries=entries))
 
 
 def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
@@ -45,7 +62,7 @@ def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any
         context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") != "launch-buttons"]
     tags = metatags(context.get("title", ""), described(doctree), app.config.html_baseurl)
     context["metatags"] = context.get("metatags", "") + tags
-    context["theme_extra_footer"] = f"<p>{html.escape(edition())}</p>"
+    context["theme_extra_footer"] = f"<p>{html.escape(edition())}{releases(context.get('theme_repository_url'))}</p>"
     seen: set[str] = set()
     context["script_files"] = [script for script in context.get("script_files", []) if first(script, seen)]
 
@@ -66,6 +83,11 @@ def edition() -> str:
     done = subprocess.run(command, cwd=places.ROOT, capture_output=True, text=True, check=False)
     date = f", {done.stdout.strip()}" if done.stdout.strip() else ""
     return f"Version {version('samerep')}{date}, commit {commit()}"
+
+
+def releases(repository: str | None) -> str:
+    """A link to the releases, which hold earlier versions of the book; nothing where no repository is set."""
+    return f' · <a href="{html.escape(repository, quote=True)}/releases">Other versions</a>' if repository else ""
 
 
 def without_solutions(app: Sphinx, config: Any) -> None:

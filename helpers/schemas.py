@@ -180,6 +180,7 @@ class Entry(Strict):
     parameters: dict[Name, Any] = {}
     smoke: dict[Name, Any] = {}
     depends: list[Pattern] = []
+    search: list[Word] = []
 
     @property
     def name(self) -> str:

@@ -34,7 +34,7 @@ for key, value in numbers.items():
 # `make book` and then `make course` write a folder `course/` that works alone. `.venv/bin/python -m helpers course
 # FOLDER` writes it to another place. It contains
 #
-# - `student/`: the chapters and seven experiments as notebooks with the exercises to fill in. Each code exercise has a check, which answers
+# - `student/`: the chapters and {glue:text}`experiments` experiments as notebooks with the exercises to fill in. Each code exercise has a check, which answers
 #   with a tick or with a hint. The checks never show the solution.
 # - `solutions/`: the same notebooks with all solutions. The student's version is cut from them, so the two agree.
 # - `slides/index.html`: the lecture, one file that needs no internet. Use the arrow keys to move. `n` shows the

@@ -1,4 +1,4 @@
-"""The front page draws what the tables say, for every network, layer and ε, and no name can break out of it."""
+"""The front page draws what the tables say, and no name can break out of it. It asks a guess before it tells."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pages import answer, evidence
+from helpers.pages import answer, evidence, places
 from helpers.pages.claims import read_evidence
 from helpers.studies.counts import counted_similarity
 
@@ -71,7 +71,7 @@ def test_the_figure_carries_its_data_and_escapes_what_is_text():
     payload = re.search(r'<script type="application/json">(.*?)</script>', text, re.S)[1]
     assert json.loads(payload) == data
     assert "<b>" not in text
-    assert text.count("<script") == 1
+    assert text.count("<script") == 2  # the data, and one line that hides the answer until the guess
     assert 'value="calibrated"' not in text  # no calibrated values, no switch
 
 
@@ -97,3 +97,70 @@ def test_what_the_scale_rests_on_is_counted_in_the_record_and_said():
     alike = answer.scale_sentence(PLAN, {"vgg16_bn": (3, 20), "resnet18": (3, 20)})
     assert alike == "For each architecture the scale rests on 3 networks and 20 random orders of the images."
     assert answer.scale_sentence(PLAN, {}) == ""
+
+
+# ---------------------------------------------------------------- the guess, in a browser
+
+FRONT = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><title>front</title>
+<link rel="stylesheet" href="{css}"><article class="bd-article"><section id="front"><h1>Is it?</h1><p id="told">No.</p>
+<div>{figure}</div><section id="takeaways"><h2>Three</h2></section><section id="where-to-go-on"><h2>On</h2></section>
+</section></article><script src="{js}"></script>"""
+PARTS = ("#told", "#takeaways", "svg", ".answer-still", ".answer-guess", "#where-to-go-on")
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory):
+    assets = {kind: (places.BOOK / "assets" / f"answer.{kind}").as_uri() for kind in ("css", "js")}
+    figure = answer.answer_figure(answer.answer_data(PLAN, TABLES), "Lines.", answer.plot_by_layer(PLAN, TABLES)).data
+    path = tmp_path_factory.mktemp("front") / "page.html"
+    path.write_text(FRONT.format(figure=figure, **assets))
+    return path.as_uri()
+
+
+@pytest.fixture
+def context(browser):
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+def seen(page):
+    return [part for part in PARTS if page.locator(part).first.is_visible()]
+
+
+def test_until_the_guess_nothing_tells_the_answer_and_then_everything_does(context, front):
+    page = context.new_page()
+    page.goto(front)
+    assert seen(page) == [".answer-guess", "#where-to-go-on"]
+    page.get_by_label("your guess in per cent").fill("70")
+    page.get_by_role("button", name="Show the answer").press("Enter")
+    assert seen(page) == ["#told", "#takeaways", "svg", "#where-to-go-on"]
+    assert "You guessed 70 % for the middle." in page.inner_text(".answer-words")
+    assert page.locator("line.guess").count() == 1
+    page.reload()  # who comes back is not asked again
+    assert seen(page) == ["#told", "#takeaways", "svg", "#where-to-go-on"]
+
+
+def test_who_skips_the_guess_or_follows_a_link_to_a_section_sees_all(context, front):
+    page = context.new_page()
+    page.goto(front)
+    page.evaluate("location.hash = 'takeaways'")
+    page.wait_for_selector("#takeaways", state="visible")
+    page.goto("about:blank")
+    page.goto(front)
+    page.get_by_role("button", name="Skip the guess").click()
+    assert "#told" in seen(page)
+    assert page.locator("line.guess").count() == 0
+    other = context.browser.new_context().new_page()
+    other.goto(f"{front}#takeaways")
+    assert ".answer-guess" not in seen(other)
+
+
+def test_in_print_and_without_scripts_the_answer_and_the_still_figure_are_there(browser, front):
+    for options in ({"java_script_enabled": False}, {}):
+        context = browser.new_context(**options)
+        page = context.new_page()
+        page.goto(front)
+        page.emulate_media(media="print" if not options else "screen")
+        assert seen(page) == ["#told", "#takeaways", ".answer-still", "#where-to-go-on"]
+        context.close()

@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from joblib import Parallel, delayed
 
 from helpers.pages import grid, places, publish, running
-from helpers.pages.teaching import slides
+from helpers.pages.teaching import course, slides
 
 pytestmark = pytest.mark.slow
 
@@ -133,6 +133,13 @@ def test_launch_and_source_links_are_files_of_the_repository(links, page):
     assert not [a for a in outward if "book/pages" in a and not a.startswith(BASE)]  # what git does not hold
 
 
+def test_exercises_have_the_numbers_of_the_course(html):
+    exercise, shown = re.compile(r'<div class="exercise admonition" id="([\w-]+)">.*?Exercise ([\d.]+)', re.S), {}
+    for page in PAGES:
+        shown |= dict(exercise.findall((html / f"{page.document}.html").read_text()))
+    assert shown == course.exercise_numbers()
+
+
 # ---------------------------------------------------------------- in the browser
 
 
@@ -204,6 +211,24 @@ def test_no_table_code_or_picture_is_cut_off_at_any_width(visit, document):
     for width in (390, 800, 1300):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate(CUT_OFF) == [], f"cut off at {width} px"
+
+
+SEARCHES = [
+    ("CKA", "measure"),
+    ("transformer", "tokens"),
+    ("my own network", "own_networks"),
+    ("answer", "landing"),
+    ("stitching", "interchangeable"),
+]
+
+
+@pytest.mark.parametrize(("words", "page"), SEARCHES)
+def test_what_readers_search_leads_to_the_right_page_first(visit, words, page):
+    found = visit("search")
+    found.goto(f"{found.url}?q={words}")
+    found.wait_for_selector("#search-results li", timeout=20_000)
+    first = [link.get_attribute("href") or "" for link in found.locator("#search-results li > a").all()[:3]]
+    assert first[0].partition("#")[0].endswith(f"/{page}.html"), first
 
 
 def test_search_finds_a_word(visit):

@@ -203,6 +203,8 @@ def test_plain_markdown_has_no_directive_and_no_role(book):
     assert "See Lemma (Doubling), nobody, next and 2.0." in words
     assert "> **Lemma (Doubling).**\n>\n> Twice $x$ is $2x$." in words
     assert "### Exercise: Double" in words
+    numbered = plain.Context(plain.names_of([book], {"ex-double": "1.2"}))
+    assert "### Exercise 1.2 (Double)" in "\n".join(plain.plain(cell.source, numbered) for cell in book.cells)
     assert "…" in plain.roles("{glue:text}`two`", plain.Context())
 
 

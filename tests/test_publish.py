@@ -267,6 +267,11 @@ def test_previews_name_the_picture_only_where_the_books_address_is_known():
     assert "description" not in extension.metatags("A title", "")
 
 
+def test_the_foot_of_a_page_leads_to_other_versions_where_there_is_a_repository():
+    assert extension.releases("https://example.org/a&b").count('href="https://example.org/a&amp;b/releases"') == 1
+    assert extension.releases("") == extension.releases(None) == ""
+
+
 def test_the_picture_is_the_still_of_the_front_page(tmp_path):
     page = tmp_path / "landing.ipynb"
     assert extension.still_of(page) is None

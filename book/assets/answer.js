@@ -1,5 +1,6 @@
 // The figure of the front page: similarity by layer, one line for each ε, drawn as SVG from the JSON beside it. The reader
-// guesses first. Everything is a native control, so that the keyboard and a screen reader work.
+// guesses first; until then the page hides what tells the answer (class "guessing", see answer.css). Who came back, or
+// follows a link to a section, is not asked. Everything is a native control, so that the keyboard and a screen reader work.
 (function () {
   var SVG = "http://www.w3.org/2000/svg";
   var MARGIN = { top: 14, right: 14, bottom: 92, left: 46 }, HEIGHT = 380;
@@ -75,13 +76,14 @@
       words = network.name + ", \u03b5 = " + epsilon.toFixed(2) + ": similarity " + values[0].toFixed(2) + " in the first layer, " + mean.toFixed(2) +
         " in the middle on average, " + values[values.length - 1].toFixed(2) + " in the logits.";
     }
+    if (state.guess !== null) { words += " You guessed " + Math.round(100 * state.guess) + " % for the middle."; }
     figure.querySelector(".answer-words").textContent = words;
     figure.querySelector(".answer-epsilon output").textContent = epsilon.toFixed(2);
     figure.querySelector(".answer-epsilon").hidden = state.scale === "calibrated";
     figure.querySelector(".answer-legend").hidden = state.scale === "calibrated";
   }
   function start(figure) {
-    var data = JSON.parse(figure.querySelector("script").textContent);
+    var data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
     var state = { network: 0, count: "neurons", scale: "raw", at: Math.round(0.3 / data.step), guess: null };
     var ask = figure.querySelector(".answer-guess"), shown = figure.querySelector(".answer-live");
     function again() { draw(figure, data, state); }
@@ -95,12 +97,27 @@
     slider.addEventListener("input", function () { state.at = Number(slider.value); again(); });
     var guess = ask.querySelector("input");
     guess.addEventListener("input", function () { ask.querySelector("output").textContent = guess.value + " %"; });
-    function reveal(value) { state.guess = value; ask.hidden = true; shown.hidden = false; again(); }
-    ask.querySelector(".show").addEventListener("click", function () { reveal(Number(guess.value) / 100); });
-    ask.querySelector(".skip").addEventListener("click", function () { reveal(null); });
+    function reveal(value) {
+      state.guess = value;
+      ask.hidden = true;
+      shown.hidden = false;
+      document.documentElement.classList.remove("guessing");
+      again();
+    }
+    function answered(value) {
+      var said = figure.closest("section") && figure.closest("section").querySelector("p");
+      try { localStorage.setItem("answer-seen", "yes"); } catch (refused) { /* then it is asked again next time */ }
+      reveal(value);
+      if (said) { said.tabIndex = -1; said.focus({ preventScroll: true }); }
+    }
+    ask.querySelector(".show").addEventListener("click", function () { answered(Number(guess.value) / 100); });
+    ask.querySelector(".skip").addEventListener("click", function () { answered(null); });
     window.addEventListener("resize", function () { if (!shown.hidden) { again(); } });
-    figure.querySelector(".answer-still").hidden = true;
-    ask.hidden = false;
+    window.addEventListener("hashchange", function () {
+      if (shown.hidden) { reveal(null); (document.getElementById(location.hash.slice(1)) || figure).scrollIntoView(); }
+    });
+    figure.classList.add("drawn");
+    if (document.documentElement.classList.contains("guessing")) { ask.hidden = false; } else { reveal(null); }
   }
   function all() { document.querySelectorAll("figure.answer").forEach(start); }
   if (document.readyState === "loading") { document.addEventListener("DOMContentLoaded", all); } else { all(); }

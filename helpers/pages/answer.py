@@ -18,6 +18,10 @@ from .verdicts import Measured, by_layer
 
 STEP = 0.01  # the step of ε on the slider
 SHOWN = {"neurons": "share of neurons", "power": "share of power"}
+ASK_FIRST = (  # at once, before an answer is painted; not for who came back, nor for who follows a link to a section
+    'try { if (location.hash || localStorage.getItem("answer-seen")) throw 0; '
+    'document.documentElement.classList.add("guessing"); } catch (seen) {}'
+)
 SHADES = ("#b7cfe8", "#8db3da", "#5f94c8", "#3473ad", "#164a7c")  # light to dark, as ε grows
 
 
@@ -66,7 +70,10 @@ def short(layer: str) -> str:
 
 
 def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:
-    """The interactive figure, with a guess before it. `still` replaces it in print and where scripts do not run."""
+    """The interactive figure. A script asks a guess first, and hides what tells the answer until then (answer.css).
+
+    `still` replaces the figure in print and where scripts do not run.
+    """
     plt.close(still)
     words = html.escape(alt, quote=True)
     payload = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -79,7 +86,8 @@ def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:
     at = round(0.3 / data["step"])
     last = len(data["networks"][0]["neurons"]) - 1
     return HTML(
-        f'<figure class="answer" aria-label="{words}"><script type="application/json">{payload}</script>'
+        f'<figure class="answer" aria-label="{words}"><script>{ASK_FIRST}</script>'
+        f'<script type="application/json">{payload}</script>'
         f'<img class="answer-still" src="{figures.png(still)}" alt="{words}">{_guess()}'
         f'<div class="answer-live" hidden><div class="answer-controls">{"".join(controls)}</div>'
         f'<div class="answer-plot"><svg role="img" aria-label="{words}"></svg></div>'
@@ -91,13 +99,13 @@ def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:
 
 def _guess() -> str:
     return (
-        '<div class="answer-guess" hidden><p><strong>Guess first.</strong> Two networks, equally good, differ only in '
-        "their random start. In their middle layers, how many neurons of one can be written in terms of the other's, "
-        "up to an error of 30 %?</p>"
+        '<div class="answer-guess" hidden><p><strong>Guess first.</strong> Train a network twice, from two random '
+        "starts. Both copies classify equally well. Take a layer in the middle. How many neurons of one copy are "
+        "weighted sums of neurons of the other copy, up to an error of 30 %?</p>"
         '<label><span>your guess</span><input type="range" min="0" max="100" value="50" aria-label="your guess in per '
         'cent"><output>50 %</output></label>'
         '<button type="button" class="show">Show the answer</button>'
-        '<button type="button" class="skip">Skip</button></div>'
+        '<button type="button" class="skip">Skip the guess</button></div>'
     )
 
 

@@ -22,6 +22,7 @@ class Page:
     parameters: dict[str, Any] = field(default_factory=dict)
     smoke: dict[str, Any] = field(default_factory=dict)
     depends: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()  # the page about these words: a search for one of them finds it first
     file: Path | None = None  # a notebook that is not the book's
 
     def values(self, tier: str) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def read_grid(path: Path = places.BOOK / "grid.yml") -> list[BookPart]:
 
 def _page(entry: Entry, path: Path) -> Page:
     name = entry.name
-    page = Page(name, entry.notebook, entry.title, entry.parameters, entry.smoke, tuple(entry.depends))
+    tuples = {"depends": tuple(entry.depends), "search": tuple(entry.search)}
+    page = Page(name, entry.notebook, entry.title, entry.parameters, entry.smoke, **tuples)
     source = page.source if page.notebook else places.BOOK / f"{name}.md"
     if not source.exists():
         raise BadInput(f"{path.name}: page '{name}' needs {source.relative_to(places.ROOT)}, which is not there")

@@ -72,7 +72,7 @@ def build_book(tier: str = "published", jobs: int = 2) -> Path:
 
 def book_hash(pages: Iterable[Page]) -> str:
     """Hash of everything from which the HTML is made."""
-    own = [path for pattern in ("*.md", "*.bib", "assets/*", "*.py") for path in places.BOOK.glob(pattern)]
+    own = [path for pattern in ("*.md", "*.bib", "*.yml", "assets/*", "*.py") for path in places.BOOK.glob(pattern)]
     executed = [places.PAGES / f"{page.name}.ipynb" for page in pages]
     paths = sorted([*own, *executed, *(places.ROOT / name for name in ("_config.yml", "_toc.yml"))])
     parts = [sha256(path) for path in paths] + [os.environ.get(HIDE, "")]

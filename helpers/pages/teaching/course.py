@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import count
 from pathlib import Path
 
 import nbformat
@@ -19,12 +20,16 @@ from ...errors import BadInput
 from ...files import ROOT, atomic, scratch_folder, sha256, sweep
 from ...processes import held
 from ...schemas import Written, read_json
+from ..grid import read_grid
 from ..places import PAGES
 from ..running import WORDS_A_MINUTE, fill
 from . import pages, plain, said, slides
 from .cutting import student_version
 
-EXPERIMENTS = ("paper_experiment", "scale", "simple_matches", "causes", "measure", "layer_identification", "alike")
+EXPERIMENTS = (
+    *("paper_experiment", "scale", "simple_matches", "causes", "measure", "sensitivity", "layer_identification"),
+    *("interchangeable", "alike"),
+)
 COURSE = ("worked_example", *pages.CHAPTERS, *EXPERIMENTS)  # experiments that need no network: they read the records
 PACKAGES = (  # what the notebooks and the code that they read import
     *("numpy", "scipy", "numba", "jaxtyping", "pandas", "pyarrow", "tabulate", "pyyaml", "pydantic", "filelock"),
@@ -106,7 +111,8 @@ def numbers() -> dict[str, int]:
     """The numbers on the teacher's page: minutes to read each chapter, number of slides, minutes of the lecture."""
     deck = slides.deck()
     reading = {f"read-{chapter.name}": chapter.reading for chapter in chapters()}
-    return reading | {"slides": len(deck), "lecture": slides.lecture_minutes(deck)}
+    counts = {"experiments": len(EXPERIMENTS), "slides": len(deck)}
+    return reading | counts | {"lecture": slides.lecture_minutes(deck)}
 
 
 def overview() -> pd.DataFrame:
@@ -116,6 +122,21 @@ def overview() -> pd.DataFrame:
         kinds = Counter(exercise.kind for exercise in pages.exercises(chapter.source).values())
         rows.append((pages.title(chapter.source), chapter.reading, kinds["paper"], kinds["code"], kinds["predict"]))
     return pd.DataFrame(rows, columns=["chapter", "minutes to read", "on paper", "in code", "predict and run"])
+
+
+def exercise_numbers() -> dict[str, str]:
+    """The number of each exercise by label, as the site shows it.
+
+    In a numbered part it is the chapter and the place in it. All other pages share one count.
+    """
+    numbers, chapter, shared = dict[str, str](), 0, count(1)
+    for part in read_grid():
+        for page in part.pages:
+            chapter += part.numbered
+            labels = pages.exercises(pages.load_notebook(page.source)) if page.notebook else {}
+            own = (f"{chapter}.{place}" for place in count(1)) if part.numbered else map(str, shared)
+            numbers |= dict(zip(labels, own, strict=False))
+    return numbers
 
 
 def page_of(name: str, executed: Path = PAGES) -> NotebookNode | None:
@@ -132,7 +153,7 @@ def write_course(folder: Path) -> list[str]:
     kept: list[Path] = []
     with renewed(folder, kept) as work:
         every_chapter = chapters()
-        names = plain.names_of([chapter.source for chapter in every_chapter])
+        names = plain.names_of([chapter.source for chapter in every_chapter], exercise_numbers())
         for kind in ("student", "solutions"):
             (work / kind).mkdir()
             for chapter in every_chapter:

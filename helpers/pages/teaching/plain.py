@@ -30,13 +30,14 @@ class Context:
     beside: frozenset[str] = frozenset()
 
 
-def names_of(notebooks: list[NotebookNode]) -> dict[str, str]:
-    """The words for each label: "Lemma (Union of matches)" for lem-union, and likewise for exercises."""
+def names_of(notebooks: list[NotebookNode], numbers: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The words for each label: "Lemma (Union of matches)" for lem-union; "Exercise 1.2 (Double)" with `numbers`."""
     names = {}
     for notebook in notebooks:
         for block in pages.directives_named(notebook, [*KINDS, "exercise", "exercise-start"]):
             kind = block.name.removeprefix("prf:").removesuffix("-start").capitalize()
-            names[block.label] = f"{kind} ({block.argument})"
+            number = (numbers or {}).get(block.label, "")
+            names[block.label] = " ".join(part for part in (kind, number, f"({block.argument})") if part)
     return names
 
 
@@ -71,7 +72,7 @@ def _block(block: pages.Directive, context: Context) -> str:
     if block.name == "prf:proof":
         return f"*Proof.* {body} ∎"
     if block.name.startswith("exercise"):
-        return f"### Exercise: {block.argument}\n\n{body}".strip()
+        return f"### {_headed(block, context)}\n\n{body}".strip()
     if block.name == "solution-end":
         return ""
     if block.name in ("solution", "solution-start"):
@@ -85,6 +86,12 @@ def _block(block: pages.Directive, context: Context) -> str:
     if block.name in QUOTED:
         return quoted(f"**{block.argument or block.name.capitalize()}**", body)
     return f"**{block.argument}**\n\n{body}" if block.argument and block.name == "dropdown" else body
+
+
+def _headed(exercise: pages.Directive, context: Context) -> str:
+    """The heading of an exercise, with its number where it has one."""
+    name = context.names.get(exercise.label, "")
+    return name if re.match(r"Exercise \d", name) else f"Exercise: {exercise.argument}"
 
 
 def quoted(head: str, body: str) -> str:
