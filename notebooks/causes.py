@@ -61,12 +61,13 @@ name = study.id.replace(".", "-")
 for key, value in cause_findings.causes_in_words(tables, look_at).items():
     glue(key, value, display=False)
 glue("look_at", f"{look_at:g}", display=False)
+glue("studied", across_networks.study_title(study), display=False)
 
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# In part. We measure the similarity of centred hidden layers near the output by the area under s(ε). Without the
-# class means {glue:text}`class_means_area` of it is left, and without the outputs of a third network
+# In part. The networks are {glue:text}`studied`. We measure the similarity of centred hidden layers near the output by
+# the area under s(ε). Without the class means {glue:text}`class_means_area` of it is left, and without the outputs of a third network
 # {glue:text}`third_logits_area`. But without equally *strong* other directions {glue:text}`strongest_left` is left.
 # Such a test cannot prove a cause. Training for [other targets](alike.ipynb) can.
 # :::

@@ -151,7 +151,7 @@ figure = interchange.plot_lost(losses)
 # The order of hidden channels has no meaning: if the channels are permuted in the weights, the network computes the
 # same function. We used this as a control. We permuted one network and matched it with the original. The logits
 # differ by {glue:text}`interchange-logits` of the largest logit, and the largest critical ε of any alive neuron is
-# {glue:text}`interchange-control`. Both are rounding errors.
+# {glue:text}`interchange-control`. Both are zero up to rounding.
 #
 # Are two *seeds* the same up to the order? For each layer we take the one-to-one pairing with the largest sum of
 # correlations {cite}`entezari2022role,ainsworth2023git`. Channels that are added in a residual stream need one common

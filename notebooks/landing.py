@@ -37,6 +37,7 @@ glue("stitched-images", int(stitched["images"].min()), display=False)
 for group in ("middle", "late"):
     glue(f"lost-{group}", 100 * answer.stitching_loss(plan, measured, group), display=False)
     glue(f"scale-{group}", measured.on_scale(plan, group), display=False)
+glue("scale-untrained", measured.on_scale(plan, "middle", "untrained"), display=False)
 
 # %% [markdown]
 # **{glue:text}`answer`**
@@ -55,10 +56,11 @@ answer.answer_figure(answer.answer_data(plan, measured.critical, measured.calibr
 #
 # 1. **Two networks share the first and the last layers, and hardly the middle.** At ε = 0.3 the first layer of
 #    VGG-16-BN reaches {glue:text}`vgg16_bn-first:.2f`, its middle layers reach {glue:text}`vgg16_bn-middle:.2f`, and
-#    its pooled features {glue:text}`vgg16_bn-pool:.2f` ([the experiment](paper_experiment.ipynb)).
+#    its pooled features, the averages of the last maps, {glue:text}`vgg16_bn-pool:.2f` ([the
+#    experiment](paper_experiment.ipynb)).
 # 2. **Zero does not mean unrelated.** We also measured on a scale. Chance is 0, and a network compared with itself a
-#    few epochs earlier is 1. The middle layers of two networks reach {glue:text}`scale-middle:.2f` on it ([the
-#    scale](scale.ipynb)).
+#    few epochs earlier is 1. The middle layers of two networks reach {glue:text}`scale-middle:.2f` on it. Before training they
+#    already reach {glue:text}`scale-untrained:.2f` ([the scale](scale.ipynb)).
 # 3. **What they compute can be exchanged.** A linear map puts a middle layer of one network into the other; on average that costs
 #    {glue:text}`lost-middle:.1f` points of accuracy ([stitching](interchangeable.ipynb)).
 #
@@ -88,7 +90,7 @@ figures.table(verdicts.verdict_table(judged)[["id", "claim", "verdict"]], label=
 #
 # :::{grid-item-card} Understand it
 # :link: worked_example.html
-# The idea in pictures, from activations to matches. 30 minutes.
+# The idea in pictures, on one page. Then the main results: 30 minutes in all.
 # :::
 #
 # :::{grid-item-card} Run it

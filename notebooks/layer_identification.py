@@ -56,10 +56,10 @@ accuracies = {network: identification.accuracy_table(table) for network, table i
 own = {n: table.set_index("measure").loc["subspace"] for n, table in accuracies.items()}
 best = {n: table[table["measure"].isin(scales.RIVALS)].iloc[0] for n, table in accuracies.items()}
 guessing = {n: 1 / table["layer_a"].nunique() for n, table in values.items()}
-words = {n: f"{100 * row['accuracy']:.0f} % in {spoken(n)}" for n, row in own.items()}
-glue("subspace", " and ".join(words.values()), display=False)
+words = [f"{100 * row['accuracy']:.0f} % of the layers in {spoken(n)}" for n, row in own.items()]
+glue("subspace", " and for ".join(words), display=False)
 glue("near", " and ".join(f"{100 * row['near']:.0f} %" for row in own.values()), display=False)
-rival = [f"{MEASURES[row['measure']].title} ({100 * row['accuracy']:.0f} % in {spoken(n)})" for n, row in best.items()]
+rival = [f"in {spoken(n)} {MEASURES[r['measure']].title} ({100 * r['accuracy']:.0f} %)" for n, r in best.items()]
 glue("best", " and ".join(rival), display=False)
 glue("guess", f"{100 * max(guessing.values()):.0f}", display=False)
 rates = [row["accuracy"] for row in own.values()]
@@ -72,9 +72,9 @@ glue("pairs", str(len(next(iter(values.values()))[["seed_a", "seed_b"]].drop_dup
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# With the area under s(ε) as the measure, the right layer is found for {glue:text}`subspace` of the layers. Guessing
-# finds at most {glue:text}`guess` %. The right layer or its neighbour is found for {glue:text}`near`. The best rival
-# is {glue:text}`best`. By the bounds that were fixed before looking, {glue:text}`verdict`.
+# With the area under s(ε) as the measure, the right layer is found for {glue:text}`subspace`. Guessing
+# finds at most {glue:text}`guess` %. The right layer or its neighbour is found for {glue:text}`near`. The best
+# rival is {glue:text}`best`. By the bounds that were fixed before looking, {glue:text}`verdict`.
 # :::
 #
 # ## How we know
@@ -93,7 +93,7 @@ figures.download(pd.concat([t.assign(network=n) for n, t in accuracies.items()])
 
 # %% [markdown]
 # A measure that fails usually finds a neighbouring layer. In the maps each row is a layer of one
-# network. Its dark cell is the most similar layer of the other network. A perfect measure fills the diagonal. A
+# network. Its coloured cell is the most similar layer of the other network. A perfect measure fills the diagonal. A
 # vertical stripe is a layer that many layers are most similar to.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Confusion matrices, layers against layers: subspace match, linear CKA and mean R squared, one row of panels per network."}, "figure": {"caption": "Which layer of the other network is the most similar one: subspace match, debiased CKA, mean R\u00b2.", "name": "fig-identification-confusion"}}

@@ -103,7 +103,7 @@ for place in ("first", "middle", "late"):
 #
 # *Calibrated similarity* is (observed − chance) / (ceiling − chance). The figure shows it in hundredths. At 100 a
 # network from another seed is as similar as an earlier checkpoint of the first one. Read a row from left to right. A
-# row that is paler in the middle has the dip.
+# row whose colour is weaker in the middle has the dip.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Heat maps, one per network: measures in rows, layers in columns from the input to the logits, each cell the calibrated similarity in hundredths."}, "figure": {"caption": "Calibrated similarity in hundredths of every measure in every layer. A dash: ceiling and chance are equal, so there is no scale.", "name": "fig-measure-heat"}}
 figure = scales.plot_heat(calibrated)
@@ -113,18 +113,17 @@ everything = pd.concat([table.assign(network=network) for network, table in cali
 figures.download(everything, "measures-calibrated")
 
 # %% [markdown]
-# The next table has averages over groups of layers. The groups were fixed before anybody looked.
+# The next tables have averages over groups of layers, one table per network. The groups were fixed before anybody looked.
 
 # %% tags=["hide-input"]
 for network, table in means.items():
-    display(
-        figures.table(scales.with_titles(table), digits=2, label=f"Calibrated similarity by group, {spoken(network)}")
-    )
+    named = scales.with_titles(table).rename(columns={"name": spoken(network)})
+    display(figures.table(named, digits=2, label=f"Calibrated similarity by group, {spoken(network)}"))
 
 # %% [markdown]
 # The measures do not agree on everything. The rank correlation over layers between subspace match and a
-# single rival lies between {glue:text}`rho-low` and {glue:text}`rho-high`. A block of dark cells is a group of
-# measures that order the layers in nearly the same way.
+# single rival lies between {glue:text}`rho-low` and {glue:text}`rho-high`. A block of strong colour is a
+# group of measures that order the layers in nearly the same way.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Square maps of rank correlations between all measures, one per network."}, "figure": {"caption": "Rank correlation (Spearman, in hundredths) over layers between the calibrated values of each two measures.", "name": "fig-measure-agreement"}}
 figure = scales.plot_agreement(calibrated)

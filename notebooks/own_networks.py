@@ -22,7 +22,7 @@
 # ## Two minutes
 #
 # ```bash
-# pip install "samerep[networks]"
+# pip install ".[networks]"  # in a clone of the repository
 # ```
 #
 # ```python
@@ -90,7 +90,7 @@ display(comparison.plot("map"))
 # **How to read it.** A neuron is matched at ε if a weighted sum of matched neurons of the other network equals it up
 # to a relative error of ε. This must hold in both directions. The similarity is the share of matched neurons. Follow
 # one line to see where the two networks agree. Compare the lines to see how exactly they agree. The map shows every
-# ε: look where each layer becomes dark.
+# ε: look where the colour of each layer becomes strong.
 #
 # ## What can mislead
 #

@@ -82,7 +82,7 @@ figure = evidence.plot_counts(plan, measured.critical)
 # *every* ε. In most deep layers nearly all neurons have nearly the same critical ε. So the similarity jumps from near
 # 0 to near 1 when ε grows by a little.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps with one row per layer and epsilon to the right; a row is white where nothing matches and dark where everything does."}, "figure": {"caption": "Similarity of every layer (rows, input on top) at every \u03b5. White: nothing matches. Dark: everything matches.", "name": "fig-paper-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps with one row per layer and epsilon to the right; a row has no colour where nothing matches and full colour where everything does."}, "figure": {"caption": "Similarity of every layer (rows, input on top) at every \u03b5. No colour: nothing matches. Full colour: everything matches.", "name": "fig-paper-maps"}}
 figure = evidence.plot_maps(plan, measured.critical)
 
 # %% [markdown]

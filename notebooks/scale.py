@@ -160,7 +160,7 @@ figures.table(groups, digits=2, label="Calibrated similarity by group of layers"
 
 # %%
 observed, chance, ceiling = 0.45, 0.2, 0.9
-on_scale(observed, chance, ceiling)
+round(float(on_scale(observed, chance, ceiling)), 2)
 
 # %% [markdown]
 # ## Exercises

@@ -48,7 +48,7 @@ from dataclasses import replace
 
 from helpers import studies
 from helpers.matching import minimal_match
-from helpers.pages import evidence, figures, size_findings, verdicts
+from helpers.pages import across_networks, evidence, figures, size_findings, verdicts
 from helpers.pages.claims import read_evidence
 from helpers.pages.filled import glue
 from helpers.pages.layer_tables import spoken
@@ -56,7 +56,7 @@ from helpers.studies import simple_matches
 
 figures.style()
 
-# %% tags=["remove-stderr"]
+# %% tags=["hide-input", "remove-stderr"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
 settings = {"layers": layers, "orders": orders, "draws": draws}
 simple_result = studies.find_or_compute(simple_matches.KIND, study, settings, recompute)
@@ -69,6 +69,7 @@ summary = size_findings.size_summary(sizes)
 looked = [layer for layer in close if layer in set(summary["layer"])]
 for key, value in size_findings.sizes_in_words(summary, close).items():
     glue(key, value, display=False)
+glue("studied", across_networks.study_title(study), display=False)
 glue("share", f"{100 * share:.0f} %", display=False)
 glue("slack", f"{simple_matches.SLACK:g}", display=False)
 
@@ -102,7 +103,7 @@ glue("beside", spoken(beside) if beside else "none is chosen here", display=Fals
 # % of the neurons match. Partners were decided exactly. For
 # "at most five" we took the smallest match found over many orders.
 
-# %%
+# %% tags=["hide-input"]
 figures.table(levels_at_paper, digits=2, label="Small minimal matches at the paper's ε")
 
 # %% [markdown]
@@ -114,7 +115,7 @@ figures.table(levels_at_paper, digits=2, label="Small minimal matches at the pap
 #
 # ### Where to look in smaller networks
 #
-# If nothing matches at an ε, there is nothing to split. If everything matches at a much smaller ε, too, everything
+# From here on the networks are smaller: {glue:text}`studied`. If nothing matches at an ε, there is nothing to split. If everything matches at a much smaller ε, too, everything
 # splits. So we choose an ε between these two cases for each layer: {glue:text}`slack` above the smallest ε at which
 # {glue:text}`share` of the alive neurons are in the maximum match.
 #
@@ -125,7 +126,7 @@ figures.table(levels_at_paper, digits=2, label="Small minimal matches at the pap
 # networks are recorded, and for wide layers of two. The table counts the pairs.
 # :::
 
-# %%
+# %% tags=["hide-input"]
 levels = (
     tables["levels"]
     .query("share == @share")
@@ -196,14 +197,14 @@ figures.download(distribution, f"sizes-{name}")
 # %% tags=["hide-input", "shows-prp-reassigned"] mystnb={"image": {"alt": "Two lines by layer: the median size of a minimal match as a share of the maximum match, observed and by the null."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, by layer.", "name": "fig-relative-{{page}}"}}
 figure = size_findings.plot_relative(summary)
 
-# %%
+# %% tags=["hide-input"]
 columns = ["layer", "median_observed", "median_null", "two_observed", "two_null", "few_observed"]
 shown = summary[columns].rename(columns=lambda c: c.replace("two_", "size 2, ").replace("few_", "size ≤ 4, "))
 figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
 
 # %% [markdown]
 # The next figure shows a second architecture ({glue:text}`beside`). Is the observed line below the null
-# model in the same places, near the input and near the output?
+# model in the same places?
 
 # %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "Two lines by layer for the second network: the median size of a minimal match as a share of the maximum match, observed and by the null model."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, for a second architecture.", "name": "fig-beside-{{page}}"}}
 if beside:
@@ -247,7 +248,7 @@ figures.table(
 # match, whatever `share` is.
 # :::
 
-# %%
+# %% tags=["hide-input"]
 bounds = (
     tables["smallest"]
     .groupby("layer", sort=False, observed=True)
@@ -265,7 +266,7 @@ figures.table(bounds, digits=2, label="Smallest minimal matches found, and what 
 # %% [markdown]
 # In some layers all simple matches can be counted:
 
-# %%
+# %% tags=["hide-input"]
 counted = (
     tables["simple"]
     .groupby("layer", sort=False, observed=True)
@@ -301,7 +302,7 @@ figures.download(spread, f"orders-{name}")
 # ### Who goes together?
 #
 # Row v of the map shows which neurons are in the minimal matches of v. Orange: the neuron is in every match that
-# contains v. Blue: the neuron is in some of them, and a darker blue means in more of them. A block of two on the
+# contains v. Blue: the neuron is in some of them, and a stronger blue means in more of them. A block of two on the
 # diagonal is a pair of partners. A filled square is a group in which each neuron needs all others. The map need not
 # be symmetric: perhaps v needs u, but u does not need v.
 

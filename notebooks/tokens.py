@@ -156,7 +156,7 @@ figures.table(pd.DataFrame(ways).reset_index(), label="Two text encoders")
 # ## Models of timm and transformers
 #
 # ```bash
-# pip install "samerep[models]"
+# pip install ".[networks,models]"  # in a clone of the repository
 # python -m helpers compare --images photos --network timm:vit_small_patch16_224 \
 #     --a first.pt --b second.pt --tokens class
 # python -m helpers compare --inputs ids.npz --network transformers:my-bert \

@@ -679,7 +679,7 @@ figures.table(shown, digits=2, label="Conditions and uniqueness by layer and ε"
 # Neurons outside the maximum match are in no match. The last claim is (i).
 # :::
 #
-# Read the map by rows. The dark squares in the row of $v$ are the neurons that are in every match with $v$. An orange
+# Read the map by rows. The grey squares in the row of $v$ are the neurons that are in every match with $v$. An orange
 # name means that these neurons are a match: the minimal match of this neuron is unique. In the other rows more
 # neurons are needed, and there are several choices. The map need not be symmetric: $u$ may be essential to $v$
 # although $v$ is not essential to $u$.
@@ -690,7 +690,7 @@ essential = essential_neurons(pair, map_epsilon)
 minimum = minimum_matches(pair, map_epsilon)
 order = sorted(essential, key=lambda v: (len(essential[v]), min(essential[v])))
 
-# %% tags=["hide-input", "shows-prp-certificate"] mystnb={"image": {"alt": "Square map with one row and one column for each matched neuron; dark squares mark essential neurons. The diagonal is dark; the upper rows have at most one more dark square, the lower rows are dark over most of their length. About half of the row names are orange."}, "figure": {"caption": "Essential neurons of a recorded layer. Row: the neuron v; dark: the neurons essential to it. Orange names: v has a v-minimum match.", "name": "fig-essential"}}
+# %% tags=["hide-input", "shows-prp-certificate"] mystnb={"image": {"alt": "Square map with one row and one column for each matched neuron; dark squares mark essential neurons. The diagonal is dark; the upper rows have at most one more dark square, the lower rows are dark over most of their length. About half of the row names are orange."}, "figure": {"caption": "Essential neurons of a recorded layer. Row: the neuron v; grey: the neurons essential to it. Orange names: v has a v-minimum match.", "name": "fig-essential"}}
 figure, ax = plt.subplots(figsize=(6.2, 5.6))
 table = np.array([[u in essential[v] for u in order] for v in order])
 ax.pcolormesh(table, cmap="Greys", vmax=1.3, edgecolors="#dddddd", linewidth=0.5)

@@ -254,5 +254,6 @@ def distance(z, basis):
 check("ex-relative-distance", distance)
 
 # %% [markdown]
-# **Next:** [What a neuron is](neurons.ipynb), the first chapter of the theory. Or go straight to the
-# definition of a match and its geometry, [ε-approximate matches](matches.ipynb).
+# **Next.** If you have half an hour in all, go on to [the explorer](explorer.ipynb), [the paper's
+# experiment](paper_experiment.ipynb) and [the scale](scale.ipynb). If you have more time, [What a neuron is](neurons.ipynb)
+# and the two pages after it explain these ideas with proofs.

@@ -46,10 +46,10 @@ def test_words_count_the_layers_that_stitch_although_they_do_not_match():
     }
     both = dict.fromkeys(("one", "two"), path({}))
     words = interchange.interchange_in_words(tables, both, {"one": partners()})
-    assert (words["unlike"], words["unlike-stitched"], words["unlike-share"]) == ("6", "3", "50%")
+    assert (words["unlike"], words["unlike-stitched"], words["unlike-share"]) == ("6", "3", "50 %")
     assert words["verdict"] == "fails"
     assert words["worst-trained"] == "20.0"
-    assert words["nearer"] == "50%"
+    assert words["nearer"] == "50 %"
     assert words["opening"] == "mostly yes"
     assert words["matched"] == "0.40"
 

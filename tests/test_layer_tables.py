@@ -136,7 +136,7 @@ def test_figures_have_a_row_or_line_for_each_layer(result):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("vgg16_bn", "VGG-16 with batch norm"), ("plain20", "Plain-20"), ("resnet18", "ResNet-18"), ("mine", "mine")],
+    [("vgg16_bn", "VGG-16-BN"), ("plain20", "Plain-20"), ("resnet18", "ResNet-18"), ("mine", "mine")],
 )
 def test_names_as_one_writes_them(name, words):
     assert layer_tables.spoken(name) == words

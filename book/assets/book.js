@@ -19,7 +19,7 @@
   }
   // What scrolls sideways must be reachable by keyboard; it depends on the width of the window and on the typeset formulas.
   function reach() {
-    document.querySelectorAll("pre, .cell_output .output, mjx-container[display='true'], div.math").forEach(function (node) {
+    document.querySelectorAll("pre, .cell_output figure, .cell_output .output, mjx-container[display='true'], div.math").forEach(function (node) {
       if (node.scrollWidth > node.clientWidth) { node.setAttribute("tabindex", "0"); } else { node.removeAttribute("tabindex"); }
     });
   }

@@ -174,8 +174,11 @@ def answer_sentence(plan: Plan, measured: Measured) -> str:
     if not middle:
         return "Nothing is recorded that answers it."
     shares = " and ".join(f"{100 * value:.0f} % ({plan.name(network)})" for network, value in middle.items())
+    error = f"{100 * plan.epsilon:.0f} % (ε = {plan.epsilon:g})"
     head = "Neuron by neuron, no." if max(middle.values()) <= 0.1 else "Neuron by neuron, only in part."
-    told = f"In the middle layers of two equally good networks, {shares} of the neurons match at ε = {plan.epsilon:g}."
+    told = (
+        f"In the middle layers of two equally good networks, {shares} of the neurons match up to an error of {error}."
+    )
     lost = stitching_loss(plan, measured, "middle")
     if np.isnan(lost):
         return f"{head} {told}"

@@ -33,10 +33,13 @@ class Gathered(Measured):
     calibrated: dict[str, pd.DataFrame] = field(default_factory=dict)
     scale_rests_on: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def on_scale(self, plan: Plan, group: str) -> float:
-        """The calibrated similarity of a group, averaged over its layers and over the networks; NaN if not recorded."""
+    def on_scale(self, plan: Plan, group: str, column: str = "mean") -> float:
+        """The calibrated similarity of a group, averaged over its layers and over the networks; NaN if not recorded.
+
+        With the column "untrained" it is that of networks before training.
+        """
         means = [
-            table.loc[[plan.group(network, str(layer)) == group for layer in table["layer"]], "mean"].mean()
+            table.loc[[plan.group(network, str(layer)) == group for layer in table["layer"]], column].mean()
             for network, table in self.calibrated.items()
         ]
         return float(np.mean(means)) if means else np.nan

@@ -76,8 +76,9 @@ def read_grid(path: Path = places.BOOK / "grid.yml") -> list[BookPart]:
 
 def _page(entry: Entry, path: Path) -> Page:
     name = entry.name
-    tuples = {"depends": tuple(entry.depends), "search": tuple(entry.search)}
-    page = Page(name, entry.notebook, entry.title, entry.parameters, entry.smoke, **tuples)
+    page = Page(
+        name, entry.notebook, entry.title, entry.parameters, entry.smoke, tuple(entry.depends), tuple(entry.search)
+    )
     source = page.source if page.notebook else places.BOOK / f"{name}.md"
     if not source.exists():
         raise BadInput(f"{path.name}: page '{name}' needs {source.relative_to(places.ROOT)}, which is not there")

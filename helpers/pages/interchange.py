@@ -55,7 +55,7 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
     layers = sum(int(each["layers"]) for each in dissimilar)
     passing = sum(each["layers"] * each["share"] for each in dissimilar if each["layers"])
     words["unlike"], words["unlike-stitched"] = str(layers), f"{passing:.0f}"
-    words["unlike-share"] = f"{passing / layers:.0%}" if layers else "none"
+    words["unlike-share"] = f"{100 * passing / layers:.0f} %" if layers else "none"
     words["verdict"] = "open" if not layers else "holds" if passing / layers >= 0.8 else "fails"
     means = pd.concat([by_source(table) for table in stitched.values()])
     words["opening"] = opening(means[means["source"] == "trained"])
@@ -70,12 +70,12 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
         if len(some):
             words[f"barrier-{path.replace(', ', '-').replace(' ', '-')}"] = from_to(100 * some["accuracy_barrier"], 0)
     ours = means[means["source"] == "trained"]
-    words["least-explained"] = f"{ours['explained'].min():.0%}"
+    words["least-explained"] = f"{100 * ours['explained'].min():.0f} %"
     words["lost-there"] = f"{100 * ours.loc[ours['explained'].eq(ours['explained'].min()), 'lost'].iloc[0]:.1f}"
     both = pd.concat(partners.values())
     for column in ("before", "matched", "chance", "partner_epsilon", "match_epsilon"):
         words[column.replace("_", "-")] = from_to(pd.Series([table[column].mean() for table in partners.values()]), 2)
-    words["nearer"] = f"{(both['match_epsilon'] < both['partner_epsilon']).mean():.0%}"
+    words["nearer"] = f"{100 * (both['match_epsilon'] < both['partner_epsilon']).mean():.0f} %"
     return words
 
 

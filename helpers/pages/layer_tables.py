@@ -24,12 +24,12 @@ def spoken(network: str) -> str:
     """The name of a network for readers.
 
     >>> spoken("vgg16_bn"), spoken("resnet18")
-    ('VGG-16 with batch norm', 'ResNet-18')
+    ('VGG-16-BN', 'ResNet-18')
     """
     matched = re.fullmatch(r"([a-z]+)(\d+)(_bn)?", network)
     if not matched or matched[1] not in FAMILIES:
         return network
-    return f"{FAMILIES[matched[1]]}-{matched[2]}" + (" with batch norm" if matched[3] else "")
+    return f"{FAMILIES[matched[1]]}-{matched[2]}" + ("-BN" if matched[3] else "")
 
 
 def before_training(study: studies.Study) -> studies.Result | None:

@@ -5,7 +5,7 @@ verdict of a claim follows from its rows alone:
 
 - **holds**: all keep their bounds;
 - **fails**: none does;
-- **holds for … only**: some do, and these are named;
+- **holds in part**: some do; those that do not are named, or those that do where they are fewer;
 - **open**: a number is missing, and it is named.
 """
 
@@ -240,7 +240,7 @@ def verdict(claim: Claim, plan: Plan, rows: tuple[Row, ...]) -> Verdict:
 
 
 def word(plan: Plan, votes: list[Row]) -> str:
-    """The verdict in words: "holds", "fails", "open: … is not recorded", or "holds for … only"."""
+    """The verdict in words: "holds", "fails", "open: … is not recorded", or "holds in part (not for …)"."""
     missing = [row for row in votes if not row.measured]
     if missing or not votes:
         which = f"{missing[0].what} of {plan.name(missing[0].network)}" if missing else "nothing"
@@ -248,20 +248,28 @@ def word(plan: Plan, votes: list[Row]) -> str:
     kept = [row.keeps for row in votes]
     if all(kept) or not any(kept):
         return HOLDS if all(kept) else FAILS
-    return f"holds for {_those(plan, votes)} only"
+    good, bad = _places(votes, keeping=True), _places(votes, keeping=False)
+    if len(bad) <= len(good) + 1:
+        return f"holds in part (not for {_listed(plan, votes, bad)})"
+    return f"holds in part (only for {_listed(plan, votes, good)})"
 
 
-def _those(plan: Plan, votes: list[Row]) -> str:
-    """The networks whose rows all keep their bounds, and the places that keep theirs in other networks."""
-    whole, parts = [], []
-    for network in dict.fromkeys(row.network for row in votes):
-        rows = [row for row in votes if row.network == network]
-        good = list(dict.fromkeys(row.place for row in rows if all(r.keeps for r in rows if r.place == row.place)))
-        if all(row.keeps for row in rows):
-            whole.append(plan.name(network))
-        elif good:
-            parts.append(f"{' and '.join(good)} of {plan.name(network)}")
-    return " and ".join(whole + parts) or "single numbers"
+def _places(votes: list[Row], keeping: bool) -> list[tuple[str, str]]:
+    """Network and place where all rows keep their bounds, or where one does not."""
+    kept: dict[tuple[str, str], bool] = {}
+    for row in votes:
+        kept[row.network, row.place] = kept.get((row.network, row.place), True) and row.keeps
+    return [where for where, keeps in kept.items() if keeps is keeping]
+
+
+def _listed(plan: Plan, votes: list[Row], some: list[tuple[str, str]]) -> str:
+    """Places by network, in words; of a network that is there with all its places only the name."""
+    words = []
+    for network in dict.fromkeys(network for network, _ in some):
+        places = [place for name, place in some if name == network]
+        whole = {row.place for row in votes if row.network == network} == set(places)
+        words.append(plan.name(network) if whole else f"{' and '.join(places)} of {plan.name(network)}")
+    return " and ".join(words)
 
 
 def sentence(plan: Plan, votes: list[Row]) -> str:
