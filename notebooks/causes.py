@@ -28,16 +28,19 @@
 # %% tags=["parameters"]
 network = "vgg16_bn"
 dataset = "cifar10"
-width = 0.25
+width = 1
 seeds = [0, 1, 2]
-recipe = "short"
-epochs = None  # the recipe's own
+recipe = "paper"
+epochs = 160  # None: the recipe's own
+images = 2500  # None: the whole test set
 others = [  # further networks, each by what differs
-    {"network": "resnet18"},
-    {"width": 1, "epochs": 5},
-    {"network": "resnet18", "width": 1, "epochs": 5},
+    {"network": "resnet18", "recipe": "short", "epochs": 40},
+    {"width": 0.25, "recipe": "short", "epochs": 10, "images": None},
+    {"network": "resnet18", "width": 0.25, "recipe": "short", "epochs": 10, "images": None},
+    {"recipe": "short", "epochs": 5, "images": None},
+    {"network": "resnet18", "recipe": "short", "epochs": 5, "images": None},
 ]
-look_at = 0.5  # one of 0.15, 0.2, 0.25, 0.3, 0.5
+look_at = 0.3  # one of 0.15, 0.2, 0.25, 0.3, 0.5
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
@@ -54,7 +57,7 @@ from helpers.studies import causes, constructions
 figures.style()
 
 # %% tags=["remove-stderr", "remove-cell"]
-study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
+study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs, images=images)
 result = studies.find_or_compute(causes.KIND, study, recompute=recompute)
 tables, provenance = result.tables, result.provenance
 name = study.id.replace(".", "-")
@@ -66,8 +69,9 @@ glue("studied", across_networks.study_title(study), display=False)
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# In part. The networks are {glue:text}`studied`. We measure the similarity of centred hidden layers near the output by
-# the area under s(ε). Without the class means {glue:text}`class_means_area` of it is left, and without the outputs of a third network
+# In part. The networks are {glue:text}`studied`. We take hidden layers near the output without the mean map of each
+# neuron, and measure their similarity by the area under s(ε). Without the class means
+# {glue:text}`class_means_area` of it is left, and without the outputs of a third network
 # {glue:text}`third_logits_area`. But without equally *strong* other directions {glue:text}`strongest_left` is left.
 # Such a test cannot prove a cause. Training for [other targets](alike.ipynb) can.
 # :::
@@ -82,7 +86,7 @@ glue("studied", across_networks.study_title(study), display=False)
 
 # %%
 meanings = pd.DataFrame(provenance["conditions"].items(), columns=["comparison", "what is matched"])
-figures.table(meanings, label="The comparisons")
+figures.table(meanings.replace(cause_findings.SPOKEN), label="The comparisons")
 
 # %% [markdown]
 # :::{dropdown} How things are removed
@@ -121,7 +125,7 @@ figures.table(meanings, label="The comparisons")
 # ### Which cause carries the similarity?
 #
 # At ε = {glue:text}`look_at`, {glue:text}`whole` of the neurons in hidden layers near the output match. (These are
-# the pooled features and the fully connected layers.) After centring, {glue:text}`centred` of this similarity is
+# {glue:text}`near_output`.) Without the mean map, {glue:text}`centred` of this similarity is
 # left. Without the class means {glue:text}`class_means` is left, and without the logits of a third network
 # {glue:text}`third_logits`. If the second network sees other images of the same classes, {glue:text}`same_class` is
 # left. Untrained networks have {glue:text}`untrained` of it.
@@ -131,11 +135,11 @@ shown = cause_findings.by_condition(tables["similarity"], look_at)
 figure = cause_findings.plot_conditions(shown, f"similarity at ε = {look_at:g}, in hundredths")
 
 # %% tags=["hide-input"]
-figures.download(shown.reset_index(), f"conditions-{name}")
+figures.download(shown.reset_index().replace(cause_findings.SPOKEN), f"conditions-{name}")
 
 # %% [markdown]
-# The four rows below *centred* also remove the mean map, so compare them with *centred*. If nothing is
-# left after centring, zeros in these four rows say nothing about labels or outputs. Try `look_at = 0.3`.
+# The four rows below *mean map* remove the mean map, too, so compare them with that row. If nothing is
+# left in it, zeros in these four rows say nothing about labels or outputs. Try `look_at = 0.5`.
 #
 # :::{dropdown} What *class means* and *same class* ask
 # *Class means* asks whether the networks share anything beyond the class. *Same class* asks the opposite: is the
@@ -148,10 +152,10 @@ figures.download(shown.reset_index(), f"conditions-{name}")
 # ### The same question without choosing ε
 #
 # The area under the curve s(ε) depends on no single ε. It is the mean of (1 − critical ε) over the neurons. In hidden
-# layers near the output it is {glue:text}`whole_area`. After centring it is {glue:text}`base_area`. In the row *any
+# layers near the output it is {glue:text}`whole_area`. Without the mean map it is {glue:text}`base_area`. In the row *any
 # image*, where the two networks never see the same image, it is {glue:text}`floor_area`.
 #
-# Without the class means {glue:text}`class_means_area` of the centred area is left, and without the logits of a third
+# Without the class means {glue:text}`class_means_area` of this second area is left, and without the logits of a third
 # network {glue:text}`third_logits_area`. Now take the area above the row *any image*. With other images of the same
 # class {glue:text}`same_class_area` of it is left. Untrained networks have {glue:text}`untrained_area` of it.
 
@@ -160,7 +164,7 @@ areas = cause_findings.by_area(tables["critical"])
 figure = cause_findings.plot_conditions(areas, "area under s(ε), in hundredths")
 
 # %% tags=["hide-input"]
-figures.download(areas.reset_index(), f"areas-{name}")
+figures.download(areas.reset_index().replace(cause_findings.SPOKEN), f"areas-{name}")
 
 # %% [markdown]
 # So *the class* is a part of the cause, but not all of it. The two networks also agree on single
@@ -171,11 +175,11 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # Why is *other logits* not the better test? Let the logits of each network be a common part plus a part of its own,
 # $l_a = s + n_a$ and $l_b = s + n_b$. Remove $l_b$ from $l_a$: mostly $n_a - n_b$ is left. Remove $l_a$ from $l_b$:
 # mostly $n_b - n_a$ is left. These two match well, whatever the networks have learned. So this match is an artefact.
-# You can see it in the column of the logits. The third network is not part of the pair, and we remove the same
+# With `width = 0.25` the logits are recorded, too, and you can see it in their column. The third network is not part of the pair, and we remove the same
 # directions from both networks.
 #
 # Be careful with *untrained* in pooled features. Before training these are nearly one constant direction, which any
-# two networks share. So this match comes from the mean and not from the images. Compare the row *centred* and the
+# two networks share. So this match comes from the mean and not from the images. Compare the row *mean map* and the
 # dimension in the data below.
 # :::
 
@@ -187,19 +191,19 @@ figures.download(areas.reset_index(), f"areas-{name}")
 # principal components of the third network's own layer, which do not depend on labels or outputs. We remove them from
 # both networks, the strongest first ({prf:ref}`prp-residual` with these directions as features).
 #
-# Without the third network's logits {glue:text}`third_logits_area` of the centred area is left. Now remove strongest
+# Without the third network's logits {glue:text}`third_logits_area` of the area is left. Now remove strongest
 # directions until the same variance is left: then {glue:text}`strongest_left` of the area is left. Without all of
 # them it is {glue:text}`all_left`. The second line in the figure removes only directions *beside* the outputs. These
 # are the principal components of the third network's layer after its logits were removed from it. Without as many of
 # these as there are logits, {glue:text}`beside_left` is left.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left. One line is for the strongest directions of a third network, one for directions beside its logits. A star is for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the centred layers as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each hidden layer near the output: share of the area left against the share of variance left. One line is for the strongest directions of a third network, one for directions beside its logits. A star is for its logits."}, "figure": {"caption": "What is left of the area under s(\u03b5) of the layers without mean map as directions of a third network are taken away, mean over pairs. A star below the solid line says that outputs are more than strong directions.", "name": "fig-directions-{{page}}"}}
 directions = cause_findings.directions_near_output(tables["directions"])
 if len(directions):
     figure = cause_findings.plot_directions(directions)
 
 # %% tags=["hide-input"]
-figures.download(directions, f"directions-{name}")
+figures.download(directions.replace(cause_findings.SPOKEN), f"directions-{name}")
 
 # %% [markdown]
 # If a star is on the solid line, removing the outputs takes no more than removing other directions of
@@ -217,9 +221,10 @@ figures.download(directions, f"directions-{name}")
 # %% [markdown]
 # ### Other networks, other widths
 #
-# The table has these numbers for every network. First come the areas of the hidden layers near the output, as they
-# are and centred. The other columns say which share of the centred area is left when something is removed. This is
-# the class means, the logits of a third network, directions *as strong* as these, or the whole layer of that network.
+# First come the areas of the hidden layers near the output, as they
+# are and without the mean map. The other columns say which share of the second area is left when something is
+# removed. This is the class means, the logits of a third network, directions *as strong* as these, or the whole layer
+# of that network.
 
 # %% tags=["hide-input", "remove-stderr"]
 compared = {across_networks.study_title(study): tables}
@@ -227,7 +232,10 @@ for other in others:
     further = replace(study, **other)
     compared[across_networks.study_title(further)] = studies.find_or_compute(causes.KIND, further).tables
 summary = cause_findings.causes_summary(compared)
-figures.table(summary, label="Areas of hidden layers near the output, and what each removal leaves of the centred one")
+figures.table(
+    summary,
+    label="Areas of hidden layers near the output, as they are and without the mean map, and what each removal leaves of the second",
+)
 
 # %% tags=["hide-input"]
 figures.download(summary, f"causes-summary-{name}")
@@ -237,7 +245,7 @@ figures.download(summary, f"causes-summary-{name}")
 #
 # So far we tried to explain similarity. {cite:t}`johnson2019subspace` criticises the opposite conclusion: a *lack* of
 # match proves little. Networks that compute exactly the same function can have layers that do not match at all. Here
-# is such a pair, made of networks that you have seen.
+# is such a pair.
 #
 # :::{prf:proposition} Twins in different company
 # :label: prp-twins
@@ -259,7 +267,7 @@ figures.download(summary, f"causes-summary-{name}")
 # With more company the match becomes smaller, while the outputs stay exactly equal.
 
 # %% tags=["hide-input", "remove-stderr"]
-result = studies.run(study)
+result = studies.run(replace(study, images=None))
 three = [layer for layer in result.gram_layers if len(result.gram_seeds(layer)) == 3]
 twin_layer = three[len(three) // 2]
 gram = result.gram(twin_layer)
@@ -277,7 +285,7 @@ figures.download(twins, f"twins-{name}")
 # twins are a warning, not a finding, because nobody has trained them. For trained networks the right question is the
 # one above: what is left when the outputs are removed?
 #
-# Build twins yourself from the recorded layer. Change the share and see which neurons still match.
+# Change the share and see which neurons still match.
 
 # %%
 pair = constructions.same_output_twins(gram, share=0.3)
@@ -294,7 +302,7 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 # ## Try it
 #
 # ```bash
-# .venv/bin/python -m helpers run causes -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p look_at 0.3
+# .venv/bin/python -m helpers run causes -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p look_at 0.5
 # ```
 #
 # You need at least three seeds, so that there is a third network. Networks that are not recorded are trained first,
@@ -345,12 +353,12 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 #
 # :::{exercise} Other outputs, other causes
 # :label: ex-causes-predict
-# Predict: at ε = 0.3 instead of {glue:text}`look_at`, which rows near the output will still hold something: *as it is*, *centred*, *class
-# means*, *third logits*? Then run the page with `-p look_at 0.3`.
+# Predict: at ε = 0.5 instead of {glue:text}`look_at`, which rows near the output can hold less, and which can hold
+# more? Does anything match without the class means? Then run the page with `-p look_at 0.5`.
 # :::
 #
 # :::{solution} ex-causes-predict
 # :class: dropdown
-# Every neuron that matches at 0.3 matches at 0.5, so no row can gain, and a row that is empty now stays empty. The
-# open question is whether something is left after centring at 0.3. The run answers it.
+# Every neuron that matches at a smaller ε also matches at 0.5, so no row can hold less. The open question is whether
+# something now matches without the class means. The run answers it.
 # :::

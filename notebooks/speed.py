@@ -193,12 +193,14 @@ show(tables["streaming"])
 # A recording sends images through several networks and collects all layers in one pass, with the paper's draws of
 # samples. Its floor is what no method avoids: one forward pass of every network, and one symmetric product per layer.
 # The table has CPU seconds of one thread, for five networks. *Before* is the plain way: keep the outputs, stack, and
-# multiply. The memory of all matrices is laid out once, which costs much for few images. The line *further images*
-# has what as many images again cost on top. A recording of all test images is near that.
+# multiply. It holds all activations in memory and was not tried on many images. The memory of all matrices is laid out
+# once. With few images this costs much, and with more images the collector comes nearer to the floor.
 
 # %%
 recorded = pd.DataFrame(json.loads(recording.FILE.read_text())["rows"])
-show(recorded.set_index("networks").T.rename_axis("CPU seconds").rename_axis(None, axis=1).reset_index())
+names = recorded["networks"] + ", " + recorded["images"].astype(str) + " images"
+turned = recorded.drop(columns=["networks", "images"]).set_index(names).T
+show(turned.rename_axis("CPU seconds").rename_axis(None, axis=1).reset_index())
 
 # %% [markdown]
 # ## The time to compile

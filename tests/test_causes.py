@@ -128,6 +128,26 @@ def test_other_images_are_other_images_of_the_class_each_once(labels, within, se
         assert stays.any() == (len(labels) == 1)
 
 
+def test_a_removal_that_leaves_too_little_is_left_out_and_says_why(tiny, monkeypatch):
+    moments, cast, rows = tiny[0], Cast(((0, 1), (1, 1), (2, 1)), 3), causes.pair_rows
+    grams = {"as it is": moments.gram(0, 1), "own logits": moments.residual_gram({0: "logits 0", 1: "logits 1"})}
+    monkeypatch.setattr(causes, "conditions", lambda *_: [(name, 0, 1, gram) for name, gram in grams.items()])
+
+    def weak(pair, ridge=causes.RESIDUAL_RIDGE):
+        if pair.ridge == ridge:
+            raise BadInput("the Gram matrix is too ill-conditioned for float64: use the QR route (QRAccumulator)")
+        return rows(pair)
+
+    monkeypatch.setattr(causes, "pair_rows", weak)
+    critical, summary = causes.match_conditions(moments, cast)
+    assert set(critical["condition"]) == {"as it is"}
+    assert summary["condition"].tolist() == ["as it is", "own logits"]
+    assert summary["refused"].tolist() == ["", "the Gram matrix is too ill-conditioned for float64"]
+    monkeypatch.setattr(causes, "pair_rows", lambda pair: weak(pair, pair.ridge))
+    with pytest.raises(BadInput, match="too ill-conditioned"):
+        causes.match_conditions(moments, cast)
+
+
 # ---------------------------------------------------------------- planted causes
 
 

@@ -15,7 +15,9 @@ from ..studies.constructions import twin_gram
 from ..subspaces import Gram
 from .layer_figures import DASHES, MARKERS
 
-NEAR_OUTPUT = ("pool", "fc")
+LAYER_WORDS = {"pool": "the pooled features", "fc": "the fully connected layers"}
+NEAR_OUTPUT = tuple(LAYER_WORDS)  # kinds of layers
+SPOKEN = {"centred": "mean map"}  # records say centred; elsewhere this means one mean per neuron, not a map
 WORDS = {"whole": "as it is", "base": "centred", "floor": "any image"}  # areas to which others are compared
 
 
@@ -46,7 +48,7 @@ def by_area(critical: pd.DataFrame) -> pd.DataFrame:
 def directions_near_output(directions: pd.DataFrame) -> pd.DataFrame:
     """Hidden layers near the output without directions of a third network, averaged over pairs.
 
-    The columns are position, layer, taken, directions, variance_left, left (as a share of the centred pair's area
+    The columns are position, layer, taken, directions, variance_left, left (as a share of the area without mean map
     under s(ε)).
     """
     rows = shares_left(directions[directions["kind"].isin(NEAR_OUTPUT)])
@@ -79,11 +81,16 @@ def _draw_map(ax: Axes, table: pd.DataFrame, title: str) -> None:
     for row, column in np.ndindex(table.shape):
         value = table.to_numpy()[row, column]
         shade = "white" if value > 0.6 else "black"
-        ax.text(column, row, "·" if value == 0 else f"{100 * value:.0f}", ha="center", va="center", color=shade)
+        ax.text(column, row, in_hundredths(float(value)), ha="center", va="center", color=shade)
     ax.set_xticks(range(table.shape[1]), table.columns, rotation=90)
-    ax.set_yticks(range(len(table)), table.index)
+    ax.set_yticks(range(len(table)), [SPOKEN.get(name, name) for name in table.index])
     ax.set_title(title)
     ax.grid(False)
+
+
+def in_hundredths(value: float) -> str:
+    """A cell of a map: a dot for exactly 0, a dash for what could not be computed."""
+    return "–" if np.isnan(value) else "·" if value == 0 else f"{100 * value:.0f}"
 
 
 def plot_directions(table: pd.DataFrame) -> Figure:
@@ -125,6 +132,7 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     - `condition`: the share of the similarity at ε;
     - `condition_area`: the share of the area under s(ε);
     - `distance`: the mean lower bound on a neuron's distance from neurons that see other images of its class;
+    - `near_output`: the layers that count, in words;
     - `power`: the share of power that third logits leave;
     - `own_explained`: the share of the centred power that a network's own logits explain;
     - `strongest_left`, `beside_left`, `all_left`: the shares of `at_equal_variance`.
@@ -142,6 +150,7 @@ def causes_in_words(tables: dict[str, pd.DataFrame], epsilon: float) -> dict[str
     left |= {name: (areas[name] - floor) / (whole - floor) for name in (*SHUFFLES, "untrained")}
     words = {f"{name}_area": f"{areas[key]:.2f}" for name, key in WORDS.items()}
     words |= {"whole": _per_cent(means["as it is"]), "power": _per_cent(power["third logits"])}
+    words["near_output"] = " and ".join(LAYER_WORDS[kind] for kind in NEAR_OUTPUT if kind in set(critical["kind"]))
     words["distance"] = f"{np.sqrt(power['class means']):.2f}"
     words["own_explained"] = _per_cent(1 - power["own logits"] / power["centred"])
     for condition, share in left.items():
@@ -160,14 +169,14 @@ def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
 
 
 def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
-    """One row per study: the area as it is, the centred area, and the share of it that each removal leaves.
+    """One row per study: the area as it is, that without mean map, and the share of this that each removal leaves.
 
     "logits" and "layer" are those of a third network. "as strong" takes away directions of that layer until as much
     variance is left as without the logits.
     """
     columns = {
         "as it is": "whole_area",
-        "centred": "base_area",
+        "mean map": "base_area",
         "class means": "class_means_area",
         "logits": "third_logits_area",
         "as strong": "strongest_left",

@@ -6,6 +6,7 @@ computed from these small matrices. Taking a feature away is a Schur complement.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -127,20 +128,44 @@ def linear_cka(gram: Matrix, n_x: int) -> float:
 
 
 def match_conditions(moments: Moments, cast: Cast) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two tables: critical ε of every neuron, per condition and pair; and what power and dimension are left."""
+    """Two tables: critical ε of every neuron, per condition and pair; and what power and dimension are left.
+
+    A removal can leave too little to be computed exactly from products. Then the pair has no critical ε, and the
+    column "refused" of the second table says why. Raises `BadInput` if this happens where nothing is removed.
+    """
     critical, summary = [], []
     for condition, a, b, gram in conditions(moments, cast):
-        n_x = len(moments.blocks[a, a])
-        pair = Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples)
-        pair = replace(pair, ridge=RESIDUAL_RIDGE) if condition in REMOVALS else pair
         row = {"condition": condition} | cast.named(a, b)
-        critical.append(pair_rows(pair).assign(**row))
-        whole = np.diag(moments.gram(a, b))
-        alive = whole > 0
-        left = float((np.diag(gram)[alive] / whole[alive]).mean())
-        ranks = [effective_rank(part) for part in (gram[:n_x, :n_x], gram[n_x:, n_x:])]
-        summary.append(row | {"power_left": left, "effective_rank": np.mean(ranks), "cka_raw": linear_cka(gram, n_x)})
+        refused, pair = "", _pair_of(gram, moments, a, condition in REMOVALS)
+        try:
+            critical.append(pair_rows(pair).assign(**row))
+        except BadInput as error:
+            if condition not in REMOVALS:
+                raise
+            refused = _reason(error)
+        left = power_left(gram, moments.gram(a, b))
+        ranks = [effective_rank(part) for part in (gram[: pair.n_x, : pair.n_x], gram[pair.n_x :, pair.n_x :])]
+        measured = {"power_left": left, "effective_rank": np.mean(ranks), "cka_raw": linear_cka(gram, pair.n_x)}
+        summary.append(row | measured | {"refused": refused})
     return pd.concat(critical, ignore_index=True), pd.DataFrame(summary)
+
+
+def _pair_of(gram: Matrix, moments: Moments, a: int, residual: bool) -> Pair:
+    """The two networks' neurons, ready to match; a is the first."""
+    n_x = len(moments.blocks[a, a])
+    pair = Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples)
+    return replace(pair, ridge=RESIDUAL_RIDGE) if residual else pair
+
+
+def power_left(gram: Matrix, whole: Matrix) -> float:
+    """The share of each neuron's power that is left, averaged over the neurons that were alive."""
+    alive = np.diag(whole) > 0
+    return float((np.diag(gram)[alive] / np.diag(whole)[alive]).mean())
+
+
+def _reason(error: BadInput) -> str:
+    """The error without its advice to use the QR route, which needs activations and not only products."""
+    return str(error).partition(": use the QR route")[0]
 
 
 # ---------------------------------------------------------------- are the outputs more than strong directions?
@@ -182,20 +207,20 @@ def compare_directions(moments: Moments, cast: Cast) -> pd.DataFrame:
 
     variance_left is the mean share of the centred neurons' variance. area is the area under s(ε), the mean of 1 −
     critical ε. The table is empty for layers with several positions, where a direction is a map, and without a third
-    network.
+    network. It ends where so little is left that it cannot be computed exactly from products.
     """
     rows: list[dict[str, Any]] = []
     for a, b in combinations(range(cast.trained), 2):
         third = third_of(a, b, cast.trained)
         if third is None or moments.products[a].shape[2] > 1:
             continue
-        n_x, removals = len(moments.blocks[a, a]), list(removed_directions(moments, a, b, third))
-        variance = np.diag(removals[0][2])
-        for taken, directions, gram in removals:
-            pair = replace(Pair.from_gram(gram, n_x, len(gram) - n_x, moments.samples), ridge=RESIDUAL_RIDGE)
+        removed = list(removed_directions(moments, a, b, third))
+        for taken, directions, gram in removed:
             row = {"taken": taken, "directions": directions} | cast.named(a, b)
-            left = (np.diag(gram)[variance > 0] / variance[variance > 0]).mean()
-            rows.append(row | {"variance_left": left, "area": area(np.concatenate(critical_epsilons(pair)))})
+            row["variance_left"] = power_left(gram, removed[0][2])
+            with suppress(BadInput):  # the last rows of a layer that a few directions explain
+                row["area"] = area(np.concatenate(critical_epsilons(_pair_of(gram, moments, a, True))))
+                rows.append(row)
     kinds = (
         {"taken": str, "directions": int}
         | dict.fromkeys(cast.named(0, 0), int)
@@ -311,7 +336,7 @@ def causes_in_layers(study: Study, progress: bool = True) -> Computed:
         try:
             of_layer = *match_conditions(moments[layer.name], cast), compare_directions(moments[layer.name], cast)
         except BadInput as error:
-            reason = str(error).partition(": use the QR route")[0]  # which moments do not have
+            reason = _reason(error)
             advice = "train longer, or name the other layers (on the command line: --layers)"
             raise BadInput(f"layer {layer.name}: {reason}; {advice}") from None
         for name, table in zip(parts, of_layer, strict=True):
