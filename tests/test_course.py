@@ -11,6 +11,7 @@ import papermill
 import pytest
 
 from helpers.errors import BadInput
+from helpers.pages import filled
 from helpers.pages.teaching import course, pages, plain, slides
 from helpers.pages.teaching.cutting import emptied, stub, student_version
 
@@ -163,7 +164,7 @@ def test_stub(source, stubbed):
 def test_both_versions_run(book, tmp_path, kind, printed):
     chapter = course.Chapter("small", book, None)
     made = course.notebook(chapter, plain.names_of([book]), kind, [chapter])
-    made.cells[1].source = ""
+    made.cells[1].source = made.cells[1].source.splitlines()[-1]  # the code is found without the path
     done = papermill.execute_notebook(made, str(tmp_path / "out.ipynb"), progress_bar=False, cwd=str(pages.ROOT))
     said = [o.text for cell in pages.code(done, "check") for o in cell.outputs]
     assert said[0].startswith(printed)
@@ -194,6 +195,19 @@ def test_a_course_needs_no_tool_of_the_book_and_all_that_its_code_imports():
 def test_no_word_of_the_books_machinery_is_in_the_course(chapter):
     for kind in ("student", "solutions"):
         assert "glue" not in text(course.notebook(chapter, {}, kind, []))
+
+
+def test_a_cell_that_glues_notes(monkeypatch):
+    source = (
+        "from helpers.pages.filled import glue\n\n"
+        'glue("a", f(x), display=False)\nglue(\n    "b",\n    2,\n    display=False,\n)'
+    )
+    noted = course.without_glue(source)
+    assert "glue" not in noted
+    assert "display" not in noted
+    monkeypatch.setattr(filled, "VALUES", {})
+    exec(noted, {"f": lambda x: x, "x": 3})
+    assert filled.VALUES == {"a": 3, "b": 2}
 
 
 def test_plain_markdown_has_no_directive_and_no_role(book):

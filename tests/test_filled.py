@@ -4,6 +4,7 @@ import nbformat
 import pytest
 
 from helpers.errors import BadInput
+from helpers.pages import filled
 from helpers.pages.filled import fill_values, glued_values
 
 
@@ -50,3 +51,18 @@ def test_values_are_those_that_cells_glued():
 def test_a_missing_value_or_a_wrong_format_is_one_line(text, values, says):
     with pytest.raises(BadInput, match=says):
         fill_values(page(text, **values))
+
+
+def test_only_paragraphs_with_numbers_become_code_and_show_what_the_book_said():
+    text = filled.marked("# Title\n\nPlain.\n\nOf {glue:text}`all`.\n\n- {glue:text}`share:.1f` items\n\nEnd.")
+    cells = list(filled.text_cells(text, {"all": "7", "share": "0.25"}))
+    assert [cell.cell_type for cell in cells] == ["markdown", "code", "markdown"]
+    assert cells[1].source == 'show_text(r"""\nOf «all».\n\n- «share:.1f» items\n""")'
+    assert cells[1].outputs[0]["data"]["text/markdown"] == "Of 7.\n\n- 0.2 items"
+    assert next(filled.text_cells("Of «all».", {"share": "1"})).outputs == []
+
+
+def test_what_is_indented_and_what_is_inside_a_code_block_stays_with_its_paragraph():
+    text = "- a «n»\n\n  more\n\n```\none\n\ntwo {{x}}\n```\n\nEnd."
+    assert [cell.cell_type for cell in filled.text_cells(text)] == ["code", "markdown"]
+    assert next(filled.text_cells("```\none\n\ntwo {{x}}\n```")).cell_type == "code"

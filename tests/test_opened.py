@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import jupytext
+import myst_nb
 import nbformat
 import pytest
 
@@ -51,11 +52,10 @@ def kernel(monkeypatch):
             seen[self.at] = content.data
 
     shell = SimpleNamespace(user_ns={"In": []}, seen=seen)
-    monkeypatch.setattr(opened, "get_ipython", lambda: shell)
-    monkeypatch.setattr(opened, "display", lambda content, display_id: Shown(content))
-    monkeypatch.setattr(filled.myst_nb, "glue", lambda *given: None)
-    monkeypatch.setattr(filled, "VALUES", values := {})
-    monkeypatch.setattr(opened, "VALUES", values)
+    monkeypatch.setattr(filled, "get_ipython", lambda: shell)
+    monkeypatch.setattr(filled, "display", lambda content, display_id: Shown(content))
+    monkeypatch.setattr(myst_nb, "glue", lambda *given: None)
+    monkeypatch.setattr(filled, "VALUES", {})
     return shell
 
 
@@ -65,25 +65,28 @@ def made():
 
 def test_text_is_plain_and_code_is_as_it_was():
     book = made()
-    assert [cell.cell_type for cell in book.cells] == ["code"] * 7
+    assert [cell.cell_type for cell in book.cells] == ["markdown", *["code"] * 7]
     assert [cell.source for cell in pages.code(book) if "text" not in pages.tags(cell)] == [
         cell.source for cell in pages.code(jupytext.reads(SOURCE, fmt="py:percent"))
     ]
-    assert book.cells[0].source == "from helpers.pages.opened import given, show_text"
-    assert book.cells[3].source == "given('page')"
+    assert pages.code(book)[0].source.splitlines() == [
+        "from helpers.pages.filled import show_text",
+        "from helpers.pages.opened import given",
+    ]
+    assert book.cells[4].source == "given('page')"
     text = "\n".join(cell.source for cell in book.cells)
     assert "# Your own run" in text
     assert "**Before you start**" in text
     assert "Lemma (" in text
     assert not any(raw in text for raw in ("{glue", ":::", "{{title", "{{reading", "{{running", "{prf:ref"))
-    assert book.cells[4].metadata["mystnb"]["figure"]["name"] == "fig-page"
+    assert book.cells[5].metadata["mystnb"]["figure"]["name"] == "fig-page"
 
 
 def test_cells_say_the_numbers_of_this_run(kernel):
     spaces = kernel.user_ns
     exec(SOURCE[SOURCE.index("seeds") : SOURCE.index("# %% mystnb")], spaces)
-    spaces |= {"glue": filled.glue, "show_text": opened.show_text, "name": "two", "given": lambda page: None}
-    for cell in made().cells[1:]:
+    spaces |= {"glue": filled.glue, "show_text": filled.show_text, "name": "two", "given": lambda page: None}
+    for cell in pages.code(made())[1:]:
         if "parameters" not in pages.tags(cell):
             exec(cell.source, spaces)
         if "share" in cell.source and "show_text" not in cell.source:
@@ -137,7 +140,7 @@ def test_a_parameters_cell_that_was_edited_by_hand_is_checked_and_other_cells_ar
 
 def test_outside_of_a_notebook_nothing_is_said():
     with pytest.raises(BadInput, match="no notebook runs here"):
-        opened.show_text("text")
+        filled.show_text("{{name}}")
 
 
 @pytest.mark.parametrize("path", pages.sources(), ids=lambda path: path.stem)

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from book import extension
 from helpers.errors import BadInput
 from helpers.files import ROOT
-from helpers.pages import box, dependencies, grid, places, publish, running
+from helpers.pages import box, dependencies, filled, grid, places, publish, running
 from helpers.pages.grid import Page
 from helpers.studies import hashes, records
 
@@ -232,7 +232,7 @@ def test_ordinary_values_stay_as_they_are():
         "0, 1, 2",
         "~/x.pt",
     ):
-        assert running.as_text(value) == value
+        assert filled.as_text(value) == value
 
 
 def test_a_kernel_has_an_environment_of_its_own_and_ends_with_its_page(tiny, monkeypatch):

@@ -1,32 +1,24 @@
 """A notebook as Jupyter, VS Code, Colab and plain papermill open it: without roles, directives and placeholders.
 
-Text that holds numbers becomes a cell that shows it with the numbers that were just computed (`show_text`). The cell
-after the parameters refuses one that the notebook does not know or cannot take (`given`).
+Text that holds numbers becomes a cell that shows it with the numbers that were just computed (`filled.show_text`). The
+cell after the parameters refuses one that the notebook does not know or cannot take (`given`).
 """
 
 import ast
-import re
 from functools import cache
 from typing import Any
 
 import nbformat
-from IPython.core.getipython import get_ipython
-from IPython.display import Markdown, display
 from nbformat import NotebookNode
 
-from ..errors import BadInput
 from ..parameters import check_choice, literal
-from .filled import ROLE, VALUES, WAITING, value_in_words
+from .filled import fill, fill_nested, hidden_cell, marked, running_names, text_cells
 from .grid import Page
-from .running import WORDS_A_MINUTE, as_words, assigned, check_parameters, fill, filled, minutes, parameters_of
+from .running import WORDS_A_MINUTE, assigned, check_parameters, minutes, parameters_of
 from .teaching import pages, plain
 
-GLUED = re.compile(r"«(?P<key>[^«»:]+)(?::(?P<form>[^«»]*))?»")  # a role, in a form that plain Markdown leaves alone
-FIELD = re.compile(r"\{\{(\w+)\}\}")
-HIDDEN = {"jupyter": {"source_hidden": True}, "cellView": "form", "tags": ["text"]}  # Jupyter's and Colab's way
 INJECTED = "# Parameters"  # how the cell begins that papermill puts after the parameters
 UNTITLED = "Your own run"
-LATER = "…"  # in place of a number that is still to come
 
 
 def as_opened(notebook: NotebookNode, name: str) -> NotebookNode:
@@ -37,16 +29,17 @@ def as_opened(notebook: NotebookNode, name: str) -> NotebookNode:
     ready = not defaults  # names of parameters have values from here on
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.metadata = nbformat.from_dict(filled(cell.metadata, words | defaults))
+            cell.metadata = nbformat.from_dict(fill_nested(cell.metadata, words | defaults))
             cells.append(cell)
         elif text := _plain(fill(cell.source, words if ready else words | defaults)):
-            cells.append(_text_cell(text))
+            cells += text_cells(text)
         if "parameters" in pages.tags(cell):
             ready = True
-            cells.append(_hidden(f"given({name!r})"))
+            cells.append(hidden_cell(f"given({name!r})"))
     first = next((at for at, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
-    names = "given, show_text" if defaults else "show_text"
-    notebook.cells = [*cells[:first], _hidden(f"from helpers.pages.opened import {names}"), *cells[first:]]
+    imports = "from helpers.pages.filled import show_text"
+    imports += "\nfrom helpers.pages.opened import given" if defaults else ""
+    notebook.cells = [*cells[:first], hidden_cell(imports), *cells[first:]]
     return notebook
 
 
@@ -62,10 +55,9 @@ def reading_time(notebook: NotebookNode) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without directives and roles; what a role of a number stands for is kept as «key:form»."""
-    kept = ROLE.sub(lambda role: f"«{role['key']}{':' + role['form'] if role['form'] else ''}»", text)
+    """Without directives and roles; a mark is left for each role of a number."""
     beside = frozenset(f"{path.stem}.ipynb" for path in pages.sources())
-    return plain.plain(kept, plain.Context(_names(), {}, beside))
+    return plain.plain(marked(text), plain.Context(_names(), {}, beside))
 
 
 @cache
@@ -73,55 +65,7 @@ def _names() -> dict[str, str]:
     return plain.names_of([pages.load_notebook(path) for path in pages.sources()])
 
 
-def _text_cell(text: str) -> NotebookNode:
-    if not (GLUED.search(text) or FIELD.search(text)):
-        return nbformat.v4.new_markdown_cell(text)
-    quoted = repr(text) if '"""' in text or text.endswith("\\") else f'r"""\n{text}\n"""'
-    return _hidden(f"show_text({quoted})")
-
-
-def _hidden(source: str) -> NotebookNode:
-    return nbformat.v4.new_code_cell(source, metadata=nbformat.from_dict(HIDDEN))
-
-
 # ---------------------------------------------------------------- inside the kernel
-
-
-def show_text(text: str) -> None:
-    """Show Markdown with the parameters ({{name}}) and the glued numbers («key:form») as they are now.
-
-    A number that comes later is filled in when it comes.
-    """
-    space = _space()
-    for name in FIELD.findall(text):
-        text = text.replace("{{" + name + "}}", as_words(space[name]))
-    shown = display(Markdown(_with_numbers(text)), display_id=True)
-
-    def is_whole() -> bool:
-        shown.update(Markdown(_with_numbers(text)))
-        return _lacks(text) == []
-
-    if _lacks(text):
-        WAITING.append(is_whole)
-
-
-def _lacks(text: str) -> list[str]:
-    return [glued["key"] for glued in GLUED.finditer(text) if glued["key"] not in VALUES]
-
-
-def _with_numbers(text: str) -> str:
-    def said(glued: re.Match[str]) -> str:
-        return value_in_words(glued["key"], glued["form"] or "", VALUES) if glued["key"] in VALUES else LATER
-
-    return GLUED.sub(said, text).strip()
-
-
-def _space() -> dict[str, Any]:
-    """The names of the notebook that runs here."""
-    shell = get_ipython()
-    if shell is None:
-        raise BadInput("no notebook runs here: expected to be called from one of its cells")
-    return shell.user_ns
 
 
 def given(notebook: str) -> None:
@@ -129,7 +73,7 @@ def given(notebook: str) -> None:
 
     Raises BadInput for a name that the notebook does not have and for a value that it cannot take.
     """
-    space, page = _space(), Page(notebook, notebook)
+    space, page = running_names(), Page(notebook, notebook)
     known = parameters_of(page)
     for name in _set_by(space["In"], known):
         check_choice(f"parameter of {notebook}", name, known)

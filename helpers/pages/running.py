@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -29,12 +28,11 @@ from ..processes import end_children, ending_with_us, held
 from ..studies.records import results_root
 from . import places
 from .dependencies import Depends, code_of, depends_on
-from .filled import fill_values
+from .filled import fill, fill_nested, fill_values
 from .grid import Page, notebook_names
 from .pairs import pair_notebook, plain_ids
 from .places import LABEL
 
-HARMLESS = re.compile(r"(?!_)[\w .,:;/()+=@%~-]*(?<!_)")  # nothing in it means anything to Markdown or HTML
 COMPUTED: Any = object()  # in place of a default that is not written out
 START_SECONDS = 600  # a kernel that imports torch on a busy machine starts slowly
 SOCKET_PATH = 40  # characters of a temporary folder that leave room for the names of folder and socket
@@ -193,39 +191,11 @@ def prepared(page: Page, values: dict[str, Any]) -> NotebookNode:
         if cell.cell_type == "markdown":
             cell.source = fill(cell.source, words)
         else:
-            cell.metadata = nbformat.from_dict(filled(cell.metadata, words))
+            cell.metadata = nbformat.from_dict(fill_nested(cell.metadata, words))
         if "parameters" in tags:
             cell.metadata["tags"] = [*tags, "remove-cell" if values else "hide-input"]
     notebook.cells += _provenance_cells(page, values)
     return notebook
-
-
-def fill(text: str, words: dict[str, Any]) -> str:
-    """Markdown with every {{name}} replaced by its value as plain text; a list is written as "0, 1, 2"."""
-    for name, value in words.items():
-        text = text.replace("{{" + name + "}}", as_words(value))
-    return text
-
-
-def as_words(value: Any) -> str:
-    """A parameter in a text; lists as "0, 1, 2"."""
-    return as_text(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-
-
-def as_text(value: str) -> str:
-    """A value that Markdown and HTML show as it is. Characters with a meaning to them become references."""
-    if HARMLESS.fullmatch(value):
-        return value
-    return "".join(sign if sign.isalnum() or sign in " .,-" else f"&#{ord(sign)};" for sign in value)
-
-
-def filled(value: Any, words: dict[str, Any]) -> Any:
-    """`fill` for all texts inside lists and dictionaries."""
-    if isinstance(value, dict):
-        return {key: filled(entry, words) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [filled(entry, words) for entry in value]
-    return fill(value, words) if isinstance(value, str) else value
 
 
 def _provenance_cells(page: Page, values: dict[str, Any]) -> list[NotebookNode]:

@@ -20,10 +20,11 @@ from ...errors import BadInput
 from ...files import ROOT, atomic, scratch_folder, sha256, sweep
 from ...processes import held
 from ...schemas import Written, read_json
+from ..filled import fill, glued_values, marked, text_cells
 from ..grid import read_grid
 from ..places import PAGES
-from ..running import WORDS_A_MINUTE, fill
-from . import pages, plain, said, slides
+from ..running import WORDS_A_MINUTE
+from . import pages, plain, slides
 from .cutting import student_version
 
 EXPERIMENTS = (
@@ -50,7 +51,10 @@ PACKAGES = (  # what the notebooks and the code that they read import
 )
 LOCKS = ("requirements.lock", "requirements-cuda.lock")
 MARK = ".course"
-SETUP = 'import sys\n\nsys.path.insert(0, "..")  # the code of the book lies in the folder above'
+SETUP = """import sys
+
+sys.path.insert(0, "..")  # the code of the book lies in the folder above
+from helpers.pages.filled import show_text  # sentences with the numbers of this run"""
 README = """\
 # Do different networks learn the same representation? The course
 
@@ -226,7 +230,7 @@ def mark(folder: Path, hashes: dict[str, list[str]]) -> None:
 
 def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Chapter]) -> NotebookNode:
     """A chapter for plain Jupyter, with or without solutions. Its Markdown has no directives."""
-    values = {} if chapter.page is None else plain.values_of(chapter.page)
+    values = {} if chapter.page is None else glued_values(chapter.page)
     context = plain.Context(names, values, frozenset(f"{other.name}.ipynb" for other in beside))
     book = student_version(chapter.source) if kind == "student" else chapter.source
     times = {"reading": f"{chapter.reading} minutes", "running": chapter.running}
@@ -234,23 +238,28 @@ def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Ch
     cells = [nbformat.v4.new_code_cell(SETUP, metadata={"tags": ["hide-input"]})]
     for cell in book.cells:
         if cell.cell_type == "code":
-            source = said.without_glue(cell.source)
+            source = without_glue(cell.source)
             cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": pages.tags(cell)}))
-        elif text := plain.plain(said.marked(fill(cell.source, words)), context):
-            cells += said.cells_of(text, values)
+        elif text := plain.plain(marked(fill(cell.source, words)), context):
+            cells += text_cells(text, values)
     cells[:2] = reversed(cells[:2])
-    cells = said.after_their_numbers(cells)
     for position, cell in enumerate(cells):
         cell["id"] = f"cell-{position:03d}"
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     return nbformat.v4.new_notebook(cells=cells, metadata=kernel)
 
 
+def without_glue(source: str) -> str:
+    """A code cell whose numbers are noted for this notebook, instead of glued into a page of the book."""
+    source = source.replace("from helpers.pages.filled import glue", "from helpers.pages.filled import note")
+    return re.sub(r"\bglue\(", "note(", re.sub(r",\s*display=False\b", "", source))
+
+
 def problems(every_chapter: list[Chapter], names: dict[str, str], kind: str) -> str:
     """All exercises of the course on one sheet. With `kind` "solutions" each is followed by its answer."""
     sheet = [f"# Problems{' and solutions' if kind == 'solutions' else ''}"]
     for chapter in every_chapter:
-        values = {} if chapter.page is None else plain.values_of(chapter.page)
+        values = {} if chapter.page is None else glued_values(chapter.page)
         context = plain.Context(names, values)
         sheet.append(f"## {pages.title(chapter.source)}")
         words = pages.parameters(chapter.source)

@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 from pybtex.database import parse_file
 
 from ...files import ROOT
+from ..filled import LATER, value_in_words
 from . import pages
 from .statements import KINDS
 
@@ -39,18 +40,6 @@ def names_of(notebooks: list[NotebookNode], numbers: Mapping[str, str] | None = 
             number = (numbers or {}).get(block.label, "")
             names[block.label] = " ".join(part for part in (kind, number, f"({block.argument})") if part)
     return names
-
-
-def values_of(page: NotebookNode) -> dict[str, str]:
-    """The glued numbers and words of an executed page, as text."""
-    values = {}
-    for cell in pages.code(page):
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            if name:
-                text = next((v for k, v in output["data"].items() if k.endswith("text/plain")), "")
-                values[name] = text.strip("'\"")
-    return values
 
 
 def plain(text: str, context: Context) -> str:
@@ -127,10 +116,8 @@ def _value(text: str, context: Context) -> str:
     place, _, rest = text.rpartition("::")
     key, _, form = rest.partition(":")
     page = place.rpartition("/")[2].removesuffix(".ipynb")
-    value = context.values.get(f"{page}::{key}" if page else key)
-    if value is None:
-        return "…"
-    return format(float(value), form) if form and not form.endswith("s") else value
+    name = f"{page}::{key}" if page else key
+    return value_in_words(name, form, context.values) if name in context.values else LATER
 
 
 def author_year(key: str, bibliography: Path = BIBLIOGRAPHY) -> str:

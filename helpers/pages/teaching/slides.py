@@ -27,6 +27,7 @@ from nbformat import NotebookNode
 
 from ...errors import BadInput, unknown
 from ...files import ROOT, atomic
+from ..filled import glued_values
 from ..grid import computed_pages
 from ..places import PAGES
 from ..publish import build_book, mathjax_root
@@ -87,13 +88,13 @@ class Sources:
     def context(self, name: str) -> plain.Context:
         """The context that makes the words of a page plain, with its numbers if the page was executed."""
         page = self.page(name)
-        return plain.Context(self.names, {} if page is None else plain.values_of(page))
+        return plain.Context(self.names, {} if page is None else glued_values(page))
 
     @cached_property
     def everything(self) -> plain.Context:
         """The context with the numbers of all executed pages, as `page::key`."""
         pages_run = {name: page for name in self.books if (page := self.page(name)) is not None}
-        values = {f"{name}::{k}": v for name, page in pages_run.items() for k, v in plain.values_of(page).items()}
+        values = {f"{name}::{k}": v for name, page in pages_run.items() for k, v in glued_values(page).items()}
         return plain.Context(self.names, values)
 
     def page(self, name: str) -> NotebookNode | None:
