@@ -39,7 +39,7 @@ import pandas as pd
 from IPython.display import display
 
 from helpers import compare
-from helpers.networks import small_models as small
+from helpers.networks import small_models
 from helpers.pages import figures
 from helpers.pages.filled import glue
 
@@ -48,8 +48,8 @@ figures.style()
 
 def trained(model, data, epochs):
     """Two networks that start from different seeds."""
-    nets = [small.seeded_model(model, seed) for seed in seeds]
-    return [small.fitted(net, *data, epochs, seed) for net, seed in zip(nets, seeds, strict=True)]
+    nets = [small_models.seeded_model(model, seed) for seed in seeds]
+    return [small_models.fitted(net, *data, epochs, seed) for net, seed in zip(nets, seeds, strict=True)]
 
 
 def by_way(nets, inputs, label, *ways):
@@ -64,13 +64,13 @@ def by_way(nets, inputs, label, *ways):
 # Both have three blocks and read images of digits in sixteen patches. They are trained here and now, from two seeds.
 
 # %% tags=["remove-stderr"]
-train = small.digit_images("train")
-images, digits = small.digit_images("test")
-vits = trained(small.SmallViT, train, image_epochs)
+train = small_models.digit_images("train")
+images, digits = small_models.digit_images("test")
+vits = trained(small_models.SmallViT, train, image_epochs)
 comparison = compare(*vits, images, progress=False)
 
 # %% tags=["remove-cell"]
-glue("vit-right", min(100 * small.right_share(net, images, digits) for net in vits), display=False)
+glue("vit-right", min(100 * small_models.right_share(net, images, digits) for net in vits), display=False)
 glue("images", len(images), display=False)
 
 # %% [markdown]
@@ -86,7 +86,7 @@ display(comparison.plot(epsilons=epsilons))
 
 # %% tags=["remove-stderr"]
 ways = by_way(vits, images, "trained", "all", "class", "mean")
-ways |= by_way(trained(small.SmallViT, train, 0), images, "untrained", "all")
+ways |= by_way(trained(small_models.SmallViT, train, 0), images, "untrained", "all")
 figures.table(pd.DataFrame(ways).reset_index(), label="Two vision transformers")
 
 # %% [markdown]
@@ -99,14 +99,14 @@ figures.table(pd.DataFrame(ways).reset_index(), label="Two vision transformers")
 # resolution that they share: here one sample per image.
 
 # %% tags=["remove-stderr"] mystnb={"image": {"alt": "A heat map with the stages of a convolutional network below each other and the blocks of a vision transformer to the right; the shade gives the similarity."}, "figure": {"caption": "Every stage of a convolutional network beside every block of a vision transformer.", "name": "fig-tokens-grid"}}
-cnn = trained(small.SmallCNN, train, image_epochs)[0]
+cnn = trained(small_models.SmallCNN, train, image_epochs)[0]
 layers = {"layers": "stages.?", "layers_b": "blocks.?"}
 crossed = compare(cnn, vits[0], images, **layers, grid=True, progress=False)
 display(crossed.plot("grid", epsilons))
 
 # %% tags=["remove-cell"]
 best = crossed.similarity(epsilons[-1]).sort_values("similarity").iloc[-1]
-glue("cnn-right", 100 * small.right_share(cnn, images, digits), display=False)
+glue("cnn-right", 100 * small_models.right_share(cnn, images, digits), display=False)
 glue("most", epsilons[-1], display=False)
 glue("best", float(best["similarity"]), display=False)
 glue("best-pair", f"{best['layer']} and {best['layer_b']}", display=False)
@@ -122,16 +122,16 @@ glue("best-pair", f"{best['layer']} and {best['layer_b']}", display=False)
 # `attention_mask`, padding is left out.
 
 # %% tags=["remove-stderr"]
-pieces = small.text_pieces("train")
-letters, hidden = small.text_pieces("test")
-texts = trained(small.SmallTextEncoder, pieces, text_epochs)
-raw = trained(small.SmallTextEncoder, pieces, 0)
+pieces = small_models.text_pieces("train")
+letters, hidden = small_models.text_pieces("test")
+texts = trained(small_models.SmallTextEncoder, pieces, text_epochs)
+raw = trained(small_models.SmallTextEncoder, pieces, 0)
 inputs = {"input_ids": letters}
 ways = by_way(texts, inputs, "trained", "all", "class", "mean")
 ways |= by_way(raw, inputs, "untrained", "all")
 
 # %% tags=["remove-cell"]
-glue("text-right", min(100 * small.right_share(net, letters, hidden) for net in texts), display=False)
+glue("text-right", min(100 * small_models.right_share(net, letters, hidden) for net in texts), display=False)
 glue("text-chance", 100 * float(hidden.bincount().max()) / len(hidden), display=False)
 
 # %% [markdown]

@@ -12,6 +12,7 @@ from helpers import Comparison, compare
 from helpers.errors import BadInput
 from helpers.networks.activations import activations, collect, layouts_of
 from helpers.networks.calls import heard, tapped
+from tests.modules import Doing
 
 
 def seeded(seed, make):
@@ -255,15 +256,6 @@ def test_default_layers_of_a_network_without_activations_are_refused_with_names(
 
 
 # ---------------------------------------------------------------- numbers
-
-
-class Doing(nn.Module):
-    def __init__(self, act):
-        super().__init__()
-        self.act = act
-
-    def forward(self, x):
-        return self.act(x)
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,13 @@ from helpers.pages.teaching import pages
 from helpers.pages.teaching.cutting import (
     SOLUTION,
     emptied,
-    imports_and_functions,
     names_in,
     names_set,
     stub,
     student_version,
 )
 from helpers.pages.teaching.exercises import CHECKS, Hint, check, checks, expect_close, hint_for
+from tests.sources import imports_and_functions
 
 WRONG: dict[str, list[object]] = {
     "ex-alike-share": [

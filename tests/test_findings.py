@@ -7,7 +7,7 @@ import pytest
 
 from helpers.errors import BadInput
 from helpers.pages import cause_findings, size_findings
-from helpers.studies import causes as causes_module
+from helpers.studies.causes import at_equal_variance
 from helpers.subspaces import Gram
 
 PLACES = {"conv": ("relu1_1", 0), "fc": ("relu_fc2", 1)}
@@ -97,15 +97,15 @@ def test_phrases_are_shares_of_what_is_there(causes):
 
 
 def test_directions_are_compared_where_as_much_variance_is_left(directions):
-    rows = causes_module.at_equal_variance(directions)
+    rows = at_equal_variance(directions)
     assert rows[["layer", "kind", "depth", "position"]].iloc[0].tolist() == ["pool", "pool", 0.9, 1]
     assert rows[["logits", "strongest", "beside", "all"]].iloc[0].tolist() == pytest.approx([0.25, 0.375, 0.8, 0.25])
     worse = pd.concat([directions, directions.assign(seed_b=2, area=directions["area"] / 2)])  # the same shares
-    both = causes_module.at_equal_variance(worse)
+    both = at_equal_variance(worse)
     assert both["base"].tolist() == pytest.approx([0.8, 0.4])
     pd.testing.assert_frame_equal(both.drop(columns="base").drop_duplicates(), rows.drop(columns="base"))
     bare = directions[directions["taken"].isin(["centred", "third logits"])]  # a third network whose layer is dead
-    assert causes_module.at_equal_variance(bare)[["strongest", "beside", "all"]].iloc[0].tolist() == [1, 1, 1]
+    assert at_equal_variance(bare)[["strongest", "beside", "all"]].iloc[0].tolist() == [1, 1, 1]
     table = cause_findings.directions_near_output(worse)
     assert table.loc[table["taken"] == "third logits", "left"].tolist() == pytest.approx([0.25])
     figure = cause_findings.plot_directions(table)

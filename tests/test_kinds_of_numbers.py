@@ -13,6 +13,7 @@ from helpers import compare, critical_epsilons
 from helpers.errors import BadInput
 from helpers.networks.activations import activations, calibrate, captured, collect
 from helpers.networks.calls import with_nodes
+from tests.modules import Doing
 
 
 def seeded(seed, make):
@@ -38,15 +39,6 @@ class Through(nn.Module):
 
     def forward(self, x):
         return self.act(self.linear(x))
-
-
-class Doing(nn.Module):
-    def __init__(self, act):
-        super().__init__()
-        self.act = act
-
-    def forward(self, x):
-        return self.act(x)
 
 
 def epsilons(comparison, layer):

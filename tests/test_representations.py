@@ -10,6 +10,7 @@ from torch import nn
 from helpers.errors import BadInput
 from helpers.networks.accumulators import Draws, Grams, KeptSamples, Sampling, draw_positions
 from helpers.networks.activations import Tagged, activations, calibrate, collect, stream
+from tests.modules import Doing
 from tests.test_subspaces import OnAccelerator
 
 
@@ -22,17 +23,6 @@ def network(seed: int, *further: nn.Module) -> nn.Sequential:
 
 def images(count: int = 5, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
-
-
-class Doing(nn.Module):
-    """A module without parameters; its forward pass does what it is told."""
-
-    def __init__(self, act=lambda batch: batch) -> None:
-        super().__init__()
-        self.same, self.act = nn.Identity(), act
-
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        return self.same(self.act(batch))
 
 
 def failing(error: Exception) -> Doing:

@@ -18,11 +18,11 @@ from helpers.matching.definitions import (
     relative_distance,
     subsets,
 )
-from helpers.networks import activations as representations
+from helpers.networks import activations
 from helpers.pages.chapters import drawings
 from helpers.pages.teaching import pages
-from helpers.pages.teaching.cutting import imports_and_functions
 from helpers.subspaces import Pair
+from tests.sources import imports_and_functions
 
 few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 10**6)
@@ -83,10 +83,10 @@ ONE, TWO = frozenset({("x", 0), ("y", 0)}), frozenset({("x", 1), ("y", 1)})
 @pytest.mark.statement("def-activation")
 def test_a_channel_is_one_neuron_and_its_maps_its_samples():
     output = torch.arange(2.0 * 3 * 2 * 2).reshape(2, 3, 2, 2)
-    rows = representations.neurons(output).numpy()
+    rows = activations.neurons(output).numpy()
     for channel in range(3):
         np.testing.assert_array_equal(rows[channel], np.concatenate([output[k, channel].ravel() for k in range(2)]))
-    np.testing.assert_array_equal(representations.neurons(output[:, :, 0, 0]).numpy(), output[:, :, 0, 0].T)
+    np.testing.assert_array_equal(activations.neurons(output[:, :, 0, 0]).numpy(), output[:, :, 0, 0].T)
 
 
 @pytest.mark.statement("def-activation", "def-match")

@@ -107,11 +107,3 @@ def names_set(node: ast.AST) -> list[str]:
     if isinstance(node, ast.FunctionDef):
         return [node.name]
     return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-
-
-def imports_and_functions(source: str) -> str:
-    """The part of a code cell that later cells may use: its imports and functions."""
-    if source.lstrip().startswith(("%", "!")):
-        return ""
-    wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef)
-    return "\n\n".join(ast.get_source_segment(source, n) or "" for n in ast.parse(source).body if isinstance(n, wanted))
