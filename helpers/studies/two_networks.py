@@ -17,52 +17,24 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput
 from ..files import atomic, sha256
-from ..networks import architectures, datasets, training
+from ..networks import datasets, training
 from ..networks.activations import calibrate
-from ..networks.architectures import Layer
 from ..networks.inputs import in_batches
 from ..networks.weights import architecture_of, from_import_path, is_untrained, open_network, statistics_of
 from ..parameters import check_whole
 from ..processes import check_memory
-from .chosen_layers import Wanted, default_names, kind_of
+from .chosen_layers import Wanted
 from .comparison import ENOUGH, compare
 from .records import read_tables, records_of
 from .results import Comparison
 from .store import Computed, Kind, record_computed
 from .tables import similarity_table
 
-__all__ = ["ENOUGH", "compare", "compare_weights", "example", "image_batches", "layers_of", "open_network"]
+__all__ = ["ENOUGH", "compare", "compare_weights", "example", "image_batches", "open_network"]
 BYTES = 12  # of a pixel in three colours
 NORMS = (nn.modules.batchnorm._BatchNorm,)
-
-
-# ---------------------------------------------------------------- layers
-
-
-def layers_of(network: nn.Module) -> list[Layer]:
-    """The layers that are compared by default (`default_names`), from the input on.
-
-    Raises `BadInput` if there are none.
-    """
-    names = default_names(network)
-    if not names:
-        some = [name for name, _ in network.named_modules()][1:4]
-        raise BadInput(f"{type(network).__name__} has no activation modules: name layers, such as {some}")
-    if isinstance(network, architectures.VGG | architectures.ResNet):
-        return architectures.layers(network)
-    return as_layers(network, names)
-
-
-def as_layers(network: nn.Module, chosen: Sequence[str]) -> list[Layer]:
-    """Modules by name as layers. Raises `BadInput` for a wrong name, with the valid ones."""
-    modules = dict(network.named_modules())
-    for name in chosen:
-        if name not in modules or not name:
-            raise unknown("layer", name, [valid for valid in modules if valid])
-    last = max(1, len(chosen) - 1)
-    return [Layer(name, None, kind_of(name, network), i, i / last) for i, name in enumerate(chosen)]
 
 
 # ---------------------------------------------------------------- images
@@ -185,44 +157,37 @@ def spoken_result(comparison: Comparison) -> list[str]:
     return [*lines, took]
 
 
-def write_named(comparison: Comparison, name: str, images: Path | None, architecture: str | None, **known: Any) -> Path:
-    """Record a comparison on a folder of images. Raises `BadInput` for one on other inputs, which have no hash."""
+def write_named(comparison: Comparison, name: str, images: Path | None, **given: Any) -> Path:
+    """Record a comparison in `results/imagenet-NAME`, with the images' hash, the time and the memory that it took.
+
+    `given` are architecture, a, b, size and batch, as on the command line. Raises `BadInput` for a comparison on other
+    inputs than a folder of images, which have no hash.
+    """
     if images is None:
         raise BadInput("a record needs --images: other inputs have no names and hashes to keep")
-    return write_comparison(
-        comparison, architecture, known["a"], known["b"], images, name, known["size"], known["batch"]
-    )
-
-
-def write_comparison(
-    comparison: Comparison,
-    architecture: str | None,
-    a: str,
-    b: str,
-    path: Path,
-    name: str,
-    size: int = 224,
-    batch: int = 16,
-) -> Path:
-    """Record a comparison in `results/imagenet-NAME`, with the images' hash, the time and the memory that it took."""
-    batches, _ = image_batches(path, size, batch)
-    network = " and ".join(dict.fromkeys(str(architecture_of(weights, architecture)) for weights in (a, b)))
+    weights = given["a"], given["b"]
+    batches, _ = image_batches(images, given["size"], given["batch"])
+    network = " and ".join(dict.fromkeys(str(architecture_of(each, given["architecture"])) for each in weights))
+    about = {"dataset": "imagenet", "network": network}
+    tables = {key: comparison.tables[key].assign(**about) for key in ("critical", "similarity")}
     known = {
-        "study": {"dataset": "imagenet", "network": network, "weights": [Path(w).name for w in (a, b)]},
-        "trained": not (is_untrained(a) or is_untrained(b)),
-        "image_size": size,
-        "batch": batch,
-        "images": comparison.images,
+        "study": about | {"weights": [Path(each).name for each in weights]},
+        "trained": not any(map(is_untrained, weights)),
+        "image_size": given["size"],
+        "batch": given["batch"],
         "data_sha256": batches.sha256,
+    }
+    computed = Computed(tables | {"left_out": comparison.left_out}, known | _cost(comparison))
+    return record_computed(KIND, computed, {"name": name}, comparison.seconds)
+
+
+def _cost(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "images": comparison.images,
         "peak_memory_gib": round(comparison.peak_memory_gib, 2),
         "threads": torch.get_num_threads(),
         "device": comparison.device,
     }
-    tables = {
-        key: comparison.tables[key].assign(dataset="imagenet", network=network) for key in ("critical", "similarity")
-    }
-    computed = Computed(tables | {"left_out": comparison.left_out}, known)
-    return record_computed(KIND, computed, {"name": name}, comparison.seconds)
 
 
 KIND = Kind(
