@@ -27,7 +27,7 @@ from helpers.errors import BadInput
 from helpers.files import ROOT, atomic
 from helpers.networks.activations import forward
 from helpers.networks.calls import Heard, heard
-from helpers.studies.chosen_layers import choose, listening
+from helpers.studies.layer_choice import choose, listening
 
 FILE = ROOT / "results" / "benchmarks" / "zoo.json"
 SIZES = (64, 96, 224)  # pixels; the first that a network takes

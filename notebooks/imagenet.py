@@ -43,7 +43,7 @@ validation_images = 50_000  # what the expected time is worked out for
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
 
-from helpers.pages import across_networks, figures, layer_figures, layer_tables
+from helpers.pages import across_networks, figures, image_comparisons, layer_figures, layer_tables
 from helpers.pages.filled import glue
 from helpers.studies import two_networks
 
@@ -54,14 +54,14 @@ figures.style()
 
 # %% tags=["remove-stderr"]
 if images is None:
-    tables = two_networks.recorded()
+    tables = image_comparisons.critical_by_comparison()
 else:
     own = two_networks.compare_weights(network, weights_a, weights_b, Path(images), layers)
     tables = {f"{network}: {weights_a} and {weights_b}": own.tables["critical"]}
-glue("images", two_networks.image_counts(), display=False)
-glue("fewest", two_networks.fewest_samples(two_networks.recorded()), display=False)
+glue("images", image_comparisons.image_counts(), display=False)
+glue("fewest", image_comparisons.fewest_samples(image_comparisons.critical_by_comparison()), display=False)
 glue("enough", two_networks.ENOUGH, display=False)
-glue("deeper", two_networks.beyond_first(tables, max(epsilons)), display=False)
+glue("deeper", image_comparisons.beyond_first(tables, max(epsilons)), display=False)
 list(tables)
 
 # %% [markdown]
@@ -76,7 +76,7 @@ list(tables)
 # as shared. So compare a trained pair with an untrained pair, layer by layer.
 
 # %%
-figures.table(two_networks.wide(tables, epsilons), label="Similarity by network, layer and ε")
+figures.table(image_comparisons.wide_similarity(tables, epsilons), label="Similarity by network, layer and ε")
 
 # %% [markdown]
 # The figure shows every ε at once. A lower line means that half of the neurons match at a smaller ε. Where the line
@@ -97,14 +97,16 @@ figures.download(depths, "imagenet")
 # GPU runs the networks much faster. Then the sums in float64 take most of the time.
 
 # %%
-figures.table(two_networks.costs(validation_images), digits=1, label="Time and memory measured, and time expected")
+figures.table(
+    image_comparisons.recording_costs(validation_images), digits=1, label="Time and memory measured, and time expected"
+)
 
 # %% [markdown]
 # Layers with fewer than {glue:text}`enough` samples per neuron are left out, because their distances would be much
 # too small. The table says how many images they need:
 
 # %%
-out = two_networks.left_out() if images is None else own.left_out
+out = image_comparisons.left_out_layers() if images is None else own.left_out
 figures.table(out, label="Layers that need more images")
 
 # %% [markdown]

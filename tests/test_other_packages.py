@@ -12,7 +12,7 @@ from helpers import __main__ as command
 from helpers import compare, critical_epsilons
 from helpers.errors import BadInput
 from helpers.networks.weights import fresh_network, open_network
-from helpers.studies.chosen_layers import default_names
+from helpers.studies.layer_choice import default_names
 
 WHERE = "the extra `models` brings it"
 TINY = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}

@@ -17,12 +17,12 @@ from helpers.studies import seeds, simple_matches, store
 from helpers.studies.simple_matches import (
     map_of,
     matched_vectors,
+    minimal_sizes,
     neurons_needed,
     null_sizes,
     reassigned,
-    sample,
     simple_sizes,
-    sizes,
+    sizes_and_map,
     smallest_matches,
     telling_epsilons,
 )
@@ -78,7 +78,7 @@ def test_a_cliff_gives_no_telling_epsilon():
 def test_every_order_gives_a_minimal_match_of_every_matched_neuron(seed):
     pair, _, _ = random_pair(seed)
     for epsilon in telling_epsilons(pair, [0.5]).values():
-        table, share = sample(pair, epsilon, orders=4)
+        table, share = sizes_and_map(pair, epsilon, orders=4)
         for neuron in maximum_match(pair, epsilon).neurons:
             possible = minimal_matches(pair, neuron, epsilon, None)
             seen = table.query("side == @neuron[0] and neuron == @neuron[1]")["size"]
@@ -183,9 +183,9 @@ def test_the_null_keeps_the_subspaces_and_the_total_distance(seed, draw):
 
 def test_the_null_tells_local_from_distributed():
     local, distributed = local_pair(), distributed_pair()
-    assert set(sizes(local, 0.2)["size"]) == {2}
+    assert set(minimal_sizes(local, 0.2)["size"]) == {2}
     assert null_sizes(local, 0.2)["size"].median() >= 12
-    real = sizes(distributed, 0.2)["size"].median()
+    real = minimal_sizes(distributed, 0.2)["size"].median()
     assert null_sizes(distributed, 0.2)["size"].median() == pytest.approx(real, rel=0.3)
 
 
@@ -213,7 +213,7 @@ def test_a_study_of_simple_matches_end_to_end(recorded):
     levels = tables["levels"].query("layer == 'relu1_1' and seed_a == 0 and seed_b == 1 and share == 0.5")
     pair = studies.run(recorded).pair("relu1_1", 0, 1)
     assert levels["matched"].item() == len(maximum_match(pair, levels["epsilon"].item()))
-    again = sizes(pair, levels["epsilon"].item(), simple_matches.ORDERS)
+    again = minimal_sizes(pair, levels["epsilon"].item(), simple_matches.ORDERS)
     kept = tables["sizes"].query("layer == 'relu1_1' and seed_a == 0 and seed_b == 1 and share == 0.5")
     pd.testing.assert_series_equal(again["size"], kept["size"].reset_index(drop=True), check_dtype=False)
     assert set(tables["map"]["layer"]) == set(tables["smallest"]["layer"]) == {"relu1_1"}

@@ -16,8 +16,9 @@ from torch import nn
 from helpers import __main__ as command
 from helpers.errors import BadInput
 from helpers.networks import architectures, training, weights
+from helpers.pages import image_comparisons
 from helpers.studies import two_networks
-from helpers.studies.chosen_layers import default_names, kind_of
+from helpers.studies.layer_choice import default_names, kind_of
 
 RESNET = "torchvision:resnet18"
 STEM = ["relu"]
@@ -299,12 +300,12 @@ def test_command_line_compares_and_records_what_it_is(folder, tmp_path, monkeypa
     assert (known["trained"], known["images"], known["kind"]) == (False, 10, "two_networks")
     assert known["study"]["network"] == RESNET
     assert str(folder) not in json.dumps(known)
-    assert list(two_networks.recorded()) == ["tiny-untrained"]
-    assert two_networks.costs(100)["hours_for_100_images"].item() > 0
-    assert two_networks.costs(100)["weights"].item() == "untrained:0 and untrained:1"
-    assert two_networks.left_out()["layer"].tolist() == ["avgpool"]
-    assert two_networks.image_counts() == "10"
-    assert two_networks.fewest_samples(two_networks.recorded()) == "tiny-untrained 160 (relu)"
+    assert list(image_comparisons.critical_by_comparison()) == ["tiny-untrained"]
+    assert image_comparisons.recording_costs(100)["hours_for_100_images"].item() > 0
+    assert image_comparisons.recording_costs(100)["weights"].item() == "untrained:0 and untrained:1"
+    assert image_comparisons.left_out_layers()["layer"].tolist() == ["avgpool"]
+    assert image_comparisons.image_counts() == "10"
+    assert image_comparisons.fewest_samples(image_comparisons.critical_by_comparison()) == "tiny-untrained 160 (relu)"
 
 
 def test_checkpoints_of_this_book_are_recorded_as_what_they_say_they_are(folder, tmp_path, monkeypatch):
@@ -317,18 +318,20 @@ def test_checkpoints_of_this_book_are_recorded_as_what_they_say_they_are(folder,
     for name, other in (("first", a), ("second", a), ("start", b)):
         more = ["--size", "32", "--layers", "relu1_1", "--record", name]
         assert compare_on_the_command_line("--images", str(folder), "--a", a, "--b", other, *more).exit_code == 0
-    known_of = {name: known for name, (_, known) in two_networks.records().items()}
+    known_of = {name: known for name, (_, known) in image_comparisons.recorded_comparisons().items()}
     assert {name: known["trained"] for name, known in known_of.items()} == {
         "first": True,
         "second": True,
         "start": False,
     }
     assert {known["study"]["network"] for known in known_of.values()} == {"vgg8_bn"}
-    assert set(two_networks.wide(two_networks.recorded(), [0.5])["network"]) == set(known_of)
+    assert set(image_comparisons.wide_similarity(image_comparisons.critical_by_comparison(), [0.5])["network"]) == set(
+        known_of
+    )
 
 
 def test_what_is_recorded_says_whether_it_was_trained():
-    recorded = two_networks.records()
+    recorded = image_comparisons.recorded_comparisons()
     assert recorded
     for name, (tables, known) in recorded.items():
         fresh = any(name.startswith("untrained:") for name in known["study"]["weights"])

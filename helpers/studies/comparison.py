@@ -27,7 +27,7 @@ from ..networks.inputs import BATCH, Counted, Inputs, expected_count, images_of,
 from ..networks.needs import memory_of_pass
 from ..processes import check_memory, peak_memory
 from ..subspaces import Pair
-from .chosen_layers import Choice, Wanted, choose, kind_of, listening
+from .layer_choice import Choice, Wanted, choose, kind_of, listening
 from .layer_products import LayerProducts, LayerSide, PairProducts, samples_of, shared_places
 from .results import Comparison
 from .tables import EPSILONS, pair_rows, power_shares, similarity_table

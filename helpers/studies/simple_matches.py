@@ -58,13 +58,13 @@ def telling_epsilons(pair: Pair, shares: Iterable[float] = SHARES) -> dict[float
 # ---------------------------------------------------------------- sizes, and which neurons go together
 
 
-def sizes(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> pd.DataFrame:
+def minimal_sizes(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> pd.DataFrame:
     """Size of a minimal match of every matched neuron: order 0 is by index, the others are random (alg-min)."""
-    return sample(pair, epsilon, orders, seed)[0]
+    return sizes_and_map(pair, epsilon, orders, seed)[0]
 
 
-def sample(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> tuple[pd.DataFrame, Matrix]:
-    """The table of `sizes`, and how often u is in the minimal match of v: a (v, u) matrix over x first, then y."""
+def sizes_and_map(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> tuple[pd.DataFrame, Matrix]:
+    """`minimal_sizes`, and how often u is in the minimal match of v: a (v, u) matrix over x first, then y."""
     rng = np.random.default_rng(seed)
     share = np.zeros((pair.n_x + pair.n_y,) * 2)
     rows = []
@@ -92,7 +92,7 @@ def map_of(pair: Pair, epsilon: float, orders: int = ORDERS, seed: int = 0) -> p
     `frequency` is the share of the orders in which it is. u is `essential` to v when every match that contains v
     contains u, in any order.
     """
-    share = sample(pair, epsilon, orders, seed)[1]
+    share = sizes_and_map(pair, epsilon, orders, seed)[1]
     needed = np.zeros(share.shape, bool)
     for neuron, others in essential_neurons(pair, epsilon).items():
         needed[joint_index(pair, neuron), [joint_index(pair, u) for u in others]] = True
@@ -202,7 +202,7 @@ def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) ->
         values = np.sort(np.concatenate(critical_epsilons(null)))
         level = values[int(np.ceil(MOST * len(values))) - 1] + SLACK
         if level < 1:
-            drawn = sizes(null, float(level), 1).drop(columns="order")
+            drawn = minimal_sizes(null, float(level), 1).drop(columns="order")
             tables.append(drawn.assign(draw=draw, epsilon_null=float(level)))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -229,7 +229,7 @@ def of_layer(pair: Pair, orders: int, draws: int, limit: int, mapped: bool) -> d
     parts: dict[str, list[pd.DataFrame]] = {}
     for share, epsilon in telling_epsilons(pair).items():
         row: dict[str, Any] = {"share": share, "epsilon": epsilon}
-        tables = {"sizes": sizes(pair, epsilon, orders), "null": null_sizes(pair, epsilon, draws)}
+        tables = {"sizes": minimal_sizes(pair, epsilon, orders), "null": null_sizes(pair, epsilon, draws)}
         level = row | {"matched": len(maximum_match(pair, epsilon)), "alive": len(pair.gram)}
         tables["levels"] = pd.DataFrame([level | {"neurons": pair.n_x + pair.n_y}])
         if mapped and share == 0.5:

@@ -18,7 +18,7 @@ from ..matching.peeling import reach
 from ..subspaces import Pair
 from . import seeds
 from .parallel import task_results
-from .simple_matches import neurons_needed, simple_sizes, sizes
+from .simple_matches import minimal_sizes, neurons_needed, simple_sizes
 from .store import Computed, Kind, origin_of_result
 from .study import Study
 from .tables import EPSILONS
@@ -84,7 +84,7 @@ def smallest_sizes(pair: Pair, epsilon: float, orders: int | None = None) -> pd.
 
 
 def _sizes_over_orders(pair: Pair, epsilon: float, orders: int) -> pd.DataFrame:
-    groups = sizes(pair, epsilon, orders).groupby(["side", "neuron"])["size"]
+    groups = minimal_sizes(pair, epsilon, orders).groupby(["side", "neuron"])["size"]
     return groups.agg(first="first", smallest="min", median="median", largest="max").reset_index()
 
 
