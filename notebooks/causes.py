@@ -130,7 +130,7 @@ figures.table(meanings.replace(cause_findings.SPOKEN), label="The comparisons")
 # {glue:text}`third_logits`. If the second network sees other images of the same classes, {glue:text}`same_class` is
 # left. Untrained networks have {glue:text}`untrained` of it.
 
-# %% tags=["hide-input", "shows-prp-residual"] mystnb={"image": {"alt": "A map with a row for each comparison and a column for each layer from the input to the logits; cells hold the similarity in hundredths."}, "figure": {"caption": "Similarity of every layer under every comparison, averaged over the pairs of networks. A dot is exactly zero.", "name": "fig-conditions-{{page}}"}}
+# %% tags=["hide-input", "shows-prp-residual"] mystnb={"image": {"alt": "A map with a row for each comparison and a column for each layer from the input to the logits; cells hold the similarity in hundredths."}, "figure": {"caption": "Similarity of every layer under every comparison, averaged over the pairs of networks. A dot is exactly zero. A dash was left out, because too little remained to compute it exactly.", "name": "fig-conditions-{{page}}"}}
 shown = cause_findings.by_condition(tables["similarity"], look_at)
 figure = cause_findings.plot_conditions(shown, f"similarity at ε = {look_at:g}, in hundredths")
 
