@@ -137,7 +137,10 @@ def device(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def train(
     seeds: tuple[int, ...], order_seed: int | None, device: str, jobs: int, scheduler: str | None, **options: Any
 ) -> None:
-    """Train one network per seed; an interrupted training goes on. Example: train --network vgg16_bn --seeds 0,1,2"""
+    """Train one network per seed; an interrupted training goes on. Example: train --network vgg16_bn --seeds 0,1,2
+
+    A training takes one thread, so that its weights are the same everywhere. More cores help with --jobs.
+    """
     options |= {"order_seed": order_seed, "augment_seed": order_seed}
     runs = [training.plan(seed=seed, **options) for seed in seeds]
     with devices.on_device(device), parallel.workers(jobs, scheduler):
@@ -171,10 +174,13 @@ def record(
     block: int | None,
     **options: Any,
 ) -> None:
-    """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn"""
+    """Train what is missing, match all layers and pairs, write results/. Example: record --network vgg16_bn
+
+    A task takes one thread of linear algebra, as on the pages of the book. More cores help with --jobs.
+    """
     kind = KINDS[check_choice("kind of record", what, RECORDED)]
     study = Study(**options, keep=keep or ())
-    with devices.on_device(device), parallel.workers(jobs, scheduler, block):
+    with devices.on_device(device), devices.on_threads(), parallel.workers(jobs, scheduler, block):
         click.echo(record_study(kind, study))
 
 

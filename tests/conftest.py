@@ -43,3 +43,14 @@ def few_digits(tmp_path, monkeypatch):
         return replace(data, images=data.images[:96], labels=data.labels[:96])
 
     monkeypatch.setattr(datasets, "load_dataset", load)
+
+
+@pytest.fixture
+def two_threads():
+    """A process that takes two threads for linear algebra."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from threadpoolctl import threadpool_info
 from torch import nn
 
 from helpers.errors import BadInput
@@ -207,17 +208,32 @@ def test_momentum_of_another_run_is_not_taken(monkeypatch, tmp_path):
     assert sha256(training.train(run, progress=False)) == gold
 
 
-def test_a_training_goes_on_with_the_threads_it_began_with(monkeypatch):
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        run = stopped_after(1, monkeypatch)
-        torch.set_num_threads(2)
-        training.train(run, progress=False)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-    assert [checkpoints.read_sidecar(run.checkpoint(epoch))["threads"] for epoch in range(4)] == [1, 1, 1, 1]
+@pytest.fixture
+def threads_used(monkeypatch):
+    """The numbers of threads of PyTorch and of every other library, in each epoch that is trained."""
+    used, epoch = [], training.Training.train_epoch
+
+    def seen(self, number):
+        used.append((torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())))
+        return epoch(self, number)
+
+    monkeypatch.setattr(training.Training, "train_epoch", seen)
+    return used
+
+
+def test_a_training_takes_one_thread_however_many_the_process_has(two_threads, threads_used):
+    run, _ = trained(epochs=2)
+    assert [set(each) for each in threads_used] == [{1}, {1}]
+    assert torch.get_num_threads() == 2
+    assert [checkpoints.read_sidecar(run.checkpoint(epoch))["threads"] for epoch in range(3)] == [1, 1, 1]
+
+
+def test_a_training_goes_on_with_the_threads_it_began_with(monkeypatch, threads_used):
+    run = stopped_after(1, monkeypatch)
+    edit(run.checkpoint(1), threads=2)  # of an older version, which took those of the process
+    training.train(run, progress=False)
+    assert [each[0] for each in threads_used] == [1, 2, 2]
+    assert [checkpoints.read_sidecar(run.checkpoint(epoch))["threads"] for epoch in range(4)] == [1, 2, 2, 2]
 
 
 def test_what_a_killed_training_left_is_swept(monkeypatch):

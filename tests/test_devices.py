@@ -5,7 +5,9 @@ import os
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from helpers import __main__ as command
 from helpers import compare, studies
 from helpers.errors import BadInput
 from helpers.networks import devices, training
@@ -28,6 +30,20 @@ def test_a_device_that_does_not_work_is_refused_in_one_line(name):
         as_device(name)
     with pytest.raises(BadInput, match=f"^device is '{name}'"), on_device(name):
         pass
+
+
+def test_a_task_takes_one_thread_wherever_it_runs(two_threads):
+    assert grid.each(torch.get_num_threads, [()], "threads", progress=False) == [1]
+    with grid.workers(2):
+        assert grid.each(torch.get_num_threads, [(), ()], "threads", progress=False) == [1, 1]
+    assert torch.get_num_threads() == 2
+
+
+def test_the_command_that_records_takes_one_thread(two_threads, monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "record_study", lambda kind, study: seen.append(torch.get_num_threads()))
+    done = CliRunner().invoke(command.cli, ["record", "--network", "vgg8_bn", "--dataset", "digits"])
+    assert (done.exit_code, seen) == (0, [1])
 
 
 def test_the_chosen_device_lasts_as_long_as_its_context(monkeypatch):

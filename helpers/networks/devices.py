@@ -1,14 +1,16 @@
-"""The device on which networks run: the CPU or a GPU, by name or by $SAMEREP_DEVICE."""
+"""Where networks run: on the CPU or a GPU, by name or by $SAMEREP_DEVICE, and on how many threads."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from ..errors import BadInput, shown
 
 VARIABLE = "SAMEREP_DEVICE"
+THREADS = 1  # of what is kept, as in the kernels of the pages: with more, the terms of sums have another order
 
 
 def best_device() -> str:
@@ -54,3 +56,15 @@ def on_device(name: str | None) -> Iterator[None]:
         yield
     finally:
         os.environ.pop(VARIABLE, None) if before is None else os.environ.update({VARIABLE: before})
+
+
+@contextmanager
+def on_threads(number: int = THREADS) -> Iterator[None]:
+    """While open, PyTorch and the libraries of linear algebra use this number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        with threadpool_limits(number):
+            yield
+    finally:
+        torch.set_num_threads(before)

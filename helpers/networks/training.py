@@ -6,8 +6,6 @@ says how they are written and read.
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from ..processes import held
 from . import architectures, datasets, targets
 from .augmentation import crop, random_stream
 from .checkpoints import is_whole, load_checkpoint, read_sidecar, resumable, run_folder, save, save_momentum
-from .devices import as_device, chosen_device, pays_bf16
+from .devices import THREADS, as_device, chosen_device, on_threads, pays_bf16
 
 ORDER, AUGMENTATION, ROTATION = 1, 2, 3  # streams of random numbers, so that each can be fixed while the other varies
 
@@ -143,13 +141,18 @@ def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
     A training that is interrupted at any moment and started again ends with the weights that it has without the
     interruption. Raises `BadInput` for an unknown device, if the loss is no longer finite, and if another recipe of
     this name was trained in the run's folder.
+
+    It takes one thread, however many the process has, so that the weights are the same on every way here.
     """
     place = as_device(device) if device else chosen_device("auto")
     if is_trained(run):  # read-only checkpoints need no lock
         return run.checkpoint(run.recipe.epochs)
     with held(run.folder, "training in", wait=True):  # another process may be about to end the same training
         sweep(run.folder)
-        return run.checkpoint(run.recipe.epochs) if is_trained(run) else Training(run, place).finish(progress)
+        if is_trained(run):
+            return run.checkpoint(run.recipe.epochs)
+        with on_threads():
+            return Training(run, place).finish(progress)
 
 
 def is_trained(run: Run) -> bool:
@@ -170,7 +173,8 @@ def start(run: Run) -> Path:
     path, data = run.checkpoint(0), _training_set(run)
     if not is_whole(path):
         network = _fresh(run, data)
-        measured = accuracy(network, _accuracy_set(run))
+        with on_threads():
+            measured = accuracy(network, _accuracy_set(run))
         record = {"epoch": 0, "accuracy": measured, "loss": None, "train_seconds": 0.0}
         save(network, path, record | describe(run, data, torch.device("cpu")))
     return path
@@ -187,7 +191,7 @@ def check_made_by(run: Run, sidecar: dict[str, Any]) -> None:
             )
 
 
-def describe(run: Run, data: datasets.Dataset, device: torch.device, threads: int | None = None) -> dict[str, Any]:
+def describe(run: Run, data: datasets.Dataset, device: torch.device, threads: int = THREADS) -> dict[str, Any]:
     """The content of a sidecar besides its epoch: the run, the data, and the device."""
     return asdict(run) | {
         "classes": len(data.classes),
@@ -196,7 +200,7 @@ def describe(run: Run, data: datasets.Dataset, device: torch.device, threads: in
         "data_sha256": data.sha256,
         "device": device.type,
         "precision": "bf16" if pays_bf16(device) else "fp32",
-        "threads": threads or torch.get_num_threads(),  # sums on several threads have another order of their terms
+        "threads": threads,
         "torch": torch.__version__,
     }
 
@@ -213,7 +217,7 @@ class Training:
         self.network = _fresh(run, self.data).to(device).to(memory_format=torch.channels_last)
         self.bf16 = pays_bf16(device)
         self.optimiser = _optimiser(self.network, run.recipe)
-        self.seconds, self.threads = 0.0, torch.get_num_threads()
+        self.seconds, self.threads = 0.0, THREADS
         self.epoch = self._resume() or self._start()
 
     def _start(self) -> int:
@@ -340,17 +344,6 @@ class Training:
         }
         save_momentum(self.run.folder, momentum, sidecar)
         return measured
-
-
-@contextmanager
-def on_threads(number: int) -> Iterator[None]:
-    """While open, PyTorch uses this number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def accuracy(network: nn.Module, data: datasets.Dataset) -> float:

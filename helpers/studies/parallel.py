@@ -153,13 +153,17 @@ end_with = cache(end_with_parent)  # once in each worker of this machine
 def _in_folders(
     variables: Mapping[str, str], function: Callable[..., Any], arguments: tuple[Any, ...], parent: int | None
 ) -> Any:
-    """Call the function with these environment variables, because a worker may have been started with others."""
+    """Call the function with these environment variables, because a worker may have been started with others.
+
+    It takes one thread, so that its numbers do not depend on where it runs.
+    """
     if parent is not None and parent != os.getpid():
         end_with(parent)
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
-        return function(*arguments)
+        with devices.on_threads():
+            return function(*arguments)
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
