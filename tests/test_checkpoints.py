@@ -11,8 +11,9 @@ from torch import nn
 
 from helpers.errors import BadInput
 from helpers.files import sha256
-from helpers.networks import checkpoints, datasets, training
-from helpers.studies import seeds, store
+from helpers.networks import checkpoints, training
+from helpers.studies import store
+from helpers.studies.kinds import KINDS
 from helpers.studies.study import Study
 
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -73,17 +74,24 @@ def test_weights_without_an_identity_as_older_versions_wrote_them_are_read():
     assert len(list(network.parameters())) > 0
 
 
-def test_two_networks_with_equal_weights_are_refused_by_name():
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.compute], ids=lambda kind: kind.name)
+def test_two_networks_of_a_study_with_equal_weights_are_refused_by_name(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMEREP_CACHE", str(tmp_path / "cache"))
     (_, first), (_, second) = trained(0), trained(1)
-    save_file(load_file(first), second)  # as an older version wrote it
-    edit(second, sha256=sha256(second))
-    loaded = [checkpoints.load_checkpoint(path) for path in (first, second)]
-    networks, sidecars = [network for network, _ in loaded], [known for _, known in loaded]
-    with pytest.raises(BadInput, match=r"seed-0/epoch-\d+.safetensors and .*seed-1/epoch-\d+.safetensors have equal"):
-        store.origin_of(datasets.load_dataset("digits"), sidecars, networks)
-    with pytest.raises(BadInput, match="seed 0 and seed 1 have equal weights"):
-        seeds.compute(Study(network="vgg8_bn", width=0.0625, epochs=2), progress=False)
-    checkpoints.check_different({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
+    network, _ = checkpoints.load_checkpoint(first)
+    checkpoints.save(network, second, checkpoints.read_sidecar(second))
+    with pytest.raises(BadInput, match=r"seed 0.* and seed 1.* have equal weights: expected two different networks"):
+        store.computed_now(kind, Study(network="vgg8_bn", width=0.0625, epochs=2), progress=False)
+
+
+def test_weights_are_equal_whatever_images_the_batch_norms_saw():
+    state = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).state_dict()
+    again = state | {"1.running_mean": torch.ones(2), "1.num_batches_tracked": torch.tensor(3)}
+    other = state | {"0.bias": state["0.bias"] + 1}
+    same, changed = checkpoints.weights_digest(again), checkpoints.weights_digest(other)
+    with pytest.raises(BadInput, match=r"^a and b have equal weights"):
+        checkpoints.check_different({"a": checkpoints.weights_digest(state), "b": same})
+    checkpoints.check_different({"a": same, "b": changed})
 
 
 def test_a_checkpoint_of_ones_own_may_lie_anywhere(tmp_path):

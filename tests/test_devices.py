@@ -33,9 +33,9 @@ def test_a_device_that_does_not_work_is_refused_in_one_line(name):
 
 
 def test_a_task_takes_one_thread_wherever_it_runs(two_threads):
-    assert grid.each(torch.get_num_threads, [()], "threads", progress=False) == [1]
-    with grid.workers(2):
-        assert grid.each(torch.get_num_threads, [(), ()], "threads", progress=False) == [1, 1]
+    assert parallel.each(torch.get_num_threads, [()], "threads", progress=False) == [1]
+    with parallel.workers(2):
+        assert parallel.each(torch.get_num_threads, [(), ()], "threads", progress=False) == [1, 1]
     assert torch.get_num_threads() == 2
 
 

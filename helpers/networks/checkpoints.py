@@ -27,6 +27,7 @@ IDENTITY = (  # what a network is, beside its weights
     *("classes", "channels", "image_size", "data_sha256"),
 )
 ADDED_LATER = {"target": "labels", "fork_after": 0}  # sidecars of older versions do not say it
+COUNTED = ("running_mean", "running_var", "num_batches_tracked")  # by batch norms, from images: no weights
 MOMENTUM, MOMENTUM_BEFORE = "momentum.safetensors", "momentum-before.safetensors"
 
 
@@ -85,13 +86,15 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return hasher.hexdigest()
 
 
-def check_different(networks: Mapping[str, nn.Module]) -> None:
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """A hash of a network's weights, without the statistics of its batch norms."""
+    return digest({name: tensor for name, tensor in state.items() if not name.endswith(COUNTED)})
+
+
+def check_different(digests: Mapping[str, str]) -> None:
     """Raise `BadInput`, with both names, if two networks have equal weights: comparing them would say nothing."""
-    if len(networks) < 2:
-        return
     seen: dict[str, str] = {}
-    for name, network in networks.items():
-        weights = digest(dict(network.named_parameters()))
+    for name, weights in digests.items():
         if weights in seen:
             raise BadInput(f"{seen[weights]} and {name} have equal weights: expected two different networks")
         seen[weights] = name

@@ -22,14 +22,13 @@ from ..errors import BadInput
 from ..matching.match import critical_epsilons
 from ..measures.dimension import effective_rank
 from ..networks import datasets
-from ..networks.checkpoints import check_different
 from ..networks.moments import SHUFFLES, Moments, collect_moments, without_gone
 from ..subspaces import Matrix, Pair
 from .ceiling import pair_columns
 from .layer_tasks import by_layers, layer_names
 from .parallel import train_all
 from .store import Computed, Kind, origin_of
-from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
+from .study import Study, after, chosen_layers, earlier_epochs, networks_at, test_images
 from .tables import EPSILONS, described, layer_columns, pair_rows, similarity_table
 
 RESIDUAL_RIDGE = 1e-9  # λ for what is left: rounding is 1e-13 of a neuron's power, and at least 1e-4 of it is left
@@ -296,9 +295,7 @@ def load_cast(study: Study, cast: Cast, data: datasets.Dataset) -> tuple[list[nn
     Raises `BadInput` if two of them have equal weights.
     """
     runs = dict(zip(study.seeds, study.runs, strict=True))
-    loaded = [network_at(runs[seed], epoch, data) for seed, epoch in cast.members]
-    check_different({f"seed {known['seed']} after epoch {known['epoch']}": network for network, known in loaded})
-    return [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
+    return networks_at({after(seed, epoch): (runs[seed], epoch) for seed, epoch in cast.members}, data)
 
 
 def check_plain(study: Study) -> None:

@@ -20,7 +20,7 @@ from .layer_tasks import by_layers, layer_names
 from .parallel import train_all
 from .seeds import check_sound, list_batches, network_row
 from .store import Computed, Kind, origin_of
-from .study import Study, chosen_layers, earlier_epochs, network_at, test_images
+from .study import Study, after, chosen_layers, earlier_epochs, networks_at, test_images
 from .tables import EPSILONS, critical_rows, described, layer_columns, similarity_table
 
 
@@ -41,8 +41,7 @@ def ceiling_of_layers(study: Study, progress: bool = True) -> Computed:
     """The tables of the study's layers, from one pass over the images."""
     members, pairs = checkpoints(study)
     data, runs = test_images(study), dict(zip(study.seeds, study.runs, strict=True))
-    loaded = [network_at(runs[seed], epoch, data, progress) for seed, epoch in members]
-    nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
+    nets, sidecars = networks_at({after(*member): (runs[member[0]], member[1]) for member in members}, data, progress)
     layers = chosen_layers(nets[0], study.layers)
     names = {layer.name: layer.before or layer.name if study.before_relu else layer.name for layer in layers}
     collected = stream(nets, list_batches(data, progress), list(names.values()), {"gram": Grams.kind(pairs)})

@@ -24,10 +24,11 @@ from ..measures.compared import Sampled
 from ..networks import datasets, training
 from ..networks.activations import captured, forward
 from ..networks.architectures import Layer
+from ..networks.checkpoints import check_different, read_tensors, weights_digest
 from .parallel import each, train_all
 from .records import cache_root
 from .store import origin_of
-from .study import Study, chosen_layers, network_at, test_images
+from .study import Study, after, chosen_layers, network_at, test_images
 from .tables import layer_columns
 
 IMAGES = 2000
@@ -163,14 +164,20 @@ def keep_activations(
     layers = chosen_layers(network, study.layers)
     tasks = [(runs[role.seed], epoch, data, [layer.name for layer in layers]) for role, epoch in epochs.items()]
     stored = each(_kept_network, tasks, "keeping activations", progress)
-    places, sidecars = dict(zip(epochs, (place for place, _ in stored), strict=True)), [known for _, known in stored]
+    places = dict(zip(epochs, (place for place, _, _ in stored), strict=True))
+    sidecars = [known for _, known, _ in stored]
+    names = [after(role.seed, epoch) for role, epoch in epochs.items()]
+    check_different(dict(zip(names, (weights for _, _, weights in stored), strict=True)))
     return KeptActivations(tuple(layers), places, origin_of(data, sidecars, [network]), study.seeds)
 
 
 def _kept_network(
     run: training.Run, epoch: int, data: datasets.Dataset, layers: list[str]
-) -> tuple[Path, dict[str, Any]]:
-    """Where the activations of one checkpoint lie, and its sidecar. The network is run only if they are not there."""
+) -> tuple[Path, dict[str, Any], str]:
+    """Where the activations of one checkpoint lie, its sidecar, and the hash of its weights.
+
+    The network is run only if the activations are not there.
+    """
     names = hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:8]
     path, network = run.checkpoint(epoch), None
     if not training.is_whole(path):
@@ -181,4 +188,4 @@ def _kept_network(
         network = network or network_at(run, epoch, data, False)[0]
         with torch.inference_mode():
             write_activations(network, datasets.batches(data, BATCH), layers, place)
-    return place, sidecar
+    return place, sidecar, weights_digest(read_tensors(path)[1])

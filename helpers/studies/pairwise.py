@@ -26,7 +26,7 @@ from ..networks.activations import captured, forward, neurons
 from ..networks.architectures import Layer
 from ..subspaces import Pair
 from .parallel import train_all
-from .study import chosen_layers, network_at
+from .study import chosen_layers, networks_at
 from .tables import EPSILONS, layer_columns
 
 CEILING = "ceiling"  # the condition whose mean is 1 on the calibrated scale
@@ -108,8 +108,9 @@ def compare_members(
             if name not in members:
                 raise BadInput(f"{comparison.condition} compares {name}: expected one of {', '.join(members)}")
     train_all([(member.run, member.epoch) for member in members.values()], progress)
-    loaded = {name: network_at(member.run, member.epoch, data, progress) for name, member in members.items()}
-    nets = {name: network for name, (network, _) in loaded.items()}
+    states = {name: (member.run, member.epoch) for name, member in members.items()}
+    networks, sidecars = networks_at(states, data, progress)
+    nets = dict(zip(members, networks, strict=True))
     layers = chosen_layers(next(iter(nets.values())), wanted)
     pairs = list(dict.fromkeys((comparison.a, comparison.b) for comparison in comparisons))
     products = _one_pass(nets, layers, pairs, data, orders, progress)
@@ -121,10 +122,10 @@ def compare_members(
             numbers, curve = values[comparison.a, comparison.b]
             rows.append(base | numbers)
             curves += [base | {"epsilon": epsilon, "similarity": s} for epsilon, s in curve.items()]
-    networks = [member_row(name, sidecar) for name, (_, sidecar) in loaded.items()]
-    tables = {"pairs": rows, "similarity": curves, "networks": networks}
+    about = [member_row(name, sidecar) for name, sidecar in zip(members, sidecars, strict=True)]
+    tables = {"pairs": rows, "similarity": curves, "networks": about}
     frames = {name: pd.DataFrame(table) for name, table in tables.items()}
-    return frames, [sidecar for _, sidecar in loaded.values()], list(nets.values())
+    return frames, sidecars, networks
 
 
 def _one_pass(

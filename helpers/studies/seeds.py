@@ -26,11 +26,10 @@ from ..networks import architectures, datasets
 from ..networks.accumulators import Grams, Sampling
 from ..networks.activations import CompressedLayer, captured, collect, forward, stream
 from ..networks.architectures import Layer
-from ..networks.checkpoints import check_different
 from ..subspaces import Pair
 from . import parallel, store
 from .store import Computed, Kind, Result
-from .study import Study, chosen_layers, network_at, test_images
+from .study import Study, chosen_layers, networks_at, test_images
 from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, similarity_table
 
 GRAM_CHANNELS = 128  # layers up to this many neurons per network are recorded compressed, for readers to match
@@ -63,9 +62,7 @@ def compute(study: Study, progress: bool = True) -> Computed:
 def compute_block(study: Study, first: int = 0, progress: bool = True) -> Computed:
     """Collect and match every pair of the study's networks; with `first` = k only the first k with the others."""
     data = test_images(study)
-    loaded = [network_at(run, study.epoch, data, progress) for run in study.runs]
-    nets, sidecars = [network for network, _ in loaded], [sidecar for _, sidecar in loaded]
-    check_different({f"seed {sidecar['seed']}": network for network, sidecar in loaded})
+    nets, sidecars = networks_at({f"seed {run.seed}": (run, study.epoch) for run in study.runs}, data, progress)
     layers, keep = chosen_layers(nets[0], study.layers), chosen_layers(nets[0], study.keep)
     names = names_at(study, layers)
     pairs = pairs_across(len(nets), first)

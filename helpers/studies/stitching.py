@@ -29,6 +29,7 @@ from ..matching.match import critical_epsilons
 from ..matching.peeling import TIE
 from ..networks import datasets, training
 from ..networks.activations import calibrate, captured, neurons
+from ..networks.checkpoints import check_different, weights_digest
 from ..networks.tails import LinearMap, Stitched, quick, recalibrate, tail
 from ..subspaces import CONSTANT, Gram, Matrix
 from .layer_tasks import by_layers, layer_names, ordered_by_layer
@@ -287,7 +288,10 @@ def _stitched_row(case: Case, layer: str, products: StreamProducts, counts: Coun
 
 
 def trained_networks(study: Study, progress: bool = True) -> tuple[dict[tuple[str, int], nn.Module], list[Any]]:
-    """The study's networks by ("trained", seed), and their sidecars. Networks that are not trained yet are trained."""
+    """The study's networks by ("trained", seed), and their sidecars. Networks that are not trained yet are trained.
+
+    Raises `BadInput` if two of them have equal weights.
+    """
     networks: dict[tuple[str, int], nn.Module] = {}
     sidecars = []
     train_all([(run, None) for run in study.runs], progress)
@@ -295,6 +299,7 @@ def trained_networks(study: Study, progress: bool = True) -> tuple[dict[tuple[st
         training.train(run, progress=progress)
         networks["trained", seed], sidecar = training.load_checkpoint(run.checkpoint(run.recipe.epochs))
         sidecars.append(sidecar)
+    check_different({f"seed {seed}": weights_digest(network.state_dict()) for (_, seed), network in networks.items()})
     return networks, sidecars
 
 

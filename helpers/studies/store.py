@@ -19,7 +19,6 @@ from torch import nn
 
 from ..errors import BadInput, unknown
 from ..files import sweep
-from ..networks import checkpoints
 from ..networks.datasets import Dataset
 from ..processes import held
 from ..subspaces import Gram, Pair
@@ -71,15 +70,7 @@ class Computed:
 
 
 def origin_of(data: Dataset, sidecars: Sequence[dict[str, Any]], networks: Sequence[nn.Module]) -> dict[str, Any]:
-    """How tables were made: images, checkpoints (from their sidecars), and the device that the networks ran on.
-
-    Raises `BadInput` if two different checkpoints have equal weights.
-    """
-    if len(sidecars) == len(networks):
-        names = [str(checkpoints.checkpoint_of(sidecar)) for sidecar in sidecars]
-    else:  # fresh networks among them
-        names = [f"network {k}" for k in range(len(networks))]
-    checkpoints.check_different(dict(zip(names, networks, strict=True)))
+    """How tables were made: images, checkpoints (from their sidecars), and the device that the networks ran on."""
     devices = {parameter.device.type for network in networks for parameter in network.parameters()}
     return {
         "data_sha256": data.sha256,

@@ -1,6 +1,6 @@
 """The parameters of a study, and what they stand for: its trained networks, its images, its layers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from ..errors import BadInput, unknown
 from ..networks import architectures, datasets, training
 from ..networks.activations import calibrate
 from ..networks.architectures import Layer
+from ..networks.checkpoints import check_different, weights_digest
 from ..networks.devices import chosen_device
 from ..parameters import check_flag, check_names, check_seeds, check_whole
 
@@ -97,6 +98,24 @@ def network_at(
     network, sidecar = training.load_checkpoint(path)
     network = network.to(chosen_device())
     return (calibrate(network, datasets.batches(data)) if epoch == 0 else network), sidecar
+
+
+def after(seed: int, epoch: int) -> str:
+    """The name of a network in a message: its seed and its epoch."""
+    return f"seed {seed} after epoch {epoch}"
+
+
+def networks_at(
+    members: Mapping[str, tuple[training.Run, int | None]], data: datasets.Dataset, progress: bool = True
+) -> tuple[list[nn.Module], list[dict[str, Any]]]:
+    """The networks of a study, each a run after an epoch as in `network_at`, and their sidecars.
+
+    Raises `BadInput`, with both names, if two of them have equal weights.
+    """
+    loaded = [network_at(run, epoch, data, progress) for run, epoch in members.values()]
+    networks = [network for network, _ in loaded]
+    check_different({name: weights_digest(net.state_dict()) for name, net in zip(members, networks, strict=True)})
+    return networks, [sidecar for _, sidecar in loaded]
 
 
 def chosen_layers(network: nn.Module, wanted: Sequence[str] | None) -> list[Layer]:
