@@ -122,7 +122,9 @@ def compare(
         chosen = _chosen(nets, first, (layers, layers_b or layers), asked)
         pairs, omitted = _pairs(chosen, asked.grid, bool(layers_b))
         pairs, left_out = _with_enough(pairs, expected, asked)
-        products = _passed(nets, pairs, counted, expected, asked)
+        products = LayerProducts(nets, pairs, asked.tokens)
+        _check_room(nets, first, asked, min(products.size, len(tensors_of(images_of(first))[0])), products.room)
+        _pass(products, counted, expected, asked)
     pairs, more = _still_enough(products, pairs, _checked(counted, images))
     tables, flags = _matched(products, pairs, nets, asked.grid or bool(layers_b), asked)
     return Comparison(
@@ -137,14 +139,19 @@ def compare(
     )
 
 
-def _check_room(nets: Sequence[nn.Module], first: Any, asked: Options) -> None:
-    """BadInput if a batch is so large that its pass would fill the memory, found before there is one."""
+def _check_room(nets: Sequence[nn.Module], first: Any, asked: Options, count: int, beside: float = 0) -> None:
+    """BadInput if passes of `count` inputs, with the bytes `beside` them, would fill the memory; found from a few."""
     inputs = images_of(first)
-    parts = [_prepared(inputs, ready) for ready in asked.prepares] if _bytes(inputs) >= LARGE else []
+    if _bytes(inputs) < LARGE:
+        return
+    advice = "take smaller batches or smaller inputs"
+    check_memory(FEW * _bytes(inputs) / len(tensors_of(inputs)[0]), advice)
+    few = some(inputs, FEW)
     places = [asked.device or _device(net) for net in nets]
-    passes = zip(nets, parts, places, strict=False)
-    needed = sum(memory_of_pass(net, part) for net, part, place in passes if place == "cpu")
-    check_memory(needed, "take smaller batches or smaller inputs")
+    passes = zip(nets, asked.prepares, places, strict=True)
+    needed = [memory_of_pass(net, _prepared(few, ready)) for net, ready, place in passes if place == "cpu"]
+    share = count / len(tensors_of(few)[0])
+    check_memory(max(needed, default=0) * share + beside, advice)  # one network after the other
 
 
 def _bytes(inputs: Inputs) -> int:
@@ -155,16 +162,12 @@ def _device(network: nn.Module) -> str:
     return next((weights.device.type for weights in network.parameters()), "cpu")
 
 
-def _passed(
-    nets: Sequence[nn.Module], pairs: Pairs, counted: Counted, expected: int | None, asked: Options
-) -> LayerProducts:
+def _pass(products: LayerProducts, counted: Counted, expected: int | None, asked: Options) -> None:
     """One pass over the inputs."""
-    products = LayerProducts(nets, pairs, asked.tokens)
     with tqdm(desc="one pass over the inputs", total=expected, disable=not asked.progress) as bar:
         for inputs in counted:
             products.add([_prepared(inputs, ready) for ready in asked.prepares])
             bar.update(len(tensors_of(inputs)[0]))
-    return products
 
 
 def _check_measures(names: Sequence[str]) -> None:
@@ -201,7 +204,7 @@ def _placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]
 
 def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], asked: Options) -> list[Choice]:
     """The layers of both networks, from one pass over a few inputs."""
-    _check_room(nets, first, asked)
+    _check_room(nets, first, asked, FEW)
     choices = []
     for k, (net, ready) in enumerate(zip(nets, asked.prepares, strict=True)):
         few = _prepared(some(images_of(first), FEW), ready)

@@ -182,7 +182,7 @@ class LayerProducts:
         both = [mask.cpu() for mask in masks if mask is not None]
         if self.tokens == "all" and len(both) == 2 and both[0].shape == both[1].shape and not torch.equal(*both):
             raise BadInput("the two networks have padding at different tokens: expected the same, or tokens='mean'")
-        count, size = len(tensors_of(inputs[0])[0]), self._size
+        count, size = len(tensors_of(inputs[0])[0]), self.size
         for start in range(0, count, size):
             for k, network in enumerate(self.networks):
                 given = part_of(inputs[k], start, start + size) if size < count else inputs[k]
@@ -191,10 +191,18 @@ class LayerProducts:
                 group.add()
 
     @property
-    def _size(self) -> int:
+    def size(self) -> int:
         """How many inputs are processed at once, so that all joint matrices fit into `ROOM`."""
-        numbers = sum(group.ends[-1] * samples_of(group.places, 1) for group in self.groups.values())
-        return max(1, ROOM // max(1, numbers))
+        return max(1, ROOM // max(1, self._numbers))
+
+    @property
+    def room(self) -> int:
+        """The bytes of all joint matrices of a part of a batch."""
+        return 8 * self._numbers * self.size
+
+    @property
+    def _numbers(self) -> int:
+        return sum(group.ends[-1] * samples_of(group.places, 1) for group in self.groups.values())
 
     def _hear(self, k: int, network: nn.Module, inputs: Inputs) -> None:
         sides = {side.layer: side for group in self.groups.values() for side in group.members if side.network == k}
