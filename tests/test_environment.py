@@ -115,3 +115,21 @@ def test_workflows_pin_what_they_use_and_can_read_and_no_more(path):
         writes = "write" in job.get("permissions", {}).values()
         foreign = [step for step in job["steps"] if "checkout" in step.get("uses", "") or not harmless(step)]
         assert not (writes and foreign)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_stops_what_a_newer_run_replaces_and_every_job_ends(path):
+    found = yaml.safe_load(path.read_text())
+    assert found["concurrency"]["group"]
+    for job in found["jobs"].values():
+        assert job["timeout-minutes"] <= 90
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_job_installs_the_tools_that_it_runs(path):
+    for job in yaml.safe_load(path.read_text())["jobs"].values():
+        commands = "\n".join(step.get("run", "") for step in job["steps"])
+        if "-m pytest" in commands:
+            assert "--requirement requirements-dev.lock" in commands
+        for name in re.findall(r"tests/test_\w+\.py", commands):
+            assert (ROOT / name).exists()
