@@ -55,9 +55,8 @@ class SearchWords(SphinxTransform):
 
 def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Executed pages are not in git: their launch and source links go to the template that made them."""
-    templates = {page.document: f"notebooks/{page.notebook}" for page in grid.computed_pages()}
-    if pagename in templates:
-        relink(context.get("header_buttons", []), pagename, templates[pagename])
+    if template := templates().get(pagename):
+        relink(context.get("header_buttons", []), pagename, template)
     if not context.get("theme_repository_url"):
         context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") != "launch-buttons"]
     tags = metatags(context.get("title", ""), described(doctree), app.config.html_baseurl)
@@ -65,6 +64,12 @@ def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any
     context["theme_extra_footer"] = f"<p>{html.escape(edition())}{releases(context.get('theme_repository_url'))}</p>"
     seen: set[str] = set()
     context["script_files"] = [script for script in context.get("script_files", []) if first(script, seen)]
+
+
+@cache
+def templates() -> dict[str, str]:
+    """The notebook of each computed page. The grid is read once, as reading it for every page would take long."""
+    return {page.document: f"notebooks/{page.notebook}" for page in grid.computed_pages()}
 
 
 def described(doctree: Any) -> str:
