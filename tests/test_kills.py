@@ -4,11 +4,14 @@
 """
 
 import hashlib
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -16,17 +19,25 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from torch import nn
 
-from helpers import studies
-from helpers.files import LEFT, sha256
+from helpers import compare, studies
+from helpers.files import LEFT, ROOT, sha256
 from helpers.networks import training
-from helpers.pages import grid, places, running
+from helpers.pages import grid, places, publish, running
 from helpers.studies import records, store
+from helpers.studies.results import Comparison
 from helpers.studies.study import Study
 
 KILLS = int(os.environ.get("SAMEREP_KILLS", "3"))
-LONGEST = {"train": 1.5, "record": 3.0, "page": 6.0}  # seconds after which a kill comes at the latest
+LONGEST = {"train": 1.5, "record": 3.0, "compared": 1.0, "page": 6.0, "book": 30.0}  # seconds until a kill
+SHARE = {"book": 5}  # of the kills: a build takes long
+TAG = "SAMEREP_KILLED"  # in the environment of all that this test starts
 STUDY = Study(network="vgg8_bn", width=0.0625, epochs=2)
+PAGES = [{"notebook": "tiny", "page": name, "title": name} for name in ("first", "second")]
+LEAVE_OUT = shutil.ignore_patterns("__pycache__")
+NETWORKS = [nn.Sequential(nn.Flatten(), nn.Linear(48, 60), nn.ReLU()).eval() for _ in range(2)]
+INPUTS = torch.randn(4000, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 NOTEBOOK = "# %%\nimport os\ntotal = sum(range(10))\ntotal, os.getpid()\n"
 
 
@@ -49,6 +60,38 @@ def page(root: Path) -> str:
     return nbformat.read(path, as_version=4).cells[0].outputs[0]["data"]["text/plain"].partition(",")[0]
 
 
+def compared(root: Path) -> str:
+    comparison = compare(*NETWORKS, INPUTS, progress=False)
+    comparison.to_html(root / "page.html")
+    comparison.save(root / "kept.npz")
+    kept = Comparison.load(root / "kept.npz").tables["critical"]["critical_epsilon"]
+    return hashlib.sha256(kept.to_numpy().tobytes()).hexdigest()
+
+
+def book(root: Path) -> str:
+    for name in ("helpers", "book", "_config.yml", "pyproject.toml", "requirements.lock"):
+        copied(ROOT / name, root / name)
+    (root / "book" / "grid.yml").write_text(json.dumps([{"caption": "All", "pages": PAGES}]))
+    (root / "notebooks").mkdir(exist_ok=True)
+    (root / "notebooks" / "tiny.py").write_text("# %% [markdown]\n# # {{title}}\n\n" + NOTEBOOK)
+    for name in ("book", "notebooks"):
+        setattr(places, name.upper(), root / name)
+    places.ROOT, places.BUILD, places.PAGES = root, root / "_build", root / "book" / "pages"
+    grid.read_grid.__defaults__ = (root / "book" / "grid.yml",)
+    running.KERNEL["PYTHONPATH"] = str(root)
+    publish.build_book("published", 2)
+    text = (root / "_build" / "html" / "book" / "pages" / "second.html").read_text()
+    return re.sub(r"\(45, \d+\)|<td>\d+ s</td>", "", text.replace(str(root), ""))  # without process and seconds
+
+
+def copied(source: Path, target: Path) -> None:
+    if not target.exists():
+        part = target.with_name(f"{target.name}-in-part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(source, part, ignore=LEAVE_OUT) if source.is_dir() else shutil.copy(source, part)
+        part.rename(target)
+
+
 STARTED: set[int] = set()  # processes of this test: others may run on this machine at the same time
 
 
@@ -61,6 +104,7 @@ def started(command, root: Path) -> int:
     code = 1
     try:
         torch.set_num_threads(1)
+        os.environ[TAG] = str(os.getppid())
         os.environ.update({f"SAMEREP_{name.upper()}": str(root / name) for name in ("runs", "results", "cache")})
         result = command(root)
         (root / "result").write_text(result)
@@ -80,6 +124,17 @@ def ended(pid: int, seconds: float | None) -> int:
     return status
 
 
+def ours() -> list[psutil.Process]:
+    """The processes that still run of all that this test started, and that these started."""
+
+    def tag(process: psutil.Process) -> str | None:
+        with suppress(psutil.Error):
+            return process.environ().get(TAG)
+        return None
+
+    return [process for process in psutil.process_iter() if tag(process) == str(os.getpid())]
+
+
 def left_over(root: Path) -> list[Path]:
     """Temporary files and locks of the processes of this test."""
     names = [(path, LEFT.fullmatch(path.name)) for path in (*root.rglob(".*"), *Path("/tmp").iterdir())]
@@ -88,15 +143,14 @@ def left_over(root: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [train, record, page], ids=lambda command: command.__name__)
+@pytest.mark.parametrize("command", [train, record, compared, page, book], ids=lambda command: command.__name__)
 def test_a_command_killed_at_random_ends_as_without_the_kills(command, tmp_path):
     gold, root = tmp_path / "gold", tmp_path / "killed"
     for folder in (gold, root):
         folder.mkdir()
     assert ended(started(command, gold), None) == 0
     draw, killed = random.Random(0), 0
-    before = {process.pid for process in psutil.process_iter()}
-    while killed < KILLS:
+    while killed < max(1, KILLS // SHARE.get(command.__name__, 1)):
         if ended(started(command, root), draw.uniform(0.02, LONGEST[command.__name__])) != 0:
             killed += 1
             continue
@@ -106,9 +160,7 @@ def test_a_command_killed_at_random_ends_as_without_the_kills(command, tmp_path)
         root.mkdir()
     assert ended(started(command, root), None) == 0
     assert (root / "result").read_text() == (gold / "result").read_text()
-    orphans = [
-        p for p in psutil.process_iter(["cmdline"]) if p.pid not in before and "ipykernel" in str(p.info["cmdline"])
-    ]
+    orphans = ours()
     psutil.wait_procs(orphans, timeout=10)
     assert not [process for process in orphans if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert not left_over(root)
