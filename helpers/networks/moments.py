@@ -74,9 +74,10 @@ class Moments:
     def _explained(self, u: tuple[int, Matrix], v: tuple[int, Matrix]) -> Matrix:
         (a, inverse_a), (b, inverse_b) = u, v
         middle = inverse_a + inverse_b - inverse_a @ self.features @ inverse_b
-        left = np.einsum("nfp,fg->npg", self.products[a], middle).reshape(len(self.products[a]), -1)
-        right = self.products[b].transpose(0, 2, 1).reshape(len(self.products[b]), -1)
-        return left @ right.T
+        mine, theirs = np.flatnonzero(middle.any(1)), np.flatnonzero(middle.any(0))  # few: not those of all networks
+        left = middle[np.ix_(mine, theirs)].T @ self.products[a][:, mine]
+        right = self.products[b][:, theirs]
+        return left.reshape(len(left), -1) @ right.reshape(len(right), -1).T
 
     def inverse(self, name: str) -> Matrix:
         """A = Tᵀ(T K Tᵀ)⁺T for "centred" (the constant), "class means", or "logits k" (with the constant).

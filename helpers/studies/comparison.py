@@ -122,9 +122,7 @@ def compare(
         chosen = _chosen(nets, first, (layers, layers_b or layers), asked)
         pairs, omitted = _pairs(chosen, asked.grid, bool(layers_b))
         pairs, left_out = _with_enough(pairs, expected, asked)
-        products = LayerProducts(nets, pairs, asked.tokens)
-        _check_room(nets, first, asked, min(products.size, len(tensors_of(images_of(first))[0])), products.room)
-        _pass(products, counted, expected, asked)
+        products = _passed(nets, pairs, counted, expected, asked)
     pairs, more = _still_enough(products, pairs, _checked(counted, images))
     tables, flags = _matched(products, pairs, nets, asked.grid or bool(layers_b), asked)
     return Comparison(
@@ -162,12 +160,19 @@ def _device(network: nn.Module) -> str:
     return next((weights.device.type for weights in network.parameters()), "cpu")
 
 
-def _pass(products: LayerProducts, counted: Counted, expected: int | None, asked: Options) -> None:
-    """One pass over the inputs."""
+def _passed(
+    nets: Sequence[nn.Module], pairs: Pairs, counted: Counted, expected: int | None, asked: Options
+) -> LayerProducts:
+    """One pass over the inputs, if there is memory for the parts of the first batch."""
+    products = LayerProducts(nets, pairs, asked.tokens)
     with tqdm(desc="one pass over the inputs", total=expected, disable=not asked.progress) as bar:
-        for inputs in counted:
+        for number, inputs in enumerate(counted):
+            count = len(tensors_of(inputs)[0])
+            if number == 0:
+                _check_room(nets, inputs, asked, min(products.size, count), products.room)
             products.add([_prepared(inputs, ready) for ready in asked.prepares])
-            bar.update(len(tensors_of(inputs)[0]))
+            bar.update(count)
+    return products
 
 
 def _check_measures(names: Sequence[str]) -> None:
