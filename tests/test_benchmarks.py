@@ -153,6 +153,27 @@ def test_growth_is_of_the_code_after_its_preparation_and_of_what_it_starts():
         growth.grown("raise ValueError('no')\n", 0)
 
 
+def test_the_table_of_growth_counts_pairs_and_keeps_the_other_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "grown", lambda code, number: (2.0 * number**2, 1.0))
+    path = tmp_path / "growth.json"
+    for words in (["--out", str(path)], ["--quick", "--what", "pages", "--out", str(path)]):
+        assert CliRunner().invoke(growth.main, words, catch_exceptions=False).exit_code == 0
+    record = json.loads(path.read_text())
+    table = pd.DataFrame(record["rows"]).groupby("what")
+    assert table["number"].apply(list).to_dict() == {"images": [200, 1000, 2000], "pages": [2, 4], "seeds": [2, 5, 10]}
+    assert table["each"].apply(list)["seeds"] == pytest.approx([8, 5, 200 / 45])
+    assert record["powers"] == pytest.approx({"pages": 2, "images": 2, "seeds": 2})
+
+
+def test_the_recorded_growth_is_no_faster_than_what_is_done():
+    """Pages and images at most in proportion, seeds at most as their pairs; the memory of images stays."""
+    record = json.loads(growth.FILE.read_text())
+    assert max(record["powers"]["pages"], record["powers"]["images"]) < 1.1
+    assert record["powers"]["seeds"] < np.log(45 / 10) / np.log(2) + 0.1
+    memory = [row["GiB"] for row in record["rows"] if row["what"] == "images"]
+    assert max(memory) < 1.1 * min(memory)
+
+
 # ---------------------------------------------------------------- comparing
 
 

@@ -93,6 +93,17 @@ def test_what_is_left_is_the_residual_of_least_squares(tiny, from_a, from_b):
     np.testing.assert_allclose(moments.residual_gram({0: from_a, 1: from_b}), expected, atol=1e-5 * expected.max())
 
 
+def test_what_two_networks_explain_does_not_read_the_features_of_others(tiny):
+    """Otherwise the time would grow with the fourth power of the networks."""
+    moments, *_ = tiny
+    products = {k: values.copy() for k, values in moments.products.items()}
+    for values in products.values():
+        values[:, moments.named["logits 2"]] = np.nan
+    taken = {0: "logits 1", 1: "logits 0"}
+    left = replace(moments, products=products).residual_gram(taken)
+    np.testing.assert_array_equal(left, moments.residual_gram(taken))
+
+
 def test_a_layer_less_its_own_logits_where_it_is_the_logits_is_nothing():
     nets, (images, labels) = [Tiny(k) for k in range(2)], labelled()
     moments = collect_moments(nets, in_batches(images, labels), ["logits"], [(0, 1)], 2, CLASSES)["logits"]
