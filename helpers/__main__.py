@@ -230,9 +230,10 @@ def pdf(target: Path) -> None:
     """Print the built book, page by page, into one PDF. Example: pdf _build/book.pdf"""
     from .pages import grid, places
     from .pages.pdf import book_pdf
+    from .pages.publish import published_at
 
     documents = [page.document for part in grid.read_grid() for page in part.pages]
-    click.echo(book_pdf(places.BUILD / "html", documents, target))
+    click.echo(book_pdf(places.BUILD / "html", documents, target, published_at()))
 
 
 @cli.command()

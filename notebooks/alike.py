@@ -205,10 +205,10 @@ figures.download(table, "alike-sizes")
 #
 # Train two networks that share their first epochs, for any dataset and architecture of this book:
 #
-#     python -m helpers train --network vgg11_bn --dataset digits --width 0.125 --recipe digits --seeds 0
-#     python -m helpers train --network vgg11_bn --dataset digits --width 0.125 --recipe digits --seeds 0 --order-seed 5 --fork-after 3
+#     .venv/bin/python -m helpers train --network vgg11_bn --dataset digits --width 0.125 --recipe digits --seeds 0
+#     .venv/bin/python -m helpers train --network vgg11_bn --dataset digits --width 0.125 --recipe digits --seeds 0 --order-seed 5 --fork-after 3
 #
-# or let this page do everything: `python -m helpers run alike -p dataset digits -p network vgg11_bn -p width 0.125 -p
+# or let this page do everything: `.venv/bin/python -m helpers run alike -p dataset digits -p network vgg11_bn -p width 0.125 -p
 # recipe digits -p aims None -p images 500`.
 #
 # ## Exercises

@@ -54,7 +54,7 @@ glue("accuracy", float(100 * accuracy.mean()), display=False)
 # {glue:text}`networks` networks, trained from different random weights, classify {glue:text}`accuracy:.1f` % of the test images
 # correctly on average. At ε = {glue:text}`look_at`, {glue:text}`empty`; the most similar layer is {glue:text}`top`.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A map with one row for each layer and \u03b5 from 0 to 1 to the right; the shade gives the similarity."}, "figure": {"caption": "Similarity of every layer at every \u03b5, averaged over the pairs of networks. White: nothing matches.", "name": "fig-map-{{page}}"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A map with one row for each layer and \u03b5 from 0 to 1 to the right; the shade gives the similarity."}, "figure": {"caption": "Similarity of every layer at every \u03b5, averaged over the pairs of networks. No colour: nothing matches.", "name": "fig-map-{{page}}"}}
 curves = layer_tables.curves(result.tables["critical"])
 figure = layer_figures.plot_map(curves)
 

@@ -175,6 +175,7 @@ glue("cost-gib", float(cost["GiB at most"]), display=False)
 #     -p images photos -p size 224 -p statistics imagenet
 # ```
 #
+# `mine:small` is the function `small` in your file `mine.py`: it returns the network.
 # Networks of timm and transformers have names, too: `--network timm:resnet18`, `--network transformers:FOLDER`. `run --html` builds the page
 # to open. Checkpoints may come from a training script, `torch.compile`, DataParallel or Lightning. For a layer that does not
 # exist the error message lists the valid names:

@@ -12,6 +12,8 @@ from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+import yaml
+
 from ..errors import BadInput
 from ..files import atomic_folder, sha256, sweep
 from ..parameters import check_choice
@@ -68,6 +70,12 @@ def build_book(tier: str = "published", jobs: int = 2) -> Path:
         if not ((html / ".stamp").exists() and (html / ".stamp").read_text() == stamp):
             build_html(html, stamp)
     return html / "index.html"
+
+
+def published_at() -> str:
+    """The address of the published book, from `_config.yml`; "" if none is set."""
+    settings = yaml.safe_load((places.ROOT / "_config.yml").read_text())
+    return str(settings["html"].get("baseurl") or "")
 
 
 def book_hash(pages: Iterable[Page]) -> str:
