@@ -25,6 +25,7 @@ from helpers.pages.publish import HIDE
 from helpers.studies.records import commit
 
 SHORTEST, LONGEST = 40, 200  # characters of a description
+SEARCHING = ("searchtools.js", "language_data.js", "searchindex.js")  # what only the page of the search runs
 PREVIEW = "_static/preview.png"  # the figure of the front page
 STILL = re.compile(r'<img class=\\?"(?:answer-)?still\\?" src=\\?"data:image/png;base64,([^"\\]+)')
 
@@ -35,6 +36,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", plain)
     app.connect("config-inited", without_solutions)
     app.connect("build-finished", publish_extras)
+    app.connect("build-finished", without_unused_script)
     app.add_transform(SearchWords)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -63,7 +65,8 @@ def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any
     context["metatags"] = context.get("metatags", "") + tags
     context["theme_extra_footer"] = f"<p>{html.escape(edition())}{releases(context.get('theme_repository_url'))}</p>"
     seen: set[str] = set()
-    context["script_files"] = [script for script in context.get("script_files", []) if first(script, seen)]
+    scripts = [script for script in context.get("script_files", []) if first(script, seen)]
+    context["script_files"] = [script for script in scripts if needed(script, pagename, doctree)]
 
 
 @cache
@@ -146,6 +149,28 @@ def relink(buttons: list[dict[str, Any]], old: str, new: str) -> None:
         url = button.get("url")
         if isinstance(url, str) and url.startswith("http"):
             button["url"] = url.replace(old, new)
+
+
+def needed(script: Any, pagename: str, doctree: Any) -> bool:
+    """Whether a page needs this script: not MathJax where no formula is, nor the index of all words beside a search."""
+    name = str(getattr(script, "filename", None) or "")
+    if "mathjax" in name:
+        return doctree is not None and has_formulas(doctree)
+    return pagename == "search" or not name.endswith(SEARCHING)
+
+
+def has_formulas(doctree: Any) -> bool:
+    """Whether a page holds a formula, in its text or in the HTML that a cell has made."""
+    if any(doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block))):
+        return True
+    return any("\\(" in raw.astext() or "$" in raw.astext() for raw in doctree.findall(nodes.raw))
+
+
+def without_unused_script(app: Sphinx, error: Exception | None) -> None:
+    """Empty the script of 1.5 MB that draws the theme's icons a second time, as SVG: its font has them already."""
+    script = Path(app.outdir) / "_static" / "scripts" / "fontawesome.js"
+    if not error and script.exists():
+        script.write_text("")
 
 
 def first(script: Any, seen: set[str]) -> bool:

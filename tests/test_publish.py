@@ -12,6 +12,7 @@ import nbformat
 import psutil
 import pytest
 import yaml
+from docutils import nodes
 from markdown_it import MarkdownIt
 
 from book import extension
@@ -270,6 +271,19 @@ def test_previews_name_the_picture_only_where_the_books_address_is_known():
 def test_the_foot_of_a_page_leads_to_other_versions_where_there_is_a_repository():
     assert extension.releases("https://example.org/a&b").count('href="https://example.org/a&amp;b/releases"') == 1
     assert extension.releases("") == extension.releases(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "formulas"),
+    [(nodes.paragraph("", "plain"), False), (nodes.math("", "x"), True), (nodes.raw("", "$x$"), True)],
+)
+def test_a_page_loads_mathjax_where_it_has_formulas_and_the_index_of_words_where_one_searches(text, formulas):
+    page = nodes.document(None, None, text)
+    assert extension.needed(SimpleNamespace(filename="_static/mathjax/tex-mml-chtml.js"), "book/page", page) is formulas
+    words = SimpleNamespace(filename="searchindex.js")
+    assert extension.needed(words, "search", None)
+    assert not extension.needed(words, "book/page", page)
+    assert extension.needed(SimpleNamespace(filename="_static/book.js"), "book/page", page)
 
 
 def test_the_picture_is_the_still_of_the_front_page(tmp_path):

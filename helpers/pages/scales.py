@@ -15,6 +15,7 @@ from ..measures import INVARIANCES, MEASURES
 from ..studies import Kind, Study, find_or_compute
 from ..studies.identification import confusion
 from ..studies.rivals import agreement, dips
+from .answer import short
 from .claims import Plan, read_evidence
 from .layer_tables import INNER, spoken
 
@@ -208,18 +209,20 @@ def plot_accuracies(tables: Mapping[str, pd.DataFrame], chance: Mapping[str, flo
 def plot_confusion(values: Mapping[str, pd.DataFrame], measures: tuple[str, ...]) -> Figure:
     """Which layer is most similar to each layer: one panel per measure and network.
 
-    A good measure is dark on the diagonal.
+    A good measure has its colour on the diagonal.
     """
-    size = (4.2 * len(measures), 4.4 * len(values))
-    figure, axes = plt.subplots(len(values), len(measures), figsize=size, squeeze=False)
+    size = (3.1 * len(measures), 3.4 * len(values))
+    figure, axes = plt.subplots(len(values), len(measures), figsize=size, squeeze=False, sharey="row")
     for row, (network, table) in zip(axes, values.items(), strict=True):
         for ax, name in zip(row, measures, strict=True):
             shares = confusion(table, name)
             ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-            ax.set_xticks(range(len(shares)), shares.columns, rotation=90, fontsize=7)
-            ax.set_yticks(range(len(shares)), shares.index, fontsize=7)
-            ax.set_title(f"{spoken(network)}: {MEASURES[name].title}", fontsize=9)
+            layers = [short(str(layer)) for layer in shares.columns]
+            ax.set_xticks(range(len(shares)), layers, rotation=90, fontsize=8)
+            ax.set_yticks(range(len(shares)), layers, fontsize=8)
+            ax.set_title(MEASURES[name].title, fontsize=9)
             ax.grid(False)
+        row[0].set_ylabel(spoken(network))
     return figure
 
 

@@ -110,6 +110,7 @@ def _map(comparison: "Comparison", epsilons: list[float]) -> "Figure":
         ax.axhline(line, color="white", linewidth=1.5)
     ax.set_yticks(np.arange(len(names)) + 0.5, names)
     ax.set(xlabel="ε")
+    ax.grid(False)
     ax.tick_params(axis="y", length=0)
     figure.colorbar(image, ax=ax, label="similarity")
     return figure
