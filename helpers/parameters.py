@@ -217,6 +217,7 @@ OPTIONAL = (
     "beside",
     "other_width",
     "aims",
+    "images",
 )  # None has a meaning, whatever the default is
 
 

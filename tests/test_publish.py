@@ -278,7 +278,7 @@ def test_the_foot_of_a_page_leads_to_other_versions_where_there_is_a_repository(
     [(nodes.paragraph("", "plain"), False), (nodes.math("", "x"), True), (nodes.raw("", "$x$"), True)],
 )
 def test_a_page_loads_mathjax_where_it_has_formulas_and_the_index_of_words_where_one_searches(text, formulas):
-    page = nodes.document(None, None, text)
+    page = nodes.document(None, None, "", text)
     assert extension.needed(SimpleNamespace(filename="_static/mathjax/tex-mml-chtml.js"), "book/page", page) is formulas
     words = SimpleNamespace(filename="searchindex.js")
     assert extension.needed(words, "search", None)
