@@ -25,7 +25,9 @@ from helpers.pages.publish import HIDE
 from helpers.studies.records import commit
 
 SHORTEST, LONGEST = 40, 200  # characters of a description
-SEARCHING = ("searchtools.js", "language_data.js", "searchindex.js")  # what only the page of the search runs
+UNUSED = re.compile(  # what the theme loads on every page: icons a second time, and a search that only one page has
+    r'<script[^>]* src="[^"]*/(?:fontawesome|searchtools|language_data|searchindex)\.js[^"]*"></script>\n?'
+)
 PREVIEW = "_static/preview.png"  # the figure of the front page
 STILL = re.compile(r'<img class=\\?"(?:answer-)?still\\?" src=\\?"data:image/png;base64,([^"\\]+)')
 
@@ -36,7 +38,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", plain)
     app.connect("config-inited", without_solutions)
     app.connect("build-finished", publish_extras)
-    app.connect("build-finished", without_unused_script)
+    app.connect("build-finished", without_unused_scripts)
     app.add_transform(SearchWords)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -66,7 +68,7 @@ def repair(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any
     context["theme_extra_footer"] = f"<p>{html.escape(edition())}{releases(context.get('theme_repository_url'))}</p>"
     seen: set[str] = set()
     scripts = [script for script in context.get("script_files", []) if first(script, seen)]
-    context["script_files"] = [script for script in scripts if needed(script, pagename, doctree)]
+    context["script_files"] = [script for script in scripts if needed(script, doctree)]
 
 
 @cache
@@ -151,12 +153,10 @@ def relink(buttons: list[dict[str, Any]], old: str, new: str) -> None:
             button["url"] = url.replace(old, new)
 
 
-def needed(script: Any, pagename: str, doctree: Any) -> bool:
-    """Whether a page needs this script: not MathJax where no formula is, nor the index of all words beside a search."""
-    name = str(getattr(script, "filename", None) or "")
-    if "mathjax" in name:
-        return doctree is not None and has_formulas(doctree)
-    return pagename == "search" or not name.endswith(SEARCHING)
+def needed(script: Any, doctree: Any) -> bool:
+    """Whether a page needs this script: MathJax where a formula is, every other one."""
+    mathjax = "mathjax" in str(getattr(script, "filename", None) or "")
+    return not mathjax or (doctree is not None and has_formulas(doctree))
 
 
 def has_formulas(doctree: Any) -> bool:
@@ -166,11 +166,12 @@ def has_formulas(doctree: Any) -> bool:
     return any("\\(" in raw.astext() or "$" in raw.astext() for raw in doctree.findall(nodes.raw))
 
 
-def without_unused_script(app: Sphinx, error: Exception | None) -> None:
-    """Empty the script of 1.5 MB that draws the theme's icons a second time, as SVG: its font has them already."""
-    script = Path(app.outdir) / "_static" / "scripts" / "fontawesome.js"
-    if not error and script.exists():
-        script.write_text("")
+def without_unused_scripts(app: Sphinx, error: Exception | None) -> None:
+    """Take 2 MB of scripts out of every page that it does not run. The page of the search keeps its own."""
+    for page in () if error else Path(app.outdir).rglob("*.html"):
+        if page.name != "search.html":
+            text = page.read_text(encoding="utf-8")
+            page.write_text(UNUSED.sub("", text), encoding="utf-8")
 
 
 def first(script: Any, seen: set[str]) -> bool:

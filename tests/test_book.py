@@ -226,7 +226,8 @@ SEARCHES = [
 def test_what_readers_search_leads_to_the_right_page_first(visit, words, page):
     found = visit("search")
     found.goto(f"{found.url}?q={words}")
-    found.wait_for_selector("#search-results li", timeout=20_000)
+    found.wait_for_selector("#search-results .search-summary:has-text('finished')", timeout=30_000)
+    found.wait_for_load_state("networkidle")  # each result fetches its page, to quote it
     first = [link.get_attribute("href") or "" for link in found.locator("#search-results li > a").all()[:3]]
     assert first[0].partition("#")[0].endswith(f"/{page}.html"), first
 

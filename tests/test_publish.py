@@ -277,13 +277,19 @@ def test_the_foot_of_a_page_leads_to_other_versions_where_there_is_a_repository(
     ("text", "formulas"),
     [(nodes.paragraph("", "plain"), False), (nodes.math("", "x"), True), (nodes.raw("", "$x$"), True)],
 )
-def test_a_page_loads_mathjax_where_it_has_formulas_and_the_index_of_words_where_one_searches(text, formulas):
+def test_a_page_loads_mathjax_where_it_has_formulas(text, formulas):
     page = nodes.document(None, None, "", text)
-    assert extension.needed(SimpleNamespace(filename="_static/mathjax/tex-mml-chtml.js"), "book/page", page) is formulas
-    words = SimpleNamespace(filename="searchindex.js")
-    assert extension.needed(words, "search", None)
-    assert not extension.needed(words, "book/page", page)
-    assert extension.needed(SimpleNamespace(filename="_static/book.js"), "book/page", page)
+    assert extension.needed(SimpleNamespace(filename="_static/mathjax/tex-mml-chtml.js"), page) is formulas
+    assert extension.needed(SimpleNamespace(filename="_static/book.js"), page)
+
+
+def test_scripts_that_a_page_does_not_run_are_taken_out_of_it(tmp_path):
+    unused = '<script src="../_static/searchtools.js?v=1"></script><script defer src="../_a/fontawesome.js"></script>'
+    for name in ("page", "search"):
+        (tmp_path / f"{name}.html").write_text(f'{unused}<script src="../_static/book.js"></script>')
+    extension.without_unused_scripts(SimpleNamespace(outdir=tmp_path), None)
+    assert (tmp_path / "page.html").read_text() == '<script src="../_static/book.js"></script>'
+    assert unused in (tmp_path / "search.html").read_text()
 
 
 def test_the_picture_is_the_still_of_the_front_page(tmp_path):
