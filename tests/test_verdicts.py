@@ -106,7 +106,7 @@ def test_a_claim_that_holds_in_part_names_networks_and_groups():
     records = complete()
     records.critical["vgg16_bn"] = critical("vgg16_bn", LEVELS | {"late": 0.9})
     word = judged(PLAN, records)["C1"].word
-    assert word == "holds in part (not for the late layers of VGG-16-BN)"
+    assert word == "holds for the middle layers of VGG-16-BN and ResNet-18 only (not for the late layers of VGG-16-BN)"
 
 
 def test_numbers_shown_beside_do_not_vote():

@@ -5,7 +5,7 @@ verdict of a claim follows from its rows alone:
 
 - **holds**: all keep their bounds;
 - **fails**: none does;
-- **holds in part**: some do; those that do not are named, or those that do where they are fewer;
+- **holds for … only**: some do, and these are named;
 - **open**: a number is missing, and it is named.
 """
 
@@ -240,7 +240,10 @@ def verdict(claim: Claim, plan: Plan, rows: tuple[Row, ...]) -> Verdict:
 
 
 def word(plan: Plan, votes: list[Row]) -> str:
-    """The verdict in words: "holds", "fails", "open: … is not recorded", or "holds in part (not for …)"."""
+    """The verdict in words: "holds", "fails", "open: … is not recorded", or "holds for … only (not for …)".
+
+    Where it does not hold is left out if there are many such places.
+    """
     missing = [row for row in votes if not row.measured]
     if missing or not votes:
         which = f"{missing[0].what} of {plan.name(missing[0].network)}" if missing else "nothing"
@@ -249,9 +252,8 @@ def word(plan: Plan, votes: list[Row]) -> str:
     if all(kept) or not any(kept):
         return HOLDS if all(kept) else FAILS
     good, bad = _places(votes, keeping=True), _places(votes, keeping=False)
-    if len(bad) <= len(good) + 1:
-        return f"holds in part (not for {_listed(plan, votes, bad)})"
-    return f"holds in part (only for {_listed(plan, votes, good)})"
+    beside = f" (not for {_listed(plan, votes, bad)})" if len(bad) <= len(good) + 1 else ""
+    return f"holds for {_listed(plan, votes, good) or 'single numbers'} only{beside}"
 
 
 def _places(votes: list[Row], keeping: bool) -> list[tuple[str, str]]:
