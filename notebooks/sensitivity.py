@@ -26,17 +26,18 @@
 
 # %% tags=["parameters"]
 dataset = "cifar10"
-network = "vgg16_bn"
+networks = ["vgg16_bn", "resnet18"]
 width = 1.0
 seeds = [0, 1]
-recipe = "paper"
-epochs = 160
+recipes = ["paper", "short"]  # one for each network
+epochs = [160, 40]
 images = 2000  # training images for the probe, and as many test images
 steps = 8
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
 import numpy as np
+import pandas as pd
 
 from helpers import studies
 from helpers.matching import maximum_match
@@ -49,9 +50,11 @@ from helpers.studies.constructions import RotatedLayers
 figures.style()
 
 # %% tags=["remove-stderr", "remove-cell"]
-study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs)
-settings = {"images": images, "steps": steps}
-table = studies.find_or_compute(sensitivity.KIND, study, settings, recompute).tables["sensitivity"]
+settings, tables = {"images": images, "steps": steps}, []
+for network, recipe, last in zip(networks, recipes, epochs, strict=True):
+    study = studies.Study(dataset, network, width, seeds, recipe, epochs=last)
+    tables.append(studies.find_or_compute(sensitivity.KIND, study, settings, recompute).tables["sensitivity"])
+table = pd.concat(tables, ignore_index=True)
 agreement = sensed.agreement_rows(table)
 for key, value in sensed.sensitivity_in_words(table).items():
     glue(f"sensed-{key}", value, display=False)
@@ -63,10 +66,12 @@ glue("sensed-hand-cca", f"{by_hand.mean_cca:.2f}", display=False)
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# We remove components from a layer and watch a linear probe. The fall of the match and the loss of the probe have a
-# rank correlation of {glue:text}`sensed-both-subspace`; for linear CKA it is {glue:text}`sensed-both-cka`. Among
-# {glue:text}`sensed-measures` measures the match is number {glue:text}`sensed-rank`. The match does not change when a
-# neuron is scaled, but one extreme image changes it. Layers with equal linear readouts can have an empty match.
+# We remove components from {glue:text}`sensed-layers` layers and watch a linear probe. The fall of the match and the
+# loss of the probe have a rank correlation of {glue:text}`sensed-both-subspace`; for linear CKA it is
+# {glue:text}`sensed-both-cka`, for RSA {glue:text}`sensed-both-rsa`, for mutual neighbours
+# {glue:text}`sensed-both-neighbours`. Among {glue:text}`sensed-measures` measures the match has this place:
+# {glue:text}`sensed-rank`. First is {glue:text}`sensed-best`. The match does not change when a neuron is scaled, but
+# one extreme image changes it. Layers with equal linear readouts can have an empty match.
 # :::
 #
 # ## How we know
@@ -126,7 +131,9 @@ figures.table(changes, digits=2, label="How far each measure falls")
 # A larger neuron contains no new information. The match does not change
 # ({glue:text}`sensed-one-neuron-subspace`), because every neuron is scaled to unit length. CKA falls by
 # {glue:text}`sensed-one-neuron-cka`. The extreme image changes the match by {glue:text}`sensed-one-image-subspace`
-# and CKA by {glue:text}`sensed-one-image-cka`, because one sample with large values dominates sums of squares.
+# and CKA by {glue:text}`sensed-one-image-cka`, because one sample with large values dominates sums of squares. RSA
+# and mutual neighbours fall by {glue:text}`sensed-one-image-rsa` and {glue:text}`sensed-one-image-neighbours`: one
+# image is in few of the pairs that they compare.
 # Another seed lowers the match by
 # {glue:text}`sensed-other-seed-subspace`, CKA by {glue:text}`sensed-other-seed-cka`, and the probe by {glue:text}`sensed-other-seed-linear-probe`.
 #
@@ -173,7 +180,7 @@ figures.interactive(moving, "fig-rotation", alt, still)
 #
 # - A probe that is not linear could read more. Then weak components might matter, and the match would be right to
 #   fall when they are removed.
-# - In other layers or networks the measures might have another order. Here are three layers of one network.
+# - In other layers or networks the measures might have another order. Here are {glue:text}`sensed-layers` layers.
 #
 # ## Try it
 

@@ -126,10 +126,22 @@ def test_the_measure_that_falls_with_the_probe_comes_first():
 
 def test_what_the_prose_says_of_a_planted_table():
     words = sensed.sensitivity_in_words(changed())
-    assert (words["both-cka"], words["rank"], words["measures"], words["below-cka"]) == ("1.00", "2", "2", "below")
+    assert (words["both-cka"], words["rank"], words["measures"], words["below-cka"]) == ("1.00", "2 in n", "2", "below")
+    assert (words["best"], words["layers"]) == ("linear CKA", "1")
     assert (words["half-cka"], words["half-lost"], words["one-subspace"]) == ("0.99", "1.0", "0.10")
     assert words["one-neuron-cka"] == "0.25"
     assert words["other-seed-linear-probe"] == "0.00"
+
+
+def test_two_networks_have_a_place_and_panels_each():
+    other = changed().assign(
+        network="resnet18", fallen=lambda t: 1 - t["fallen"]
+    )  # there the match falls with the probe
+    both = pd.concat([changed(), other], ignore_index=True)
+    words = sensed.sensitivity_in_words(both)
+    assert (words["rank"], words["layers"], words["both-subspace"]) == ("2 in n, 1 in ResNet-18", "2", "0.00")
+    titles = [ax.get_title() for ax in sensed.plot_components(both, ["subspace"]).axes]
+    assert titles[::2] == ["n, l: weak components", "ResNet-18, l: weak components"]
 
 
 def test_figures_of_changed_layers_and_of_layers_made_by_hand():

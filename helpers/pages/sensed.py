@@ -12,6 +12,7 @@ from ..matching import similarity_curve
 from ..measures import MEASURES
 from ..studies.constructions import RotatedLayers, rotation_curve
 from ..studies.sensitivity import CHANGES, probe_agreement
+from .layer_tables import spoken
 
 ENDS = ("weak components", "strong components")
 EPSILON_GRID = np.linspace(0, 0.999, 200)
@@ -25,7 +26,7 @@ def measure_title(name: str) -> str:
 def agreement_rows(table: pd.DataFrame) -> pd.DataFrame:
     """One row per measure, best first: rank correlation with the probe, for both ends and for each end alone.
 
-    It is averaged over layers.
+    It is averaged over the layers of all networks.
     """
     means = probe_agreement(table).groupby("measure", sort=False)[["both", "weak", "strong"]].mean()
     return means.sort_values("both", ascending=False).reset_index()
@@ -39,25 +40,34 @@ def other_changes(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([wide, probe.to_frame().T])[[c for c in CHANGES if c in wide]]
 
 
+def place_of(table: pd.DataFrame, name: str = "subspace") -> str:
+    """The place of a measure by its agreement with the probe, network by network: "5 in VGG-16, 3 in ResNet-18"."""
+    places = []
+    for network, rows in table.groupby("network", sort=False, observed=True):
+        order = list(agreement_rows(rows)["measure"])
+        places.append(f"{order.index(name) + 1} in {spoken(str(network))}")
+    return ", ".join(places)
+
+
 def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
     """The numbers in the page's prose, as text."""
     agreement = agreement_rows(table).set_index("measure")
     ends = ("both", "weak", "strong")
     words = {f"{end}-{name}": f"{value:.2f}" for end in ends for name, value in agreement[end].to_dict().items()}
-    words["rank"] = str(list(agreement.index).index("subspace") + 1)
-    words["measures"] = str(len(agreement))
+    words |= {"rank": place_of(table), "measures": str(len(agreement)), "best": measure_title(agreement.index[0])}
+    words["layers"] = str(len(table[["network", "layer"]].drop_duplicates()))
     both = dict(zip(agreement.index, agreement["both"].to_numpy(dtype=float), strict=True))
     words["below-cka"] = "below" if both["subspace"] < both["cka"] else "not below"
     half = table[(table["change"] == "weak components") & table["amount"].between(0.45, 0.55)]
     strong = table[table["change"] == "strong components"]
-    first = strong[strong["amount"] == strong.groupby("layer", observed=True)["amount"].transform("min")]
+    first = strong[strong["amount"] == strong.groupby(["network", "layer"], observed=True)["amount"].transform("min")]
     for place, rows in (("half", half), ("one", first)):
         values = rows.groupby("measure")["value"].mean()
         words |= {f"{place}-{name}": f"{values[name]:.2f}" for name in ("subspace", "cka")}
         words[f"{place}-lost"] = f"{100 * float(rows['lost'].mean()):.1f}"
     changes = other_changes(table)
     for change in changes.columns:
-        for name in ("subspace", "cka", "linear probe"):
+        for name in changes.index.intersection(["subspace", "cka", "rsa", "neighbours", "linear probe"]):
             words[f"{change}-{name}".replace(" ", "-")] = f"{float(changes[change].to_dict()[name]):.2f}"
     return words
 
@@ -67,11 +77,12 @@ def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
 
 def plot_components(table: pd.DataFrame, names: Sequence[str] = ("subspace", "cka", "svcca")) -> Figure:
     """Measures and the probe's accuracy as components are taken out: one row per layer, one column per end."""
-    layers = list(table.sort_values("position")["layer"].unique())
+    layers = list(table.groupby(["network", "position"], sort=False, observed=True))
     figure, axes = plt.subplots(len(layers), 2, figsize=(9.0, 2.6 * len(layers)), sharey=True, squeeze=False)
-    for row, layer in enumerate(layers):
+    for row, ((network, _), rows) in enumerate(layers):
+        layer = f"{spoken(str(network))}, {rows['layer'].iloc[0]}"
         for ax, change in zip(axes[row], ENDS, strict=True):
-            part = table[(table["layer"] == layer) & (table["change"] == change)].sort_values("amount")
+            part = rows[rows["change"] == change].sort_values("amount")
             for number, name in enumerate(names):
                 line = part[part["measure"] == name]
                 ax.plot(

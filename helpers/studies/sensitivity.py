@@ -43,7 +43,18 @@ CHANGES = {
 }
 FAR, LARGE = 100.0, 100.0  # the factor by which the image's activations grow; the factor by which the neuron grows
 STEPS = 8
-SHOWN = ("subspace", "cka", "cca", "svcca", "procrustes", "regression", "soft_match")
+SHOWN = (
+    "subspace",
+    "cka",
+    "cca",
+    "svcca",
+    "pwcca",
+    "procrustes",
+    "regression",
+    "rsa",
+    "neighbours",
+    "soft_match",
+)
 PROBE_RIDGE = 1.0
 
 Samples = Float[np.ndarray, "neurons images"]
