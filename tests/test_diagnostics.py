@@ -31,7 +31,7 @@ def test_dead_and_doubled_neurons_are_named():
         diagnosis = diagnose(Pair.from_arrays(x, y, route))
         assert diagnosis.dead == Match.of([("x", 2)])
         assert set(diagnosis.duplicates) == {(("x", 1), ("x", 4)), (("y", 0), ("y", 3), ("y", 5))}
-        assert "dead, so in no match: x2" in diagnosis.flags
+        assert "dead neurons (x: first side, y: second side), so in no match: x2" in diagnosis.flags
         assert "equal up to scale and sign: x1, x4; y0, y3, y5" in diagnosis.flags
         assert not diagnosis.refusals
 
@@ -131,7 +131,10 @@ def test_at_an_exact_match_the_margin_is_the_room_below_the_slack():
 def test_long_lists_are_cut():
     x, y = larger(12, 4, seed=10)
     x[:8] = 0
-    assert "dead, so in no match: x0, x1, x2, x3, x4 and 3 more" in diagnose(x, y).flags
+    assert (
+        "dead neurons (x: first side, y: second side), so in no match: x0, x1, x2, x3, x4 and 3 more"
+        in diagnose(x, y).flags
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -346,7 +346,7 @@ def test_command_line_says_what_to_distrust(folder, tmp_path):
     torch.save(net.state_dict(), tmp_path / "net.pt")
     both = ["--a", str(tmp_path / "net.pt"), "--b", str(tmp_path / "net.pt"), "--layers", "features.1", "--size", "64"]
     done = compare_on_the_command_line("--images", str(folder), "--network", "squeezenet1_1", *both)
-    assert "note: features.1: dead, so in no match: x0, x1" in done.output
+    assert "note: features.1: dead neurons (x: first side, y: second side), so in no match: x0, x1" in done.output
 
 
 MINE = """

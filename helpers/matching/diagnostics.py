@@ -103,7 +103,7 @@ class Diagnosis:
             low = 1 - np.sqrt(1 - 1 / self.samples_per_neuron)
             flags.append(f"{self.samples_per_neuron:.1f} samples per neuron: distances up to {low:.0%} too small")
         if len(self.dead):
-            flags.append(f"dead, so in no match: {_listed(self.dead.neurons)}")
+            flags.append(f"dead neurons (x: first side, y: second side), so in no match: {_listed(self.dead.neurons)}")
         if self.duplicates:
             flags.append(f"equal up to scale and sign: {_joined('; ', [_listed(group) for group in self.duplicates])}")
         flags += self.lone
