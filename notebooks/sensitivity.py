@@ -132,8 +132,8 @@ figures.table(changes, digits=2, label="How far each measure falls")
 # ({glue:text}`sensed-one-neuron-subspace`), because every neuron is scaled to unit length. CKA falls by
 # {glue:text}`sensed-one-neuron-cka`. The extreme image changes the match by {glue:text}`sensed-one-image-subspace`
 # and CKA by {glue:text}`sensed-one-image-cka`, because one sample with large values dominates sums of squares. RSA
-# and mutual neighbours fall by {glue:text}`sensed-one-image-rsa` and {glue:text}`sensed-one-image-neighbours`: one
-# image is in few of the pairs that they compare.
+# and mutual neighbours fall by {glue:text}`sensed-one-image-rsa` and {glue:text}`sensed-one-image-neighbours`: they
+# compare the directions of images, and an image that only grows keeps its direction.
 # Another seed lowers the match by
 # {glue:text}`sensed-other-seed-subspace`, CKA by {glue:text}`sensed-other-seed-cka`, and the probe by {glue:text}`sensed-other-seed-linear-probe`.
 #
