@@ -66,7 +66,7 @@ def test_means_are_calibrated_and_in_the_order_of_the_names():
     ("shares", "word"),
     [
         ({"early": 0.7, "late": 0.3, "pool": 0.3}, "holds"),
-        ({"early": 0.7, "late": 0.4, "pool": 0.3}, "holds in part (not for the late layers of"),
+        ({"early": 0.7, "late": 0.4, "pool": 0.3}, "holds for the pooled features and the early layers of"),
         ({"early": 0.6, "late": 0.4, "pool": 0.4}, "fails"),
     ],
 )

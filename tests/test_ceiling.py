@@ -6,7 +6,7 @@ import pytest
 from helpers.errors import BadInput
 from helpers.networks import datasets
 from helpers.networks.activations import activations
-from helpers.studies import ceiling, store
+from helpers.studies import ceiling, store, study
 from helpers.studies.study import Study, network_at
 from helpers.studies.tables import critical_rows
 from helpers.subspaces import Gram
@@ -29,7 +29,7 @@ def test_each_end_is_compared_with_the_epochs_that_were_kept(folders):
 
 def test_a_record_of_the_ceiling(folders, monkeypatch):
     kept(STUDY, (3, 9), (3, 6), (1, 9))
-    monkeypatch.setattr(ceiling, "network_at", _other_epochs)
+    monkeypatch.setattr(study, "network_at", _other_epochs)
     place = store.record(ceiling.KIND, STUDY, progress=False)
     assert place.name == f"ceiling-{STUDY.id}"
     result = store.find_or_compute(ceiling.KIND, STUDY)

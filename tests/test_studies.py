@@ -99,7 +99,7 @@ def test_a_record_keeps_few_networks_and_says_which(recorded):
         result.gram("relu1_2")
     with pytest.raises(BadInput, match="one seed is given"):
         result.pair("logits", 0)
-    assert studies.run(few((2, 3))).kept == []
+    assert studies.run(few((2, 3))).gram_layers == []
 
 
 def test_a_wide_layer_is_kept_only_if_it_is_named(folders, monkeypatch):
@@ -107,8 +107,8 @@ def test_a_wide_layer_is_kept_only_if_it_is_named(folders, monkeypatch):
     layers = ("relu1_1", "relu_fc1", "logits")
     wanted = [few((0, 1), layers=layers, epoch=0, keep=keep) for keep in ((), ("relu_fc1",))]
     wide, named = (store.computed_now(seeds.KIND, study, progress=False) for study in wanted)
-    assert "relu_fc1" not in wide.kept
-    assert named.kept == [*(layer for layer in layers if layer in wide.kept or layer == "relu_fc1")]
+    assert "relu_fc1" not in wide.gram_layers
+    assert named.gram_layers == [*(layer for layer in layers if layer in wide.gram_layers or layer == "relu_fc1")]
     with pytest.raises(BadInput, match="unknown layer 'relu_fc3': did you mean 'relu_fc"):
         seeds.compute(few((0, 1), epoch=0, keep=("relu_fc3",)), False)
 
@@ -134,7 +134,7 @@ def test_how_many_networks_are_kept(neurons, epoch, kept):
 def test_of_wide_untrained_layers_nothing_is_kept():
     study = studies.Study(**SMALL, seeds=(0, 1), epoch=0)
     thinned = seeds.thin(studies.Result(study, {}, {}, {"a": study.seeds}, {"a": random_gram((65, 65))}))
-    assert thinned.kept == []
+    assert thinned.gram_layers == []
 
 
 def test_untrained_networks_are_matched_without_training(folders, monkeypatch):
