@@ -46,8 +46,6 @@ recompute = False
 # %% tags=["hide-input", "remove-stderr"]
 from dataclasses import replace
 
-import pandas as pd
-
 from helpers import studies
 from helpers.matching import critical_epsilons
 from helpers.pages import across_networks, cause_findings, figures
@@ -59,7 +57,7 @@ figures.style()
 # %% tags=["remove-stderr", "remove-cell"]
 study = studies.Study(dataset, network, width, seeds, recipe, epochs=epochs, images=images)
 result = studies.find_or_compute(causes.KIND, study, recompute=recompute)
-tables, provenance = result.tables, result.provenance
+tables = result.tables
 name = study.id.replace(".", "-")
 for key, value in cause_findings.causes_in_words(tables, look_at).items():
     glue(key, value, display=False)
@@ -85,8 +83,7 @@ glue("studied", across_networks.study_title(study), display=False)
 # trained independently.
 
 # %%
-meanings = pd.DataFrame(provenance["conditions"].items(), columns=["comparison", "what is matched"])
-figures.table(meanings.replace(cause_findings.SPOKEN), label="The comparisons")
+figures.table(cause_findings.comparisons_table(tables["similarity"]), label="The comparisons")
 
 # %% [markdown]
 # :::{dropdown} How things are removed

@@ -63,6 +63,8 @@ def test_conditions_by_layer_in_their_order(causes):
     assert table.columns.tolist() == ["relu1_1", "relu_fc2"]
     assert table.to_numpy().tolist() == [[1, 1], [0, 0], [0, 0]]
     assert len(cause_findings.plot_conditions(table, "similarity").axes[0].texts) == 6
+    meanings = cause_findings.comparisons_table(pd.DataFrame({"condition": ["untrained", "centred"]}))
+    assert meanings["comparison"].tolist() == ["mean map", "untrained"]
     assert [cause_findings.in_hundredths(value) for value in (0, 0.004, 1, np.nan)] == ["·", "0", "100", "–"]
     with pytest.raises(BadInput, match=r"unknown ε of the record '0.4'.*0.3, 0.5"):
         cause_findings.by_condition(causes["similarity"], 0.4)

@@ -141,7 +141,7 @@ def test_two_networks_have_a_place_and_panels_each():
     words = sensed.sensitivity_in_words(both)
     assert (words["rank"], words["layers"], words["both-subspace"]) == ("2 in n, 1 in ResNet-18", "2", "0.00")
     titles = [ax.get_title() for ax in sensed.plot_components(both, ["subspace"]).axes]
-    assert titles[::2] == ["n, l: weak components", "ResNet-18, l: weak components"]
+    assert titles[::2] == ["n, l\nweak components", "ResNet-18, l\nweak components"]
 
 
 def test_figures_of_changed_layers_and_of_layers_made_by_hand():

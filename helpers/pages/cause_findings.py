@@ -45,6 +45,13 @@ def by_area(critical: pd.DataFrame) -> pd.DataFrame:
     return wide.reindex([condition for condition in CONDITIONS if condition in wide.index])
 
 
+def comparisons_table(similarity: pd.DataFrame) -> pd.DataFrame:
+    """What is matched in each comparison that a record has."""
+    there = set(similarity["condition"])
+    rows = [(SPOKEN.get(name, name), about) for name, about in CONDITIONS.items() if name in there]
+    return pd.DataFrame(rows, columns=["comparison", "what is matched"])
+
+
 def directions_near_output(directions: pd.DataFrame) -> pd.DataFrame:
     """Hidden layers near the output without directions of a third network, averaged over pairs.
 

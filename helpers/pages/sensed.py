@@ -37,7 +37,8 @@ def other_changes(table: pd.DataFrame) -> pd.DataFrame:
     rows = table[~table["change"].isin(ENDS)]
     wide = rows.pivot_table(index="measure", columns="change", values="fallen", sort=False)
     probe = rows.groupby("change")["lost"].mean().rename("linear probe")
-    return pd.concat([wide, probe.to_frame().T])[[c for c in CHANGES if c in wide]]
+    falls = pd.concat([wide, probe.to_frame().T])[[change for change in CHANGES if change in wide]]
+    return falls.round(9) + 0.0  # rounding errors of either sign become 0
 
 
 def place_of(table: pd.DataFrame, name: str = "subspace") -> str:
@@ -90,9 +91,9 @@ def plot_components(table: pd.DataFrame, names: Sequence[str] = ("subspace", "ck
                 )
             once = part[part["measure"] == names[0]]
             ax.plot(once["amount"], once["accuracy"], "kx--", label="probe's accuracy", markersize=5)
-            ax.set(ylim=(-0.05, 1.05), xlim=(-0.02, 1.02), title=f"{layer}: {change}")
+            ax.set(ylim=(-0.05, 1.05), xlim=(-0.02, 1.02), title=f"{layer}\n{change}")
             ax.set_xlabel("share taken out" if row == len(layers) - 1 else "")
-    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize="small")
     return figure
 
 
