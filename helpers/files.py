@@ -29,8 +29,12 @@ FOLDERS = {  # environment variables, and the folder below ROOT that is used if 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`. On success it is moved to `path`; after an error it is removed."""
+    """Yield a temporary path beside `path`. On success it is moved to `path`; after an error it is removed.
+
+    What killed processes left of earlier writes of this file is removed first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_beside(path)
     temporary = scratch_name(path, "new")
     try:
         yield temporary
@@ -107,6 +111,14 @@ def sweep(*folders: Path) -> list[Path]:
         with suppress(OSError):  # another process may sweep as well, and some folders can only be read
             _put_away(path)
     return left
+
+
+def _sweep_beside(path: Path) -> None:
+    for left in path.parent.iterdir():
+        match = LEFT.fullmatch(left.name)
+        if match and match["name"] == path.name and _is_left(left):
+            with suppress(OSError):  # a folder that can only be read is told by the write that follows
+                _put_away(left)
 
 
 def _is_stale(lock: Path) -> bool:

@@ -95,6 +95,19 @@ def test_only_what_dead_processes_of_this_machine_left_is_swept(tmp_path):
     assert set(tmp_path.iterdir()) == {mine, elsewhere, held_lock, other}
 
 
+def test_a_write_removes_what_a_killed_write_of_the_same_file_left(tmp_path):
+    mine = files.scratch_name(tmp_path / "kept.npz", "new")
+    dead = mine.with_name(mine.name.replace(f".{os.getpid()}-{files._start(os.getpid())}-", f".{os.getpid()}-1-"))
+    other = dead.with_name(dead.name.replace("kept.npz", "other.npz"))
+    for path in (mine, dead, other):
+        path.write_text("half")
+    with files.atomic(tmp_path / "kept.npz") as temporary:
+        assert temporary == mine
+        temporary.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([other.name, "kept.npz"])
+    assert (tmp_path / "kept.npz").read_text() == "whole"
+
+
 def test_a_link_is_swept_and_not_what_it_leads_to(tmp_path):
     precious = tmp_path / "precious"
     precious.mkdir()
