@@ -14,7 +14,7 @@ from ..networks.architectures import Layer
 from . import parallel
 from .store import Computed, Kind, Result, origin_of_result
 from .study import Study, chosen_layers, test_images
-from .tables import EPSILONS, similarity_table
+from .tables import EPSILONS, pieces_by_name, similarity_table
 
 
 def layer_names(study: Study) -> list[str]:
@@ -46,8 +46,7 @@ def by_layers(kind: Kind, study: Study, layers: Sequence[str], settings: Mapping
 
 def joined_by_layer(results: Sequence[Result], layers: Sequence[str]) -> Computed:
     """The results as one, with the rows of each table ordered by layer. A table without layers is equal in all."""
-    names = dict.fromkeys(name for result in results for name in result.tables)
-    parts = {name: [result.tables[name] for result in results if name in result.tables] for name in names}
+    parts = pieces_by_name(result.tables for result in results)
     tables = {name: ordered_by_layer(pieces, layers) for name, pieces in parts.items()}
     if {"critical", "similarity"} <= set(tables):
         tables["similarity"] = similarity_table(tables["critical"], EPSILONS)

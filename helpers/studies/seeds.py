@@ -30,7 +30,7 @@ from ..subspaces import Pair
 from . import parallel, store
 from .store import Computed, Kind, Result
 from .study import Study, chosen_layers, networks_at, test_images
-from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, similarity_table
+from .tables import EPSILONS, control_rows, critical_rows, described, layer_columns, pieces_by_name, similarity_table
 
 GRAM_CHANNELS = 128  # layers up to this many neurons per network are recorded compressed, for readers to match
 WIDE_CHANNELS = 64  # of layers with more neurons two networks are kept, of others three: files grow with the square
@@ -165,8 +165,7 @@ def joined(study: Study, results: Sequence[Result]) -> Computed:
 
     The compressed layers are those of the first block.
     """
-    names = dict.fromkeys(name for result in results for name in result.tables)
-    parts = {name: [result.tables[name] for result in results if name in result.tables] for name in names}
+    parts = pieces_by_name(result.tables for result in results)
     layers = list(parts["critical"][0]["layer"].unique())
     tables = {name: by_layer_and_seed(pd.concat(pieces), study.seeds, layers) for name, pieces in parts.items()}
     tables["similarity"] = similarity_table(tables["critical"], EPSILONS)

@@ -29,7 +29,7 @@ from . import seeds
 from .parallel import task_results
 from .store import Computed, Kind, Result, origin_of_result
 from .study import Study
-from .tables import described
+from .tables import described, stacked
 
 SHARES = (0.25, 0.5, 0.75)  # an ε is chosen for each share of the alive neurons in the maximum match
 ORDERS, DRAWS, LIMIT = 30, 10, 200
@@ -226,7 +226,7 @@ def mapped_layers(result: Result, layers: Sequence[str] | None) -> list[str]:
 
 def of_layer(pair: Pair, orders: int, draws: int, limit: int, mapped: bool) -> dict[str, pd.DataFrame]:
     """All tables of one layer of one pair; `mapped` adds the map, the smallest and the simple matches at share 0.5."""
-    parts: dict[str, list[pd.DataFrame]] = {}
+    parts = []
     for share, epsilon in telling_epsilons(pair).items():
         row: dict[str, Any] = {"share": share, "epsilon": epsilon}
         tables = {"sizes": minimal_sizes(pair, epsilon, orders), "null": null_sizes(pair, epsilon, draws)}
@@ -236,9 +236,8 @@ def of_layer(pair: Pair, orders: int, draws: int, limit: int, mapped: bool) -> d
             tables["map"] = map_of(pair, epsilon, orders)
             tables["smallest"] = smallest_matches(pair, epsilon)
             tables["simple"] = simple_sizes(pair, epsilon, limit)
-        for name, table in tables.items():
-            parts.setdefault(name, []).append(table.assign(**row))
-    return {name: pd.concat(pieces, ignore_index=True) for name, pieces in parts.items()}
+        parts.append({name: table.assign(**row) for name, table in tables.items()})
+    return stacked(parts)
 
 
 def compute(
@@ -260,26 +259,22 @@ def compute(
     settings = {"orders": orders, "draws": draws, "limit": limit}
     tasks = [(study, {"layer": layer, "mapped": layer in mapped} | settings) for layer in result.gram_layers]
     results = task_results(PART, tasks, "simple matches", progress)
-    names = dict.fromkeys(name for part in results for name in part.tables)
-    tables = {name: [part.tables[name] for part in results if name in part.tables] for name in names}
-    whole = {name: described(study, pd.concat(parts, ignore_index=True)) for name, parts in tables.items()}
-    return Computed(whole, origin_of_result(result), settings={"layers": mapped})
+    tables = {name: described(study, table) for name, table in stacked(part.tables for part in results).items()}
+    return Computed(tables, origin_of_result(result), settings={"layers": mapped})
 
 
 def simple_matches_of_layer(
     study: Study, layer: str, mapped: bool, orders: int, draws: int, limit: int, progress: bool = True
 ) -> Computed:
     """The tables of one layer, for all pairs that are kept; `mapped`: with the map of its first pair."""
-    result, parts = seeds.run(study, progress=progress), dict[str, list[pd.DataFrame]]()
+    result, parts = seeds.run(study, progress=progress), []
     about = result.tables["critical"].drop_duplicates("layer").set_index("layer")[["position", "depth", "kind"]]
     pairs = list(combinations(result.gram_seeds(layer), 2))
     for a, b in pairs:
         row = {"layer": layer, "seed_a": a, "seed_b": b, **about.loc[layer]}
         of_pair = of_layer(result.pair(layer, a, b), orders, draws, limit, mapped and (a, b) == pairs[0])
-        for name, table in of_pair.items():
-            parts.setdefault(name, []).append(table.assign(**row))
-    tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
-    return Computed(tables, origin_of_result(result))
+        parts.append({name: table.assign(**row) for name, table in of_pair.items()})
+    return Computed(stacked(parts), origin_of_result(result))
 
 
 KIND = Kind(

@@ -21,7 +21,7 @@ from .parallel import task_results
 from .simple_matches import minimal_sizes, neurons_needed, simple_sizes
 from .store import Computed, Kind, origin_of_result
 from .study import Study
-from .tables import EPSILONS
+from .tables import EPSILONS, stacked
 
 BETWEEN = (0.05, 0.95)  # the similarities at which sizes are taken
 MANY_ORDERS, FEW_ORDERS, WIDE = 30, 5, 400  # random orders per layer; few of a pair with more matched neurons than WIDE
@@ -125,22 +125,18 @@ def small_match_tables(
     layer: str, pairs: Mapping[tuple[int, int], Pair], epsilons: Sequence[float] = EPSILONS
 ) -> dict[str, pd.DataFrame]:
     """The tables of `of_pair` for several pairs of seeds, with the columns layer, seed_a and seed_b."""
-    parts: dict[str, list[pd.DataFrame]] = {}
-    for (a, b), pair in pairs.items():
-        for name, table in of_pair(pair, epsilons).items():
-            parts.setdefault(name, []).append(table.assign(layer=layer, seed_a=a, seed_b=b))
-    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+    return stacked(
+        {name: table.assign(layer=layer, seed_a=a, seed_b=b) for name, table in of_pair(pair, epsilons).items()}
+        for (a, b), pair in pairs.items()
+    )
 
 
 def joined_layers(layers: Iterable[Mapping[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
     """The tables of all layers. Raises `BadInput` if no layer matches in part at any ε."""
-    parts: dict[str, list[pd.DataFrame]] = {}
-    for tables in layers:
-        for name, table in tables.items():
-            parts.setdefault(name, []).append(table)
-    if not parts:
+    tables = stacked(layers)
+    if not tables:
         raise BadInput(f"no layer matches to between {BETWEEN[0]:.0%} and {BETWEEN[1]:.0%} at any ε that was asked for")
-    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+    return tables
 
 
 def compute_small_matches(study: Study, pairs: int = 1, progress: bool = True) -> Computed:

@@ -1,6 +1,6 @@
 """Tables of matches: one row per neuron or per layer, with columns that name the study and the layer of the row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,20 @@ from ..subspaces import Gram, Pair
 from .study import Study
 
 EPSILONS = (0.15, 0.2, 0.25, 0.3, 0.5)  # the paper's
+
+
+def pieces_by_name(parts: Iterable[Mapping[str, pd.DataFrame]]) -> dict[str, list[pd.DataFrame]]:
+    """The tables of several parts of a study, by name. A part may lack a table."""
+    pieces: dict[str, list[pd.DataFrame]] = {}
+    for tables in parts:
+        for name, table in tables.items():
+            pieces.setdefault(name, []).append(table)
+    return pieces
+
+
+def stacked(parts: Iterable[Mapping[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """The rows of all parts, table by table."""
+    return {name: pd.concat(pieces, ignore_index=True) for name, pieces in pieces_by_name(parts).items()}
 
 
 def layer_columns(layer: Layer) -> dict[str, Any]:
