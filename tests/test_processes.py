@@ -79,12 +79,14 @@ with parallel.workers(2):
 
 
 @pytest.mark.slow
-def test_workers_of_tasks_end_with_the_process_that_gave_them():
+@pytest.mark.parametrize("later", [0.0, 0.2, 0.5, 1.0, 2.0, 5.0])
+def test_workers_of_tasks_end_with_the_process_that_gave_them(later):
     parent = subprocess.Popen([sys.executable, "-c", WORKERS], cwd=ROOT, stderr=subprocess.DEVNULL)
     known = psutil.Process(parent.pid)
     while len(workers := [p for p in known.children(recursive=True) if "popen_loky" in " ".join(p.cmdline())]) < 2:
         assert parent.poll() is None
-        time.sleep(0.1)
+        time.sleep(0.01)
+    time.sleep(later)  # from before they are told with whom to end, to when each has a task
     parent.kill()
     parent.wait()
-    assert not psutil.wait_procs(workers, timeout=60)[1]
+    assert not psutil.wait_procs(workers, timeout=30)[1]

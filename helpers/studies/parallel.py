@@ -8,19 +8,16 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
-from joblib._parallel_backends import LokyBackend
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
 from ..errors import BadInput, optional
@@ -62,7 +59,7 @@ def workers(jobs: int = 1, scheduler: str | None = None, block: int | None = Non
         raise BadInput(f"block is {block}: expected at least {FEWEST} networks")
     token = _workers.set(Workers(jobs > 1 or scheduler is not None, block))
     try:
-        with _cluster(scheduler) if scheduler else parallel_config("loky", n_jobs=jobs):
+        with _cluster(scheduler) if scheduler else _processes(jobs):
             yield
     except TerminatedWorkerError:
         raise BadInput(
@@ -70,6 +67,11 @@ def workers(jobs: int = 1, scheduler: str | None = None, block: int | None = Non
         ) from None
     finally:
         _workers.reset(token)
+
+
+def _processes(jobs: int) -> AbstractContextManager[Any]:
+    """Run joblib's tasks in processes that end with this one, also if it is killed before they get a task."""
+    return parallel_config("loky", n_jobs=jobs, initializer=end_with_parent, initargs=(os.getpid(),))
 
 
 @contextmanager
@@ -135,30 +137,21 @@ def each(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], lab
     """The function's answers, in order. The calls run where `workers` says, by default in this process."""
     here = {name: str(folder(name, default).resolve()) for name, default in FOLDERS.items()}
     here |= {name: os.environ[name] for name in (devices.VARIABLE,) if name in os.environ}
-    backend, _ = get_active_backend()
-    parent = os.getpid() if isinstance(backend, LokyBackend) else None  # a cluster's workers outlive us
     with tqdm(total=len(arguments), desc=label, disable=not progress) as bar:
         run = _Bar(batch_size=1, pre_dispatch="all")
         run.bar = bar
-        answers = list(run(delayed(_in_folders)(here, function, given, parent) for given in arguments))
+        answers = list(run(delayed(_in_folders)(here, function, given) for given in arguments))
     for answer in answers:
         if isinstance(answer, CancelledError):  # joblib hands on what Dask gives in place of a lost task's answer
             raise answer
     return answers
 
 
-end_with = cache(end_with_parent)  # once in each worker of this machine
-
-
-def _in_folders(
-    variables: Mapping[str, str], function: Callable[..., Any], arguments: tuple[Any, ...], parent: int | None
-) -> Any:
+def _in_folders(variables: Mapping[str, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Call the function with these environment variables, because a worker may have been started with others.
 
     It takes one thread, so that its numbers do not depend on where it runs.
     """
-    if parent is not None and parent != os.getpid():
-        end_with(parent)
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
