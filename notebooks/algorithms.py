@@ -55,6 +55,20 @@ figures.style()
 
 
 # %% [markdown]
+# All algorithms of this chapter use one step: *delete a neuron, and see which other neurons are then too far from the
+# other side*. We say that these neurons *fall*. In the figure neurons fall one after another, like dominoes. In each round
+# the neuron in the dashed frame is too far away. Without it, another neuron is too far away.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four diagrams of five neurons in two rows. In each of the first three one neuron is dashed, too far: first x3, then y2, then x2. In the last diagram x1 and y1 are left, both at distance 0."}, "figure": {"caption": "Neurons fall one after another, at \u03b5 = 3/4. Each box has a neuron and its distance to the other side.", "name": "fig-falling"}}
+example = Plain(*dominoes(5), 0.75)
+falling = [example.everyone]
+while far := {v for v in falling[-1] if example.r(v, falling[-1]) > example.limit}:
+    falling.append(falling[-1] - far)
+titles = [f"round {k + 1}" for k in range(len(falling) - 1)] + ["no neuron is too far"]
+drawings.draw_pairs(example.r, falling, 0.75, titles)
+plt.show()
+
+# %% [markdown]
 # There are four questions about the matches of two layers, and each has its algorithm.
 #
 # | Question | Algorithm | Where |
@@ -65,10 +79,9 @@ figures.style()
 # | What about every $v$ of the layer? | one ordered pass | {prf:ref}`alg-all-v` |
 #
 # max_match, min_match and all_min_match are from the paper {cite}`wang2018towards`; the peel, the split and the
-# ordered pass are ours. All use one step: *delete a neuron and see which other neurons are then too far*. We say that
-# these neurons *fall*. This chapter first counts such steps, then makes them fast, then uses them.
+# ordered pass are ours. This chapter first counts the steps, then makes them fast, then uses them.
 #
-# In this chapter $M(S)$ is the largest ε-match inside a set $S$ of neurons. It is the result of {prf:ref}`alg-max`
+# In this chapter $M(S)$ is the maximum ε-match inside a set $S$ of neurons. It is the result of {prf:ref}`alg-max`
 # when it starts with $S$ instead of all neurons. (ε is fixed here, so we do not write it.) We use two facts. $M(S)$
 # contains every match inside $S$ ({prf:ref}`thm-maximum`). And if $S \subseteq T$, then $M(S)
 # \subseteq M(T)$, because a match inside $S$ is inside $T$.
@@ -76,7 +89,8 @@ figures.style()
 # ## What a maximum match costs
 #
 # Each round of {prf:ref}`alg-max` that is not the last deletes a neuron, so $N$ neurons need at most $N + 1$ rounds
-# ({prf:ref}`thm-max-correct`). Are so many rounds ever needed? In most layers a few rounds are enough. But in some layers neurons fall one after another, like dominoes.
+# ({prf:ref}`thm-max-correct`). Are so many
+# rounds ever needed? In most layers a few rounds are enough. But dominoes, as in {numref}`fig-falling`, need many.
 #
 # :::{prf:proposition} Dominoes
 # :label: prp-rounds
@@ -141,8 +155,8 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Rounds on dominoes")
 # zero, the rest of $P'$ is the inverse of the rest of $K$.
 # :::
 #
-# Here are the updated distances of one neuron. Beside them are the distances that were computed again without $y_1$,
-# without $y_2$, and so on.
+# Here are the updated distances of one neuron. Beside them are those that were computed again without $y_1$, without
+# $y_2$, and so on.
 
 # %% tags=["shows-lem-deletion-update"]
 vectors = np.random.default_rng(0).normal(size=(6, 8))
@@ -159,8 +173,8 @@ figures.table(rows, label="Distances after a deletion")
 # %% [markdown]
 # With $n$ neurons on each side an update of $P$, of all coefficients and of all distances costs about $n^2$
 # multiplications. A least-squares round from $d$ samples costs about $n^2 d$. **The factor saved is $d$**, which is
-# about ten million for the first layers of this book's networks. (The code of this book updates triangular factors
-# instead of $P$ where neurons are nearly dependent; [the chapter on numerics](numerics.ipynb) says why.)
+# about ten million for the first layers of this book's networks. (Where neurons are nearly dependent, the code of this
+# book updates triangular factors instead of $P$.)
 #
 # ## One minimal match
 #
@@ -246,8 +260,8 @@ axes[0].set_ylabel("neuron tried")
 plt.show()
 
 # %% [markdown]
-# You can see two things. One successful trial can delete many neurons, so there are fewer trials than neurons:
-# {glue:text}`trace-trials`. And the two orders end with different matches, with {glue:text}`trace-sizes` neurons.
+# One successful trial can delete many neurons, so there are fewer trials than neurons: {glue:text}`trace-trials`. And
+# the two orders end with different matches, with {glue:text}`trace-sizes` neurons.
 # Both are v-minimal. So $v$ does not have a single minimal match.
 #
 # ## The order decides
@@ -335,7 +349,7 @@ glue("order-outside", len(outside), display=False)
 
 # %% [markdown]
 # Left: all random orders for this one neuron. Right: the range of sizes for each neuron of the layer, with a dot for
-# the order of the index. Ask yourself: what would you have learned from a single run?
+# the order of the index. What would a single run have shown?
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: a histogram of the sizes of minimal matches of one neuron over many random orders, broad, with a line for the size found in order of index. Right: a vertical range of sizes for every matched neuron, with a dot for the order of index somewhere in or beyond the range."}, "figure": {"caption": "Sizes of minimal matches in a recorded layer. Left: one neuron, many random orders. Right: every neuron, 20 random orders each; dots: order of index.", "name": "fig-random-orders"}}
 figure, (ax, right) = plt.subplots(1, 2, figsize=(10, 3.8), width_ratios=[4, 5], sharey=True)
@@ -352,7 +366,16 @@ plt.show()
 
 # %% [markdown]
 # For {glue:text}`widest`, {glue:text}`order-orders` orders gave {glue:text}`order-distinct` *different* minimal matches, of
-# {glue:text}`order-least` to {glue:text}`order-most` neurons, {glue:text}`order-median:.0f` in the median. The order of the index gives {glue:text}`order-index`; {glue:text}`order-share:.0f` % of the random orders give as many or more. Is this neuron's similarity local or distributed? One order may give {glue:text}`order-least` and the next {glue:text}`order-most`. The order of the index is not like a random order, because it tries one whole network first. For {glue:text}`order-outside` of the {glue:text}`order-matched` neurons its size lies outside the range of 20 random orders. (Another random order would lie outside for at most 2 of 21 neurons, on average.)
+# {glue:text}`order-least` to {glue:text}`order-most` neurons, {glue:text}`order-median:.0f` in the median. The order of the
+# index gives {glue:text}`order-index` neurons; {glue:text}`order-share:.0f` % of the random orders give as many or more. Is
+# this neuron's similarity local or distributed? One order may give {glue:text}`order-least` neurons and the next
+# {glue:text}`order-most`.
+#
+# :::{dropdown} Is the order of the index like a random order?
+# No, because it tries one whole network first. For {glue:text}`order-outside` of the {glue:text}`order-matched` neurons its
+# size lies outside the range of 20 random orders. Another random order would lie outside for at most 2 of 21 neurons, on
+# average.
+# :::
 #
 # **One order is one arbitrary sample.** A histogram of "sizes of simple matches" from a single pass depends on the
 # numbers of the neurons, which have no meaning. You can report these instead:
@@ -422,7 +445,7 @@ glue("graph-hidden-needs", len(needs[hidden]), display=False)
 # The same layer as before, twice. Above for {glue:text}`graph-complete`: red arrows lead to it from all
 # {glue:text}`graph-complete-size` neurons that are essential to it (thick frames), itself included. Below for
 # {glue:text}`graph-hidden`: the arrows show {glue:text}`graph-hidden-shown`, but {glue:text}`graph-hidden-needs` neurons are
-# essential. This is the converse failing.
+# essential. So the converse fails on a real layer, too.
 
 # %% tags=["hide-input", "shows-def-violation", "shows-prp-essential"] mystnb={"image": {"alt": "Two drawings of the same graph with x neurons above and y neurons below and arrows between them. In the upper one most neurons are full and framed, joined by red arrows. In the lower one more neurons are framed than full: some essential neurons are not reached by arrows."}, "figure": {"caption": "The violation graph of a real layer. An arrow from u to w: without u alone, w falls. Full: a path leads to the chosen neuron. Thick frame: essential to it.", "name": "fig-violations"}}
 figure, axes = plt.subplots(2, 1, figsize=(8.4, 5.6))
@@ -441,7 +464,7 @@ plt.show()
 # ## All minimal matches
 #
 # To find a *new* minimal match, make all known ones impossible: delete one neuron from each. If $v$ survives, there is a
-# match that misses them all.
+# match that contains none of these neurons.
 #
 # :::{prf:algorithm} all_min_match
 # :label: alg-all-min
@@ -454,8 +477,11 @@ plt.show()
 # 3. Return $\mathcal M$.
 # :::
 #
-# "Smallest" means that no part of $D$ does the same; the paper takes one neuron from each $m$ in every combination, which
-# includes these. In data mining the same scheme is known as *dualize and advance* (Gunopulos, Khardon, Mannila and Toivonen, 1997).
+# :::{dropdown} What *smallest* means, and where the method comes from
+# "Smallest" means that no part of $D$ does the same. The paper takes one neuron from each $m$ in every combination. This
+# includes the smallest sets. In data mining the same scheme is known as *dualize and advance* (Gunopulos, Khardon, Mannila
+# and Toivonen, 1997).
+# :::
 #
 # :::{prf:theorem} all_min_match is correct
 # :label: thm-all-min-correct
@@ -502,8 +528,8 @@ plt.show()
 # Neither outputs $m^*$. And what is output in any call is v-minimal, lies inside $S$ and contains $H$.
 # :::
 #
-# Both, on families in which the number of minimal matches is known: the switches of {prf:ref}`prp-many` with $2^k$, the wide layers of
-# {prf:ref}`prp-wide`. The table counts the $x_1$-minimal matches, the rounds of {prf:ref}`alg-max` that each method needs, and the sets $D$ that {prf:ref}`alg-all-min` must test before it stops.
+# We run both methods on families in which the number of minimal matches is known: the switches of {prf:ref}`prp-many`,
+# with $2^k$, and the wide layers of {prf:ref}`prp-wide`. The table counts the $x_1$-minimal matches, the rounds of {prf:ref}`alg-max` that each method needs, and the sets $D$ that {prf:ref}`alg-all-min` must test before it stops.
 
 # %% tags=["shows-alg-all-min", "shows-thm-all-min-correct", "shows-alg-split", "shows-thm-split-correct"]
 e = np.sin(0.2) + 1e-3
@@ -523,14 +549,18 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Two ways to list all")
 glue("split-more", float(100 * max(split / sets - 1 for _, _, sets, split, _ in rows)), display=False)
 
 # %% [markdown]
-# The split needs up to {glue:text}`split-more:.0f` % more rounds here. It has three advantages. It needs no list of
-# sets. Matches come out one by one, so one may stop at any time. And for each open part we know neurons $H$ that all
-# its matches contain. If we always search the part with the smallest $H$ first, the size of $H$ is a *lower bound*
-# for all matches that are still to come. `smallest_match` uses this bound.
+# :::{dropdown} Why we split all the same
+# The split needs up to {glue:text}`split-more:.0f` % more rounds here. It has three advantages. It needs no list of sets.
+# Matches come out one by one, so one may stop at any time. And for each part that is still to be searched we know neurons
+# $H$ that all its matches contain. If we always search the part with the smallest $H$ first, the size of $H$ is a *lower
+# bound* for all matches that are still to come. `smallest_match` uses this bound.
+# :::
 #
+# :::{dropdown} How long does the list take?
 # The time to list all matches grows with their number, and {prf:ref}`prp-many` and {prf:ref}`prp-wide` say how large
-# it can be. `minimal_matches(x, y, v, epsilon, limit=...)` stops at a limit and says so in `.complete`. Only if the
-# structure is unique ({prf:ref}`thm-uniqueness`), one run of min_match for each neuron is enough.
+# it can be. `minimal_matches(x, y, v, epsilon, limit=...)` stops at a limit and says so in `.complete`. If the structure
+# is unique ({prf:ref}`thm-uniqueness`), one run of min_match for each neuron is enough.
+# :::
 #
 # ## Every neuron in one ordered pass
 #
@@ -600,8 +630,7 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Trials saved")
 # :::
 #
 # These are bounds for the worst case. What happens in practice? The cell runs the straightforward algorithms and the
-# code of this book on two layers in which every neuron is matched. (The layers are rotations of shared features with
-# a little noise.) It checks that both find equal maximum matches and equal minimal matches.
+# code of this book on two layers in which every neuron is matched. It checks that both find equal matches.
 
 
 # %%
@@ -644,7 +673,7 @@ minimal_match_of_each(*rotations(4), 0.3)  # compiles, once
 measured = pd.DataFrame([compare(n) for n in sizes], index=sizes)
 
 # %% [markdown]
-# Compare the slopes of the lines and the distances between them. Both axes are logarithmic.
+# Both axes are logarithmic.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "CPU seconds against neurons per network on logarithmic axes. The published minimal match rises steeply and lies orders of magnitude above the engine, whose curve for every neuron at once lies below the published curve for a single neuron."}, "figure": {"caption": "Measured CPU time with 1000 samples. Dashed: minimal matches. The engine finds one for every neuron v in less time than the straightforward algorithm takes for one v.", "name": "fig-cost"}}
 figure, ax = plt.subplots(figsize=(7.6, 4.2))
@@ -667,8 +696,8 @@ glue("cost-max", float(measured["published, one ε"].iloc[-1] / measured["engine
 # With {glue:text}`cost-n` neurons on each side, our code finds one minimal match {glue:text}`cost-ratio:.0f` times
 # faster than the straightforward algorithm. The time of the straightforward algorithm grows like $n$ to the power
 # {glue:text}`cost-slope:.1f` here. Its maximum match for a single ε takes {glue:text}`cost-max:.1f` times as long as
-# our peel for every ε. The page [How fast, and against what](speed.ipynb) has larger layers, more samples and
-# recorded layers, and there the factors are larger.
+# our peel for every ε. The factors
+# grow with the layers ([measured here](speed.ipynb)).
 #
 # ## In short
 #

@@ -38,7 +38,7 @@ figures.style()
 
 # %% [markdown]
 # Every pair of networks in this book was matched once. One number was recorded for each neuron: its
-# *critical ε* ({prf:ref}`def-critical`). It is the smallest ε at which the neuron is in the maximum match. These
+# {term}`critical ε` ({prf:ref}`def-critical`). It is the smallest ε at which the neuron is in the maximum match. These
 # numbers give the maximum match at every ε: it consists of the neurons whose critical ε is at most ε
 # ({prf:ref}`thm-peel`). So the explorer only counts. It contains the numbers of all recorded networks, and it needs
 # no server and no internet connection.
@@ -67,8 +67,8 @@ for part, (start, stop) in parts.items():
 # ## Choose, and move ε
 #
 # Inside are {glue:text}`explorer-networks` studies with {glue:text}`explorer-pairs` pairs of networks and
-# {glue:text}`explorer-neurons` critical ε. Choose a network, a layer and a pair. Then move ε: with the mouse, or with the
-# arrow keys once the slider has the focus (*Page Up* and *Page Down* for larger steps). The two buttons go from one
+# {glue:text}`explorer-neurons` critical ε. Choose a network, a layer and a pair. Then move ε: with the mouse, or, after a
+# click on the slider, with the arrow keys (*Page Up* and *Page Down* for larger steps). The two buttons go from one
 # step of the curve to the next. These are the steps of the *peel* ({prf:ref}`alg-peel`), which deletes the farthest
 # neuron again and again. At each step one neuron leaves or enters, or a group of neurons together. You can also
 # choose a layer in the list at the bottom.
@@ -80,12 +80,12 @@ HTML(explorer.page(data, study, layer, epsilon))
 # ## What to look for
 #
 # - **Which neurons enter at which ε.** The curve rises by one step for each neuron whose critical ε you pass. A bar
-#   below the curve is a group of neurons with nearly the same critical ε. A tall bar is a *cliff* in the curve. Often
+#   below the curve is a group of neurons with nearly the same critical ε. A tall bar is a {term}`cliff` in the curve. Often
 #   these neurons need each other, but not always: see [essential neurons](algorithms.ipynb).
 # - **Both sides.** Compare the two counts. They need not be equal: one network may use few neurons for something, and
 #   the other network many.
-# - **Which neurons never enter.** Dead neurons are zero on every image and never enter. Where there are some, the
-#   curve cannot reach 1.
+# - **Which neurons never enter.** Dead neurons are zero on every image and never enter. In a layer with dead neurons
+#   the curve cannot reach 1.
 # - **Along the network.** In the network shown at first, move ε from 0.2 to 0.8 and watch the list of layers. The first
 #   neurons match at
 #   - ε = {glue:text}`begins-after` in the layers after the convolutions,

@@ -20,7 +20,8 @@
 # :::
 #
 # A neuron of one network need not have a partner in the other. Perhaps several neurons of the other network express
-# it together. So we do not look for pairs of neurons. We look for pairs of *groups* that can express each other.
+# it together: a weighted sum of them, that is, a vector of their {term}`span`, comes near it. So we do not look for
+# pairs of neurons. We look for pairs of *groups* that can express each other.
 
 # %% tags=["parameters"]
 epsilon = 0.45
@@ -92,7 +93,7 @@ plt.show()
 # over fewer points.
 # :::
 #
-# The whole next chapter follows from this lemma. Here is an example with numbers. It takes the two networks of the
+# The next chapter is built on this lemma. Here is an example with numbers. It takes the two networks of the
 # [worked example](worked_example.ipynb) on the first three images. There the neurons of network A are the three axes,
 # and network B has two neurons.
 
@@ -184,7 +185,8 @@ figures.interactive(around_line, "fig-cone-line", alt, still)
 # - A match is a statement about two *groups*. Its parts need not be matches.
 #
 # For small groups a picture shows the definition. Each box is a neuron with its distance to the other group. Neurons
-# in full boxes are within ε, neurons in dashed boxes are not. Left: all neurons. Middle: a match. Right: the match
+# in coloured boxes are within ε, neurons in white boxes with a dashed frame are not. Pale boxes are not in the pair.
+# Left: all neurons. Middle: a match. Right: the match
 # without $y_2$. The neurons that needed $y_2$ are now too far away.
 
 # %%
@@ -293,14 +295,14 @@ figures.table(pd.DataFrame({"case": facts.keys(), "ε": facts.values()}))
 # ## Which ε is small?
 #
 # The paper and its code use ε from 0.15 to 0.5. There is no threshold that separates "the same" from "different". At
-# ε = 0.5 a quarter of a neuron's power may be missing. The number of samples matters, too. Take $n$ vectors in
+# ε = 0.5 a quarter of a neuron's {term}`power` may be missing. The number of samples matters, too. Take $n$ vectors in
 # $\mathbb{R}^d$ that are unrelated to a neuron. The neuron's distance to their span is about $\sqrt{1 - n/d}$
 # ({prf:ref}`prp-finite-sample`). So with few samples even unrelated neurons are near. For these reasons the studies
-# in this book show whole curves over ε, and beside them a chance level and a positive control.
+# in this book show whole curves over ε. Beside them they show what {term}`chance` gives, and a {term}`ceiling`.
 #
 # ## In short
 #
-# - A distance of ε to a span is the sine of an angle: ε = 0.3 is an angle of about 17°.
+# - The relative distance to a span is the sine of an angle: a distance of 0.3 is an angle of about 17°.
 # - A **match** is a group of neurons in each network. Every neuron of either group is within ε of the span of the other group.
 # - An exact match (ε = 0) means equal spans.
 # - With ε > 0 two groups can match although their spans differ. Even the dimensions can differ.

@@ -65,8 +65,22 @@ everyone = all_neurons(x, y)
 # %% [markdown]
 # ## The union of matches is a match
 #
-# Take the union of two matches. Is it a match? Each neuron was near the span of the other side of its own match. In
-# the union this other side is larger, and a larger span is never farther away.
+# Take the union of two matches. Is it a match? The figure shows an example. Compare the numbers: in the union, every
+# distance is at most what it was in its part.
+
+# %%
+first, second = frozenset({("x", 0), ("y", 0)}), frozenset({("x", 1), ("y", 1)})
+parts = [first, second, first | second]
+reach = max(r.worst(first), r.worst(second))
+assert all(is_match_by_definition(r, pair, reach) for pair in parts)
+
+# %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, and the match x2 with y2 at distance 0.620. Then their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at one \u03b5, and their union. Every distance has become smaller.", "name": "fig-union"}}
+drawings.draw_pairs(r, parts, reach, ["one match", "another", "their union"])
+plt.show()
+
+# %% [markdown]
+# This is always so. Each neuron was near the {term}`span` of the other side of its own {term}`match`. In the union this
+# other side is larger, and a larger span is never farther away.
 #
 # :::{prf:lemma} Union of matches
 # :label: lem-union
@@ -82,21 +96,8 @@ everyone = all_neurons(x, y)
 # For $y \in \bigcup_i Y_i$ exchange the sides.
 # :::
 #
-# Compare the numbers below: in the union, every distance is at most what it was in its part.
-
-# %%
-first, second = frozenset({("x", 0), ("y", 0)}), frozenset({("x", 1), ("y", 1)})
-parts = [first, second, first | second]
-reach = max(r.worst(first), r.worst(second))
-assert all(is_match_by_definition(r, pair, reach) for pair in parts)
-
-# %% tags=["hide-input", "shows-lem-union"] mystnb={"image": {"alt": "Three diagrams. The match x1 with y1 at distance 0.555, and the match x2 with y2 at distance 0.620. Then their union, in which the four distances have shrunk to 0.286, 0.429, 0.000 and 0.196."}, "figure": {"caption": "Two matches at one \u03b5, and their union. Every distance has become smaller.", "name": "fig-union"}}
-drawings.draw_pairs(r, parts, reach, ["one match", "another", "their union"])
-plt.show()
-
-# %% [markdown]
 # So matches are closed under union. They are *not* closed under intersection ({ref}`ex-intersection`).
-# Therefore there is one largest match, but there can be many smallest ones.
+# Therefore one match contains all others. But there can be many matches that contain no smaller match.
 #
 # :::{prf:theorem} The maximum match
 # :label: thm-maximum
@@ -139,7 +140,7 @@ glue("largest", name(union), display=False)
 # $$s(\varepsilon) = \frac{|X^*| + |Y^*|}{|\mathcal X| + |\mathcal Y|} \in [0, 1] .$$
 # :::
 #
-# It is the share of the neurons of both networks that are in the maximum match. Every measure should pass two checks,
+# This {term}`similarity` is the share of the neurons of both networks that are in the {term}`maximum match`. Every measure should pass two checks,
 # and this one passes both. Compare a layer without dead neurons with itself, in another order and scale:
 # $s(\varepsilon) = 1$ for every ε. Two layers that are orthogonal to each other have $s(\varepsilon) = 0$ for every
 # ε. Dead neurons count in the denominator and never in the numerator, so a layer with dead neurons does not reach 1
@@ -239,7 +240,8 @@ plt.show()
 # :::
 #
 # The proof uses only one property of the distance: it does not become smaller when the other side becomes smaller.
-# Without this property nothing on this page is true. This matters in practice. Many programs compute the distance to
+# Without this property the union of two matches need not be a match, and there may be no maximum match
+# ({ref}`ex-not-monotone`). This matters in practice. Many programs compute the distance to
 # nearly dependent vectors by leaving out all directions below a threshold. This distance does not have the property,
 # because a new neuron can move *another* direction below the threshold. [Numerics](numerics.ipynb) shows an example
 # ({prf:ref}`prp-truncation`) and a better way.
@@ -298,8 +300,9 @@ glue("real-neurons", pair.n_x, display=False)
 # and $\infty$ if there is no such $\varepsilon < 1$.
 # :::
 #
-# The minimum exists, because there are only finitely many pairs $S$. The smallest ε at which a pair $S$ is a match is
-# $\operatorname{worst}(S) = \max_{u \in S} r(u, S)$. This gives a second description of the critical ε, which needs
+# Let $S$ be a pair of groups, and let $r(u, S)$ be the distance of $u \in S$ to the other side of $S$. The smallest ε at
+# which $S$ is a match is $\operatorname{worst}(S) = \max_{u \in S} r(u, S)$. There are only finitely many pairs $S$, so the
+# minimum in the definition exists. This gives a second description of the critical ε, which needs
 # no algorithm:
 #
 # :::{prf:proposition} Critical ε is a bottleneck
@@ -319,12 +322,12 @@ glue("real-neurons", pair.n_x, display=False)
 # one.
 
 # %% tags=["shows-prp-bottleneck"]
-price = {pair: r.worst(pair) for pair in all_matches(x, y, 0.999) if pair}
+worst = {pair: r.worst(pair) for pair in all_matches(x, y, 0.999) if pair}
 best = []
 for v in sorted(everyone):
-    company = min((pair for pair in price if v in pair), key=price.get)
-    best.append([label(v), name(company), price[company]])
-figures.table(pd.DataFrame(best, columns=["neuron", "cheapest company", "price"]))
+    chosen = min((pair for pair in worst if v in pair), key=worst.get)
+    best.append([label(v), name(chosen), worst[chosen]])
+figures.table(pd.DataFrame(best, columns=["neuron", "best pair", "its largest distance"]))
 
 # %% [markdown]
 # Now the algorithm that finds all critical ε in one pass.
@@ -401,8 +404,8 @@ figures.table(order.assign(leaves=[label(v) for v in order["leaves"]]))
 # every ε in $[0, 1)$: $c_k$ is the critical ε of $v_k$, if it is below 1.
 # :::
 #
-# Why do we take the *smallest value so far*, and not the distance at which the neuron is deleted? The last neuron
-# always has distance 1 when it is deleted, because the other side is empty. Yet it may belong to an exact match. What
+# Why do we take the *smallest value so far*, and not the distance at which the neuron is deleted? The last neuron of a
+# peel has distance 1 when it is deleted, because the other side is empty. Yet it may belong to an exact match. What
 # counts is whether the pair was a match at some step while the neuron was in it.
 #
 # There is a similar algorithm for graphs. Delete the vertex of smallest degree again and again: this gives the *core
@@ -411,7 +414,7 @@ figures.table(order.assign(leaves=[label(v) for v in order["leaves"]]))
 #
 # A peel of $N$ neurons has $N$ steps. It would be slow to solve all least-squares problems again in each step. The
 # code of this book keeps one factorisation per side and updates it at each deletion. So the whole peel costs about as
-# much as a few single solutions. [The algorithms](algorithms.ipynb) explains how.
+# much as a few single least-squares problems. [The algorithms](algorithms.ipynb) explains how.
 #
 # ## The curve is a count
 #
@@ -448,7 +451,7 @@ glue("first", float(min(map(np.min, critical))), display=False)
 # below ε = {glue:text}`first:.3f`.
 #
 # A deep layer of the same network looks different. Many neurons share *one* critical ε, so the curve has one very
-# high step, a cliff. On the left these neurons form the long flat part.
+# high step, a {term}`cliff`. On the left these neurons form the long flat part.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: pins of the neurons of a deep layer; most of both networks stand at exactly the same height. Right: the similarity curve is 0, then jumps to most of its height at one \u03b5."}, "figure": {"caption": "Critical \u03b5 and similarity curve of {{deep_layer}}: a cliff.", "name": "fig-cliff"}}
 deep_pair = recorded.gram(deep_layer).pair(0, 1)
@@ -475,14 +478,15 @@ glue("cliff-least", min(len(needs[v]) for v in block), display=False)
 # %% [markdown]
 # {glue:text}`cliff-size` of the {glue:text}`cliff-all` neurons enter together, at ε = {glue:text}`cliff-at:.3f`. Just below this ε the similarity of the layer is {glue:text}`cliff-below:.2f`. Just above it (at ε + 0.01) the similarity is {glue:text}`cliff-above:.2f`. Every match at this ε that contains one of these neurons has at least {glue:text}`cliff-least` neurons. The other neurons of the layer enter later. So a table of similarities at five values of ε is misleading for such a layer: the result depends on whether the five values lie below or above the cliff. Look at the critical ε instead.
 #
-# ## What to take with you
+# ## In short
 #
-# - Unions of matches are matches, so there is one largest match. This follows from one fact: when the other side
-#   becomes larger, no distance grows.
+# - Unions of matches are matches, so one match contains all others: the maximum match. This follows from one fact: when
+#   the other side becomes larger, no distance grows.
+# - Deletion finds it: delete the neurons that are too far away, and look again, until no neuron is.
 # - The similarity $s(\varepsilon)$ is the share of neurons in the maximum match. It never falls as ε grows.
-# - Each neuron has a critical ε. One peel finds them all, and they answer every question about maximum matches.
-# - A critical ε depends on a group of neurons, not on one neuron alone. The chapter on simple matches treats these
-#   groups.
+# - Each neuron has a critical ε. One peel finds them all, and from them follows the maximum match at every ε.
+# - A critical ε depends on a group of neurons, not on one neuron alone. If many neurons need each other, they enter
+#   together, and the similarity has a cliff.
 #
 # ## Exercises
 #
@@ -563,7 +567,7 @@ check("ex-first-epsilon", first_epsilon)
 # :::{exercise} One neuron less
 # :label: ex-one-less
 # *Predict, then run.* Remove one neuron from network A of the real layer: the one that entered the match first.
-# Predict for the other neurons: can a critical ε fall? Which will rise, and by how much? Then run it for each neuron
+# Predict for the other neurons: can a critical ε fall? Which can rise? Then run it for each neuron
 # of A in turn. Which removal does the most harm?
 # :::
 #
@@ -589,8 +593,8 @@ figures.table(removed)
 
 # %% [markdown]
 # No critical ε can fall. The pairs that are left have the same distances as before, and there are fewer
-# pairs ({prf:ref}`prp-bottleneck`). The critical ε rises for neurons whose best pair contained the removed neuron. A
-# neuron that enters late is not in the best pair of a neuron that entered earlier. So its removal can only change
+# pairs ({prf:ref}`prp-bottleneck`). A critical ε can rise only if the best pair of its neuron contained the removed
+# neuron. It does rise if every best pair contained it. A neuron that enters late is not in the best pair of a neuron that entered earlier. So its removal can only change
 # neurons that entered together with it or later.
 #
 # :::{solution-end}
@@ -612,5 +616,5 @@ figures.table(removed)
 # :::
 #
 # **Next:** move ε yourself in [the ε explorer](explorer.ipynb), or see [the paper's
-# experiment](paper_experiment.ipynb). The theory goes on with [Simple matches](simple.ipynb), the smallest pieces of
-# which every match is made.
+# experiment](paper_experiment.ipynb). The theory goes on with [Simple matches](simple.ipynb), the
+# pieces of which every match is made.

@@ -19,10 +19,10 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# Train the same network twice, from two different random starts. Both classify well. Is neuron 7 of layer 3 doing the
-# same thing in both? The question makes no sense in this form, because the numbers of the neurons depend on the
-# random start. First we must say what a neuron is. Then we must say when two neurons are the same. Only then can we
-# ask whether two networks have learned the same thing.
+# Train the same network twice, from two different random starts. Both give the right class for most images. Is neuron
+# 7 of layer 3 doing the same thing in both? The question makes no sense in this form, because the numbers of the
+# neurons depend on the random start. First we must say what a {term}`neuron` is. Then we must say when two neurons are
+# the same. Only then can we ask whether two networks have learned the same thing.
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
@@ -52,6 +52,26 @@ from helpers.subspaces import Gram
 figures.style()
 
 # %% [markdown]
+# Here is what eight neurons do to one image. The image of a handwritten digit passes through the first {term}`layer` of a
+# small untrained network. Each of its eight channels has its own random filter. A channel answers with a map, and each
+# map keeps a different part of the digit.
+
+# %%
+digits = datasets.load_dataset("digits")
+small = architectures.build("vgg11_bn", width=0.125, channels=1, seed=0)
+batch = next(datasets.batches(digits, images))
+with captured(small, ["relu1_1"]) as outputs:
+    small(batch)
+maps = outputs["relu1_1"].numpy()
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A handwritten digit, and beside it the eight maps that the eight channels of an untrained convolutional layer make of it. Some show its outline, some its inside, some its background."}, "figure": {"caption": "One image and its map in each channel. A channel is one neuron; every pixel of its map is one sample.", "name": "fig-maps"}}
+drawings.feature_maps(digits.images[0, ..., 0], maps[0])
+plt.show()
+
+# %% [markdown]
+# In this book a neuron *is* its answers to the inputs. The next section says this exactly. The section after it returns
+# to the maps.
+#
 # ## A neuron is what it does to the inputs
 #
 # Here is a layer small enough to follow by hand. It has three neurons, which read two numbers and apply a ReLU.
@@ -67,7 +87,7 @@ neurons.insert(0, "neuron", ["v1", "v2", "v3"])
 figures.table(neurons, digits=0, label="Activations")
 
 # %% [markdown]
-# Read the table by rows. Neuron v1 answers 1, 2, 0, 3 to the four inputs. The rest of the network sees
+# The table has the neurons' {term}`activations <activation>`. Read it by rows. Neuron v1 answers 1, 2, 0, 3 to the four inputs. The rest of the network sees
 # only this row. It does not see the weights that produced the row, and very different weights can produce the same
 # row. So we ignore the weights and keep the row.
 #
@@ -97,24 +117,8 @@ figures.table(neurons, digits=0, label="Activations")
 # sample per image and position. We write its maps for all images one after the other into one long vector. So $d =
 # \text{images} \times \text{height} \times \text{width}$.
 #
-# Below, one image of a handwritten digit passes through the first layer of a small untrained network. Each channel
-# has its own random filter. Each map keeps a different part of the digit.
-
-# %%
-digits = datasets.load_dataset("digits")
-small = architectures.build("vgg11_bn", width=0.125, channels=1, seed=0)
-batch = next(datasets.batches(digits, images))
-with captured(small, ["relu1_1"]) as outputs:
-    small(batch)
-maps = outputs["relu1_1"].numpy()
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A handwritten digit, and beside it the eight maps that the eight channels of an untrained convolutional layer make of it. Some show its outline, some its inside, some its background."}, "figure": {"caption": "One image and its map in each channel. A channel is one neuron; every pixel of its map is one sample.", "name": "fig-maps"}}
-drawings.feature_maps(digits.images[0, ..., 0], maps[0])
-plt.show()
-
-# %% [markdown]
-# The layer's output has four axes: images, channels, height, width. The channel is the neuron, so it
-# must become the first axis. The other three axes together are the samples. The order of the axes matters: `reshape`
+# The maps at the top of this page ({numref}`fig-maps`) are such answers, for one image. The output of that layer has
+# four axes: images, channels, height, width. The channel is the neuron, so it must become the first axis. The other three axes together are the samples. The order of the axes matters: `reshape`
 # alone would mix channels with images.
 
 # %%
@@ -152,7 +156,7 @@ plt.show()
 # Now take the view of the next layer. Suppose that it is fully connected, or a convolution with 1 × 1 filters. Each
 # of its neurons receives a weighted sum of our layer's activations, plus a bias. Over all inputs this sum is the
 # vector $\sum_v w_v z_v$, a point of the span. So everything that such a layer can read, before bias and
-# nonlinearity, lies in the span of our layer. And every point of the span is read by some choice of weights.
+# nonlinearity, lies in the {term}`span` of our layer. And every point of the span is read by some choice of weights.
 #
 # :::{prf:proposition} Equal spans, equal readouts
 # :label: prp-readout
@@ -193,7 +197,7 @@ glue("readout-weights", str(np.round(copied, 2).tolist()), display=False)
 #
 # ## How far is a neuron from the other layer?
 #
-# Real layers will not have exactly equal spans. We need a number that says how far a neuron is from what the other
+# The spans of two real layers are hardly ever equal. We need a number that says how far a neuron is from what the other
 # layer can express, and that does not change when the neuron is rescaled.
 #
 # :::{prf:definition} Relative distance
@@ -212,7 +216,8 @@ glue("readout-weights", str(np.round(copied, 2).tolist()), display=False)
 #
 # ```{note}
 # The paper's inequality $\operatorname{dist}(z, S) \le \varepsilon\lVert z\rVert$ holds for *every* $S$ when $z = 0$:
-# taken literally, dead neurons match everything. We read it as one must, for neurons that do something.
+# taken literally, a dead neuron could join every match. So we apply the inequality only to neurons that are not dead
+# ({term}`alive neurons <alive neuron>`).
 # ```
 #
 # A distance to a span is a least-squares problem, and NumPy solves it in one line. Below, v1 against the other two
@@ -238,8 +243,8 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 #
 # ## What the distance cannot see
 #
-# A measure of similarity is a decision about which differences do not count. The decisions are made here, once and for
-# all: everything in this book that is computed from relative distances inherits them.
+# Every measure of similarity ignores some differences. This section says which differences the relative distance
+# ignores. Everything that this book computes from relative distances ignores them, too.
 #
 # :::{prf:proposition} Invariances
 # :label: prp-invariance
@@ -252,7 +257,8 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 #    0$. For example, the samples are permuted, each is repeated $k$ times, or they are rotated into other
 #    coordinates.
 #
-# More generally, they depend on nothing but the joint Gram matrix: the inner products of all neurons of both layers.
+# More generally, they depend on nothing but the joint {term}`Gram matrix`: the inner products of all neurons of both
+# layers.
 # :::
 #
 # :::{prf:proof}
@@ -271,8 +277,8 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 # contains inner products only.
 # :::
 #
-# The last statement is useful. The inner products of a layer fit into a small matrix, however many images were used.
-# So this book can record a layer with ten million samples in a few kilobytes, up to rounding.
+# The last statement is useful. The inner products of a layer fit into a matrix, and the number of images does not change
+# its size. So this book can record a layer with millions of samples in a small file, up to rounding.
 #
 # ## What the distance does see
 #
@@ -299,8 +305,8 @@ figures.table(pd.DataFrame(distances))
 # mixing then changes neither these distances nor [the maximum match](maximum.ipynb). It still changes which small
 # groups match ([Simple matches](simple.ipynb)). The farther apart the spans are, the more it matters *which* vectors
 # in them are the neurons. So this measure depends on the individual neurons. There is a reason for that: the ReLU,
-# too, acts on each neuron separately. Other measures, such as canonical correlation analysis, depend on the spans
-# only.
+# too, acts on each neuron separately. Other measures, such as {term}`canonical correlation analysis <CCA>`, depend on
+# the spans of the centred activations only.
 #
 # Now on a real layer. Two networks were trained on CIFAR-10 from different seeds; their layer was recorded as a Gram
 # matrix. We look at each neuron of network A and its distance to the span of B's whole layer, three times. First as
@@ -376,7 +382,8 @@ glue("mixed-spread", float(np.ptp(distances["mixed"])), display=False)
 #   from them.
 # - The **relative distance** of a neuron to a span is 0 if the span contains the neuron and 1 if the neuron is
 #   orthogonal to the span. The length of the neuron does not matter.
-# - The distance does not see rotations within the span. It sees every direction that one layer has and the other lacks.
+# - The distance does not see the order, the scale or the sign of neurons. In general it does see a mixing of neurons,
+#   another order of the inputs in one network, and a constant that is added to a neuron.
 #
 # ## Exercises
 #

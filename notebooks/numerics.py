@@ -44,11 +44,37 @@ from helpers.subspaces import QR_RIDGE, Pair, gram_ridge
 figures.style()
 
 # %% [markdown]
-# The definition of a match is exact: a distance is at most ε‖z‖ or it is not. A computer has activations of finite
+# The definition of a {term}`match` is exact: a distance is at most ε‖z‖ or it is not. A computer has activations of finite
 # precision, on finitely many inputs. What does that change? Three things can go wrong. The *method* may make the
 # theorems false. *Rounding* may move a distance across ε. *Too few samples* may make a distance too small. The first
 # problem can be solved completely. The second can be checked. The third matters most.
 #
+# The figure shows the first problem. The vector `e2` is always in the span of the neurons `y1` and `y2`, so its distance
+# to this span is 0. We add copies of `y1`, which do not change the span. The usual least-squares method leaves out, or
+# *truncates*, directions that it takes for rounding errors (squares). Its distance jumps from 0 to nearly 1, although no
+# information was lost. The method of this book adds a small *ridge* (circles). Its distance stays near 0.
+
+# %% tags=["shows-prp-truncation", "shows-def-ridge"]
+cut = 1e-3
+a = np.arcsin(2.05 * cut)
+y1, y2, e2 = np.array([1.0, 0.0]), np.array([np.cos(a), np.sin(a)]), np.array([0.0, 1.0])
+copies = np.arange(1, 9)
+bases = [np.vstack([y2, *[y1] * m]) for m in copies]
+truncated = [numerics.truncated_distance(e2, basis, cut) for basis in bases]
+ridge = [numerics.ridge_distance(e2, basis, gram_ridge(2)) for basis in bases]
+
+# %% tags=["hide-input", "shows-prp-ridge-monotone"] mystnb={"image": {"alt": "Distance of e2 against the number of copies of y1, one to eight. The truncated distance is 0 for one copy and jumps to almost 1 from two copies on. The ridge distance stays at 0 to the eye throughout."}, "figure": {"caption": "Adding a copy of a neuron: truncated least squares loses a direction, the ridge does not.", "name": "fig-truncation"}}
+ax = plt.figure(figsize=(6.5, 3.2)).gca()
+ax.plot(copies, truncated, "s-", label=f"truncated at {cut:g}")
+ax.plot(copies, ridge, "o-", label="ridge")
+ax.set(xlabel="copies of y1 beside y2", ylabel="distance of e2", ylim=(-0.05, 1.1))
+ax.legend(loc="center right")
+plt.show()
+
+# %% tags=["hide-input"]
+figures.download(pd.DataFrame({"copies": copies, "truncated": truncated, "ridge": ridge}), "truncation")
+
+# %% [markdown]
 # ## One matrix is enough
 #
 # A convolutional channel has one activation for every image and every position: millions on a test set. None of them
@@ -121,7 +147,7 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 #
 # How does one compute the distance to a span when some neurons are nearly dependent? The usual least-squares solver,
 # such as `numpy.linalg.lstsq`, *truncates*: it drops every singular direction below a cut `rcond` times the largest
-# singular value. This looks harmless, but it is not. The cut is relative, and the largest singular value changes when
+# singular value. The cut is relative, and the largest singular value changes when
 # neurons are added.
 #
 # :::{prf:proposition} Truncation is not monotone
@@ -169,12 +195,16 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # $r(z, B)^2 = 1 - g^\top (G_{BB} + \lambda I)^{-1} g$, and $r(z, ∅) = 1$.
 # :::
 #
-# The code of this book computes this distance. So all numbers about recorded networks use it. The small examples of
-# the earlier chapters, and one real layer in [the maximum match](maximum.ipynb), use plain least squares
-# (`helpers.matching.definitions`). That is safe there, because their neurons are either exactly dependent or far from it.
+# The code of this book computes this distance. So all numbers about recorded networks use it.
 #
-# In the ridge distance large coefficients cost a little. They occur when neurons are nearly dependent. No direction
-# is dropped.
+# :::{dropdown} Where the book does not use it
+# The small examples of the earlier chapters, and one real layer in [the maximum match](maximum.ipynb), use plain least
+# squares (`helpers.matching.definitions`). That is safe there, because their neurons are either exactly dependent or far
+# from it.
+# :::
+#
+# In the ridge distance large coefficients raise the distance a little. They occur when neurons are nearly dependent. No
+# direction is dropped.
 #
 # :::{prf:proposition} The ridge distance is monotone and continuous
 # :label: prp-ridge-monotone
@@ -209,33 +239,9 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # The proof of the peel uses nothing else.
 # :::
 #
-# The figure compares the two in the plane of {prf:ref}`prp-truncation`. `e2` is always in the span of `y1` and `y2`,
-# and we add copies of `y1`. The truncated distance jumps from 0 to nearly 1 although no information was lost. The
-# ridge distance becomes smaller, by an amount that is too small to see.
-
-# %% tags=["shows-prp-truncation", "shows-def-ridge"]
-cut = 1e-3
-a = np.arcsin(2.05 * cut)
-y1, y2, e2 = np.array([1.0, 0.0]), np.array([np.cos(a), np.sin(a)]), np.array([0.0, 1.0])
-copies = np.arange(1, 9)
-bases = [np.vstack([y2, *[y1] * m]) for m in copies]
-truncated = [numerics.truncated_distance(e2, basis, cut) for basis in bases]
-ridge = [numerics.ridge_distance(e2, basis, gram_ridge(2)) for basis in bases]
-
-# %% tags=["hide-input", "shows-prp-ridge-monotone"] mystnb={"image": {"alt": "Distance of e2 against the number of copies of y1, one to eight. The truncated distance is 0 for one copy and jumps to almost 1 from two copies on. The ridge distance stays at 0 to the eye throughout."}, "figure": {"caption": "Adding a copy of a neuron: truncated least squares loses a direction, the ridge does not.", "name": "fig-truncation"}}
-ax = plt.figure(figsize=(6.5, 3.2)).gca()
-ax.plot(copies, truncated, "s-", label=f"truncated at {cut:g}")
-ax.plot(copies, ridge, "o-", label="ridge")
-ax.set(xlabel="copies of y1 beside y2", ylabel="distance of e2", ylim=(-0.05, 1.1))
-ax.legend(loc="center right")
-plt.show()
-
-# %% tags=["hide-input"]
-figures.download(pd.DataFrame({"copies": copies, "truncated": truncated, "ridge": ridge}), "truncation")
-
-# %% [markdown]
-# The next cell takes the union of two exact matches. With the ridge the union is a match. With truncation `x2` is
-# lost.
+# {numref}`fig-truncation` compares the two distances in the plane of {prf:ref}`prp-truncation`. With more copies of `y1`
+# the ridge distance becomes smaller, as {prf:ref}`prp-ridge-monotone` says. The next cell takes the union of two exact
+# matches. With the ridge the union is a match. With truncation `x2` is lost.
 
 # %% tags=["shows-cor-ridge-union"]
 x, y = np.array([y1, e2]), np.array([y1, y2, y1])  # x1 x2 and y1 y2 y3
@@ -319,8 +325,8 @@ figures.table(pd.DataFrame(rows, columns=["route", "largest raw distance", "slac
 # %% [markdown]
 # ### The grey zone of rank
 #
-# Do two nearly equal neurons span one direction or two? If they differ by much more than τ, two. If they differ by
-# much less, one. In between the answer depends on λ. Then the critical ε of a neuron that needs their *difference*
+# Do two nearly equal neurons span one direction or two? If they differ by much more than τ, they span two. If they differ
+# by much less, they span one. In between the answer depends on λ. Then the critical ε of a neuron that needs their *difference*
 # depends on λ, too. We put `y2` at a small step from `y1`, and let `x2` be the direction of this step. The figure
 # shows the critical ε of `x2` for three ridges.
 
@@ -342,7 +348,7 @@ plt.show()
 figures.download(pd.DataFrame({"step": steps} | {f"ridge {r:.0e}": v for r, v in grey.items()}), "grey-zone")
 
 # %% [markdown]
-# Here no choice of λ is right, because the data do not decide it. So the function `diagnose` peels with three ridges
+# No choice of λ is right here, because the data do not decide it. So the function `diagnose` peels with three ridges
 # and flags every neuron whose critical ε changes. This is its answer for a step inside the grey zone, and for a
 # recorded layer. (The code counts from 0: its x1 is our `x2`.)
 
@@ -374,7 +380,7 @@ for name, checked in (("step of 1e-5", near[6]), (layer, result.gram(layer).netw
 #
 # Errors grow with the coefficients, which are large where neurons are nearly dependent. And they grow when the
 # distance itself is small. The figure shows the errors for activations with the geometry of recorded layers. The
-# activations are rounded to four formats: float64, float32, TF32 and bfloat16. Products are in float64 for the first
+# activations are rounded to four formats: float64, float32, TF32 (on GPUs) and bfloat16. Products are in float64 for the first
 # and in float32 for the others. Sums are always in float64. We compare all critical ε with those of the QR route in
 # float64. Every format with fewer bits loses digits.
 
@@ -441,10 +447,10 @@ glue("precision-shortest", rows[-1][2], display=False)
 #
 # ## Dead neurons and duplicates
 #
-# A *dead* neuron is zero on every input. Taken literally, the definition puts it into every match, because its
+# A *dead* neuron is zero on every input. Taken literally, the paper's definition lets it join every match, because its
 # distance 0 is at most ε · 0. But a neuron that matches everything says nothing. So in this book dead neurons are in
 # no match, and their number is reported. They still count in the denominator of the similarity, as in the paper,
-# unless a page says "alive neurons only". (So a layer with dead neurons has a similarity below 1 with itself.)
+# unless a page says that only {term}`alive neurons <alive neuron>` count. (So a layer with dead neurons has a similarity below 1 with itself.)
 #
 # *Duplicates*, neurons that are multiples of each other, are the simplest exact dependence. They make $G_{BB}$
 # singular and plain inverses useless. For the ridge they are harmless:
@@ -480,7 +486,7 @@ figures.table(pd.DataFrame(rows, columns=["neuron", "critical ε"]), digits=6)
 # %% [markdown]
 # ## Samples versus neurons
 #
-# Now to an error that is much larger than rounding. With as many neurons as samples, *every* vector is in the span,
+# The next error is much larger than rounding. With as many neurons as samples, *every* vector is in the span,
 # so everything matches at ε = 0. With more samples the distances are still too small.
 #
 # :::{prf:proposition} Finite samples
@@ -611,9 +617,9 @@ figures.download(both.drop(columns="width"), "sampled-positions")
 #
 # So the *margin*, the smallest $|\varepsilon_v - \varepsilon|$, says how large an error may be without changing the
 # similarity. But often many neurons have one common critical ε. When the farthest neuron is deleted, the others lose
-# a part of their basis, and many become too far at the same time. This is a **cliff**. The figure counts matched
+# a part of their basis, and many become too far at the same time. This is a {term}`cliff`. The figure counts matched
 # neurons as ε grows. A tall vertical step is a cliff. If there is a cliff at the ε that you report, the third digit
-# of a distance decides about a large part of the layer.
+# of a distance decides whether a large part of the layer matches.
 
 # %% tags=["hide-input"]
 critical = result.tables["critical"]
@@ -660,7 +666,7 @@ figures.table(pd.DataFrame(rows, columns=columns), digits=4)
 # - All distances follow from one small matrix, the Gram matrix of both layers.
 # - Truncated least squares is not monotone, so there may be no maximum match. With a small **ridge** every theorem
 #   stays true.
-# - The matrix must be summed in float64. Its error bounds the error of every distance, and a result says how large it is.
+# - The matrix must be summed in float64. Its error gives a bound for the error of every distance.
 # - Dead neurons match nothing. Duplicates are exact and harmless with the ridge.
 # - Few samples make layers look similar. With all images and positions a convolutional layer has so many samples that
 #   this error is small. With 10 000 random positions it matters at a cliff.

@@ -11,19 +11,19 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how a match can be split into pieces that cannot be split further. These pieces are the smallest
-# matches that contain some neuron. There can be one of them, a few, or exponentially many.
+# **You will learn** how a match can be split into pieces that cannot be split further. Each piece is a match around some
+# neuron that cannot be made smaller. There can be one of them, a few, or exponentially many.
 #
 # **You need first** [ε-approximate matches](matches.ipynb) and [the maximum match](maximum.ipynb).
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# The maximum match answers one question: how much of the two layers can be matched at all? It does not say *how*.
+# The {term}`maximum match` answers one question: how much of the two layers can be matched at all? It does not say *how*.
 # Below are two pairs of layers, with three neurons in each layer. In both pairs every neuron is matched exactly, so
 # the maximum matching similarity is 1 in both. But in the first pair the two layers have equal neurons, so each
-# neuron has a partner. In the second pair only all six neurons together are a match. Similarity can be *local* or
-# *distributed*. This chapter shows how to distinguish the two.
+# neuron has a partner. In the second pair only all six neurons together are a match. Similarity can be *local* (small
+# groups match) or *distributed* (only large groups match). This chapter shows how to distinguish the two.
 
 # %% tags=["parameters"]
 network = "resnet20"
@@ -60,7 +60,7 @@ from helpers.pages.teaching.exercises import check
 figures.style()
 
 # %% [markdown]
-# Each box below is an exact match. It shows the names of its neurons, with the first layer in the upper line. A line
+# Each box below is an exact {term}`match`. It shows the names of its neurons, with the first layer in the upper line. A line
 # connects a match with each match just below it. On the left (equal neurons) every choice of pairs is a match. On the
 # right there are only two matches: the empty one and the one with all neurons.
 
@@ -75,7 +75,7 @@ for ax, layers, title in zip(
 # %% [markdown]
 # ## A small example, all of it
 #
-# The example has three neurons in one layer and four in the other. Read the rows: $x_1$ reacts to the first input
+# The next example has three neurons in one layer and four in the other. Read the rows: $x_1$ reacts to the first input
 # only, and so do $y_1$ and $y_2$, which differ only in scale. The neurons $y_3$ and $y_4$ are the sum and the
 # difference of $x_2$ and $x_3$.
 
@@ -141,12 +141,12 @@ def is_simple_by_definition(match, matches):
 [name(m) for m in matches if is_simple_by_definition(m, matches)]
 
 # %% [markdown]
-# There is a second way to define smallest pieces. Start from a neuron $v$: which other neurons are necessary so that
+# There is a second way to define pieces that cannot be split. Start from a neuron $v$: which other neurons are necessary so that
 # $v$ is matched?
 #
 # :::{prf:definition} v-minimal match
 # :label: def-minimal
-# Let $v$ be a neuron of either layer. A match is *v-minimal* if it contains $v$ and no strictly smaller match
+# Let $v$ be a neuron of either layer. A match $S$ is *v-minimal* if it contains $v$ and no match $T \subsetneq S$
 # contains $v$.
 # :::
 #
@@ -155,9 +155,9 @@ def is_simple_by_definition(match, matches):
 # A match is the *v-minimum match* if it contains $v$ and lies inside every match that contains $v$.
 # :::
 #
-# Minimal and minimum differ as in any partial order. No match that contains $v$ is smaller than a v-minimal match.
-# Every match that contains $v$ contains the v-minimum match. If the v-minimum match exists, it is the only v-minimal
-# match. Conversely, if there is only one v-minimal match, it is the v-minimum match, by the next lemma. In our
+# The two words mean different things. *Minimal*: inside this match no smaller match contains $v$. Elsewhere there may be
+# other v-minimal matches, even with fewer neurons. *Minimum*: this match lies inside every match that contains $v$. If
+# the v-minimum match exists, it is the only v-minimal match. Conversely, if there is only one v-minimal match, it is the v-minimum match, by the next lemma. In our
 # example $x_1$ has two minimal matches and no minimum match.
 
 # %% tags=["shows-def-minimal", "shows-def-minimum", "shows-lem-minimal-exists"]
@@ -176,7 +176,7 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 #
 # :::{prf:proof}
 # Let $v \in S$, $S$ a match. Among the finitely many matches $T \subseteq S$ with $v \in T$ (there is one: $S$) take
-# one with the fewest neurons. No strictly smaller match contains $v$, since it would lie in $S$ too and have fewer
+# one with the fewest neurons. No match inside $T$, other than $T$, contains $v$: it would lie in $S$ too and have fewer
 # neurons. So $T$ is v-minimal. If $v$ is in the maximum match, take that for $S$. If it is not, no match contains
 # $v$.
 # :::
@@ -213,8 +213,8 @@ figures.table(rows, label="The v-minimal matches of every neuron of the example"
 # leave $S$. (The empty match is the union of none.)
 # :::
 #
-# This is similar to whole numbers: every whole number is the least common multiple of prime powers, and every match
-# is a union of simple matches. No smaller set of matches has this property:
+# There is a similar fact about whole numbers: every whole number is the least common multiple of prime powers. Prime
+# powers are to numbers what simple matches are to matches. No smaller set of matches has this property:
 #
 # :::{prf:corollary} The simple matches generate
 # :label: cor-generators
@@ -500,10 +500,11 @@ ax.grid(axis="x", visible=False)
 #
 # - Every match is a union of simple matches, and no smaller set of matches has this property
 #   ({prf:ref}`thm-decomposition`, {prf:ref}`cor-generators`).
-# - A match is simple exactly when it is v-minimal for some neuron v ({prf:ref}`thm-simple-minimal`). Small ones mean
-#   local similarity, large ones distributed similarity.
-# - There may be exponentially many ({prf:ref}`prp-many`, {prf:ref}`prp-wide`), and in real layers their number grows
-#   very fast with ε.
+# - A match is simple exactly when it is v-minimal for some neuron v ({prf:ref}`thm-simple-minimal`).
+# - Small simple matches mean local similarity, large ones distributed similarity.
+# - There may be exponentially many simple matches ({prf:ref}`prp-many`, {prf:ref}`prp-wide`). In the layer shown here
+#   their number grows very fast with ε.
+# - One neuron can have many minimal matches. So publish the order of the trials, or show the spread over many orders.
 #
 # ## Exercises
 #

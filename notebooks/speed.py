@@ -20,7 +20,7 @@
 # :::
 
 # %% tags=["parameters"]
-neurons = 32  # a side, for the measurement this page makes itself
+neurons = 32  # per side, for the measurement this page makes itself
 samples = 2000
 epsilon = 0.3
 
@@ -53,7 +53,7 @@ def show(frame):
 
 
 # %% [markdown]
-# "A hundred times faster" says little without two more facts. Faster *than what*? And do both programs give equal
+# A statement such as "a hundred times faster" needs two more facts. Faster *than what*? And do both programs give equal
 # answers? On this page the *engine* is the fast code of this book.
 #
 # **Than what.** We compare with the published algorithm in its simplest form: least squares at every step, a new run
@@ -78,7 +78,7 @@ words = {
     "processor": f"{about['processor']}, {about['cores']} cores, {about['threads']} thread used",
     "matrix library": "; ".join(about["blas"]),
     "software": ", ".join(f"{name} {number}" for name, number in about["libraries"].items()),
-    "samples": f"{record['samples']} a neuron",
+    "samples": f"{record['samples']} per neuron",
     "engine": f"code {record.get('engine', '–')}",
 }
 figures.table(pd.DataFrame(list(words.items()), columns=["what", "value"]))
@@ -191,10 +191,12 @@ show(tables["streaming"])
 # ## Recording whole networks
 #
 # A recording sends images through several networks and collects all layers in one pass, with the paper's draws of
-# samples. Its floor is what no method avoids: one forward pass of every network, and one symmetric product per layer.
+# samples. No method can avoid one forward pass of every network and one symmetric product per layer. In the table their
+# time is the *floor*.
 # The table has CPU seconds of one thread, for five networks. *Before* is the plain way: keep the outputs, stack, and
-# multiply. It holds all activations in memory and was not tried on many images. The memory of all matrices is laid out
-# once. With few images this costs much, and with more images the collector comes nearer to the floor.
+# multiply. It holds all activations in memory and was not tried on many images. The collector is this book's method. It
+# reserves the memory of all matrices once. With few images this takes a large part of the time. With more images the
+# collector comes nearer to the floor.
 
 # %%
 recorded = pd.DataFrame(json.loads(recording.FILE.read_text())["rows"])

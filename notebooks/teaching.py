@@ -101,7 +101,7 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 #
 # **The debate.** One half of the class defends "low similarity shows that networks learn different things", the other
 # half attacks it. The attack can use {cite}`johnson2019subspace`, [stitching](interchangeable.ipynb) and the
-# invariances of [Neurons](neurons.ipynb). The defence can use the chance level, the self-match and two checkpoints of
+# invariances of [Neurons](neurons.ipynb). The defence can use {term}`chance`, the {term}`self-match` and two checkpoints of
 # one training.
 #
 # **For a theory class**, replace session 3 by [When the structure is unique](uniqueness.ipynb)
@@ -146,12 +146,12 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # |---|---|
 # | A match pairs single neurons. | The worked example: x1 and x2 match y1 and y2 only together. |
 # | One direction is enough. | In [Matches](matches.ipynb), take one neuron out of an exact match: one direction survives, the other does not. |
-# | The comparison does not care about a rotation of a layer. | {ref}`ex-harmless-mixing`. It ignores only order and scale. |
+# | The comparison does not care about a rotation of a layer. | {ref}`ex-harmless-mixing`. Of all mixings of one layer it ignores only new orders and new scales. |
 # | Low similarity means that the networks compute different functions. | Same readouts need equal spans; same outputs do not. |
 # | The intersection of matches is a match. | {ref}`ex-intersection`. |
 # | *The* minimal match of a neuron. | There may be many: {ref}`ex-switches`. |
 # | A distance that falls below ε shows that something is shared. | {ref}`ex-few-samples`: with as many neurons as samples everything matches. |
-# | Distances grow when a *larger* group is taken. | Draw the triangle. Then {ref}`ex-one-less`. |
+# | The distance to a *larger* group is larger. | Draw the triangle of [Matches](matches.ipynb). Then {ref}`ex-one-less`. |
 # | Small errors stay small, so matching is transitive. | Two steps of 25° in [Matches](matches.ipynb). |
 #
 # ## Assessment

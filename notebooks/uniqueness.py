@@ -53,10 +53,34 @@ from helpers.subspaces import Pair
 figures.style()
 
 # %% [markdown]
+# The figure shows that the answer can be no. The two lines are the spans of two sets $A$ and $B$ of neurons. They meet in
+# one point only, the origin. If the angle θ between them is small, the vector $z$ is near both lines. But it is far from
+# the origin.
+
+# %% tags=["hide-input", "shows-lem-two-spans"] mystnb={"image": {"alt": "Two lines through the origin at angle theta, a vector z on the bisector, and its perpendiculars to both lines, each of length sin of half theta."}, "figure": {"caption": "z has distance sin(\u03b8/2) from each of two lines and distance 1 from all they have in common.", "name": "fig-two-lines"}}
+theta = np.radians(50)
+line, half = np.array([np.cos(theta / 2), np.sin(theta / 2)]), np.cos(theta / 2)
+figure, ax = plt.subplots(figsize=(5.6, 3.4))
+for sign, label in ((1, "span of $A$"), (-1, "span of $B$")):
+    end = line * [1.15, 1.15 * sign]
+    ax.plot(*zip((0, 0), end, strict=True), color="#555555")
+    ax.text(end[0] + 0.02, end[1], label, va="center")
+    ax.plot([1, half * line[0]], [0, sign * half * line[1]], "--", color=lattice.NOT_CLOSED)
+    ax.text(1.0, 0.25 * sign, r"$\sin(\theta/2)$", color="#8f5902", va="center")
+ax.annotate("", (1, 0), (0, 0), arrowprops={"arrowstyle": "->", "color": lattice.SIMPLE, "linewidth": 2.5})
+ax.text(1.04, 0, "$z$", va="center")
+half_degrees = np.degrees(theta / 2)
+ax.add_patch(Arc((0, 0), 0.5, 0.5, theta1=-half_degrees, theta2=half_degrees, edgecolor="black"))
+ax.text(0.28, 0.05, r"$\theta$", va="center")
+ax.set(xlim=(-0.1, 1.5), ylim=(-0.62, 0.62), aspect="equal")
+ax.set_axis_off()
+
+# %% [markdown]
 # ## What uniqueness means
 #
-# As before a match is one set $S$ of neurons of both layers. Recall that a v-minimum match contains $v$ and lies
-# inside every other match that contains $v$ ({prf:ref}`def-minimum`).
+# As before a {term}`match` is one set $S$ of neurons of both layers. Recall that a v-minimum match contains $v$ and lies
+# inside every match that contains $v$ ({prf:ref}`def-minimum`). A v-minimal match contains $v$ and has no smaller match
+# inside it that contains $v$ ({prf:ref}`def-minimal`).
 #
 # :::{prf:proposition} Three ways to say it
 # :label: prp-unique
@@ -235,34 +259,15 @@ for v in sorted(all_neurons(x, y)):
 # $y \in Y_1 \cap Y_2$ with the roles of the layers exchanged.
 # :::
 #
-# This is the theorem of the paper {cite}`wang2018towards`. The proof uses three triangle inequalities, so its
-# constant is not the best possible one.
+# This is the theorem of the paper {cite}`wang2018towards`. Its constant is not the best possible one, because the proof
+# adds up several inequalities that cannot all be equalities at once.
 #
 # ### The best constant
 #
-# What is the largest distance that $z$ can have from the common span? Draw the worst case: $z$ half-way between two
-# lines at angle θ. Its distance to each line is $\sin(\theta/2)$ times its length; its distance to what the lines
-# have in common, the origin, is its length. The next lemma says that this is the worst case.
-
-# %% tags=["hide-input", "shows-lem-two-spans"] mystnb={"image": {"alt": "Two lines through the origin at angle theta, a vector z on the bisector, and its perpendiculars to both lines, each of length sin of half theta."}, "figure": {"caption": "z has distance sin(\u03b8/2) from each of two lines and distance 1 from all they have in common.", "name": "fig-two-lines"}}
-theta = np.radians(50)
-line, half = np.array([np.cos(theta / 2), np.sin(theta / 2)]), np.cos(theta / 2)
-figure, ax = plt.subplots(figsize=(5.6, 3.4))
-for sign, label in ((1, "span of $A$"), (-1, "span of $B$")):
-    end = line * [1.15, 1.15 * sign]
-    ax.plot(*zip((0, 0), end, strict=True), color="#555555")
-    ax.text(end[0] + 0.02, end[1], label, va="center")
-    ax.plot([1, half * line[0]], [0, sign * half * line[1]], "--", color=lattice.NOT_CLOSED)
-    ax.text(1.0, 0.25 * sign, r"$\sin(\theta/2)$", color="#8f5902", va="center")
-ax.annotate("", (1, 0), (0, 0), arrowprops={"arrowstyle": "->", "color": lattice.SIMPLE, "linewidth": 2.5})
-ax.text(1.04, 0, "$z$", va="center")
-half_degrees = np.degrees(theta / 2)
-ax.add_patch(Arc((0, 0), 0.5, 0.5, theta1=-half_degrees, theta2=half_degrees, edgecolor="black"))
-ax.text(0.28, 0.05, r"$\theta$", va="center")
-ax.set(xlim=(-0.1, 1.5), ylim=(-0.62, 0.62), aspect="equal")
-ax.set_axis_off()
-
-# %% [markdown]
+# What is the largest distance that $z$ can have from the common span? Look again at {numref}`fig-two-lines`: $z$ is
+# half-way between two lines at angle θ. Its distance to each line is $\sin(\theta/2)$ times its length. Its distance to
+# what the lines have in common, the origin, is its length. The next lemma says that this is the worst case.
+#
 # :::{prf:lemma} Near two spans, near their common span
 # :label: lem-two-spans
 # Let $V$ be a θ-strongly linearly independent set of neurons, $A, B \subseteq V$, and let $z$ be a vector with
@@ -346,8 +351,9 @@ ax.set_axis_off()
 #
 # ## Dropping one assumption at a time
 #
-# The three neurons in (ii) give all counter-examples, with different θ. Neither condition can replace the other. The
-# conclusion is false for orthonormal neurons with a small gap, and also for nearly parallel neurons with any gap.
+# Neither condition can replace the other. The three neurons in (ii) show this. With θ = 90° the neurons of each side are
+# orthonormal, but the gap is narrow, and the conclusion is false. With a small θ the gap is wide, and the conclusion is
+# false again, because a small θ asks for a still wider gap.
 
 
 # %%
@@ -450,8 +456,8 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 # %% [markdown]
 # ## Measuring the conditions
 #
-# Do recorded networks satisfy the assumptions? Both are about exponentially many sets, but we can compute bounds for
-# both.
+# Do recorded networks satisfy the two conditions, strong independence and stability? Both are about exponentially many
+# sets of neurons. For the angle θ we can compute bounds from both sides, for the gap a bound from above.
 #
 # :::{prf:lemma} Cuts are enough
 # :label: lem-cut
@@ -466,7 +472,7 @@ figures.table(rows, label="What each neuron needs, and its minimum match")
 # enlarged to $A$ and $V \setminus A \supseteq B$.
 # :::
 #
-# For a layer of $n$ neurons this leaves $2^{n-1} - 1$ cuts. `strong_independence` tries all of them for $n \le 14$.
+# A layer of $n$ neurons has $2^{n-1} - 1$ *cuts* into two sets. `strong_independence` tries them all for $n \le 14$.
 # For larger layers it computes bounds. Any cut gives an upper bound. (The function tries each neuron against all
 # others, and cuts by the signs of the eigenvectors of the Gram matrix.) The condition number gives a lower bound:
 #
@@ -641,8 +647,7 @@ plt.show()
 # There the minimal matches are unique, as the theorem says.
 #
 # There are two reasons. A layer with many neurons has many subsets, so there are distances everywhere and no gap. And
-# it has nearly dependent neurons, so θ is small. Each reason alone is enough. The next button has the table with all
-# numbers.
+# it has nearly dependent neurons, so θ is small. Each reason alone is enough.
 
 # %% tags=["hide-cell"]
 shown = frame.drop(columns="refuted")
@@ -760,10 +765,10 @@ plt.show()
 #
 # - Three things are equivalent: unique minimal matches, v-minimum matches, and closure under intersection
 #   ({prf:ref}`prp-unique`).
-# - Linear independence gives them at $\varepsilon = 0$ ({prf:ref}`thm-intersection-exact`). At $\varepsilon > 0$ one
-#   needs an angle and a gap ({prf:ref}`thm-intersection`), and the best constant is $1/\sin(\theta/2)$
-#   ({prf:ref}`thm-sharp`).
-# - Then a graph of needs describes all matches, and they can be computed fast ({prf:ref}`prp-graph`,
+# - At $\varepsilon = 0$ linear independence of each layer is enough for them ({prf:ref}`thm-intersection-exact`).
+# - At $\varepsilon > 0$ a large angle θ and a gap above ε are enough ({prf:ref}`thm-intersection`). The best constant for
+#   the gap is $1/\sin(\theta/2)$ ({prf:ref}`thm-sharp`).
+# - Under these conditions a graph of needs describes all matches, and they can be computed fast ({prf:ref}`prp-graph`,
 #   {prf:ref}`thm-uniqueness`).
 # - When many neurons of a real layer match, these conditions are far from true. The certificate
 #   ({prf:ref}`prp-certificate`) says for each neuron whether its minimal match is unique.

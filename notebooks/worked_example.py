@@ -20,7 +20,8 @@
 # :::
 #
 # This page is the short way into the book. It has no theorems. The next three chapters, from [What a neuron
-# is](neurons.ipynb) on, explain the same ideas with proofs.
+# is](neurons.ipynb) on, explain the same ideas with proofs. The first use of a term leads to the
+# [glossary](../glossary.md).
 
 # %% tags=["parameters"]
 epsilon = 0.5
@@ -43,8 +44,8 @@ figures.style()
 # %% [markdown]
 # ## Two networks, four images
 #
-# Two networks have seen the same four images. We wrote down what each neuron of one layer answered. Each row is a
-# neuron, each column is an image.
+# Two networks have seen the same four images. We wrote down what each {term}`neuron` of one {term}`layer` answered. Each
+# row is a neuron, each column is an image. The numbers are the neurons' {term}`activations <activation>`.
 
 # %%
 x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
@@ -67,8 +68,8 @@ plt.show()
 # ## How much of a neuron can the other network express?
 #
 # The next layer reads weighted sums. So what network B can express is the set of all weighted sums of its rows. This
-# set is called their span. How near is $x_1$ to the span? Project $x_1$ onto the span, and look at what is left over.
-# The length of this rest, divided by the length of $x_1$, is the **relative distance** $r$. It is 0 if B can express
+# set is called their {term}`span`. How near is $x_1$ to the span? Project $x_1$ onto the span, and look at what is left over.
+# The length of this rest, divided by the length of $x_1$, is the {term}`relative distance` $r$. It is 0 if B can express
 # the neuron exactly, and 1 if B can express nothing of it.
 #
 # Images 1 to 3 give a space with three dimensions, which one can draw. In it $y_1$ and $y_2$ span a plane, and the
@@ -105,12 +106,13 @@ figures.table(table)
 #
 # ## Groups that match
 #
-# Choose how much may be missing, and call it $\varepsilon$. An **ε-match** is a group of neurons of A together with a
+# Choose how much may be missing, and call it $\varepsilon$. An {term}`ε-match <match>` is a group of neurons of A together with a
 # group of neurons of B. Each neuron of either group must be within ε of the span of the *other group*. So both
 # directions count. The neurons outside the two groups do not count.
 #
 # The figure shows three candidates at ε = {{epsilon}}. The number in each box is the neuron's distance to the other
-# group. A neuron in a full box is near enough, a neuron in a dashed box is not.
+# group. In a coloured box the neuron is near enough. In a white box with a dashed frame it is too far away. A neuron in
+# a pale box does not belong to the candidate.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three diagrams. x4 with y3, both at distance 0, a match. x1 with y1, both at 0.555, too far. x1 and x2 with y1 and y2, at 0.286, 0.429, 0.000 and 0.196, a match."}, "figure": {"caption": "Two groups that match at \u03b5 = {{epsilon}} and, in the middle, one that does not.", "name": "fig-groups"}}
 exact = frozenset({("x", 3), ("y", 2)})
@@ -121,20 +123,21 @@ drawings.draw_pairs(r, [exact, single, double], epsilon, verdicts)
 plt.show()
 
 # %% [markdown]
-# The guess was right. $x_1$ and $x_2$ are not copies of $y_1$ and $y_2$, but the two pairs span nearly
-# the same plane. This is the subject of the book: two networks may share a *space* although they share no single
+# So the answer to the question above is yes: $x_1$ and $x_2$ together match $y_1$ and $y_2$ together. They are not
+# copies of $y_1$ and $y_2$, but the two pairs span nearly the same plane. This is the subject of the book: two networks may share a *space* although they share no single
 # *neuron*.
 #
 # ## The maximum match
 #
-# The union of two matches is a match, because in a larger group no neuron is farther away than before. So there is
-# one largest match, and it contains all the others. We find it by deleting:
+# The union of two matches is a match, because no neuron is farther from a larger group than from a part of this group.
+# So there is one largest match, and it contains all the others. We find it by deleting:
 #
 # 1. Start with all neurons. At ε = 0.5 only $x_3$ is too far away ($\tfrac67$). So it is in no match. Delete it.
 # 2. Look again. No neuron of A reacts to image 3 any more, so $y_2 = (3,4,1,0)$ can no longer be expressed exactly.
 #    It is now at distance $1/\sqrt{26}$, which is near enough. No other neuron is deleted.
 #
-# What is left is the **maximum match**. The **similarity** of the two layers is the share of all neurons in it.
+# What is left is the {term}`maximum match`. The {term}`similarity` of the two layers is the share of their neurons that
+# are in the maximum match.
 
 # %%
 match = maximum_match(x, y, epsilon)
@@ -153,7 +156,7 @@ glue("similarity", float(similarity), display=False)
 # ## Every ε at once
 #
 # Why {{epsilon}}? There is no good reason for this value. So we ask for each neuron: what is the smallest ε at which
-# it is in the maximum match? This number is its **critical ε**. One pass gives all critical ε, and from them follows
+# it is in the maximum match? This number is its {term}`critical ε`. One pass gives all critical ε, and from them follows
 # the similarity at every ε. On the left of the figure each neuron stands at its critical ε. The curve on the right
 # shows the share of neurons whose critical ε is at most ε.
 
@@ -169,12 +172,13 @@ plt.show()
 # exactly. At $\tfrac37$ four neurons enter *together*. None of them is matched at a smaller ε, and each needs the
 # other three. At $\tfrac67$ the last neuron enters, $x_3$.
 #
-# Real layers have hundreds of neurons and millions of samples. The three lines of code are the same.
+# Real layers have hundreds of neurons, and far more inputs. The functions `maximum_match` and `critical_epsilons` work
+# for them, too.
 #
 # ## Your own arrays
 #
 # You can use any two arrays. Their rows are neurons. Their columns are inputs, and both arrays need the *same* inputs
-# in the same order. Use many more inputs than neurons. Otherwise everything matches.
+# in the same order. Use many more inputs than neurons. With too few inputs unrelated neurons match, too.
 
 # %%
 rng = np.random.default_rng(0)
@@ -187,6 +191,16 @@ curve = [maximum_match(layer_a, layer_b, e).similarity(12, 10) for e in sizes]
 figures.table(pd.DataFrame({"ε": sizes, "similarity": curve}))
 
 # %% [markdown]
+# ## In short
+#
+# - A neuron is its row of activations: one number for each input.
+# - The relative distance says how much of a neuron the other network cannot express: 0 is nothing, 1 is all of it.
+# - A match is a group of neurons in each network. Every neuron of either group is within ε of the span of the other
+#   group.
+# - The maximum match contains all other matches. The similarity is the share of all neurons that are in it.
+# - The critical ε of a neuron is the smallest ε at which it is in the maximum match. All critical ε together give the
+#   similarity at every ε.
+#
 # ## Exercises
 #
 # :::{exercise} By hand at a smaller ε

@@ -13,7 +13,14 @@ EXPERIMENTS = [
     page for part in read_grid() for page in part.pages if part.caption == "The experiments" and page.notebook
 ]
 HEADINGS = ["## Question", "## How we know", "## What would change our mind", "## Try it"]
+THEORY = [
+    page
+    for part in read_grid()
+    for page in part.pages
+    if part.caption in ("The idea", "Theory in full") and page.notebook and page.name != "statements"
+]
 LONGEST = 1400  # words of an experiment's page that are not folded
+LONGEST_THEORY = 3000
 FREE = {"imagenet"}  # says what is not possible here: no experiment was done
 
 
@@ -48,6 +55,17 @@ def test_an_experiment_asks_answers_and_says_how_it_knows(page):
     assert ":::{admonition} Answer" in text
     assert text.count("{exercise") >= 3
     assert visible_words(book) <= LONGEST
+
+
+@pytest.mark.parametrize("page", THEORY, ids=lambda page: page.name)
+def test_a_page_of_the_theory_is_short_and_ends_with_a_summary(page):
+    book = pages.load_notebook(page.source)
+    assert visible_words(book) <= LONGEST_THEORY
+    if page.name == "explorer":  # it is one figure, and what to look for in it
+        return
+    summary = re.search(r"^## In short\n\n(.*?)\n\n## Exercises$", "\n".join(pages.markdown(book)), re.S | re.M)
+    assert summary
+    assert len(re.findall(r"^- ", summary[1], re.M)) == 5
 
 
 def test_a_page_in_the_wrong_order_would_be_caught():

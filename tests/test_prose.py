@@ -130,3 +130,24 @@ def test_a_riddle_is_found(text):
 
 def test_plain_phrases_are_no_riddles():
     assert riddles("One row per layer. The same as before. How many samples a layer needs.") == []
+
+
+GLOSSARY = ROOT / "book" / "glossary.md"
+TERM = re.compile(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`")
+
+
+def entries():
+    """The terms that the glossary explains, in lower case."""
+    return [line.lower() for line in re.findall(r"^(?![`#{])(\S[^\n]*)\n  \S", GLOSSARY.read_text(), re.M)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_linked_term_is_in_the_glossary_and_linked_once(path):
+    linked = [term.lower() for term in TERM.findall(prose.text_of(path))]
+    assert set(linked) <= set(entries())
+    assert len(linked) == len(set(linked))
+
+
+def test_the_glossary_is_in_alphabetical_order():
+    assert entries() == sorted(entries())
+    assert "gram matrix" in entries()
