@@ -1,4 +1,4 @@
-"""The definitions, word for word. They are slow: they serve for small examples, and as the judge of the fast engine.
+"""The definitions, word for word. They are slow. They serve small examples and tests of the fast code.
 
 A neuron is named by its side and index, such as ("x", 0). A pair (X, Y) of sets of neurons is one frozenset of such
 names. The union of two pairs is then `|`, their intersection is `&`, and "lies inside" is `<=`.
@@ -36,7 +36,7 @@ def relative_distance(z: Float[np.ndarray, " samples"], basis: Array, ridge: flo
 
 
 def all_neurons(x: Array, y: Array) -> Set:
-    """All neurons of both sides."""
+    """The names of all neurons of both sides."""
     return frozenset([("x", i) for i in range(len(x))] + [("y", j) for j in range(len(y))])
 
 

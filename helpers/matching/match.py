@@ -92,12 +92,12 @@ def largest_match_inside(pair: Pair, inside: Match, epsilon: float) -> Match:
 
 @on_pairs
 def similarity_curve(pair: Pair, epsilons: Iterable[float], dead: str = "count") -> Float[np.ndarray, " epsilons"]:
-    """The maximum matching similarity s(ε) at each ε, from one peel. `dead` as in `similarity`."""
+    """The maximum matching similarity s(ε) at each ε (def-similarity), from one peel. `dead` as in `similarity`."""
     return np.array([similarity(pair, maximum_match(pair, e), dead) for e in epsilons])
 
 
 def similarity(pair: Pair, match: Match, dead: str = "count") -> float:
-    """The share of the neurons that are in the match.
+    """The share of the neurons that are in the match; for the maximum match it is s(ε) (def-similarity).
 
     dead: "count" keeps dead neurons in the denominator, as the paper does; "ignore" leaves them out.
     """
@@ -186,10 +186,10 @@ def simple_matches(pair: Pair, epsilon: float, limit: int | None = LIMIT) -> Mat
 
 @on_pairs
 def smallest_match(pair: Pair, neuron: Neuron, epsilon: float, limit: int | None = 100) -> Smallest | None:
-    """The smallest v-minimal match among the first `limit` found, and a lower bound on the size of any.
+    """The smallest v-minimal match among the first `limit` found, and a lower bound on the size of every one.
 
-    The search goes on where the fewest neurons are known to be essential. This number is the lower bound, and it rises
-    during the search. Returns None when `neuron` is not in the maximum match.
+    The search always takes the open part in which the fewest neurons are known to be in every match. This number is
+    the lower bound, and it rises during the search. Returns None when `neuron` is not in the maximum match.
     """
     neuron, limit = check_neuron(pair, neuron), check_limit(limit)
     whole = maximum_match(pair, epsilon)

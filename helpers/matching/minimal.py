@@ -278,8 +278,8 @@ def essentials(state: State) -> dict[int, list[int]]:
 def nested(state: State, targets: Members, order: Members, backend: str | None = None) -> dict[int, Members]:
     """A v-minimal match of every target, each searched inside the smallest match found so far that contains it.
 
-    Any match that contains v contains a v-minimal one, so a search may start from any of them. These matches are
-    nested and a little smaller than those of `smallest_of_each`, but each search builds its own state.
+    Any match that contains v contains a v-minimal one, so a search may start from any of them. The matches found in
+    this way are a little smaller than those of `smallest_of_each`, but each search builds its own state.
     """
     matches: dict[int, Members] = {}
     inside: dict[int, Members] = {}

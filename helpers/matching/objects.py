@@ -22,7 +22,7 @@ DEAD = ("count", "ignore")
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """(X, Y): the sorted indices of the matched neurons of each side (def-match)."""
+    """(X, Y): the sorted indices of the matched neurons of x and of y (def-match)."""
 
     x: Int[np.ndarray, " matched_x"]
     y: Int[np.ndarray, " matched_y"]

@@ -1,4 +1,4 @@
-"""One peel gives the critical ε of every neuron: delete the neuron farthest from the other span, again and again.
+"""One peel gives the critical ε of every neuron: delete the one farthest from the other side, again and again.
 
 The critical ε of a neuron is the smallest ε at which it is in the maximum match. Distances only grow as a span
 shrinks. So a neuron's critical ε is the lowest of the largest distances up to its deletion. Two ways to follow the

@@ -145,7 +145,7 @@ def all_subset_distances(pair: Pair) -> Float[np.ndarray, " distances"]:
 
 
 def stability(pair: Pair, epsilon: float, chains: int = 100, seed: int = 0) -> Stability:
-    """How far above ε no distance to a subset lies (def-stable): exact for few neurons, an upper bound for many."""
+    """The smallest distance above ε to any subset (def-stable): exact for few neurons, an upper bound for many."""
     exact = max(len(pair.alive_x), len(pair.alive_y)) <= LARGEST_STABLE
     distances = all_subset_distances(pair) if exact else subset_distances(pair, chains, seed)
     return Stability(stability_reach(distances, epsilon), exact)

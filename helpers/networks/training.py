@@ -142,7 +142,7 @@ def train(run: Run, device: str | None = None, progress: bool = True) -> Path:
     interruption. Raises `BadInput` for an unknown device, if the loss is no longer finite, and if another recipe of
     this name was trained in the run's folder.
 
-    It takes one thread, however many the process has, so that the weights are the same on every way here.
+    It uses one thread, however many the process has. So the weights do not depend on how the training was started.
     """
     place = as_device(device) if device else chosen_device("auto")
     if is_trained(run):  # read-only checkpoints need no lock

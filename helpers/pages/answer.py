@@ -70,7 +70,7 @@ def short(layer: str) -> str:
 
 
 def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:
-    """The interactive figure. A script asks a guess first, and hides what tells the answer until then (answer.css).
+    """The interactive figure. A script first asks for a guess, and until then it hides the answer (answer.css).
 
     `still` replaces the figure in print and where scripts do not run.
     """

@@ -1,7 +1,8 @@
 """A notebook as Jupyter, VS Code, Colab and plain papermill open it: without roles, directives and placeholders.
 
 Text that holds numbers becomes a cell that shows it with the numbers that were just computed (`filled.show_text`). The
-cell after the parameters refuses one that the notebook does not know or cannot take (`given`).
+cell after the parameters refuses a parameter that the notebook does not know, and a value that it cannot take
+(`given`).
 """
 
 import ast

@@ -236,5 +236,5 @@ def listed(names: list[str]) -> str:
 
 
 def yes_or_no(holds: bool) -> str:
-    """How an expectation written down before looking came out."""
+    """Whether an expectation that was written down before looking came true: "yes" or "no"."""
     return "yes" if holds else "no"

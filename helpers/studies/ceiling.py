@@ -1,4 +1,4 @@
-"""The ceiling: how similar can two networks be at most? Each training's end against itself a few epochs before.
+"""The ceiling: how similar can two networks be at most? A network is compared with itself a few epochs earlier.
 
 This is the kind "ceiling". It has the tables of the kind "seeds" with two more columns, epoch_a and epoch_b.
 "critical" has one row per neuron with its critical ε, "similarity" one row per pair of checkpoints, layer and ε, and

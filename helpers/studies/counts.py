@@ -23,11 +23,12 @@ PAIR_OF_LAYER = ["position", "layer", "kind", "depth", "seed_a", "seed_b"]
 
 
 def counted_similarity(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.DataFrame:
-    """s(ε) per layer, pair and ε in three counts: columns `neurons`, `alive` and `power`, each in [0, 1] (def-maximum).
+    """s(ε) per layer, pair and ε in three counts: columns `neurons`, `alive` and `power`, each in [0, 1].
 
-    `critical` has one row per neuron, with the columns `critical_epsilon`, `dead` and optionally `power`, the neuron's
-    share of its network's squared activations. Without it the result's `power` is NaN. `alive` is NaN for a layer
-    without alive neurons. Raises `BadInput` if no ε is given, or one outside [0, 1).
+    `neurons` is the paper's count (def-similarity). `critical` has one row per neuron, with the columns
+    `critical_epsilon`, `dead` and optionally `power`, the neuron's share of its network's squared activations.
+    Without it the result's `power` is NaN. `alive` is NaN for a layer without alive neurons. Raises `BadInput` if
+    no ε is given, or one outside [0, 1).
     """
     by = [column for column in PAIR_OF_LAYER if column in critical]
     tables = [_counted(critical, epsilon, by).assign(epsilon=epsilon) for epsilon in map(check_epsilon, epsilons)]

@@ -1,7 +1,7 @@
 """Products of neurons of any layer of one network with any layer of another, in one pass over the inputs.
 
-Layers of different sizes are compared at the resolution that both have. Two maps are brought to the smaller height and
-width (adaptive average pooling). Anything else gets one sample per input, the mean over positions. For token models
+Layers of different sizes are compared at one common resolution. Two maps are brought to the smaller height and width
+(adaptive average pooling). Anything else gets one sample per input, the mean over positions. For token models
 the samples are all tokens that are no padding, or only the class token, or the mean over tokens.
 """
 

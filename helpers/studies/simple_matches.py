@@ -191,10 +191,10 @@ def reassigned_vectors(x: Matrix, y: Matrix, rng: np.random.Generator) -> tuple[
 
 
 def null_sizes(pair: Pair, epsilon: float, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
-    """Sizes of minimal matches under the null model, at `epsilon_null`: `SLACK` above the ε where 90 % of it match.
+    """Sizes of minimal matches under the null model, at `epsilon_null`.
 
-    The original ε is not used, because shuffling moves the threshold a little. Draws that never match as much are left
-    out.
+    It lies `SLACK` above the ε at which 90 % of the neurons match. The original ε is not used, because shuffling
+    moves the threshold a little. Draws that never match as much are left out.
     """
     match, rng, tables = maximum_match(pair, epsilon), np.random.default_rng(seed), []
     for draw in range(draws):

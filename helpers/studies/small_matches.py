@@ -53,8 +53,8 @@ def has_partner(pair: Pair, epsilon: float) -> dict[tuple[str, int], bool]:
 def orders_to_try(partners: dict[tuple[str, int], bool]) -> int:
     """How many orders to try: many for few matched neurons, few for many, none if many of these have a single partner.
 
-    In the last case nearly all neurons can go before any of them is needed, so every order takes minutes. And the
-    partners alone answer the question whether small minimal matches are rare.
+    In the last case nearly all neurons can be deleted before one of them is needed, so every order takes minutes. There
+    the partners alone answer the question whether small minimal matches are rare.
     """
     if len(partners) <= WIDE:
         return MANY_ORDERS

@@ -50,8 +50,8 @@ def bisector(theta: float) -> tuple[Layer, Layer]:
 def hinge(theta: float, gamma: float) -> tuple[Layer, Layer]:
     """The bisector, tilted: X = {x, y_1, y_2} and Y = {c, y_1, y_2}, where c is orthogonal to both y.
 
-    x lies between c and the bisector. γ is the angle between x and c. So r(x, c) = sin γ and r(x, {c, y_i}) = sin γ
-    sin(θ/2), which becomes as small as one likes.
+    x lies in the plane of c and the bisector. γ is the angle between x and c. So r(x, c) = sin γ, and r(x, {c, y_i}) =
+    sin γ sin(θ/2), which becomes as small as one likes.
     """
     legs = np.hstack([np.zeros((2, 1)), bisector(theta)[1]])
     c, x = np.array([[1.0, 0.0, 0.0]]), np.array([[np.cos(gamma), np.sin(gamma), 0.0]])
