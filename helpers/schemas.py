@@ -212,7 +212,7 @@ Epsilon = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Control(Strict):
-    """The late checkpoint that is a study's positive control."""
+    """The late checkpoint with which a network of a study is compared: its ceiling."""
 
     seed: Seed
     epoch: Epoch

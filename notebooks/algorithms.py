@@ -11,10 +11,10 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to find one minimal match, all of them, or one for every neuron. You learn why each method is
+# **You will learn** how to find one {term}`minimal match`, all of them, or one for every neuron. You learn why each method is
 # right and what it costs. You also learn why one minimal match from one order says little about a layer.
 #
-# **You need first** [the maximum match](maximum.ipynb) with its peel, and [simple matches](simple.ipynb).
+# **You need first** [the maximum match](maximum.ipynb) with its {term}`peel`, and [simple matches](simple.ipynb).
 #
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
@@ -56,8 +56,8 @@ figures.style()
 
 # %% [markdown]
 # All algorithms of this chapter use one step: *delete a neuron, and see which other neurons are then too far from the
-# other side*. We say that these neurons *fall*. In the figure neurons fall one after another, like dominoes. In each round
-# the neuron in the dashed frame is too far away. Without it, another neuron is too far away.
+# other side*. We say that these neurons *fall*. In the figure neurons fall one after another, like dominoes. In each
+# round the neuron in the dashed frame is too far away. Without it, another neuron is too far away.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four diagrams of five neurons in two rows. In each of the first three one neuron is dashed, too far: first x3, then y2, then x2. In the last diagram x1 and y1 are left, both at distance 0."}, "figure": {"caption": "Neurons fall one after another, at \u03b5 = 3/4. Each box has a neuron and its distance to the other side.", "name": "fig-falling"}}
 example = Plain(*dominoes(5), 0.75)
@@ -130,10 +130,10 @@ figures.table(pd.DataFrame(rows, columns=columns), label="Rounds on dominoes")
 #
 # ### A deletion is an update
 #
-# Scale all neurons to unit length, and let $B$ be the neurons of one side, with Gram matrix $G_{BB}$. Let $z$ be a
-# neuron of the other side. Its relative distance is $r(z, B)^2 = \min_c \|z - B^\top c\|^2 + \lambda \|c\|^2$, with
-# the small ridge λ of [the chapter on numerics](numerics.ipynb) ({prf:ref}`def-ridge`). This λ is not the λ of
-# stability.
+# Scale all neurons to unit length, and let $B$ be the neurons of one side, with {term}`Gram matrix` $G_{BB}$. Let $z$
+# be a neuron of the other side. Its relative distance is $r(z, B)^2 = \min_c \|z - B^\top c\|^2 + \lambda \|c\|^2$,
+# with the small {term}`ridge` λ of [the chapter on numerics](numerics.ipynb) ({prf:ref}`def-ridge`). This λ is not the
+# λ of stability.
 #
 # :::{prf:lemma} Deleting one neuron
 # :label: lem-deletion-update
@@ -251,7 +251,7 @@ glue("trace-trials", " and ".join(str(len(t)) for t in trials), display=False)
 # and deleted, because $v$ stays. Boxes with ↓ are neurons that fall with it. A green tick means that $v$ fell, so the
 # neuron was put back. On the left the neurons are tried in the order of their index. On the right in the other order.
 
-# %% tags=["hide-input", "shows-alg-min", "shows-thm-min-correct"] mystnb={"image": {"alt": "Two grids, one row for each trial of min_match and one column for each matched neuron. In the left grid the first trials remove few neurons or many; the two orders end with different sets of neurons of different size."}, "figure": {"caption": "min_match on a real layer in two orders. \u2212 tried, done without; \u2193 fell with it; \u2713 tried and put back. White: no longer in the match.", "name": "fig-trials"}}
+# %% tags=["hide-input", "shows-alg-min", "shows-thm-min-correct"] mystnb={"image": {"alt": "Two grids, one row for each trial of min_match and one column for each matched neuron. In the left grid the first trials remove few neurons or many; the two orders end with different sets of neurons of different size."}, "figure": {"caption": "min_match on a real layer in two orders. \u2212 tried and deleted; \u2193 fell with it; \u2713 tried and put back. White: no longer in the match.", "name": "fig-trials"}}
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.4))
 for ax, steps, how in zip(axes, trials, ("in order of index", "in another order"), strict=True):
     traces.trial_grid(ax, steps, v)
@@ -288,11 +288,12 @@ plt.show()
 # which is minimal, so it stays. These orders are the stated share of all orders of $N - 1$ neurons.
 #
 # 2\. In the plane let $x_1 = y_1 = (1, 0)$, $x_2 = y_4 = (0, 1)$, $y_2 = y_3 = (1, 1)$, and $\varepsilon = 0$, $v = x_1$. The
-# v-minimal matches are $\{x_1, y_1\}$ and $\{x_1, x_2, y_i, y_4\}$ with $i = 2$ or $3$. The neuron $y_1$ is done without
-# exactly when $x_2$, $y_4$ and one of $y_2, y_3$ are still there at its trial. The trials of $x_2$ and $y_4$ succeed
-# while $y_1$ is there, and if both $y_2$ and $y_3$ are tried before $y_1$ both are done without. So the pair is lost
-# exactly when $y_1$ comes before $x_2$ and $y_4$ and not after both $y_2$ and $y_3$: with probability $1/3 - 2!\,2!/5! =
-# 3/10$. The pair is found with probability $7/10$, and each of the others, by symmetry, with $3/20$.
+# v-minimal matches are $\{x_1, y_1\}$ and $\{x_1, x_2, y_i, y_4\}$ with $i = 2$ or $3$. The neuron $y_1$ is
+# deleted exactly when $x_2$, $y_4$ and one of $y_2, y_3$ are still there at its trial. The trials of $x_2$ and $y_4$
+# succeed while $y_1$ is there, and if both $y_2$ and $y_3$ are tried before $y_1$, both are deleted. So the pair
+# is lost exactly when $y_1$ comes before $x_2$ and $y_4$ and not after both $y_2$ and $y_3$: with probability
+# $1/3 - 2!\,2!/5! = 3/10$. The pair is found with probability $7/10$, and each of the others, by symmetry, with
+# $3/20$.
 # :::
 #
 # All 120 orders of this example, counted:
@@ -365,16 +366,16 @@ right.set(xlabel="neurons, in order of their median size", title=f"{layer}, ε =
 plt.show()
 
 # %% [markdown]
-# For {glue:text}`widest`, {glue:text}`order-orders` orders gave {glue:text}`order-distinct` *different* minimal matches, of
-# {glue:text}`order-least` to {glue:text}`order-most` neurons, {glue:text}`order-median:.0f` in the median. The order of the
-# index gives {glue:text}`order-index` neurons; {glue:text}`order-share:.0f` % of the random orders give as many or more. Is
-# this neuron's similarity local or distributed? One order may give {glue:text}`order-least` neurons and the next
-# {glue:text}`order-most`.
+# For {glue:text}`widest`, {glue:text}`order-orders` orders gave {glue:text}`order-distinct` *different* minimal
+# matches, of {glue:text}`order-least` to {glue:text}`order-most` neurons, {glue:text}`order-median:.0f` in the median.
+# The order of the index gives {glue:text}`order-index` neurons; {glue:text}`order-share:.0f` % of the random orders
+# give as many or more. Is this neuron's similarity local or distributed? One order may give {glue:text}`order-least`
+# neurons and the next {glue:text}`order-most`.
 #
 # :::{dropdown} Is the order of the index like a random order?
-# No, because it tries one whole network first. For {glue:text}`order-outside` of the {glue:text}`order-matched` neurons its
-# size lies outside the range of 20 random orders. Another random order would lie outside for at most 2 of 21 neurons, on
-# average.
+# No, because it tries one whole network first. For {glue:text}`order-outside` of the {glue:text}`order-matched`
+# neurons its size lies outside the range of 20 random orders. Another random order would lie outside for at most 2 of
+# 21 neurons, on average.
 # :::
 #
 # **One order is one arbitrary sample.** A histogram of "sizes of simple matches" from a single pass depends on the
@@ -383,16 +384,16 @@ plt.show()
 # - The *spread* over many orders, with the order or the seeds published.
 # - The *smallest* match found, with a bound. Here it has {glue:text}`order-best` neurons, and a search (below) proves
 #   that no match with this neuron has fewer than {glue:text}`order-bound`.
-# - What *does not depend on the order*: critical ε, the maximum match, and the neurons that are in every match with
+# - What *does not depend on the order*: {term}`critical ε`, the maximum match, and the neurons that are in every match with
 #   $v$.
 #
 # ## What does not depend on the order
 #
 # :::{prf:definition} Violation, essential
 # :label: def-violation
-# Let $S$ be a match. For $u, w \in S$ write $u \to w$ if $w$ is farther than ε from the other side of $S \setminus u$: to
-# delete $u$ alone is to make $w$ fall. The arrows are the *violation graph* of $S$. A neuron $u$ is *essential* to $v \in S$ if
-# every match inside $S$ that contains $v$ contains $u$.
+# Let $S$ be a match. For $u, w \in S$ write $u \to w$ if $w$ is farther than ε from the other side of $S \setminus u$:
+# to delete $u$ alone is to make $w$ fall. The arrows are the *violation graph* of $S$. A neuron $u$ is *essential* to
+# $v \in S$ if every match inside $S$ that contains $v$ contains $u$.
 # :::
 #
 # By {prf:ref}`lem-deletion-update` the matrix that we already have gives the whole graph: $u \to w$ exactly when
@@ -412,17 +413,17 @@ plt.show()
 # and not in $T$. So none of the $u_i$ is in $T$, and neither is $v$.
 #
 # 2\. In the plane let $x_1 = (1, 0)$, $x_2 = (0, 1)$, $y_1 = (1, 1)$, $y_2 = (1, 2)$, $y_3 = (0, 1)$, and $\varepsilon = 0$. All five are
-# matched. Any two of the $y$ span the plane, so no single deletion makes $x_1$ fall, and no arrow leads to it. But without $x_2$ no $y$ is
-# left in the span of $x_1$: all three fall, and then $x_1$. So $x_2$ is essential to $x_1$.
+# matched. Any two of the $y$ span the plane, so no single deletion makes $x_1$ fall, and no arrow leads to it. But
+# without $x_2$ no $y$ is left in the span of $x_1$: all three fall, and then $x_1$. So $x_2$ is essential to $x_1$.
 #
 # 3\. A path to $v$ is part 1. A failed trial says that $v \notin M(S \setminus u)$: every match inside $S$ that contains $v$ contains $u$. By 1, a
-# match with $u$ contains every $t$ with a path to $u$; so $v$ is in no match without $t$. And $M(S' \setminus t) \subseteq
-# M(S \setminus t)$ for all later $S' \subseteq S$.
+# match with $u$ contains every $t$ with a path to $u$; so $v$ is in no match without $t$. And
+# $M(S' \setminus t) \subseteq M(S \setminus t)$ for all later $S' \subseteq S$.
 # :::
 #
-# All essential neurons, not only those the arrows show, are found with one trial for each $u$: $u$ is essential to $v$ in $S$
-# exactly when $v \notin M(S \setminus u)$. ([The chapter before](uniqueness.ipynb) used this: a v-minimum match exists exactly
-# when the essential neurons of $v$ are themselves a match, {prf:ref}`prp-certificate`.)
+# All essential neurons, not only those the arrows show, are found with one trial for each $u$: $u$ is essential to $v$
+# in $S$ exactly when $v \notin M(S \setminus u)$. ([The chapter before](uniqueness.ipynb) used this: a v-minimum match
+# exists exactly when the essential neurons of $v$ are themselves a match, {prf:ref}`prp-certificate`.)
 
 # %%
 needs = matching.essential_neurons(small, small_epsilon)
@@ -444,8 +445,8 @@ glue("graph-hidden-needs", len(needs[hidden]), display=False)
 # %% [markdown]
 # The same layer as before, twice. Above for {glue:text}`graph-complete`: red arrows lead to it from all
 # {glue:text}`graph-complete-size` neurons that are essential to it (thick frames), itself included. Below for
-# {glue:text}`graph-hidden`: the arrows show {glue:text}`graph-hidden-shown`, but {glue:text}`graph-hidden-needs` neurons are
-# essential. So the converse fails on a real layer, too.
+# {glue:text}`graph-hidden`: the arrows show {glue:text}`graph-hidden-shown`, but {glue:text}`graph-hidden-needs`
+# neurons are essential. So the converse fails on a real layer, too.
 
 # %% tags=["hide-input", "shows-def-violation", "shows-prp-essential"] mystnb={"image": {"alt": "Two drawings of the same graph with x neurons above and y neurons below and arrows between them. In the upper one most neurons are full and framed, joined by red arrows. In the lower one more neurons are framed than full: some essential neurons are not reached by arrows."}, "figure": {"caption": "The violation graph of a real layer. An arrow from u to w: without u alone, w falls. Full: a path leads to the chosen neuron. Thick frame: essential to it.", "name": "fig-violations"}}
 figure, axes = plt.subplots(2, 1, figsize=(8.4, 5.6))
@@ -463,8 +464,8 @@ plt.show()
 #
 # ## All minimal matches
 #
-# To find a *new* minimal match, make all known ones impossible: delete one neuron from each. If $v$ survives, there is a
-# match that contains none of these neurons.
+# To find a *new* minimal match, make all known ones impossible: delete one neuron from each. If $v$ survives, there is
+# a match that contains none of these neurons.
 #
 # :::{prf:algorithm} all_min_match
 # :label: alg-all-min
@@ -478,9 +479,9 @@ plt.show()
 # :::
 #
 # :::{dropdown} What *smallest* means, and where the method comes from
-# "Smallest" means that no part of $D$ does the same. The paper takes one neuron from each $m$ in every combination. This
-# includes the smallest sets. In data mining the same scheme is known as *dualize and advance* (Gunopulos, Khardon, Mannila
-# and Toivonen, 1997).
+# "Smallest" means that no part of $D$ does the same. The paper takes one neuron from each $m$ in every combination.
+# This includes the smallest sets. In data mining the same scheme is known as *dualize and advance* (Gunopulos,
+# Khardon, Mannila and Toivonen, 1997).
 # :::
 #
 # :::{prf:theorem} all_min_match is correct
@@ -489,14 +490,16 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# What it returns are v-minimal matches: a v-minimal match inside $T$ is v-minimal inside $S$, since a smaller match with $v$
-# would lie in $T$ as well. Each is new: it misses $D$, and every known $m$ meets $D$. There are finitely many, so it stops.
+# What it returns are v-minimal matches: a v-minimal match inside $T$ is v-minimal inside $S$, since a smaller match
+# with $v$ would lie in $T$ as well. Each is new: it misses $D$, and every known $m$ meets $D$. There are finitely
+# many, so it stops.
 #
-# Suppose that a v-minimal $m^*$ is not in $\mathcal M$ at the end. No $m \in \mathcal M$ lies inside $m^*$, for then it would be
+# Suppose that a v-minimal $m^*$ is not in $\mathcal M$ at the end. No $m \in \mathcal M$ lies inside $m^*$, for then
+# it would be
 # $m^*$. So each $m$ has a neuron $u_m \notin m^*$, and $u_m \ne v$. The set of the $u_m$ contains a smallest set $D$ as in step
 # 2. It misses $m^*$, so $m^* \subseteq M(S \setminus D)$ and $v$ survived the test of $D$. But then step 2 added a match and began
-# again, against the assumption that it had ended with this $\mathcal M$. (If $D$ was tested earlier and $v$ survived, the match added
-# then misses $D$, but $D$ meets all of $\mathcal M$: impossible.)
+# again, against the assumption that it had ended with this $\mathcal M$. (If $D$ was tested earlier and $v$ survived,
+# the match added then misses $D$, but $D$ meets all of $\mathcal M$: impossible.)
 # :::
 #
 # The weak point is the list of sets $D$. For $k$ known matches of $s$ neurons there may be $s^k$ of them. The list
@@ -520,16 +523,19 @@ plt.show()
 # :::
 #
 # :::{prf:proof}
-# By induction on $|S|$. Let $m^* \subseteq S$ be v-minimal with $H \subseteq m^*$. It is a match, so $m^* \subseteq T$, and step 1 does not
-# return. If $m^* = m$, step 2 outputs it, and no call of step 3 does, because each lacks a neuron of $m$. If $m^* \ne m$, then $m \not\subseteq
-# m^*$, as $m^*$ is minimal. Since $H \cup \{v\} \subseteq m^*$, there is a first $u_i \in m \setminus (H \cup \{v\})$, in the order of step 3, that
-# is not in $m^*$. In the call for $u_i$ the set is $T \setminus u_i \supseteq m^*$, smaller than $S$, and the held neurons are $H \cup \{u_1, \dots,
-# u_{i-1}\} \subseteq m^*$; by induction $m^*$ is output there once. An earlier call lacks some $u_j \in m^*$, $j < i$; a later one holds $u_i \notin m^*$.
-# Neither outputs $m^*$. And what is output in any call is v-minimal, lies inside $S$ and contains $H$.
+# By induction on $|S|$. Let $m^* \subseteq S$ be v-minimal with $H \subseteq m^*$. It is a match, so
+# $m^* \subseteq T$, and step 1 does not return. If $m^* = m$, step 2 outputs it, and no call of step 3 does, because
+# each lacks a neuron of $m$. If $m^* \ne m$, then $m \not\subseteq m^*$, as $m^*$ is minimal. Since
+# $H \cup \{v\} \subseteq m^*$, there is a first $u_i \in m \setminus (H \cup \{v\})$, in the order of step 3, that is
+# not in $m^*$. In the call for $u_i$ the set is $T \setminus u_i \supseteq m^*$, smaller than $S$, and the held
+# neurons are $H \cup \{u_1, \dots, u_{i-1}\} \subseteq m^*$; by induction $m^*$ is output there once. An earlier call
+# lacks some $u_j \in m^*$, $j < i$; a later one holds $u_i \notin m^*$. Neither outputs $m^*$. And what is output in
+# any call is v-minimal, lies inside $S$ and contains $H$.
 # :::
 #
 # We run both methods on families in which the number of minimal matches is known: the switches of {prf:ref}`prp-many`,
-# with $2^k$, and the wide layers of {prf:ref}`prp-wide`. The table counts the $x_1$-minimal matches, the rounds of {prf:ref}`alg-max` that each method needs, and the sets $D$ that {prf:ref}`alg-all-min` must test before it stops.
+# with $2^k$, and the wide layers of {prf:ref}`prp-wide`. The table counts the $x_1$-minimal matches, the rounds of
+# {prf:ref}`alg-max` that each method needs, and the sets $D$ that {prf:ref}`alg-all-min` must test before it stops.
 
 # %% tags=["shows-alg-all-min", "shows-thm-all-min-correct", "shows-alg-split", "shows-thm-split-correct"]
 e = np.sin(0.2) + 1e-3
@@ -550,16 +556,16 @@ glue("split-more", float(100 * max(split / sets - 1 for _, _, sets, split, _ in 
 
 # %% [markdown]
 # :::{dropdown} Why we split all the same
-# The split needs up to {glue:text}`split-more:.0f` % more rounds here. It has three advantages. It needs no list of sets.
-# Matches come out one by one, so one may stop at any time. And for each part that is still to be searched we know neurons
-# $H$ that all its matches contain. If we always search the part with the smallest $H$ first, the size of $H$ is a *lower
-# bound* for all matches that are still to come. `smallest_match` uses this bound.
+# The split needs up to {glue:text}`split-more:.0f` % more rounds here. It has three advantages. It needs no list of
+# sets. Matches come out one by one, so one may stop at any time. And for each part that is still to be searched we
+# know neurons $H$ that all its matches contain. If we always search the part with the smallest $H$ first, the size of
+# $H$ is a *lower bound* for all matches that are still to come. `smallest_match` uses this bound.
 # :::
 #
 # :::{dropdown} How long does the list take?
 # The time to list all matches grows with their number, and {prf:ref}`prp-many` and {prf:ref}`prp-wide` say how large
-# it can be. `minimal_matches(x, y, v, epsilon, limit=...)` stops at a limit and says so in `.complete`. If the structure
-# is unique ({prf:ref}`thm-uniqueness`), one run of min_match for each neuron is enough.
+# it can be. `minimal_matches(x, y, v, epsilon, limit=...)` stops at a limit and says so in `.complete`. If the
+# structure is unique ({prf:ref}`thm-uniqueness`), one run of min_match for each neuron is enough.
 # :::
 #
 # ## Every neuron in one ordered pass
@@ -583,15 +589,18 @@ glue("split-more", float(100 * max(split / sets - 1 for _, _, sets, split, _ in 
 #
 # :::{prf:proposition} One pass equals separate passes
 # :label: prp-all-v
-# {prf:ref}`alg-all-v` gives every $v$ the same match as {prf:ref}`alg-min` does in the same order, with at most as many trials in all.
+# {prf:ref}`alg-all-v` gives every $v$ the same match as {prf:ref}`alg-min` does in the same order, with at most as
+# many trials in all.
 # :::
 #
 # :::{prf:proof}
-# Follow one $v$. In {prf:ref}`alg-min` its state after $k$ trials is a set $S_k(v)$, and the next trial replaces it by $T = M(S_k(v) \setminus u)$ if $v
+# Follow one $v$. In {prf:ref}`alg-min` its state after $k$ trials is a set $S_k(v)$, and the next trial replaces it by
+# $T = M(S_k(v) \setminus u)$ if $v
 # \in T$ and keeps it otherwise. This depends on $S_k(v)$ and $u$ only, not on other targets. In the pass, $v$ always belongs to one branch. By induction its set is $S_k(v)$: this is true at the start, and in each of the three cases the set of $v$ changes as in {prf:ref}`alg-min`. One
-# difference remains. {prf:ref}`alg-min` never tries $u = v$, while the pass may try a target $u \in V$ when there are other targets. Then $u$ itself
-# falls, so it goes to the branch that keeps $S$, as if there had been no trial. For the count: each trial of the pass serves at least one target
-# other than $u$, for which {prf:ref}`alg-min` makes the same trial; assign it to that target. No two trials of the pass are assigned to the same trial.
+# difference remains. {prf:ref}`alg-min` never tries $u = v$, while the pass may try a target $u \in V$ when there are
+# other targets. Then $u$ itself falls, so it goes to the branch that keeps $S$, as if there had been no trial. For the
+# count: each trial of the pass serves at least one target other than $u$, for which {prf:ref}`alg-min` makes the same
+# trial; assign it to that target. No two trials of the pass are assigned to the same trial.
 # :::
 
 # %% tags=["shows-alg-all-v", "shows-prp-all-v"]
@@ -735,8 +744,9 @@ glue("cost-max", float(measured["published, one ε"].iloc[-1] / measured["engine
 # %% [markdown]
 # :::{exercise} min_match in code
 # :label: ex-min-match
-# Write `min_match(x, y, v, epsilon, order)` for two arrays of activations: a `Match` that is v-minimal, or `None`. Try the neurons of `order` one
-# by one. `largest_match_inside(x, y, match, epsilon)` is $M(S)$; `match.neurons` lists a match's neurons, and `Match.of(list)` makes one.
+# Write `min_match(x, y, v, epsilon, order)` for two arrays of activations: a `Match` that is v-minimal, or `None`. Try
+# the neurons of `order` one by one. `largest_match_inside(x, y, match, epsilon)` is $M(S)$; `match.neurons` lists a
+# match's neurons, and `Match.of(list)` makes one.
 # :::
 #
 # :::{solution-start} ex-min-match
@@ -768,8 +778,9 @@ check("ex-min-match", min_match)
 # %% [markdown]
 # :::{exercise} The next sets to test
 # :label: ex-smallest-sets
-# Write `smallest_sets(matches, v)` for step 2 of {prf:ref}`alg-all-min`: all smallest sets $D$ that contain a neuron other than $v$ of every match in the
-# list `matches`. Neurons are named `("x", 0)`, matches are frozensets of neurons. Few matches, few neurons: it need not be fast.
+# Write `smallest_sets(matches, v)` for step 2 of {prf:ref}`alg-all-min`: all smallest sets $D$ that contain a neuron
+# other than $v$ of every match in the list `matches`. Neurons are named `("x", 0)`, matches are frozensets of neurons.
+# Few matches, few neurons: it need not be fast.
 # :::
 #
 # :::{solution-start} ex-smallest-sets
@@ -797,8 +808,9 @@ check("ex-smallest-sets", smallest_sets)
 # %% [markdown]
 # :::{exercise} A larger ε
 # :label: ex-larger-epsilon
-# At ε = {{epsilon}} the minimal matches of `{{layer}}` are large. Predict before you run the cell: at ε = 0.5, will the maximum match grow? Will the *smallest*
-# minimal match of a neuron grow or shrink? Will the one found in the order of the index always do the same?
+# At ε = {{epsilon}} the minimal matches of `{{layer}}` are large. Predict before you run the cell: at ε = 0.5, will
+# the maximum match grow? Will the *smallest* minimal match of a neuron grow or shrink? Will the one found in the order
+# of the index always do the same?
 # :::
 #
 # :::{solution-start} ex-larger-epsilon

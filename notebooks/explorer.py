@@ -37,11 +37,11 @@ from helpers.pages.teaching.exercises import check
 figures.style()
 
 # %% [markdown]
-# Every pair of networks in this book was matched once. One number was recorded for each neuron: its
-# {term}`critical ε` ({prf:ref}`def-critical`). It is the smallest ε at which the neuron is in the maximum match. These
-# numbers give the maximum match at every ε: it consists of the neurons whose critical ε is at most ε
-# ({prf:ref}`thm-peel`). So the explorer only counts. It contains the numbers of all recorded networks, and it needs
-# no server and no internet connection.
+# Every pair of networks in this book was matched once. One number was recorded for each neuron: its {term}`critical ε`
+# ({prf:ref}`def-critical`). It is the smallest ε at which the neuron is in the {term}`maximum match`. These numbers
+# give the maximum match at every ε: it consists of the neurons whose critical ε is at most ε ({prf:ref}`thm-peel`). So
+# the explorer only counts. It contains the numbers of all recorded networks, and it needs no server and no internet
+# connection.
 
 # %%
 results = {result.study.id: result for result in explorer.recorded_results()}
@@ -67,11 +67,11 @@ for part, (start, stop) in parts.items():
 # ## Choose, and move ε
 #
 # Inside are {glue:text}`explorer-networks` studies with {glue:text}`explorer-pairs` pairs of networks and
-# {glue:text}`explorer-neurons` critical ε. Choose a network, a layer and a pair. Then move ε: with the mouse, or, after a
-# click on the slider, with the arrow keys (*Page Up* and *Page Down* for larger steps). The two buttons go from one
-# step of the curve to the next. These are the steps of the *peel* ({prf:ref}`alg-peel`), which deletes the farthest
-# neuron again and again. At each step one neuron leaves or enters, or a group of neurons together. You can also
-# choose a layer in the list at the bottom.
+# {glue:text}`explorer-neurons` critical ε. Choose a network, a layer and a pair. Then move ε: with the mouse, or,
+# after a click on the slider, with the arrow keys (*Page Up* and *Page Down* for larger steps). The two buttons go
+# from one step of the curve to the next. These are the steps of the {term}`peel` ({prf:ref}`alg-peel`), which deletes
+# the farthest neuron again and again. At each step one neuron leaves or enters, or a group of neurons together. You
+# can also choose a layer in the list at the bottom.
 
 # %% tags=["hide-input"]
 HTML(explorer.page(data, study, layer, epsilon))

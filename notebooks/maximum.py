@@ -140,8 +140,9 @@ glue("largest", name(union), display=False)
 # $$s(\varepsilon) = \frac{|X^*| + |Y^*|}{|\mathcal X| + |\mathcal Y|} \in [0, 1] .$$
 # :::
 #
-# This {term}`similarity` is the share of the neurons of both networks that are in the {term}`maximum match`. Every measure should pass two checks,
-# and this one passes both. Compare a layer without dead neurons with itself, in another order and scale:
+# This {term}`similarity` is the share of the neurons of both networks that are in the {term}`maximum match`. Every
+# measure should pass two checks, and this one passes both. Compare a layer without dead neurons with itself, in
+# another order and scale:
 # $s(\varepsilon) = 1$ for every ε. Two layers that are orthogonal to each other have $s(\varepsilon) = 0$ for every
 # ε. Dead neurons count in the denominator and never in the numerator, so a layer with dead neurons does not reach 1
 # even against itself.
@@ -249,8 +250,8 @@ plt.show()
 # %% [markdown]
 # ## A real layer
 #
-# The two lines above work on real networks. Two copies of a network were trained on CIFAR-10 from two seeds. One
-# layer of both was recorded as a Gram matrix. The function `representatives` turns the matrix into two small arrays
+# The two lines above work on real networks. Two copies of a network were trained on CIFAR-10 from two seeds. One layer
+# of both was recorded as a {term}`Gram matrix`. The function `representatives` turns the matrix into two small arrays
 # with the same inner products. By {prf:ref}`prp-invariance` these arrays have the same distances as the millions of
 # samples that were recorded.
 
@@ -281,8 +282,8 @@ glue("real-neurons", pair.n_x, display=False)
 # This is the layer {{layer}} of {{network}}, with {glue:text}`real-neurons` neurons in each network and
 # {glue:text}`real-samples:s` samples, at the values of ε in the authors' code. Like all small examples so far, the
 # loop computes distances by plain least squares. That is safe here, because the neurons of each side are far from
-# linearly dependent. The code of this book adds a very small ridge ([Numerics](numerics.ipynb)). It agrees with the
-# loop at each ε.
+# linearly dependent. The code of this book adds a very small {term}`ridge` ([Numerics](numerics.ipynb)). It agrees
+# with the loop at each ε.
 #
 # The table has a weakness. It says nothing about the ε between two rows, and for every new ε we must start again.
 #
@@ -300,10 +301,10 @@ glue("real-neurons", pair.n_x, display=False)
 # and $\infty$ if there is no such $\varepsilon < 1$.
 # :::
 #
-# Let $S$ be a pair of groups, and let $r(u, S)$ be the distance of $u \in S$ to the other side of $S$. The smallest ε at
-# which $S$ is a match is $\operatorname{worst}(S) = \max_{u \in S} r(u, S)$. There are only finitely many pairs $S$, so the
-# minimum in the definition exists. This gives a second description of the critical ε, which needs
-# no algorithm:
+# Let $S$ be a pair of groups, and let $r(u, S)$ be the distance of $u \in S$ to the other side of $S$. The smallest ε
+# at which $S$ is a match is $\operatorname{worst}(S) = \max_{u \in S} r(u, S)$. There are only finitely many pairs
+# $S$, so the minimum in the definition exists. This gives a second description of the critical ε, which needs no
+# algorithm:
 #
 # :::{prf:proposition} Critical ε is a bottleneck
 # :label: prp-bottleneck
@@ -418,7 +419,10 @@ figures.table(order.assign(leaves=[label(v) for v in order["leaves"]]))
 #
 # ## The curve is a count
 #
-# {prf:ref}`thm-peel` says that $s(\varepsilon)$ is the share of neurons whose critical ε is at most ε. The whole curve is the distribution function of the critical ε, and one number per neuron is enough to draw it. The figure shows both for the real layer. On the left each neuron is a pin at its critical ε. The curve on the right has a step at each of these values.
+# {prf:ref}`thm-peel` says that $s(\varepsilon)$ is the share of neurons whose critical ε is at most ε. The whole curve
+# is the distribution function of the critical ε, and one number per neuron is enough to draw it. The figure shows both
+# for the real layer. On the left each neuron is a pin at its critical ε. The curve on the right has a step at each of
+# these values.
 
 # %% tags=["hide-input", "shows-def-critical"] mystnb={"image": {"alt": "Left: pins at the critical \u03b5 of the neurons of both networks, sorted, from 0.28 up. Right: the similarity as a step curve that rises from 0 at the smallest critical \u03b5 to 1."}, "figure": {"caption": "Critical \u03b5 of every neuron of {{layer}} and the similarity curve that follows from them.", "name": "fig-critical"}}
 critical = critical_epsilons(pair)
@@ -476,7 +480,12 @@ block = [(s, i) for s in "xy" for i in np.flatnonzero(np.abs(sides[s] - at) < 1e
 glue("cliff-least", min(len(needs[v]) for v in block), display=False)
 
 # %% [markdown]
-# {glue:text}`cliff-size` of the {glue:text}`cliff-all` neurons enter together, at ε = {glue:text}`cliff-at:.3f`. Just below this ε the similarity of the layer is {glue:text}`cliff-below:.2f`. Just above it (at ε + 0.01) the similarity is {glue:text}`cliff-above:.2f`. Every match at this ε that contains one of these neurons has at least {glue:text}`cliff-least` neurons. The other neurons of the layer enter later. So a table of similarities at five values of ε is misleading for such a layer: the result depends on whether the five values lie below or above the cliff. Look at the critical ε instead.
+# {glue:text}`cliff-size` of the {glue:text}`cliff-all` neurons enter together, at ε = {glue:text}`cliff-at:.3f`. Just
+# below this ε the similarity of the layer is {glue:text}`cliff-below:.2f`. Just above it (at ε + 0.01) the similarity
+# is {glue:text}`cliff-above:.2f`. Every match at this ε that contains one of these neurons has at least
+# {glue:text}`cliff-least` neurons. The other neurons of the layer enter later. So a table of similarities at five
+# values of ε is misleading for such a layer: the result depends on whether the five values lie below or above the
+# cliff. Look at the critical ε instead.
 #
 # ## In short
 #
@@ -592,10 +601,10 @@ removed["its own critical ε"], removed["mean rise"] = critical[0], harms
 figures.table(removed)
 
 # %% [markdown]
-# No critical ε can fall. The pairs that are left have the same distances as before, and there are fewer
-# pairs ({prf:ref}`prp-bottleneck`). A critical ε can rise only if the best pair of its neuron contained the removed
-# neuron. It does rise if every best pair contained it. A neuron that enters late is not in the best pair of a neuron that entered earlier. So its removal can only change
-# neurons that entered together with it or later.
+# No critical ε can fall. The pairs that are left have the same distances as before, and there are fewer pairs
+# ({prf:ref}`prp-bottleneck`). A critical ε can rise only if the best pair of its neuron contained the removed neuron.
+# It does rise if every best pair contained it. A neuron that enters late is not in the best pair of a neuron that
+# entered earlier. So its removal can only change neurons that entered together with it or later.
 #
 # :::{solution-end}
 # :::

@@ -52,9 +52,9 @@ from helpers.subspaces import Gram
 figures.style()
 
 # %% [markdown]
-# Here is what eight neurons do to one image. The image of a handwritten digit passes through the first {term}`layer` of a
-# small untrained network. Each of its eight channels has its own random filter. A channel answers with a map, and each
-# map keeps a different part of the digit.
+# Here is what eight neurons do to one image. The image of a handwritten digit passes through the first {term}`layer`
+# of a small untrained network. Each of its eight channels has its own random filter. A channel answers with a map, and
+# each map keeps a different part of the digit.
 
 # %%
 digits = datasets.load_dataset("digits")
@@ -87,9 +87,9 @@ neurons.insert(0, "neuron", ["v1", "v2", "v3"])
 figures.table(neurons, digits=0, label="Activations")
 
 # %% [markdown]
-# The table has the neurons' {term}`activations <activation>`. Read it by rows. Neuron v1 answers 1, 2, 0, 3 to the four inputs. The rest of the network sees
-# only this row. It does not see the weights that produced the row, and very different weights can produce the same
-# row. So we ignore the weights and keep the row.
+# The table has the neurons' {term}`activations <activation>`. Read it by rows. Neuron v1 answers 1, 2, 0, 3 to the
+# four inputs. The rest of the network sees only this row. It does not see the weights that produced the row, and very
+# different weights can produce the same row. So we ignore the weights and keep the row.
 #
 # :::{prf:definition} Activation vector
 # :label: def-activation
@@ -118,8 +118,8 @@ figures.table(neurons, digits=0, label="Activations")
 # \text{images} \times \text{height} \times \text{width}$.
 #
 # The maps at the top of this page ({numref}`fig-maps`) are such answers, for one image. The output of that layer has
-# four axes: images, channels, height, width. The channel is the neuron, so it must become the first axis. The other three axes together are the samples. The order of the axes matters: `reshape`
-# alone would mix channels with images.
+# four axes: images, channels, height, width. The channel is the neuron, so it must become the first axis. The other
+# three axes together are the samples. The order of the axes matters: `reshape` alone would mix channels with images.
 
 # %%
 rows = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
@@ -277,8 +277,8 @@ figures.table(pd.DataFrame({"distance of v1 to": groups.keys(), "r": values}))
 # contains inner products only.
 # :::
 #
-# The last statement is useful. The inner products of a layer fit into a matrix, and the number of images does not change
-# its size. So this book can record a layer with millions of samples in a small file, up to rounding.
+# The last statement is useful. The inner products of a layer fit into a matrix, and the number of images does not
+# change its size. So this book can record a layer with millions of samples in a small file, up to rounding.
 #
 # ## What the distance does see
 #

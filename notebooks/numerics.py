@@ -44,15 +44,16 @@ from helpers.subspaces import QR_RIDGE, Pair, gram_ridge
 figures.style()
 
 # %% [markdown]
-# The definition of a {term}`match` is exact: a distance is at most ε‖z‖ or it is not. A computer has activations of finite
-# precision, on finitely many inputs. What does that change? Three things can go wrong. The *method* may make the
-# theorems false. *Rounding* may move a distance across ε. *Too few samples* may make a distance too small. The first
-# problem can be solved completely. The second can be checked. The third matters most.
+# The definition of a {term}`match` is exact: a distance is at most ε‖z‖ or it is not. A computer has activations of
+# finite precision, on finitely many inputs. What does that change? Three things can go wrong. The *method* may make
+# the theorems false. *Rounding* may move a distance across ε. *Too few samples* may make a distance too small. The
+# first problem can be solved completely. The second can be checked. The third matters most.
 #
-# The figure shows the first problem. The vector `e2` is always in the span of the neurons `y1` and `y2`, so its distance
-# to this span is 0. We add copies of `y1`, which do not change the span. The usual least-squares method leaves out, or
+# The figure shows the first problem. The vector `e2` is always in the span of the neurons `y1` and `y2`, so its
+# distance to this span is 0. We add copies of `y1`, which do not change the span. The usual least-squares method
+# leaves out, or
 # *truncates*, directions that it takes for rounding errors (squares). Its distance jumps from 0 to nearly 1, although no
-# information was lost. The method of this book adds a small *ridge* (circles). Its distance stays near 0.
+# information was lost. The method of this book adds a small {term}`ridge` (circles). Its distance stays near 0.
 
 # %% tags=["shows-prp-truncation", "shows-def-ridge"]
 cut = 1e-3
@@ -83,7 +84,7 @@ figures.download(pd.DataFrame({"copies": copies, "truncated": truncated, "ridge"
 # :::{prf:proposition} The Gram matrix suffices
 # :label: prp-gram-suffices
 # Stack the activation vectors of all neurons of both networks as the rows of $Z \in \mathbb R^{N \times d}$, and let
-# $G = ZZ^\top$ be their *joint Gram matrix*.
+# $G = ZZ^\top$ be their joint {term}`Gram matrix`.
 #
 # 1. Every relative distance of a neuron to the span of other neurons is a function of $G$ alone. So are all matches,
 #    for every ε.
@@ -199,8 +200,8 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 #
 # :::{dropdown} Where the book does not use it
 # The small examples of the earlier chapters, and one real layer in [the maximum match](maximum.ipynb), use plain least
-# squares (`helpers.matching.definitions`). That is safe there, because their neurons are either exactly dependent or far
-# from it.
+# squares (`helpers.matching.definitions`). That is safe there, because their neurons are either exactly dependent or
+# far from it.
 # :::
 #
 # In the ridge distance large coefficients raise the distance a little. They occur when neurons are nearly dependent. No
@@ -239,9 +240,9 @@ figures.table(pd.DataFrame([sizes(name) for name in names], columns=columns), di
 # The proof of the peel uses nothing else.
 # :::
 #
-# {numref}`fig-truncation` compares the two distances in the plane of {prf:ref}`prp-truncation`. With more copies of `y1`
-# the ridge distance becomes smaller, as {prf:ref}`prp-ridge-monotone` says. The next cell takes the union of two exact
-# matches. With the ridge the union is a match. With truncation `x2` is lost.
+# {numref}`fig-truncation` compares the two distances in the plane of {prf:ref}`prp-truncation`. With more copies of
+# `y1` the ridge distance becomes smaller, as {prf:ref}`prp-ridge-monotone` says. The next cell takes the union of two
+# exact matches. With the ridge the union is a match. With truncation `x2` is lost.
 
 # %% tags=["shows-cor-ridge-union"]
 x, y = np.array([y1, e2]), np.array([y1, y2, y1])  # x1 x2 and y1 y2 y3
@@ -312,7 +313,7 @@ figures.download(pd.DataFrame({"planted": planted} | routes), "routes")
 
 # %% [markdown]
 # Here is an exact match: four neurons that are mixtures of the other four, without noise. The raw distances are at
-# the floor. The slack is larger, so the critical ε are 0.
+# the floor. The slack is larger, so the {term}`critical ε` are 0.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -325,10 +326,10 @@ figures.table(pd.DataFrame(rows, columns=["route", "largest raw distance", "slac
 # %% [markdown]
 # ### The grey zone of rank
 #
-# Do two nearly equal neurons span one direction or two? If they differ by much more than τ, they span two. If they differ
-# by much less, they span one. In between the answer depends on λ. Then the critical ε of a neuron that needs their *difference*
-# depends on λ, too. We put `y2` at a small step from `y1`, and let `x2` be the direction of this step. The figure
-# shows the critical ε of `x2` for three ridges.
+# Do two nearly equal neurons span one direction or two? If they differ by much more than τ, they span two. If they
+# differ by much less, they span one. In between the answer depends on λ. Then the critical ε of a neuron that needs
+# their *difference* depends on λ, too. We put `y2` at a small step from `y1`, and let `x2` be the direction of this
+# step. The figure shows the critical ε of `x2` for three ridges.
 
 # %%
 steps = 10.0 ** np.arange(-8, -0.9, 0.5)
@@ -380,9 +381,9 @@ for name, checked in (("step of 1e-5", near[6]), (layer, result.gram(layer).netw
 #
 # Errors grow with the coefficients, which are large where neurons are nearly dependent. And they grow when the
 # distance itself is small. The figure shows the errors for activations with the geometry of recorded layers. The
-# activations are rounded to four formats: float64, float32, TF32 (on GPUs) and bfloat16. Products are in float64 for the first
-# and in float32 for the others. Sums are always in float64. We compare all critical ε with those of the QR route in
-# float64. Every format with fewer bits loses digits.
+# activations are rounded to four formats: float64, float32, TF32 (on GPUs) and bfloat16. Products are in float64 for
+# the first and in float32 for the others. Sums are always in float64. We compare all critical ε with those of the QR
+# route in float64. Every format with fewer bits loses digits.
 
 
 # %%
@@ -450,7 +451,8 @@ glue("precision-shortest", rows[-1][2], display=False)
 # A *dead* neuron is zero on every input. Taken literally, the paper's definition lets it join every match, because its
 # distance 0 is at most ε · 0. But a neuron that matches everything says nothing. So in this book dead neurons are in
 # no match, and their number is reported. They still count in the denominator of the similarity, as in the paper,
-# unless a page says that only {term}`alive neurons <alive neuron>` count. (So a layer with dead neurons has a similarity below 1 with itself.)
+# unless a page says that only {term}`alive neurons <alive neuron>` count. (So a layer with dead neurons has a
+# similarity below 1 with itself.)
 #
 # *Duplicates*, neurons that are multiples of each other, are the simplest exact dependence. They make $G_{BB}$
 # singular and plain inverses useless. For the ridge they are harmless:
@@ -608,8 +610,8 @@ figures.download(both.drop(columns="width"), "sampled-positions")
 # :::
 #
 # :::{prf:proof}
-# A neuron is in the maximum match at ε exactly when some match at ε holds it. So its critical ε, $\varepsilon_v$, is the
-# minimum, over all pairs of sets $S$ that hold it, of $\max_{u \in S} r(u, S)$, with ∞ counted as 1 (which $S =
+# A neuron is in the maximum match at ε exactly when some match at ε holds it. So its critical ε, $\varepsilon_v$, is
+# the minimum, over all pairs of sets $S$ that hold it, of $\max_{u \in S} r(u, S)$, with ∞ counted as 1 (which $S =
 # \{v\}$ gives). If every $r$ moves by at most $\eta$, so does a maximum of them, and so does a minimum of such maxima.
 # A neuron with $|\varepsilon_v - \varepsilon| > \eta$ is therefore on the same side of ε both times. Dead neurons are
 # in no match either time.

@@ -19,11 +19,11 @@
 # **Time** {{reading}} to read, {{running}} to run.
 # :::
 #
-# The {term}`maximum match` answers one question: how much of the two layers can be matched at all? It does not say *how*.
-# Below are two pairs of layers, with three neurons in each layer. In both pairs every neuron is matched exactly, so
-# the maximum matching similarity is 1 in both. But in the first pair the two layers have equal neurons, so each
-# neuron has a partner. In the second pair only all six neurons together are a match. Similarity can be *local* (small
-# groups match) or *distributed* (only large groups match). This chapter shows how to distinguish the two.
+# The {term}`maximum match` answers one question: how much of the two layers can be matched at all? It does not say
+# *how*. Below are two pairs of layers, with three neurons in each layer. In both pairs every neuron is matched
+# exactly, so the maximum matching similarity is 1 in both. But in the first pair the two layers have equal neurons, so
+# each neuron has a partner. In the second pair only all six neurons together are a match. Similarity can be *local*
+# (small groups match) or *distributed* (only large groups match). This chapter shows how to distinguish the two.
 
 # %% tags=["parameters"]
 network = "resnet20"
@@ -60,9 +60,9 @@ from helpers.pages.teaching.exercises import check
 figures.style()
 
 # %% [markdown]
-# Each box below is an exact {term}`match`. It shows the names of its neurons, with the first layer in the upper line. A line
-# connects a match with each match just below it. On the left (equal neurons) every choice of pairs is a match. On the
-# right there are only two matches: the empty one and the one with all neurons.
+# Each box below is an exact {term}`match`. It shows the names of its neurons, with the first layer in the upper line.
+# A line connects a match with each match just below it. On the left (equal neurons) every choice of pairs is a match.
+# On the right there are only two matches: the empty one and the one with all neurons.
 
 # %% tags=["hide-input", "shows-prp-few"] mystnb={"image": {"alt": "Two Hasse diagrams. Left: a cube of eight matches, from the empty one over three pairs x1 y1, x2 y2, x3 y3 to all six neurons. Right: only two boxes, the empty match and the match of all six neurons."}, "figure": {"caption": "All exact matches of two pairs of layers. Both have maximum matching similarity 1. Blue boxes cannot be split.", "name": "fig-local-distributed"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.9))
@@ -141,7 +141,8 @@ def is_simple_by_definition(match, matches):
 [name(m) for m in matches if is_simple_by_definition(m, matches)]
 
 # %% [markdown]
-# There is a second way to define pieces that cannot be split. Start from a neuron $v$: which other neurons are necessary so that
+# There is a second way to define pieces that cannot be split. Start from a neuron $v$: which other neurons are
+# necessary so that
 # $v$ is matched?
 #
 # :::{prf:definition} v-minimal match
@@ -155,10 +156,10 @@ def is_simple_by_definition(match, matches):
 # A match is the *v-minimum match* if it contains $v$ and lies inside every match that contains $v$.
 # :::
 #
-# The two words mean different things. *Minimal*: inside this match no smaller match contains $v$. Elsewhere there may be
-# other v-minimal matches, even with fewer neurons. *Minimum*: this match lies inside every match that contains $v$. If
-# the v-minimum match exists, it is the only v-minimal match. Conversely, if there is only one v-minimal match, it is the v-minimum match, by the next lemma. In our
-# example $x_1$ has two minimal matches and no minimum match.
+# The two words mean different things. *Minimal*: inside this match no smaller match contains $v$. Elsewhere there may
+# be other v-minimal matches, even with fewer neurons. *Minimum*: this match lies inside every match that contains $v$.
+# If the v-minimum match exists, it is the only v-minimal match. Conversely, if there is only one v-minimal match, it
+# is the v-minimum match, by the next lemma. In our example $x_1$ has two minimal matches and no minimum match.
 
 # %% tags=["shows-def-minimal", "shows-def-minimum", "shows-lem-minimal-exists"]
 everyone = [("x", i) for i in range(3)] + [("y", j) for j in range(4)]
@@ -581,7 +582,7 @@ len(switched), len(simple(switched)), len(minimal(switched, ("y", 0)))
 # :label: ex-other-seed
 # Seeds 0 and 2 have the architecture, the recipe and the images of seeds 0 and 1. Predict: will the number of matched
 # neurons and of simple matches at this ε be about the same? Then set `seeds = [0, 2]` at the top, run the page again,
-# and explain what you see by the critical ε of the neurons:
+# and explain what you see by the {term}`critical ε` of the neurons:
 # :::
 
 # %%

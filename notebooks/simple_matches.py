@@ -23,8 +23,8 @@
 #
 # Suppose that half of the neurons of a layer match. There are two extremes. *Local*: each neuron has one partner in
 # the other network. *Distributed*: a hundred neurons together span the same space as a hundred others, and no smaller
-# groups match. *Simple matches* are the smallest pieces of a match. The paper reports that small ones are rare near
-# the input and near the output (claim C4).
+# groups match. *Simple matches* are the pieces of a match that cannot be split. The paper reports that small ones are
+# rare near the input and near the output (claim C4).
 
 # %% tags=["parameters"]
 network = "vgg16_bn"
@@ -115,9 +115,10 @@ figures.table(levels_at_paper, digits=2, label="Small minimal matches at the pap
 #
 # ### Where to look in smaller networks
 #
-# From here on the networks are smaller: {glue:text}`studied`. If nothing matches at an ε, there is nothing to split. If everything matches at a much smaller ε, too, everything
-# splits. So we choose an ε between these two cases for each layer: {glue:text}`slack` above the smallest ε at which
-# {glue:text}`share` of the alive neurons are in the maximum match.
+# From here on the networks are smaller: {glue:text}`studied`. If nothing matches at an ε, there is nothing to split.
+# If everything matches at a much smaller ε, too, everything splits. So we choose an ε between these two cases for each
+# layer: {glue:text}`slack` above the smallest ε at which {glue:text}`share` of the alive neurons are in the maximum
+# match.
 #
 # :::{dropdown} Why not exactly at the smallest ε?
 # Exactly at the smallest ε, the neuron that entered last needs all the others, so every match looks like one piece. (At
@@ -159,8 +160,9 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 # :::
 #
 # :::{prf:proof}
-# New neurons are combinations of the same $u_k$, and as many independent ones as before span the same space. The principal directions
-# are paired: $\langle u_k, v_l \rangle = \sigma_k$ for $k = l$ and 0 otherwise. So the squared distance of
+# New neurons are combinations of the same $u_k$, and as many independent ones as before span the same space. The
+# principal directions are paired: $\langle u_k, v_l \rangle = \sigma_k$ for $k = l$ and 0 otherwise. So the squared
+# distance of
 # $\sum_k a_k u_k$ to $\operatorname{span} z_Y$ is $\sum_k a_k^2 (1 - \sigma_k^2)$. Summed over the neurons, this depends on the sums of
 # $a_k^2$ over neurons only, which shuffling does not change.
 # :::
@@ -172,13 +174,12 @@ figures.table(levels.drop(columns="position"), digits=2, label="Where each layer
 #
 # ### How large are minimal matches?
 #
-# Near the input ({glue:text}`input`) the median minimal match has {glue:text}`input_median_observed` neurons. The
-# null model gives {glue:text}`input_median_null`. Matches with one neuron on each side are
-# {glue:text}`input_two_observed` of all (null model: {glue:text}`input_two_null`). In the last hidden layer
-# ({glue:text}`hidden`) the median is {glue:text}`hidden_median_observed` against
-# {glue:text}`hidden_median_null`. In the logits it is {glue:text}`output_median_observed` against {glue:text}`output_median_null`.
-# A curve farther to the left means smaller matches. Its height at size 2 is the share of matches with one neuron on
-# each side.
+# Near the input ({glue:text}`input`) the median minimal match has {glue:text}`input_median_observed` neurons. The null
+# model gives {glue:text}`input_median_null`. Matches with one neuron on each side are {glue:text}`input_two_observed`
+# of all (null model: {glue:text}`input_two_null`). In the last hidden layer ({glue:text}`hidden`) the median is
+# {glue:text}`hidden_median_observed` against {glue:text}`hidden_median_null`. In the logits it is
+# {glue:text}`output_median_observed` against {glue:text}`output_median_null`. A curve farther to the left means
+# smaller matches. Its height at size 2 is the share of matches with one neuron on each side.
 
 # %% tags=["hide-input", "shows-def-reassigned"] mystnb={"image": {"alt": "One panel for each layer: the share of minimal matches up to a size, one curve observed, one for the null."}, "figure": {"caption": "Sizes of minimal matches of every matched neuron, over all orders and recorded pairs, and the same for reassigned neurons.", "name": "fig-sizes-{{page}}"}}
 figure = size_findings.plot_sizes(sizes, looked)
@@ -243,9 +244,9 @@ figures.table(
 # the smallest size is known exactly.
 #
 # :::{dropdown} Which lower bound?
-# One bound is the number of neurons that are in *every* match with the neuron. Another is the smallest number of neurons
-# that come within ε of it. This table, the next one and the maps below are recorded at the ε where half of the neurons
-# match, whatever `share` is.
+# One bound is the number of neurons that are in *every* match with the neuron. Another is the smallest number of
+# neurons that come within ε of it. This table, the next one and the maps below are recorded at the ε where half of the
+# neurons match, whatever `share` is.
 # :::
 
 # %% tags=["hide-input"]
@@ -350,13 +351,14 @@ needs = minimal_match(pair, ("x", 0), epsilon)
 # Run the page with your own parameters:
 #
 # ```bash
-# .venv/bin/python -m helpers run simple_matches -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p share 0.75
+# .venv/bin/python -m helpers run simple_matches -p network {{network}} -p dataset {{dataset}} -p width {{width}} -p
+# share 0.75
 # ```
 #
 # :::{exercise} The smallest and the largest
 # :label: ex-sizes-extremes
-# Both sides have n neurons, all matched. What are the smallest and the largest possible number of simple matches when every
-# neuron is in exactly one of them, and what sizes do they have?
+# Both sides have n neurons, all matched. What are the smallest and the largest possible number of simple matches when
+# every neuron is in exactly one of them, and what sizes do they have?
 # :::
 #
 # :::{solution} ex-sizes-extremes
@@ -374,16 +376,16 @@ needs = minimal_match(pair, ("x", 0), epsilon)
 #
 # :::{solution} ex-sizes-rotate
 # :class: dropdown
-# Non-negative neurons all have a large loading of one sign on the common mean, the best-matched direction. Random combinations
-# with both signs cancel it, and what remains is the badly matched rest. Reassigning moves loadings between neurons but never
-# changes their signs, so every neuron keeps a typical loading on the mean, and the total squared distance stays as it was
-# ({prf:ref}`prp-reassigned`).
+# Non-negative neurons all have a large loading of one sign on the common mean, the best-matched direction. Random
+# combinations with both signs cancel it, and what remains is the badly matched rest. Reassigning moves loadings
+# between neurons but never changes their signs, so every neuron keeps a typical loading on the mean, and the total
+# squared distance stays as it was ({prf:ref}`prp-reassigned`).
 # :::
 #
 # :::{exercise} More matched, more pieces?
 # :label: ex-sizes-predict
-# Predict: where three quarters of the neurons match instead of a half, are minimal matches larger or smaller? Then run the
-# page with `-p share 0.75`.
+# Predict: where three quarters of the neurons match instead of a half, are minimal matches larger or smaller? Then run
+# the page with `-p share 0.75`.
 # :::
 #
 # :::{solution} ex-sizes-predict

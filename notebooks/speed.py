@@ -66,9 +66,9 @@ print(inspect.getsource(published.relative_distances), inspect.getsource(publish
 # **Equal answers.** Every comparison below checks that both programs found equal sets, and stops if they did not.
 #
 # **How we measured.** Everything runs in one process with one thread. We count CPU seconds, so that other work on the
-# machine does not matter. The layers are synthetic: ReLU mixtures of shared features with noise. They have cliffs and
-# many critical ε, as real layers do. "Recorded" is the geometry of a layer of two trained networks. The tables come
-# from `make bench`, which ran on this machine:
+# machine does not matter. The layers are synthetic: ReLU mixtures of shared features with noise. They have
+# {term}`cliffs <cliff>` and many {term}`critical ε`, as real layers do. "Recorded" is the geometry of a layer of two
+# trained networks. The tables come from `make bench`, which ran on this machine:
 
 # %% tags=["hide-input"]
 record = json.loads(run.FILE.read_text())
@@ -86,15 +86,15 @@ figures.table(pd.DataFrame(list(words.items()), columns=["what", "value"]))
 # %% [markdown]
 # ## The maximum match at ten ε
 #
-# The engine compresses the two arrays and peels once. The published algorithm runs once for each ε. The CPU seconds
-# are for all ten ε, from arrays to sets. *NumPy only* is the engine without compiled code. On small arrays the engine
-# uses the more exact [QR route](numerics.ipynb). Therefore the smallest layer costs more than the next.
+# The engine compresses the two arrays and runs one {term}`peel`. The published algorithm runs once for each ε. The CPU
+# seconds are for all ten ε, from arrays to sets. *NumPy only* is the engine without compiled code. On small arrays the
+# engine uses the more exact [QR route](numerics.ipynb). Therefore the smallest layer costs more than the next.
 
 # %%
 show(tables["maximum match, ten ε"])
 
 # %% [markdown]
-# Every method that compresses must compute the Gram matrix. How much of the engine's time is that? The column
+# Every method that compresses must compute the {term}`Gram matrix`. How much of the engine's time is that? The column
 # *beyond* is the time for everything else, divided by the time for the matrix product.
 
 # %%
@@ -103,9 +103,9 @@ show(tables["parts of a maximum match"])
 # %% [markdown]
 # ## Minimal matches
 #
-# A minimal match needs hundreds of maximum matches, one for every trial deletion. In the engine, trials share one
-# inverse and delete without copying. They skip every neuron that the violation graph shows to be essential. The table
-# is for *one* neuron v (the mean of a few neurons), and starts from a compressed pair. The compression is timed
+# A {term}`minimal match` needs hundreds of maximum matches, one for every trial deletion. In the engine, trials share
+# one inverse and delete without copying. They skip every neuron that the violation graph shows to be essential. The
+# table is for *one* neuron v (the mean of a few neurons), and starts from a compressed pair. The compression is timed
 # separately, and the last column adds all of it to the engine's time.
 #
 # Most of the published algorithm's time is spent on long vectors. To be fair, the column *published, compressed

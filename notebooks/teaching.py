@@ -48,9 +48,9 @@ for key, value in numbers.items():
 # 1. Say what a neuron is in this theory, and which changes of a network its measures cannot see.
 # 2. Decide by hand whether two small groups of neurons are an ε-match, and find the maximum match by deletion.
 # 3. Prove that unions of matches are matches, and name the one property of the distance that the proof needs.
-# 4. Read a similarity curve and critical ε, and explain a cliff.
+# 4. Read a similarity curve and {term}`critical ε`, and explain a {term}`cliff`.
 # 5. Tell similarity that is shared neuron by neuron from similarity that exists only as a whole.
-# 6. Criticise a similarity score: number of samples, choice of ε, chance level, invariances.
+# 6. Criticise a similarity score: number of samples, choice of ε, {term}`chance`, invariances.
 #
 # What they need before: linear algebra (span, projection, least squares), a first course on neural networks, and
 # NumPy. From statistics they only need the mean.
@@ -101,7 +101,7 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 #
 # **The debate.** One half of the class defends "low similarity shows that networks learn different things", the other
 # half attacks it. The attack can use {cite}`johnson2019subspace`, [stitching](interchangeable.ipynb) and the
-# invariances of [Neurons](neurons.ipynb). The defence can use {term}`chance`, the {term}`self-match` and two checkpoints of
+# invariances of [Neurons](neurons.ipynb). The defence can use chance, the {term}`self-match` and two checkpoints of
 # one training.
 #
 # **For a theory class**, replace session 3 by [When the structure is unique](uniqueness.ipynb)
@@ -117,13 +117,13 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # |---|---|---|
 # | 1 | Read the first three chapters; all their checks show ticks | the notebooks |
 # | 3 | A question, a prediction in writing, and what would refute it | half a page |
-# | 5 | One recorded layer matched, with self-match and a chance level beside it | a figure with a caption |
+# | 5 | One recorded layer matched, with self-match and chance beside it | a figure with a caption |
 # | 8 | The study run or read from the records, for all ε | a table with its provenance |
 # | 10 | A second explanation for the result, tested | a figure |
 # | 12 | Draft read by another group | comments |
 # | 14 | Report of four pages, and a talk of ten minutes | report, notebook that runs |
 #
-# **A chance level** comes from a match in which the second network sees the images in another order. This is the
+# **Chance** is the similarity that is left if the second network sees the images in another order. This is the
 # comparison *any image* of [causes](causes.ipynb), where *same class* stands beside it.
 # `helpers.studies.causes.run(study)` returns it for every layer of a study. It reads the record if there is one, and
 # computes it otherwise.
@@ -170,7 +170,7 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | criterion | Not yet | Good | Excellent |
 # |---|---|---|---|
 # | Question | no result could refute it | refutable, prediction written first | the prediction was risky |
-# | Evidence | one ε, one pair | all ε, several pairs, self-match and chance level | the finite-sample bias is quantified |
+# | Evidence | one ε, one pair | all ε, several pairs, self-match and chance | the finite-sample bias is quantified |
 # | Reasoning | similarity is taken at face value | one other explanation is tested | the test could tell the explanations apart |
 # | Theory | terms are used loosely | statements are cited where they apply | a hypothesis is checked before a theorem is used |
 # | Reproduction | does not run | runs from a clean folder | another group got the same numbers |

@@ -11,7 +11,7 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** under which conditions every neuron has only one minimal match, and why each condition is needed.
+# **You will learn** under which conditions every neuron has only one {term}`minimal match`, and why each condition is needed.
 # You also learn how far recorded networks are from these conditions, and how to check directly whether a minimal
 # match is unique.
 #
@@ -53,9 +53,9 @@ from helpers.subspaces import Pair
 figures.style()
 
 # %% [markdown]
-# The figure shows that the answer can be no. The two lines are the spans of two sets $A$ and $B$ of neurons. They meet in
-# one point only, the origin. If the angle θ between them is small, the vector $z$ is near both lines. But it is far from
-# the origin.
+# The figure shows that the answer can be no. The two lines are the spans of two sets $A$ and $B$ of neurons. They meet
+# in one point only, the origin. If the angle θ between them is small, the vector $z$ is near both lines. But it is far
+# from the origin.
 
 # %% tags=["hide-input", "shows-lem-two-spans"] mystnb={"image": {"alt": "Two lines through the origin at angle theta, a vector z on the bisector, and its perpendiculars to both lines, each of length sin of half theta."}, "figure": {"caption": "z has distance sin(\u03b8/2) from each of two lines and distance 1 from all they have in common.", "name": "fig-two-lines"}}
 theta = np.radians(50)
@@ -78,9 +78,9 @@ ax.set_axis_off()
 # %% [markdown]
 # ## What uniqueness means
 #
-# As before a {term}`match` is one set $S$ of neurons of both layers. Recall that a v-minimum match contains $v$ and lies
-# inside every match that contains $v$ ({prf:ref}`def-minimum`). A v-minimal match contains $v$ and has no smaller match
-# inside it that contains $v$ ({prf:ref}`def-minimal`).
+# As before a {term}`match` is one set $S$ of neurons of both layers. Recall that a v-minimum match contains $v$ and
+# lies inside every match that contains $v$ ({prf:ref}`def-minimum`). A v-minimal match contains $v$ and has no smaller
+# match inside it that contains $v$ ({prf:ref}`def-minimal`).
 #
 # :::{prf:proposition} Three ways to say it
 # :label: prp-unique
@@ -335,8 +335,8 @@ for v in sorted(all_neurons(x, y)):
 #
 # $$
 # \begin{aligned}
-# r(x, c) &= r(c, x) = \sin\gamma, \qquad r(x, \{c, y_i\}) = \sin\gamma\, \sin\tfrac{\theta'}2, \\
-# r(c, \{x, y_i\}) &= \frac{\sin\gamma\, \sin\frac{\theta'}2}{\sqrt{1 - \sin^2\gamma \cos^2\frac{\theta'}2}} =: \varepsilon .
+# r(x, c) &= r(c, x) = \sin\gamma, \qquad r(x, \{c, y_i\}) = \sin\gamma\, \sin\tfrac{\theta'}2, \\ r(c, \{x, y_i\}) &=
+# \frac{\sin\gamma\, \sin\frac{\theta'}2}{\sqrt{1 - \sin^2\gamma \cos^2\frac{\theta'}2}} =: \varepsilon .
 # \end{aligned}
 # $$
 #
@@ -351,9 +351,9 @@ for v in sorted(all_neurons(x, y)):
 #
 # ## Dropping one assumption at a time
 #
-# Neither condition can replace the other. The three neurons in (ii) show this. With θ = 90° the neurons of each side are
-# orthonormal, but the gap is narrow, and the conclusion is false. With a small θ the gap is wide, and the conclusion is
-# false again, because a small θ asks for a still wider gap.
+# Neither condition can replace the other. The three neurons in (ii) show this. With θ = 90° the neurons of each side
+# are orthonormal, but the gap is narrow, and the conclusion is false. With a small θ the gap is wide, and the
+# conclusion is false again, because a small θ asks for a still wider gap.
 
 
 # %%
@@ -415,8 +415,8 @@ figures.table(rows, digits=2, label="Conditions and conclusion")
 #
 # :::{prf:proof}
 # Let $\mathcal F$ be the family of all $B \subseteq \mathcal B$ with $r(v, B) \le \varepsilon$. It is not empty. With
-# $B$ it contains every larger set, because distances fall as the set grows ({prf:ref}`lem-monotone-distance`). With $B_1$ and
-# $B_2$ it contains $B_1 \cap B_2$: for $\varepsilon = 0$ because
+# $B$ it contains every larger set, because distances fall as the set grows ({prf:ref}`lem-monotone-distance`). With
+# $B_1$ and $B_2$ it contains $B_1 \cap B_2$: for $\varepsilon = 0$ because
 # $\operatorname{span} z_{B_1} \cap \operatorname{span} z_{B_2} = \operatorname{span} z_{B_1 \cap B_2}$, otherwise by
 # {prf:ref}`lem-two-spans` and stability. So the intersection $N(v)$ of all members is a member, and the members are
 # exactly the sets that contain it. A neuron $u$ is in $N(v)$ if no member avoids $u$, that is, if the largest set
@@ -434,14 +434,17 @@ figures.table(rows, digits=2, label="Conditions and conclusion")
 # every neuron of the maximum match has a v-minimum match. The simple matches are exactly these, and there are fewer
 # than $|X^*| + |Y^*|$ of them if there is a non-empty match. All of them, and the maximum match, are found with
 # $2 |\mathcal X| |\mathcal Y| + |\mathcal X| + |\mathcal Y|$ distances and a search in a graph, which is $O(N^3)$
-# operations for $N = |\mathcal X| + |\mathcal Y|$ neurons given by their Gram matrix.
+# operations for $N = |\mathcal X| + |\mathcal Y|$ neurons given by their {term}`Gram matrix`.
 # :::
 #
 # :::{prf:proof}
 # Matches are closed under intersection by the theorems named; the first two claims are then {prf:ref}`prp-unique`. By
-# {prf:ref}`prp-graph` the graph is known from the $r(v, \mathcal B)$ and the $r(v, \mathcal B \setminus \{u\})$. With $P = G_{\mathcal B \mathcal B}^{-1}$ and the coefficients $c = P g_v$ of the projection of $z_v$, $r(v, \mathcal B \setminus \{u\})^2 = r(v, \mathcal B)^2 + c_u^2 / P_{uu}$ for unit vectors. So one inverse per side and a matrix product are enough. A neuron is in the maximum match if and only if everything that can be reached from
-# it has $r \le \varepsilon$. A search from one neuron looks at each of at most $N^2$ arrows once, so all searches
-# take $O(N^3)$.
+# {prf:ref}`prp-graph` the graph is known from the $r(v, \mathcal B)$ and the $r(v, \mathcal B \setminus \{u\})$. With
+# $P = G_{\mathcal B \mathcal B}^{-1}$ and the coefficients $c = P g_v$ of the projection of $z_v$,
+# $r(v, \mathcal B \setminus \{u\})^2 = r(v, \mathcal B)^2 + c_u^2 / P_{uu}$ for unit vectors. So one inverse per side
+# and a matrix product are enough. A neuron is in the maximum match if and only if everything that can be reached from
+# it has $r \le \varepsilon$. A search from one neuron looks at each of at most $N^2$ arrows once, so all searches take
+# $O(N^3)$.
 # :::
 #
 # Here is the graph of the exact example above, as a list, and the v-minimum matches that follow from it. Compare them
@@ -673,7 +676,9 @@ figures.table(shown, digits=2, label="Conditions and uniqueness by layer and ε"
 # :::
 #
 # :::{prf:proof}
-# (i) Let $u \ne v$. The maximum match of all neurons but $u$ contains all matches without $u$. So a match that contains $v$ but not $u$ exists if and only if $v$ is in this maximum match. So $u \in E(v)$ if and only if every match that contains
+# (i) Let $u \ne v$. The maximum match of all neurons but $u$ contains all matches without $u$. So a match that
+# contains $v$ but not $u$ exists if and only if $v$ is in this maximum match. So $u \in E(v)$ if and only if every
+# match that contains
 # $v$ contains $u$.
 #
 # (ii) If $E(v)$ is a match, it contains $v$ and lies in every match that does: it is the v-minimum match. Conversely

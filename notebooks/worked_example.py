@@ -44,8 +44,8 @@ figures.style()
 # %% [markdown]
 # ## Two networks, four images
 #
-# Two networks have seen the same four images. We wrote down what each {term}`neuron` of one {term}`layer` answered. Each
-# row is a neuron, each column is an image. The numbers are the neurons' {term}`activations <activation>`.
+# Two networks have seen the same four images. We wrote down what each {term}`neuron` of one {term}`layer` answered.
+# Each row is a neuron, each column is an image. The numbers are the neurons' {term}`activations <activation>`.
 
 # %%
 x = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2]])
@@ -68,9 +68,9 @@ plt.show()
 # ## How much of a neuron can the other network express?
 #
 # The next layer reads weighted sums. So what network B can express is the set of all weighted sums of its rows. This
-# set is called their {term}`span`. How near is $x_1$ to the span? Project $x_1$ onto the span, and look at what is left over.
-# The length of this rest, divided by the length of $x_1$, is the {term}`relative distance` $r$. It is 0 if B can express
-# the neuron exactly, and 1 if B can express nothing of it.
+# set is called their {term}`span`. How near is $x_1$ to the span? Project $x_1$ onto the span, and look at what is
+# left over. The length of this rest, divided by the length of $x_1$, is the {term}`relative distance` $r$. It is 0 if
+# B can express the neuron exactly, and 1 if B can express nothing of it.
 #
 # Images 1 to 3 give a space with three dimensions, which one can draw. In it $y_1$ and $y_2$ span a plane, and the
 # neurons $x_1, x_2, x_3$ are the three axes. Turn the picture with the mouse. Then move the slider, which sets ε.
@@ -106,9 +106,9 @@ figures.table(table)
 #
 # ## Groups that match
 #
-# Choose how much may be missing, and call it $\varepsilon$. An {term}`ε-match <match>` is a group of neurons of A together with a
-# group of neurons of B. Each neuron of either group must be within ε of the span of the *other group*. So both
-# directions count. The neurons outside the two groups do not count.
+# Choose how much may be missing, and call it $\varepsilon$. An {term}`ε-match <match>` is a group of neurons of A
+# together with a group of neurons of B. Each neuron of either group must be within ε of the span of the *other group*.
+# So both directions count. The neurons outside the two groups do not count.
 #
 # The figure shows three candidates at ε = {{epsilon}}. The number in each box is the neuron's distance to the other
 # group. In a coloured box the neuron is near enough. In a white box with a dashed frame it is too far away. A neuron in
@@ -124,7 +124,8 @@ plt.show()
 
 # %% [markdown]
 # So the answer to the question above is yes: $x_1$ and $x_2$ together match $y_1$ and $y_2$ together. They are not
-# copies of $y_1$ and $y_2$, but the two pairs span nearly the same plane. This is the subject of the book: two networks may share a *space* although they share no single
+# copies of $y_1$ and $y_2$, but the two pairs span nearly the same plane. This is the subject of the book: two
+# networks may share a *space* although they share no single
 # *neuron*.
 #
 # ## The maximum match
@@ -156,9 +157,9 @@ glue("similarity", float(similarity), display=False)
 # ## Every ε at once
 #
 # Why {{epsilon}}? There is no good reason for this value. So we ask for each neuron: what is the smallest ε at which
-# it is in the maximum match? This number is its {term}`critical ε`. One pass gives all critical ε, and from them follows
-# the similarity at every ε. On the left of the figure each neuron stands at its critical ε. The curve on the right
-# shows the share of neurons whose critical ε is at most ε.
+# it is in the maximum match? This number is its {term}`critical ε`. One pass gives all critical ε, and from them
+# follows the similarity at every ε. On the left of the figure each neuron stands at its critical ε. The curve on the
+# right shows the share of neurons whose critical ε is at most ε.
 
 # %%
 critical = critical_epsilons(x, y)
@@ -269,5 +270,5 @@ check("ex-relative-distance", distance)
 
 # %% [markdown]
 # **Next.** If you have half an hour in all, go on to [the explorer](explorer.ipynb), [the paper's
-# experiment](paper_experiment.ipynb) and [the scale](scale.ipynb). If you have more time, [What a neuron is](neurons.ipynb)
-# and the two pages after it explain these ideas with proofs.
+# experiment](paper_experiment.ipynb) and [the scale](scale.ipynb). If you have more time,
+# [What a neuron is](neurons.ipynb) and the two pages after it explain these ideas with proofs.
