@@ -53,7 +53,7 @@ def as_block(values: Any, network: str) -> Block:
 
 
 def as_array(values: Any) -> np.ndarray:
-    """An array, also from a tensor of any device and precision; real tensors become float64 (NumPy has no bfloat16)."""
+    """An array, also from a tensor (real ones become float64). Raises `BadInput` for masked entries, text and dates."""
     if not hasattr(values, "detach"):
         array = np.asarray(values)
         if array.dtype.kind in "mMSU" or np.ma.is_masked(values):  # NumPy would make numbers of them without a word
@@ -281,7 +281,8 @@ class Pair:
         """From two (neurons, samples) arrays, also with fewer samples than neurons (which `matching` refuses).
 
         route: "gram", "qr" or "auto". "auto" takes QR for small arrays. For large ones it takes the Gram matrix,
-        unless neurons are so nearly dependent, or so nearly in the other span, that its larger ridge would show.
+        unless neurons are so nearly dependent, or so nearly in the other span, that its larger ridge would show. Raises
+        `BadInput` for another route, and for arrays that `as_block` refuses or whose samples differ in number.
         """
         if route not in ROUTES:
             raise unknown("route", route, ROUTES)

@@ -99,7 +99,8 @@ def similarity_curve(pair: Pair, epsilons: Iterable[float], dead: str = "count")
 def similarity(pair: Pair, match: Match, dead: str = "count") -> float:
     """The share of the neurons that are in the match; for the maximum match it is s(ε) (def-similarity).
 
-    dead: "count" keeps dead neurons in the denominator, as the paper does; "ignore" leaves them out.
+    dead: "count" keeps dead neurons in the denominator, as the paper does; "ignore" leaves them out. Raises `BadInput`
+    for another word.
     """
     if dead not in DEAD:
         raise unknown("dead-neuron policy", dead, DEAD)

@@ -118,6 +118,7 @@ def on_pairs(function: Callable[..., Any], few_samples: bool = False) -> Callabl
 
     Arrays with more neurons than samples are refused (`check_enough` says why), unless the call has
     `few_samples=True`. The argument `few_samples` here is the default of that option. A `Pair` is never refused.
+    Wrong numbers or names of arguments raise `BadInput`, too.
     """
     whole = signature(function)
     pair, *rest = whole.parameters.values()

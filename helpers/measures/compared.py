@@ -111,6 +111,7 @@ class Sampled:
 
     @property
     def neurons(self) -> int:
+        """The number of neurons, dead ones included."""
         return len(self.centred.sums)
 
     @property

@@ -72,6 +72,7 @@ class VGG(nn.Module):
         self.logits = nn.Linear(hidden, classes)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """The logits: one number per image and class."""
         x = images
         for name in self.convolutional:
             x = self.get_submodule(name)(x)
@@ -105,6 +106,7 @@ class Block(nn.Module):
         self.sum = nn.Identity()  # names the block's output before its ReLU
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n out h2 w2"]:
+        """The maps after the block. With a stride of 2 they have half the height and width."""
         inner = self.norm2(self.conv2(self.relu1(self.norm1(self.conv1(x)))))
         return self.relu2(self.sum(inner if self.shortcut is None else inner + self.shortcut(x)))
 
@@ -117,6 +119,7 @@ class PadShortcut(nn.Module):
         self.extra, self.stride = extra, stride
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n out h2 w2"]:
+        """The maps at every second position, with channels of zeros added."""
         return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
 
 
@@ -140,6 +143,7 @@ class ResNet(nn.Module):
         self.logits = nn.Linear(wide[-1], classes)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """The logits: one number per image and class."""
         x = self.stem(images)
         for stage in range(1, self.stages + 1):
             x = self.get_submodule(f"stage{stage}")(x)

@@ -28,7 +28,10 @@ class Pictures(ImageFolder):
 
     @staticmethod
     def find_classes(directory: str | Path) -> tuple[list[str], dict[str, int]]:
-        """Names of the class folders that hold pictures, in alphabetical order."""
+        """Names of the class folders that hold pictures, in alphabetical order, and the number of each class.
+
+        Raises `BadInput` if there are no pictures, and if some lie beside the class folders.
+        """
         root = Path(directory)
         loose = [entry.name for entry in root.iterdir() if entry.is_file() and _is_picture(entry)]
         folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]

@@ -263,6 +263,7 @@ class Training:
         return self.run.checkpoint(recipe.epochs)
 
     def train_epoch(self, epoch: int) -> float:
+        """Train on every batch once, and return the mean loss. Raises `BadInput` if it is no longer finite."""
         losses = []
         self.network.train()
         order = torch.randperm(len(self.labels), generator=random_stream(self.run.order_seed, ORDER, epoch))

@@ -115,7 +115,8 @@ def fresh_network(architecture: str, seed: int, **options: Any) -> nn.Module:
     """A freshly initialised network; `seed` fixes its initialisation.
 
     architecture: a name of this book or of torchvision, "timm:NAME", "transformers:FOLDER" (a folder with config.json),
-    or an import path "module:function" of your own.
+    or an import path "module:function" of your own. Raises `BadInput` for an unknown name, and for options that the
+    architecture does not take.
     """
     try:
         return _fresh(architecture, seed, **options)

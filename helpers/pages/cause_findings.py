@@ -25,7 +25,10 @@ WORDS = {"whole": "as it is", "base": "centred", "floor": "any image"}  # areas 
 
 
 def by_condition(similarity: pd.DataFrame, epsilon: float) -> pd.DataFrame:
-    """Mean similarity over pairs at ε: one row per condition in their order, one column per layer from the input on."""
+    """Mean similarity over pairs at ε: one row per condition in their order, one column per layer from the input on.
+
+    Raises `BadInput` for an ε that is not recorded.
+    """
     rows = similarity[np.isclose(similarity["epsilon"], epsilon)]
     if rows.empty:
         raise unknown("ε of the record", epsilon, sorted(similarity["epsilon"].unique()))

@@ -74,7 +74,10 @@ class Plan:
         return known[name]
 
     def study(self, network: str, epoch: int | None = None) -> Study:
-        """The study of one of the two networks. With `epoch` 0 it is the study of the untrained twins."""
+        """The study of one of the two networks. With `epoch` 0 it is the study of the untrained twins.
+
+        Raises `BadInput` for another network.
+        """
         if network not in self.studies:
             raise unknown("network", network, self.studies)
         entry = self.studies[network]

@@ -321,7 +321,10 @@ def compute(study: Study, progress: bool = True) -> Computed:
 
 
 def causes_in_layers(study: Study, progress: bool = True) -> Computed:
-    """The tables of the study's layers, from one pass over the images."""
+    """The tables of the study's layers, from one pass over the images.
+
+    Raises `BadInput`, with the layer's name, if its numbers would not be exact enough.
+    """
     cast, data = Cast.of(study), test_images(study)
     nets, sidecars = load_cast(study, cast, data)
     layers = chosen_layers(nets[0], study.layers)

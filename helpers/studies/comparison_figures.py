@@ -29,7 +29,10 @@ MARKERS = "osD^v"
 
 
 def drawn(comparison: "Comparison", kind: str | None, epsilons: Sequence[float]) -> "Figure":
-    """The figure of one kind; by default the kind that fits the comparison."""
+    """The figure of one kind; by default the kind that fits the comparison.
+
+    Raises `BadInput` for an unknown kind, and for "grid" if the comparison is none.
+    """
     kind = kind or ("grid" if comparison.is_grid else "layers")
     if kind not in FIGURES:
         raise unknown("kind of figure", kind, FIGURES)

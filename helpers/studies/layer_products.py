@@ -221,7 +221,10 @@ class LayerProducts:
             forward(network, inputs)
 
     def of(self, a: LayerSide, b: LayerSide) -> PairProducts:
-        """The products of two layers over all inputs so far."""
+        """The products of two layers over all inputs so far.
+
+        Raises `BadInput` if there were no inputs, and, with the layer's name, for values that are not finite.
+        """
         places, i, j = self.where[a, b]
         group = self.groups[places]
         if group.sums is None or group.largest is None:

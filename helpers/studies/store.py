@@ -181,7 +181,10 @@ class Result:
         return self.grams[layer].networks([held.index(seed) for seed in wanted])
 
     def pair(self, layer: str, seed_a: int | None = None, seed_b: int | None = None) -> Pair:
-        """Two networks' neurons of a layer, ready to match. By default these are the first two that were kept."""
+        """Two networks' neurons of a layer, ready to match. By default these are the first two that were kept.
+
+        Raises `BadInput` for a single seed, and for a layer or a seed that was not kept.
+        """
         if (seed_a is None) != (seed_b is None):
             raise BadInput("one seed is given: expected two, or none for the first two that were kept")
         seeds = None if seed_a is None else [seed_a, seed_b]

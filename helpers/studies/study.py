@@ -74,7 +74,10 @@ class Study:
 
 
 def test_images(study: Study) -> datasets.Dataset:
-    """The first images of the test set, as many as the study asks for; all if it asks for None."""
+    """The first images of the test set, as many as the study asks for; all if it asks for None.
+
+    Raises `BadInput` if it asks for more than there are.
+    """
     data = datasets.load_dataset(study.dataset, "test")
     if study.images is None:
         return data

@@ -32,6 +32,7 @@ def general_position(n: int, k: int) -> tuple[Layer, Layer]:
 
     A combination of the k coordinates is a polynomial of degree k − 1 in e^it, up to a phase, and has at most k − 1
     zeros. The exact matches are the pairs with at least k neurons on each side: C(n, k)² simple matches (prp-wide).
+    Raises `BadInput` unless 1 ≤ k ≤ n.
     """
     if not 1 <= k <= n:
         raise BadInput(f"k is {k}, n {n}: expected 1 ≤ k ≤ n")

@@ -40,7 +40,10 @@ def check(label: str, answer: object) -> None:
 
 
 def hint_for(label: str, answer: object) -> str | None:
-    """The hint for a wrong answer; None for a right one. An error inside the reader's code gives a hint, too."""
+    """The hint for a wrong answer; None for a right one. An error inside the reader's code gives a hint, too.
+
+    Raises `BadInput` for an unknown exercise.
+    """
     if label not in CHECKS:
         raise unknown("exercise", label, sorted(CHECKS))
     if answer is ...:
