@@ -31,13 +31,14 @@ def measured(shares):
     return {"pairs": pairs, "networks": networks}
 
 
-def test_groups_are_those_of_the_evidence_whatever_the_depth_of_the_vgg():
+def test_groups_are_those_of_the_evidence_or_of_the_family():
     assert list(GROUPS) == list(alike.GROUPS)
     assert alike.layer_groups(read_evidence(), "vgg11_bn", ["relu4_2", "pool"]) == {
         "middle": ["relu4_2"],
         "pool": ["pool"],
     }
     assert alike.layer_groups(read_evidence(), "resnet18", ["stem.relu"]) == {"first": ["stem.relu"]}
+    assert alike.layer_groups(read_evidence(), "plain20", ["stage3.block1.relu2"]) == {"late": ["stage3.block1.relu2"]}
 
 
 def test_conditions_go_from_nothing_shared_to_the_ceiling():

@@ -8,7 +8,7 @@ from helpers.errors import BadInput
 from helpers.networks import architectures
 
 
-@pytest.mark.parametrize("name", architectures.NAMES)
+@pytest.mark.parametrize("name", architectures.network_names())
 def test_every_network_runs_and_names_existing_layers(name):
     network = architectures.build(name, width=0.125, classes=7, channels=1).eval()
     assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
@@ -22,7 +22,7 @@ def test_every_network_runs_and_names_existing_layers(name):
         assert layer.before is None or layer.before in modules
 
 
-@pytest.mark.parametrize("name", architectures.NAMES)
+@pytest.mark.parametrize("name", architectures.network_names())
 def test_every_relu_is_a_layer_and_runs_once_not_in_place(name):
     network = architectures.build(name, width=0.125).eval()
     calls = {}

@@ -6,6 +6,7 @@ import torch
 
 from helpers.errors import BadInput
 from helpers.networks import architectures, datasets, training, weights
+from helpers.networks.families.vgg import VGG
 from helpers.studies import two_networks
 
 
@@ -30,7 +31,7 @@ def test_the_folder_holds_the_dataset_itself(made):
 
 def test_its_checkpoints_say_what_they_are(made):
     a, b = (weights.open_network(str(path)) for path in made[:2])
-    assert isinstance(a, architectures.VGG)
+    assert isinstance(a, VGG)
     assert not torch.equal(a.logits.weight, b.logits.weight)
 
 

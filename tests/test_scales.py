@@ -51,12 +51,13 @@ def test_values_of_several_networks_are_asked_for_one_by_one(monkeypatch):
     assert asked[1][3:5] == (8, {"permutations": 5, "earlier": 7})
 
 
-def test_groups_are_those_fixed_before_looking_and_thirds_elsewhere():
-    names = ["stem", "stage1.block1.relu1", "stage2.block1.relu1", "stage3.block1.relu2", "stage4.block2.relu2", "pool"]
+def test_groups_are_those_of_the_family_and_thirds_elsewhere():
+    inner = [f"stage{stage}.block1.relu1" for stage in (1, 2, 3, 4)]
+    names = ["stem.relu", *inner, "pool"]
     table = pd.DataFrame({"layer": names, "position": range(6), "kind": "conv"})
     groups = scales.groups_or_thirds("resnet18", table)
-    assert groups["middle"] == ["stage2.block1.relu1", "stage3.block1.relu2"]
-    assert groups["late"] == ["stage4.block2.relu2"]
+    assert groups["middle"] == inner[1:3]
+    assert groups["late"] == inner[3:]
     other = scales.groups_or_thirds("own", scale_table(LAYERS))
     assert list(other) == ["first", "early", "middle", "late", "pool", "fc", "logits"]
     assert other["first"] == ["conv0"]
@@ -68,8 +69,8 @@ def test_means_and_dips_of_groups():
     means = scales.measure_means("own", table)
     assert means.loc["rsa", "middle"] == pytest.approx(0.1)
     assert [name for name in means.index if name in scales.dipping(means.reindex(scales.RIVALS))] == ["rsa"]
-    row = scales.group_means({"resnet20": table}, "rsa").iloc[0]
-    assert row["network"] == "ResNet-20"
+    row = scales.group_means({"own": table}, "rsa").iloc[0]
+    assert row["network"] == "own"
     assert row[["early", "middle"]].tolist() == pytest.approx([0.5, 0.1])
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import BadInput, unknown
 from .activations import measuring
-from .architectures import VGG, Block, ResNet, layers
+from .architectures import family_of, layers
 from .devices import pays_bf16
 
 
@@ -37,51 +37,31 @@ class Tail(nn.Module):
         return self.rest(x)
 
 
-class InnerTail(nn.Module):
-    """The second half of a residual block. It takes the inner layer and, unless plain, what enters the block."""
-
-    def __init__(self, block: Block) -> None:
-        super().__init__()
-        self.conv2, self.norm2, self.relu2, self.shortcut = block.conv2, block.norm2, block.relu2, block.shortcut
-
-    def forward(self, inner: Float[Tensor, "n c h w"], entering: Tensor | None = None) -> Float[Tensor, "n c h w"]:
-        """The block's output."""
-        out = self.norm2(self.conv2(inner))
-        return self.relu2(out if self.shortcut is None else out + self.shortcut(entering))
-
-
 def tail(network: nn.Module, layer: str) -> Tail:
-    """The tail of a VGG, ResNet or plain network after one of its `layers(network)`.
+    """The tail of one of this book's networks after one of its `layers(network)`.
 
-    Raises `BadInput` for another kind of network, and for a name that is not one of its layers.
+    Raises `BadInput` for another network, for one that cannot be cut, and for a name that is not one of its layers.
     """
+    family = family_of(network)
+    if family is None:
+        raise BadInput(f"{type(network).__name__} is not one of this book's networks: only those can be cut")
+    if family.in_order is None:
+        raise BadInput(f"networks of the family {family.name} do not say how their parts follow: they cannot be cut")
     known = [each.name for each in layers(network)]
     if layer not in known:
         raise unknown("layer", layer, known)
-    parts = _parts_in_order(network)
-    names = list(parts)
-    place = max(k for k, name in enumerate(names) if layer == name or layer.startswith(f"{name}."))
-    first: nn.Module | None = None
-    inputs: tuple[str, ...] = (layer,)
-    if layer.endswith(".relu1"):  # inside a block
-        block: Any = parts[names[place]]
-        first = InnerTail(block)
-        entering = [name for name in known if name.startswith(f"{names[place - 1]}.")][-1]
-        inputs = (layer,) if block.shortcut is None else (layer, entering)
-    return _own_statistics(Tail(inputs, first, list(parts.values())[place + 1 :]))
+    parts = family.in_order(network)
+    place, name = [(k, name) for k, name in enumerate(parts) if _is_in(layer, name)][-1]
+    first = family.inside(parts[name], layer.removeprefix(f"{name}."))
+    inputs = [layer]
+    if first is not None and first.takes_entering:
+        inputs += [each for each in known if _is_in(each, list(parts)[place - 1])][-1:]
+    return _own_statistics(Tail(tuple(inputs), first, list(parts.values())[place + 1 :]))
 
 
-def _parts_in_order(network: nn.Module) -> dict[str, nn.Module]:
-    """The modules that a forward pass calls one after the other."""
-    if isinstance(network, VGG):
-        return dict(network.named_children())
-    if not isinstance(network, ResNet):
-        raise BadInput(f"{type(network).__name__} is not one of this book's networks: only those can be cut")
-    parts: dict[str, nn.Module] = {}
-    for name, module in network.named_children():
-        staged = name.startswith("stage")
-        parts |= {f"{name}.{k}": block for k, block in module.named_children()} if staged else {name: module}
-    return parts
+def _is_in(layer: str, part: str) -> bool:
+    """Whether a layer is a part of the network or lies inside it."""
+    return layer == part or layer.startswith(f"{part}.")
 
 
 def _own_statistics(original: Tail) -> Tail:

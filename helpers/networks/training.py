@@ -122,7 +122,7 @@ def plan(
     fork_after: int = 0,
 ) -> Run:
     """The run that these parameters describe. Raises `BadInput` for unknown names and for numbers out of range."""
-    check_choice("network", network, architectures.NAMES)
+    architectures.family_named(network)
     check_choice("dataset", dataset, datasets.NAMES)
     check_choice("target", target, targets.TARGETS)
     chosen = RECIPES[check_choice("recipe", recipe, RECIPES)]

@@ -35,8 +35,8 @@ def architecture_names() -> list[str]:
 
     If both have a name, torchvision's is torchvision:NAME.
     """
-    theirs = models.list_models(module=models)
-    return [*architectures.NAMES, *(f"torchvision:{name}" if name in architectures.NAMES else name for name in theirs)]
+    own, theirs = architectures.network_names(), models.list_models(module=models)
+    return [*own, *(f"torchvision:{name}" if name in own else name for name in theirs)]
 
 
 def open_network(weights: str | Path, architecture: str | None = None, **options: Any) -> nn.Module:
@@ -129,7 +129,7 @@ def fresh_network(architecture: str, seed: int, **options: Any) -> nn.Module:
 
 def _fresh(architecture: str, seed: int, **options: Any) -> nn.Module:
     source = architecture.partition(":")[0]
-    if architecture in architectures.NAMES:
+    if architecture in architectures.network_names():
         return architectures.build(architecture, seed=seed, **options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -196,7 +196,7 @@ def _filled(path: Path, architecture: str, **options: Any) -> nn.Module:
     state = fitting(read_weights(path), network, path)
     classes = _classes(state, network)
     if classes is not None:
-        key = "classes" if architecture in architectures.NAMES else "num_classes"
+        key = "classes" if architecture in architectures.network_names() else "num_classes"
         network = fresh_network(architecture, 0, **options | {key: classes})
     _check_fit(state, network, path, architecture)
     network.load_state_dict(state)
@@ -205,8 +205,9 @@ def _filled(path: Path, architecture: str, **options: Any) -> nn.Module:
 
 def _downloaded(architecture: str, weights: str) -> nn.Module:
     name = architecture.removeprefix("torchvision:")
-    if architecture in architectures.NAMES or name not in models.list_models(module=models):
-        hint = f"; torchvision's own network is torchvision:{name}" if architecture in architectures.NAMES else ""
+    own = architecture in architectures.network_names()
+    if own or name not in models.list_models(module=models):
+        hint = f"; torchvision's own network is torchvision:{name}" if own else ""
         raise BadInput(f"weights '{weights}' of {architecture}: expected a checkpoint file or untrained:SEED{hint}")
     known = [entry.name for entry in models.get_model_weights(name)]
     if weights not in known:

@@ -91,9 +91,9 @@ def highest_between(tables: dict[str, pd.DataFrame], epsilon: float) -> str:
 
 
 def _stage(layer: str) -> int:
-    """The stage of a convolutional layer: 5 for relu5_1, 3 for stage3.block1.relu2, 0 for the stem."""
-    matched = re.match(r"(?:relu|stage)(\d+)", layer)
-    return int(matched[1]) if matched else 0
+    """The stage of a convolutional layer is the first number in its name, such as 5 in relu5_1. A stem is stage 0."""
+    matched = re.search(r"\d+", layer)
+    return int(matched[0]) if matched else 0
 
 
 def contrasts(results: dict[str, studies.Result]) -> pd.DataFrame:

@@ -34,9 +34,8 @@ GROUPS = ("first", "early", "middle", "late", "pool", "fc", "logits")
 
 
 def layer_groups(plan: Plan, network: str, layers: Sequence[str]) -> dict[str, list[str]]:
-    """The layers of each group of `book/evidence.yml`, from the input on. Every VGG is grouped like VGG-16."""
-    like = "vgg16_bn" if network.startswith("vgg") else "resnet18"
-    group_of = {layer: plan.group(like, layer) for layer in layers}
+    """The layers of each group, from the input on: "first", "early" and so on, as in `Plan.group`."""
+    group_of = {layer: plan.group(network, layer) for layer in layers}
     groups = {group: [layer for layer in layers if group_of[layer] == group] for group in GROUPS}
     return {group: names for group, names in groups.items() if names}
 

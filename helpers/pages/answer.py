@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,11 +63,9 @@ def _drawable(values: pd.Series) -> list[float]:
 
 def short(layer: str) -> str:
     """A layer's name that fits under an axis: "2.1 out" for "stage2.block1.relu2"; "relu3_1" stays as it is."""
-    parts = layer.split(".")
-    if len(parts) == 3:
-        where = f"{parts[0].removeprefix('stage')}.{parts[1].removeprefix('block')}"
-        return f"{where} {'out' if parts[2] == 'relu2' else 'inner'}"
-    return "stem" if parts[0] == "stem" else layer
+    if matched := re.fullmatch(r"stage(\d+)\.block(\d+)\.relu([12])", layer):
+        return f"{matched[1]}.{matched[2]} {'out' if matched[3] == '2' else 'inner'}"
+    return "stem" if layer == "stem.relu" else layer
 
 
 def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import BadInput, unknown
 from ..files import ROOT
+from ..networks.architectures import family_named
 from ..parameters import check_list, check_share
 from ..schemas import Evidence, dumped, read_yaml
 from ..studies.study import Study
@@ -94,12 +95,16 @@ class Plan:
     def group(self, network: str, layer: str) -> str:
         """The group of a layer: "first", "early", "middle", "late", "pool", "fc" or "logits".
 
-        Raises `BadInput` for a layer that is in no group.
+        For the two networks that decide, it is that of `evidence.yml`; for the others, the one that their family
+        declares. Raises `BadInput` for an unknown network, and for a layer that is in no group.
         """
-        for group, patterns in self.groups[network].items():
+        decides = network in self.groups
+        groups = self.groups[network] if decides else family_named(network).groups
+        for group, patterns in groups.items():
             if any(fnmatch(layer, pattern) for pattern in patterns):
                 return group
-        raise BadInput(f"layer {layer} of {network} is in no group of {EVIDENCE.name}: add it to one")
+        where = EVIDENCE.name if decides else "its family"
+        raise BadInput(f"layer {layer} of {network} is in no group of {where}: add it to one")
 
 
 def read_bound(entry: Any, where: str) -> Bound:

@@ -1,6 +1,5 @@
 """Tables and phrases of one study by layer: similarity at each ε, critical ε, facts about layers, sampling."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -11,25 +10,22 @@ from jaxtyping import Float
 
 from .. import studies
 from ..errors import unknown
+from ..networks.families import FAMILIES
 from ..studies.intervals import interval
 
 GRID = np.round(np.arange(0, 1, 0.005), 3)  # the ε of a curve
 PLACE = ["position", "layer", "kind", "depth"]
-FAMILIES = {"vgg": "VGG", "resnet": "ResNet", "plain": "Plain"}
 INNER = ["conv", "block"]  # the kinds of convolutional layers
 KINDS = {"conv": "convolutional", "block": "block output", "pool": "pooled features", "fc": "fully connected"}
 
 
 def spoken(network: str) -> str:
-    """The name of a network for readers.
+    """The title of a network for readers. The name of a network that is not this book's stays as it is.
 
     >>> spoken("vgg16_bn"), spoken("resnet18")
     ('VGG-16-BN', 'ResNet-18')
     """
-    matched = re.fullmatch(r"([a-z]+)(\d+)(_bn)?", network)
-    if not matched or matched[1] not in FAMILIES:
-        return network
-    return f"{FAMILIES[matched[1]]}-{matched[2]}" + ("-BN" if matched[3] else "")
+    return next((family.titles[network] for family in FAMILIES.values() if network in family.titles), network)
 
 
 def before_training(study: studies.Study) -> studies.Result | None:

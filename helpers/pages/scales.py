@@ -1,7 +1,6 @@
 """Tables, figures and phrases of calibrated similarity, made from the values under all conditions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatch
 from functools import cache
 from typing import Any
 
@@ -12,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..measures import INVARIANCES, MEASURES
+from ..networks.architectures import network_names
 from ..studies import Kind, Study, find_or_compute
 from ..studies.identification import confusion
 from ..studies.rivals import agreement, dips
+from .alike import layer_groups
 from .answer import short
 from .claims import Plan, read_evidence
 from .layer_tables import INNER, spoken
@@ -58,16 +59,15 @@ def _plan() -> Plan:
 
 
 def groups_or_thirds(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
-    """Layers by group, from the input on: the groups of `book/evidence.yml`, or for other networks groups by thirds.
+    """Layers by group, from the input on: as in `Plan.group`, or by thirds for networks that are not this book's.
 
-    Other networks have the first layer as one group. Their other convolutional layers are cut into thirds: early,
-    middle, late. The remaining layers are grouped by kind.
+    Those have the first layer as one group. Their other convolutional layers are cut into thirds: early, middle, late.
+    The remaining layers are grouped by kind.
     """
     layers = table.drop_duplicates("layer").sort_values("position")
     names = list(layers["layer"])
-    if network in _plan().groups:
-        patterns = _plan().groups[network].items()
-        return {group: [n for n in names if any(fnmatch(n, p) for p in some)] for group, some in patterns}
+    if network in network_names():
+        return layer_groups(_plan(), network, names)
     inner = [name for name in layers.loc[layers["kind"].isin(INNER), "layer"] if name != names[0]]
     parts = zip(("early", "middle", "late"), np.array_split(np.array(inner, dtype=object), 3), strict=True)
     groups = {"first": names[:1]} | {group: list(part) for group, part in parts}

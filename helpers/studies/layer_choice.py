@@ -55,7 +55,7 @@ def default_names(network: nn.Module) -> list[str]:
     of the blocks, the pooled features and the logits. For transformers: the output of every block, and the last linear
     layer after the blocks. For any other network: the outputs of its activation modules, and of its last linear layer.
     """
-    if isinstance(network, architectures.VGG | architectures.ResNet):
+    if architectures.family_of(network):
         return [layer.name for layer in architectures.layers(network)]
     modules = dict(network.named_modules())
     if isinstance(network, models.ResNet):

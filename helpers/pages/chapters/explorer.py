@@ -7,7 +7,6 @@ and `.css` in `book/assets/`. Each critical ε is stored as four digits, rounded
 
 import html
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from string import Template
@@ -25,13 +24,13 @@ from ...files import ROOT
 from ...matching.peeling import TIE
 from ...studies import Result, Study
 from .. import figures
+from ..layer_tables import spoken
 
 UNIT = 10_000
 LARGEST = 900_000  # characters of data in one page: first one pair of each network, then more pairs while they fit
 NEVER, DEAD = "----", "dead"
 ASSETS = ROOT / "book" / "assets"
 COLOURS = {"x": "#0173b2", "y": "#c96b00"}
-FAMILIES = ((r"vgg(\d+)(_bn)?", "VGG-{}"), (r"resnet(\d+)", "ResNet-{}"), (r"plain(\d+)", "Plain-{}"))
 
 
 # ---------------------------------------------------------------- from the record
@@ -62,10 +61,7 @@ def study_in_words(study: Study) -> str:
 
 def network_name(network: str) -> str:
     """The name of a network for readers, such as "VGG-16 with batch norm". An unknown name stays as it is."""
-    for pattern, name in FAMILIES:
-        if matched := re.fullmatch(pattern, network):
-            return name.format(matched[1]) + (" with batch norm" if network.endswith("_bn") else "")
-    return network
+    return spoken(network).replace("-BN", " with batch norm")
 
 
 def fraction(width: float) -> str:
