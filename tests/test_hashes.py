@@ -78,6 +78,26 @@ def test_what_is_not_imported_or_makes_no_numbers_changes_nothing(package, name)
     assert version_after(package, name, "OTHER = 2\n") == before
 
 
+def test_a_study_depends_on_the_family_of_its_network_and_on_no_other(package):
+    files = {"__init__": "from . import dense, mobile\n", "dense": "WIDTH = 1\n", "mobile": "WIDTH = 1\n"}
+    folder = package / "networks" / "families"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    (package / "networks" / "names.py").write_text("from .families import FAMILIES\n")
+    (package / "studies" / "kind.py").write_text(KIND + "from ..networks import names\n")
+    one, both = "networks.families.dense", hashes.code_version("studies.kind", package)
+    before = hashes.code_version("studies.kind", package, one)
+    (folder / "new.py").write_text("WIDTH = 3\n")
+    (folder / "__init__.py").write_text("from . import dense, mobile, new\n")
+    (folder / "mobile.py").write_text("WIDTH = 2\n")
+    assert hashes.code_version("studies.kind", package, one) == before != both
+    assert hashes.code_version("studies.kind", package) != both
+    (folder / "dense.py").write_text("WIDTH = 2\n")
+    assert hashes.code_version("studies.kind", package, one) != before
+
+
 def test_a_module_that_is_not_there_is_named(package):
     with pytest.raises(BadInput, match=r"no module toy\.studies\.king: expected a file below toy/"):
         hashes.code_version("studies.king", package)
@@ -93,7 +113,8 @@ def test_each_kind_depends_on_what_it_computes_with_and_on_no_other_kind():
     assert {"networks.training", "networks.activations", "matching.peeling", "subspaces"} <= set(seeds)
     assert not {"studies.causes", "studies.simple_matches"} & set(seeds)
     assert {"studies.seeds", "matching.minimal"} <= set(hashes.all_imports([KINDS["simple_matches"].code_module]))
-    assert len({kind.code for kind in KINDS.values()}) == len(KINDS)
+    assert len({kind.code_for(None) for kind in KINDS.values()}) == len(KINDS)
+    assert len({KINDS["seeds"].code_for(network) for network in ("vgg8", "vgg16_bn", "resnet18", None)}) == 3
 
 
 def test_imports_of_a_notebook_are_absolute():

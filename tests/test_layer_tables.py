@@ -160,7 +160,7 @@ def test_every_record_is_listed_with_what_is_known_of_it():
 
 def test_a_record_by_other_code_is_called_older(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEREP_RESULTS", str(tmp_path))
-    for name, code in {"a": studies.SEEDS.code, "b": "76125c7587644194"}.items():
+    for name, code in {"a": studies.SEEDS.code_for(None), "b": "76125c7587644194"}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "provenance.json").write_text(json.dumps({"code": code, "study": {}, "files": {}}))
     assert provenance.record_table()["made_by"].tolist() == ["this code", "older code"]

@@ -44,6 +44,16 @@ def family_named(name: str) -> Family:
     return next(family for family in FAMILIES.values() if name in family.titles)
 
 
+def family_module(name: str) -> str | None:
+    """The module below the package that defines the network with this name, such as "networks.families.vgg".
+
+    It is None for a network that is not defined in the package.
+    """
+    package = f"{__name__.partition('.')[0]}."
+    modules = (family.network.__module__ for family in FAMILIES.values() if name in family.titles)
+    return next((module.removeprefix(package) for module in modules if module.startswith(package)), None)
+
+
 def family_of(network: nn.Module) -> Family | None:
     """The family that a network belongs to; None if it is not one of this book's networks."""
     return next((family for family in FAMILIES.values() if isinstance(network, family.network)), None)

@@ -80,7 +80,8 @@ def record_table() -> pd.DataFrame:
 def _row(place: Path) -> dict[str, Any]:
     known = studies.read_provenance(place)
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
-    seeds = known.get("study", {}).get("seeds")
+    study = known.get("study", {})
+    seeds, code = study.get("seeds"), KINDS[kind_name(known)].code_for(study.get("network"))
     return {
         "record": place.name,
         "kind": kind_name(known),
@@ -89,7 +90,7 @@ def _row(place: Path) -> dict[str, Any]:
         "seconds": known.get("seconds", ""),
         "device": known.get("device", ""),
         "code": known.get("code", ""),
-        "made_by": "this code" if known.get("code") == KINDS[kind_name(known)].code else "older code",
+        "made_by": "this code" if known.get("code") == code else "older code",
         "commit": known.get("commit", ""),
         "kilobytes": round(size / 1000),
     }

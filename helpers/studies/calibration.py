@@ -33,7 +33,7 @@ def compute(
     None takes the last but one. untrained: how many untrained twins, possibly 0; None takes one for each seed.
     """
     kept = keep_activations(study, images, earlier, untrained, progress)
-    key = [KIND.name, KIND.code, kept.key, permutations]
+    key = [KIND.name, KIND.code_for(study.network), kept.key, permutations]
     measures = [MEASURES[name] for name in NAMES]
     makers = {
         layer.name: partial(values_under_conditions, kept, layer.name, measures, permutations, "positions")

@@ -25,7 +25,9 @@ PLUMBING = (
     "studies.layer_tasks",
     "studies.parts",
     "studies.intervals",
+    "networks.families",
 )  # modules that only pass numbers on
+FAMILIES = "networks.families"  # lists the families of networks; a study computes with the family of its network
 
 
 def module_file(module: str, package: Path = PACKAGE) -> Path | None:
@@ -93,14 +95,17 @@ def _start(node: ast.ImportFrom, inside: str | None, package: Path) -> str | Non
     return ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [node.module])])
 
 
-def all_imports(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
-    """The given modules and all that they import, directly or through others, sorted by name."""
+def all_imports(modules: Iterable[str], package: Path = PACKAGE, lists: Iterable[str] = ()) -> list[str]:
+    """The given modules and all that they import, directly or through others, sorted by name.
+
+    What the modules in `lists` import is not followed.
+    """
     reached: set[str] = set()
-    waiting = list(modules)
+    waiting, ends = list(modules), set(lists)
     while waiting:
         if (module := waiting.pop()) not in reached:
             reached.add(module)
-            waiting += direct_imports(module, package)
+            waiting += direct_imports(module, package) if module not in ends else ()
     return sorted(reached)
 
 
@@ -133,7 +138,11 @@ def _is_text(body: list[ast.stmt]) -> bool:
     return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
 
 
-def code_version(module: str, package: Path = PACKAGE) -> str:
-    """Hash of the code that a module's numbers depend on: the module and the scientific modules that it imports."""
-    rooms = (name for name in all_imports([module], package) if name.partition(".")[0] in SCIENTIFIC)
+def code_version(module: str, package: Path = PACKAGE, family: str | None = None) -> str:
+    """Hash of the code that a module's numbers depend on: the module and the scientific modules that it imports.
+
+    Of the families of networks only the module `family` counts; by default all of them do.
+    """
+    reached = all_imports([module, family], package, [FAMILIES]) if family else all_imports([module], package)
+    rooms = (name for name in reached if name.partition(".")[0] in SCIENTIFIC)
     return syntax_hash((name for name in rooms if name not in PLUMBING), package)

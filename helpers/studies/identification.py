@@ -28,7 +28,7 @@ def compute(
 ) -> Computed:
     """All layers × all layers for pairs of the first `networks` seeds, by every measure, averaged over positions."""
     kept = keep_activations(study, images, earlier, 0, progress)
-    key = [KIND.name, KIND.code, kept.key]
+    key = [KIND.name, KIND.code_for(study.network), kept.key]
     pairs = list(combinations(study.seeds[:networks], 2))
     makers = {f"{a}-{b}": partial(_pair, kept, a, b) for a, b in pairs}
     values = described(study, all_parts(key, makers, "layers × layers", progress))

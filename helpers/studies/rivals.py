@@ -33,7 +33,7 @@ def compute(
 ) -> Computed:
     """All measures of all layers. The settings are those of `helpers.studies.calibration.compute`."""
     kept = keep_activations(study, images, earlier, untrained, progress)
-    key = [KIND.name, KIND.code, kept.key, permutations]
+    key = [KIND.name, KIND.code_for(study.network), kept.key, permutations]
     makers = {layer.name: partial(_layer, kept, layer.name, permutations) for layer in kept.layers}
     values = described(study, all_parts(key, makers, "measuring layers", progress))
     return Computed({"values": values}, kept.origin)

@@ -19,6 +19,7 @@ from torch import nn
 
 from ..errors import BadInput, unknown
 from ..files import sweep
+from ..networks.architectures import family_module
 from ..networks.datasets import Dataset
 from ..processes import held
 from ..subspaces import Gram, Pair
@@ -113,10 +114,9 @@ class Kind:
         """The module that computes this kind, below the package: "studies.seeds"."""
         return self.compute.__module__.partition(".")[2] if self.compute else self.module
 
-    @property
-    def code(self) -> str:
-        """The hash of the code that computes this kind now."""
-        return code_version(self.code_module)
+    def code_for(self, network: str | None) -> str:
+        """The hash of the code that computes this kind now for one of this book's networks; None stands for any."""
+        return code_version(self.code_module, family=family_module(network) if network else None)
 
     def settled(self, settings: Mapping[str, Any] | None) -> dict[str, Any]:
         """All settings, with the defaults where none is given. Raises `BadInput` for an unknown one."""
@@ -243,7 +243,7 @@ def provenance_of(
         "study": asdict(study) | {"epochs": study.runs[0].recipe.epochs} if study else {},
         "settings": as_json({**settings, **computed.settings}),
         **computed.origin,
-        "code": kind.code,
+        "code": kind.code_for(study.network if study else None),
         "commit": commit(),
         "libraries": {name: version(name) for name in LIBRARIES},
         "python": platform.python_version(),
@@ -259,8 +259,8 @@ def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def study_key(kind: Kind, study: Study, settings: Mapping[str, Any] | None = None) -> str:
     """The name of a cached result: a hash of the parameters, the code that uses them, and the libraries."""
-    libraries = {name: version(name) for name in LIBRARIES}
-    text = json.dumps([kind.name, asdict(study), as_json(kind.settled(settings)), kind.code, libraries], sort_keys=True)
+    libraries, code = {name: version(name) for name in LIBRARIES}, kind.code_for(study.network)
+    text = json.dumps([kind.name, asdict(study), as_json(kind.settled(settings)), code, libraries], sort_keys=True)
     return f"{kind.name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
