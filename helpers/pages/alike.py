@@ -34,7 +34,10 @@ GROUPS = ("first", "early", "middle", "late", "pool", "fc", "logits")
 
 
 def layer_groups(plan: Plan, network: str, layers: Sequence[str]) -> dict[str, list[str]]:
-    """The layers of each group, from the input on: "first", "early" and so on, as in `Plan.group`."""
+    """The layers of each group, from the input on: "first", "early" and so on, as in `Plan.group`.
+
+    Raises `BadInput` for an unknown network, and for a layer that is in no group.
+    """
     group_of = {layer: plan.group(network, layer) for layer in layers}
     groups = {group: [layer for layer in layers if group_of[layer] == group] for group in GROUPS}
     return {group: names for group, names in groups.items() if names}

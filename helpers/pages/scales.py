@@ -62,7 +62,8 @@ def groups_or_thirds(network: str, table: pd.DataFrame) -> dict[str, list[str]]:
     """Layers by group, from the input on: as in `Plan.group`, or by thirds for networks that are not this book's.
 
     Those have the first layer as one group. Their other convolutional layers are cut into thirds: early, middle, late.
-    The remaining layers are grouped by kind.
+    The remaining layers are grouped by kind. Raises `BadInput` for a layer of one of this book's networks that is in no
+    group.
     """
     layers = table.drop_duplicates("layer").sort_values("position")
     names = list(layers["layer"])
