@@ -1,7 +1,7 @@
 """How far is `compare` from its floor? Two ResNet-50 on images of 224 × 224 pixels, all default layers.
 
-python -m benchmarks.comparing              # 64 images, some minutes of one core; writes comparing.json
-python -m benchmarks.comparing --images 420 # with the widest layers, too; an hour; writes nothing
+python -m benchmarks.comparing              # 1000 images, half an hour of one core; writes comparing.json
+python -m benchmarks.comparing --images 64  # without the widest layers: some minutes; writes nothing
 
 The floor is what cannot be left out: both networks' forward pass in float32, and for every layer one BLAS syrk of the
 joint float64 matrix of both. `compare` also copies, counts and hashes the images, adds up means, looks for single
@@ -31,7 +31,7 @@ from helpers.studies import comparison
 
 FILE = ROOT / "results" / "benchmarks" / "comparing.json"
 BATCH = 16
-IMAGES = 64  # maps of up to 1024 neurons and 196 positions need 53; the widest, 2048 and 49, need 418
+IMAGES = 1000  # the widest maps, of 2048 neurons and 49 positions, need 418; those of 1024 and 196 need 53
 GOAL = 1.6
 
 

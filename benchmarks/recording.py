@@ -1,13 +1,12 @@
 """How far is recording from its floor? One forward pass and one symmetric float64 product against the collector.
 
-python -m benchmarks.recording             # five full-width networks, 250 and 1000 images; writes recording.json
+python -m benchmarks.recording             # five full-width networks, up to 5000 images, an hour; writes recording.json
 python -m benchmarks.recording --quick     # an eighth of the width: seconds
 
 The floor is what cannot be left out: every network's forward pass in float32, and per layer one BLAS syrk of the joint
 float64 matrix of all networks. The collector also copies, adds up means, checks, and collects the paper's draws. The
-memory of seventeen matrices per layer is laid out once, whatever the number of images. So 1000 images are measured,
-too, without the way it was done before; a recording of all 10 000 images is nearer
-to the floor than that.
+memory of seventeen matrices per layer is laid out once, whatever the number of images. So more images are measured,
+too, without the way it was done before. A recording of all 10 000 images is nearer to the floor than these.
 """
 
 import json
@@ -30,11 +29,11 @@ from helpers.files import ROOT, atomic
 from helpers.networks import architectures
 from helpers.networks.accumulators import Sampling, draw_positions
 from helpers.networks.activations import captured, collect, neurons
+from helpers.studies.pairwise import BATCH
 
 FILE = ROOT / "results" / "benchmarks" / "recording.json"
 ALL_IMAGES = 10_000  # of which the draws take 10 000 positions: 250 images hold a fortieth of them
 GOAL = 1.6
-BATCH = 25
 
 
 def networks_of(name: str, width: float, count: int = 5) -> list[nn.Module]:
