@@ -31,7 +31,7 @@ seeds = [0, 1, 2]
 recipes = ["paper", "short"]  # one for each network
 epochs = [160, 40]
 earlier = [125, 36]  # the epoch of the first seed that is the ceiling
-permutations = 50
+permutations = 200
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
@@ -145,8 +145,7 @@ figures.table(scales.measures_table(), label="What may be done to the neurons of
 # layer: {glue:text}`chance-expected`. The largest p is {glue:text}`p-largest`, and {glue:text}`above-chance` values of
 # rivals have p ≤ 0.05. At least 4 of 7 rivals dip in the
 # middle: {glue:text}`dip-expected` (two more rivals were added to the seven later). Measures that dip:
-# {glue:text}`which`. With {glue:text}`orders` permutations p cannot be below {glue:text}`p-smallest`. The page on
-# [the scale](scale.ipynb) has more permutations.
+# {glue:text}`which`. With {glue:text}`orders` permutations p cannot be below {glue:text}`p-smallest`.
 #
 # ## What would change our mind
 #

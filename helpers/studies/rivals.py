@@ -19,7 +19,7 @@ from .store import Computed, Kind
 from .study import Study
 from .tables import described
 
-ORDERS = 50  # permutations: enough for the mean of chance and for p < 0.05; all measures of all layers need minutes
+ORDERS = 200  # permutations, as in `calibration`: p can be as small as 0.005; a full-size network needs ten minutes
 POSITIONS = ("subspace", "subspace_median", "cka", "cka_raw")  # also measured at positions
 
 
