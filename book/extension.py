@@ -35,12 +35,19 @@ STILL = re.compile(r'<img class=\\?"(?:answer-)?still\\?" src=\\?"data:image/png
 def setup(app: Sphinx) -> dict[str, bool]:
     """Run after the theme has filled in its buttons."""
     app.connect("html-page-context", repair, priority=900)
+    app.connect("env-updated", write_with_processes)
     app.connect("autodoc-process-docstring", plain)
     app.connect("config-inited", without_solutions)
     app.connect("build-finished", publish_extras)
     app.connect("build-finished", without_unused_scripts)
     app.add_transform(SearchWords)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write_with_processes(app: Sphinx, _: Any) -> list[str]:
+    """From here on, when all pages are parsed, two processes write them. Two extensions could not parse so."""
+    app.parallel = 2
+    return []  # no further page has to be written
 
 
 class SearchWords(SphinxTransform):

@@ -26,6 +26,7 @@ from .running import check_pages, run_pages
 TIERS = ("published", "smoke")
 HIDE = "SAMEREP_HIDE_SOLUTIONS"  # in the environment of a build: the site shows no solutions (book/extension.py)
 WARNINGS_SHOWN = 25
+PARSED = (".doctrees", "jupyter_execute")  # where Sphinx and MyST-NB keep parsed pages and the pictures of their cells
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
 
 
@@ -88,15 +89,19 @@ def book_hash(pages: Iterable[Page]) -> str:
 
 
 def build_html(html: Path, stamp: str) -> None:
-    """Build the Jupyter Book from scratch, with every warning as an error.
+    """Build the Jupyter Book, with every warning as an error. The old book stays until the new one is whole.
 
-    The old book stays until the new one is whole.
+    Every page is written anew. Pages that have not changed since the last build are not parsed again.
     """
     stage_vendor()
-    work = places.BUILD / "work"
+    work, parsed = places.BUILD / "work", places.BUILD / "parsed"
     shutil.rmtree(work, ignore_errors=True)
     try:
+        key = parsing_hash()
+        if (parsed / "key").exists() and (parsed / "key").read_text() == key:
+            shutil.copytree(parsed, work / "_build")
         built = _built(work)
+        _keep_parsed(work / "_build", parsed, key)
         (built / ".stamp").write_text(stamp)
         with atomic_folder(html) as new:
             new.rmdir()
@@ -105,9 +110,26 @@ def build_html(html: Path, stamp: str) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def parsing_hash() -> str:
+    """Hash of what decides how a page is parsed, other than its own text and what Sphinx knows that it depends on."""
+    shared = [*places.BOOK.glob("*.py"), *places.BOOK.glob("*.bib"), *places.BOOK.glob("*.yml")]
+    known = sorted([*shared, *(places.ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.lock"))])
+    own = [str(places.ROOT), os.environ.get(HIDE, ""), *map(sha256, known)]
+    return hashlib.sha256("".join(own).encode()).hexdigest()
+
+
+def _keep_parsed(build: Path, parsed: Path, key: str) -> None:
+    """Keep the parsed pages and their pictures for the next build. Only a build without warnings comes here."""
+    with atomic_folder(parsed) as new:
+        for name in PARSED:
+            if (build / name).exists():
+                (build / name).rename(new / name)
+        (new / "key").write_text(key)
+
+
 def _built(work: Path) -> Path:
     """Run Jupyter Book. Returns the folder with the HTML, inside `work`."""
-    options = ["-W", "-n", "--keep-going", "--all", "--path-output", str(work)]
+    options = ["-W", "-n", "--keep-going", "--path-output", str(work)]
     command = [
         sys.executable,
         "-c",
