@@ -152,7 +152,7 @@ def check_enough(pair: Pair) -> Pair:
         if count > pair.samples:
             what = f"{network} has {count} neurons and {pair.samples} samples"
             advice = "transpose arrays that have samples as rows, or allow it with few_samples=True"
-            raise BadInput(f"{what}: expected (neurons, samples), no fewer samples than neurons; {advice}")
+            raise BadInput(f"{what}: expected (neurons, samples), with at least as many samples as neurons; {advice}")
     return pair
 
 

@@ -147,7 +147,7 @@ class KeptSamples:
         if not len(chosen):
             raise BadInput("no images to keep: expected at least one number of an image")
         if size is not None and size < 1:
-            raise BadInput(f"size is {size}: expected 1 or more positions a side, or None for all positions")
+            raise BadInput(f"size is {size}: expected 1 or more positions per side, or None for all positions")
         return lambda batch: KeptSamples(chosen, size, dtype, len(batch.sizes))
 
     def add(self, batch: LayerBatch) -> None:

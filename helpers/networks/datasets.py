@@ -316,7 +316,7 @@ def image_folder(path: Path, size: int = 224, crop: float = 0.875, statistics: s
     check_number("crop", crop, 0.05, 1, "a number from 0.05 to 1")
     path = Path(path)
     if not path.is_dir():
-        raise BadInput(f"{path} is not a folder: expected one folder a class with the images inside")
+        raise BadInput(f"{path} is not a folder: expected a folder with one folder per class, and the images inside")
     loader = partial(open_picture, shorter=round(size / crop))
     return Pictures(str(path), transform=_transform(size, crop, statistics), loader=loader)
 

@@ -47,7 +47,7 @@ CONDITIONS = {
     "one untrained": "a trained network and another before training",
     "1 epoch apart": "one training, its last epoch and the one before; a short training still changes much in it",
     "2 epochs apart": "one training, two epochs apart; a short training still changes much in them",
-    "late checkpoint": "one training, its last epoch and the latest one before it that was kept: positive control",
+    "late checkpoint": "one training, its last epoch and the latest one before it that was kept: the ceiling",
 }
 REMOVALS = ("centred", "class means", "third logits", "other logits", "own logits")
 COUNTS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 128, 256)
