@@ -1,6 +1,7 @@
 """How far is recording from its floor? One forward pass and one symmetric float64 product against the collector.
 
 python -m benchmarks.recording             # five full-width networks, up to 5000 images, an hour; writes recording.json
+python -m benchmarks.recording --images 250 # one number of images; its rows take the place of those in recording.json
 python -m benchmarks.recording --quick     # an eighth of the width: seconds
 
 The floor is what cannot be left out: every network's forward pass in float32, and per layer one BLAS syrk of the joint
@@ -34,6 +35,7 @@ from helpers.studies.pairwise import BATCH
 FILE = ROOT / "results" / "benchmarks" / "recording.json"
 ALL_IMAGES = 10_000  # of which the draws take 10 000 positions: 250 images hold a fortieth of them
 GOAL = 1.6
+IMAGES = (250, 1000, 5000)  # the way it was done before is measured with the first number only
 
 
 def networks_of(name: str, width: float, count: int = 5) -> list[nn.Module]:
@@ -132,23 +134,32 @@ def measured(name: str, width: float, images: int, size: int, before: bool = Tru
     }
 
 
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """The rows of the last run; none if there is no file."""
+    return json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+
+
 @click.command()
+@click.option("--images", default=IMAGES, multiple=True, type=click.IntRange(1), help="How many; several times.")
 @click.option("--quick", is_flag=True, help="An eighth of the width and 50 images.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Where to write; the full run's default is {FILE.name}.")
-def main(quick: bool, out: Path | None) -> None:
+def main(images: Sequence[int], quick: bool, out: Path | None) -> None:
     """Compare the collector with its floor and print the table, in CPU seconds of one thread."""
-    width, counts = (0.125, [50]) if quick else (1.0, [250, 1000])
+    width, counts = (0.125, [50]) if quick else (1.0, sorted(images))
     torch.set_num_threads(1)
     with threadpool_limits(1):
         rows = []
-        for images, name in product(counts, ("vgg16_bn", "resnet18")):
-            rows.append(measured(name, width, images, BATCH, before=images == counts[0]))
+        for count, name in product(counts, ("vgg16_bn", "resnet18")):
+            rows.append(measured(name, width, count, BATCH, before=count <= IMAGES[0]))
             click.echo(rows[-1])  # minutes before the next
     table = pd.DataFrame(rows)
     click.echo(table.T.to_string(header=False, float_format=lambda value: f"{value:.3g}"))
     if out or not quick:
+        known = rows_of(out or FILE)
+        fresh = json.loads(table.to_json(orient="records"))
+        kept = [row for row in known if row["images"] not in counts]
         with atomic(out or FILE) as temporary:
-            record = {"machine": machine.describe(), "rows": json.loads(table.to_json(orient="records"))}
+            record = {"machine": machine.describe(), "rows": sorted(kept + fresh, key=lambda row: row["images"])}
             temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
