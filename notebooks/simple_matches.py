@@ -194,23 +194,20 @@ figures.download(distribution, f"sizes-{name}")
 # Where the observed line is below the line of the null model, neurons have partners in the other network. Where the
 # two lines coincide, only the subspaces are shared. Where the observed line is close to 1, the whole maximum match is
 # one piece: each neuron needs nearly all the others. If one of them is removed, no match is left.
+# The second panel shows another architecture: {glue:text}`beside`. Is the observed line below the null model in the
+# same places?
 
-# %% tags=["hide-input", "shows-prp-reassigned"] mystnb={"image": {"alt": "Two lines by layer: the median size of a minimal match as a share of the maximum match, observed and by the null."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, by layer.", "name": "fig-relative-{{page}}"}}
-figure = size_findings.plot_relative(summary)
+# %% tags=["hide-input", "remove-stderr", "shows-prp-reassigned"] mystnb={"image": {"alt": "One panel for each network, with two lines by layer: the median size of a minimal match as a share of the maximum match, observed and by the null model."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, by layer, for two architectures.", "name": "fig-relative-{{page}}"}}
+summaries = {spoken(network): summary}
+if beside:
+    second = studies.find_or_compute(simple_matches.KIND, replace(study, network=beside), settings).tables
+    summaries[spoken(beside)] = size_findings.size_summary(size_findings.relative_sizes(second, share))
+figure = size_findings.plot_relative(summaries)
 
 # %% tags=["hide-input"]
 columns = ["layer", "median_observed", "median_null", "two_observed", "two_null", "few_observed"]
 shown = summary[columns].rename(columns=lambda c: c.replace("two_", "size 2, ").replace("few_", "size ≤ 4, "))
 figures.table(shown, digits=2, label="Sizes by layer, observed and by the null")
-
-# %% [markdown]
-# The next figure shows a second architecture ({glue:text}`beside`). Is the observed line below the null
-# model in the same places?
-
-# %% tags=["hide-input", "remove-stderr"] mystnb={"image": {"alt": "Two lines by layer for the second network: the median size of a minimal match as a share of the maximum match, observed and by the null model."}, "figure": {"caption": "Median size of a minimal match as a share of the maximum match, for a second architecture.", "name": "fig-beside-{{page}}"}}
-if beside:
-    second = studies.find_or_compute(simple_matches.KIND, replace(study, network=beside), settings).tables
-    figure = size_findings.plot_relative(size_findings.size_summary(size_findings.relative_sizes(second, share)))
 
 # %% [markdown]
 # ### Does the width matter?
@@ -307,16 +304,11 @@ figures.download(spread, f"orders-{name}")
 # diagonal is a pair of partners. A filled square is a group in which each neuron needs all others. The map need not
 # be symmetric: perhaps v needs u, but u does not need v.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A square map of the first layer's matched neurons: small orange blocks are neurons that always go together."}, "figure": {"caption": "Which neurons go together, near the input.", "name": "fig-map-input-{{page}}"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three square maps of matched neurons. Near the input small orange blocks are neurons that always go together. In the last hidden layer it is blue below the diagonal and pale above it, with hardly any orange off the diagonal. The third map shows which logits are in the minimal matches of which."}, "figure": {"caption": "Which neurons go together near the input, in the last hidden layer and in the logits. There neuron k of either side is the logit of class k.", "name": "fig-map-{{page}}"}}
 maps = tables["map"]
 per_side = {k: int(rows["neurons"].iloc[0] / 2) for k, rows in tables["levels"].groupby("layer", observed=True)}
-figure = size_findings.plot_together(maps.query("layer == @looked[0]"), per_side[looked[0]], looked[0])
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A map of the last hidden layer's matched neurons: blue below the diagonal and pale above it, with hardly any orange off the diagonal."}, "figure": {"caption": "Which neurons go together, in the last hidden layer.", "name": "fig-map-hidden-{{page}}"}}
-figure = size_findings.plot_together(maps.query("layer == @layer"), per_side[layer], layer)
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A map of the logits: which logits are in the minimal matches of which."}, "figure": {"caption": "Which neurons go together, in the logits: neuron k of either side is the logit of class k.", "name": "fig-map-logits-{{page}}"}}
-figure = size_findings.plot_together(maps.query("layer == @looked[-1]"), per_side[looked[-1]], looked[-1])
+places = dict.fromkeys([looked[0], layer, looked[-1]])
+figure = size_findings.plot_together({k: (maps.query("layer == @k"), per_side[k]) for k in places})
 
 # %% tags=["hide-input"]
 figures.download(maps[["layer", "v", "u", "frequency", "essential"]], f"map-{name}")

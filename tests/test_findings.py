@@ -167,6 +167,6 @@ def test_the_map_keeps_groups_together():
     assert order in ([0, 3, 1, 2], [1, 2, 0, 3])
     np.testing.assert_array_equal(share, np.kron(np.eye(2), np.ones((2, 2))))
     np.testing.assert_array_equal(essential, np.kron(np.eye(2), 1 - np.eye(2)))
-    figure = size_findings.plot_together(pd.DataFrame(rows), 2, "a")
+    figure = size_findings.plot_together({"a": (pd.DataFrame(rows), 2)})
     assert {text.get_text() for text in figure.axes[0].get_yticklabels()} == {"x0", "x1", "y0", "y1"}
     plt.close("all")

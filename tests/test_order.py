@@ -21,6 +21,7 @@ THEORY = [
 ]
 LONGEST = 1400  # words of an experiment's page that are not folded
 LONGEST_THEORY = 3000
+MOST_FIGURES = 4
 FREE = {"imagenet"}  # says what is not possible here: no experiment was done
 
 
@@ -35,6 +36,12 @@ def visible_words(book):
     text = "\n".join(pages.markdown(book))
     folded = r"^(:::+)\{(?:prf:proof|solution|solution-start|dropdown)[^\n]*\n.*?^\1\s*$"
     return len(re.sub(folded, "", text, flags=re.S | re.M).split())
+
+
+def shown_figures(book):
+    """The names of the figures that cells make."""
+    shown = [cell.metadata.get("mystnb", {}).get("figure", {}) for cell in pages.code(book)]
+    return [figure["name"] for figure in shown if figure]
 
 
 @pytest.mark.parametrize("page", COMPUTED, ids=lambda page: page.name)
@@ -55,6 +62,7 @@ def test_an_experiment_asks_answers_and_says_how_it_knows(page):
     assert ":::{admonition} Answer" in text
     assert text.count("{exercise") >= 3
     assert visible_words(book) <= LONGEST
+    assert len(shown_figures(book)) <= MOST_FIGURES
 
 
 @pytest.mark.parametrize("page", THEORY, ids=lambda page: page.name)

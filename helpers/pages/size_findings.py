@@ -1,14 +1,16 @@
 """Records of simple matches on a page: tables of the sizes of minimal matches, their figures, and phrases."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from .layer_figures import DASHES, MARKERS
 
@@ -82,15 +84,19 @@ def plot_sizes(sizes: pd.DataFrame, layers: Sequence[str]) -> Figure:
     return figure
 
 
-def plot_relative(summary: pd.DataFrame) -> Figure:
-    """By layer: median size of a minimal match as a share of the maximum match, observed and under the null model."""
-    figure, ax = plt.subplots(figsize=(7.6, 3.8))
-    for number, what in enumerate(("observed", "null")):
-        style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number], "marker": MARKERS[number]}
-        ax.plot(summary["layer"], summary[f"relative_{what}"], label=what, **style)
-    ax.set(ylabel="median size / maximum match", ylim=(-0.03, 1.03))
-    ax.tick_params(axis="x", rotation=90)
-    ax.legend(fontsize="small")
+def plot_relative(summaries: Mapping[str, pd.DataFrame]) -> Figure:
+    """By layer: median size of a minimal match as a share of the maximum match, observed and under the null model.
+
+    One panel per network, under its title.
+    """
+    figure, axes = plt.subplots(len(summaries), 1, figsize=(7.6, 3.6 * len(summaries)), squeeze=False)
+    for ax, (title, summary) in zip(axes.flat, summaries.items(), strict=True):
+        for number, what in enumerate(("observed", "null")):
+            style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number], "marker": MARKERS[number]}
+            ax.plot(summary["layer"], summary[f"relative_{what}"], label=what, **style)
+        ax.set(ylabel="median size / maximum match", ylim=(-0.03, 1.03), title=title)
+        ax.tick_params(axis="x", rotation=90)
+    axes[0, 0].legend(fontsize="small")
     return figure
 
 
@@ -105,23 +111,33 @@ def plot_spread(spread: pd.DataFrame, layer: str) -> Figure:
     return figure
 
 
-def plot_together(table: pd.DataFrame, n_x: int, layer: str) -> Figure:
-    """Row v shows which neurons u its minimal matches contain.
+def plot_together(tables: Mapping[str, tuple[pd.DataFrame, int]]) -> Figure:
+    """One map per layer: row v shows which neurons u its minimal matches contain.
 
-    A cell is darker if u is in more of the orders, and orange if u is in every match of v.
+    A cell is darker if u is in more of the orders, and orange if u is in every match of v. `tables` has for each layer
+    its rows and the number of neurons of x.
     """
+    lines = -(-len(tables) // 2)  # two maps side by side: still readable on a phone
+    figure, axes = plt.subplots(lines, 2, figsize=(7.4, 3.7 * lines), squeeze=False)
+    for ax in axes.flat[len(tables) :]:
+        ax.remove()
+    for ax, (layer, (table, n_x)) in zip(axes.flat, tables.items(), strict=False):
+        picture = _draw_together(ax, table, n_x)
+        ax.set(xlabel="u", ylabel="v", title=layer)
+    figure.colorbar(picture, ax=list(axes.flat[: len(tables)]), label="share of v's minimal matches that hold u", shrink=0.6)
+    return figure
+
+
+def _draw_together(ax: Axes, table: pd.DataFrame, n_x: int) -> AxesImage:
     share, essential, order = map_matrix(table)
-    figure, ax = plt.subplots(figsize=(6.2, 5.6))
     picture = ax.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     ax.imshow(np.ma.masked_where(essential == 0, essential), cmap=ListedColormap(["C1"]), interpolation="nearest")
     ax.grid(False)
     if len(order) <= 24:
         names = [f"x{k}" if k < n_x else f"y{k - n_x}" for k in order]
-        ax.set_xticks(range(len(order)), names, rotation=90, fontsize="small")
-        ax.set_yticks(range(len(order)), names, fontsize="small")
-    ax.set(xlabel="u", ylabel="v", title=layer)
-    figure.colorbar(picture, ax=ax, label="share of v's minimal matches that hold u", shrink=0.8)
-    return figure
+        ax.set_xticks(range(len(order)), names, rotation=90, fontsize="x-small")
+        ax.set_yticks(range(len(order)), names, fontsize="x-small")
+    return picture
 
 
 # ---------------------------------------------------------------- in words
