@@ -124,7 +124,9 @@ def plot_together(tables: Mapping[str, tuple[pd.DataFrame, int]]) -> Figure:
     for ax, (layer, (table, n_x)) in zip(axes.flat, tables.items(), strict=False):
         picture = _draw_together(ax, table, n_x)
         ax.set(xlabel="u", ylabel="v", title=layer)
-    figure.colorbar(picture, ax=list(axes.flat[: len(tables)]), label="share of v's minimal matches that hold u", shrink=0.6)
+    figure.colorbar(
+        picture, ax=list(axes.flat[: len(tables)]), label="share of v's minimal matches that hold u", shrink=0.6
+    )
     return figure
 
 
