@@ -49,8 +49,10 @@ def study_in_words(study: Study) -> str:
     >>> study_in_words(Study("cifar10", "vgg16_bn", 0.25, (0, 1), "short", 10))
     'VGG-16 with batch norm, width 1/4, 10 epochs on CIFAR-10'
     """
-    training = study.epoch if study.epoch is not None else study.runs[0].recipe.epochs
-    length = f"{training} epoch{'s' if training != 1 else ''}" if training else "untrained,"
+    planned = study.runs[0].recipe.epochs
+    training = planned if study.epoch is None else study.epoch or planned
+    length = f"{training} epoch{'s' if training != 1 else ''}"
+    length = f"untrained (before {length})" if study.epoch == 0 else length
     parts = [network_name(study.network)]
     parts += [] if study.width == 1 else [f"width {fraction(study.width)}"]
     parts += ["before the ReLU"] if study.before_relu else []
