@@ -19,7 +19,7 @@ from ..errors import BadInput
 from ..subspaces import Gram, as_block
 from .accumulators import Accumulator, Draws, Grams, Kind, LayerBatch, Sampling, Slots
 from .calls import found_as, heard, tapped, uncertain, unwrapped
-from .inputs import Inputs, images_of, in_chunks, some, tensors_of
+from .inputs import Inputs, each_part, images_of, in_chunks, some, tensors_of
 from .layouts import arranged, check_layout
 
 Batch = Tensor | Sequence[Tensor]  # the same images for all networks, or one tensor of images per network
@@ -64,7 +64,46 @@ def layouts_of(
             raise BadInput(uncertain(layer, one))
         if one and layout:
             known[layer] = check_layout(layout, one.shape, layer)
+    for reason in out_of_order(network, few, known).values():
+        raise BadInput(reason)
     return known
+
+
+def out_of_order(network: nn.Module, few: Inputs, layouts: Mapping[str, str]) -> dict[str, str]:
+    """The layers whose images are not where their layout says, with the reason, found from two passes.
+
+    In the second pass the images change places. On the right axis the outputs then change places in the same way.
+    """
+    images = len(tensors_of(few)[0])
+    first = _arranged(network, few, layouts)
+    second = _arranged(network, each_part(few, lambda part: part.roll(1, 0)), layouts)
+    shape = tuple(tensors_of(few)[0].shape)
+    return {
+        layer: f"layer {layer}: its outputs do not change places as the inputs of shape {shape} do. Expected images "
+        f"on axis 0 of the inputs, a layout other than '{layouts[layer]}' if that is wrong, and nothing random"
+        for layer, rows in first.items()
+        if rows.shape[1] != images or not _same(rows.roll(1, 1), second[layer])
+    }
+
+
+def _arranged(network: nn.Module, images: Inputs, layouts: Mapping[str, str]) -> dict[str, Tensor]:
+    """The outputs of one pass with one row per neuron; without complex ones, which are refused elsewhere."""
+    found: dict[str, Tensor] = {}
+
+    def take(layer: str, output: Tensor) -> None:
+        if not output.is_complex():
+            found[layer] = arranged(output, layouts[layer], len(tensors_of(images)[0]))[0].float().nan_to_num().clone()
+
+    with tapped(network, list(layouts), take):
+        forward(network, images)
+    return found
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    """Whether they are equal up to rounding, also that of numbers with 8 bits."""
+    return first.shape == second.shape and bool(
+        torch.allclose(first, second, 0, 0.01 * float(first.abs().amax()) if first.numel() else 0)
+    )
 
 
 def maps(output: Tensor, layout: str | None = None, images: int = 0) -> Float[Tensor, "neurons images places"]:
@@ -120,10 +159,10 @@ def forward(network: nn.Module, images: Inputs) -> None:
             network(images.to(device or images.device))
         else:
             network(**{name: part.to(device or part.device) for name, part in images.items()})
-    except (BadInput, torch.OutOfMemoryError):
+    except (BadInput, MemoryError, torch.OutOfMemoryError):
         raise
-    except (RuntimeError, ValueError, AssertionError, TypeError, IndexError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # networks of others can fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
         if any(words in reason for words in NO_MEMORY):
             raise MemoryError(reason) from error
         shape = tuple(tensors_of(images)[0].shape)

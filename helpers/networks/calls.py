@@ -8,7 +8,7 @@ own (`torch.relu(x)`) become layers by `with_nodes`.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import BadInput, unknown
+from ..parameters import refused
 from .layouts import IMAGES, LAYOUTS, NEURONS, PLACE, Following, layout_of
 
 ADDRESS = re.compile(r"(?P<before>before:)?(?P<module>.+?)(\[(?P<item>\w+)\])?(#(?P<call>[1-9]\d*))?")
@@ -50,7 +51,7 @@ class Address:
 def unwrapped(network: nn.Module) -> nn.Module:
     """The network inside DataParallel, DistributedDataParallel or torch.compile, whose modules can have hooks.
 
-    Raises `BadInput` for TorchScript, which runs without its modules.
+    Raises `BadInput` for TorchScript, which runs without its modules, and for what is no module.
     """
     while True:
         if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -59,6 +60,8 @@ def unwrapped(network: nn.Module) -> nn.Module:
             network = network._orig_mod  # type: ignore[assignment]
         else:
             break
+    if not isinstance(network, nn.Module):
+        raise refused("a network", network, "an nn.Module")
     if isinstance(network, torch.jit.ScriptModule):
         raise BadInput("a TorchScript network runs without its modules: expected the nn.Module that it was made from")
     return network
@@ -110,17 +113,39 @@ def _quiet(network: nn.Module) -> Iterator[None]:
     It uses `no_grad` and not inference mode: a network that keeps a tensor of the pass could not be trained
     afterwards.
     """
-    modes = {module: module.training for module in network.modules()}
     fused = torch.backends.mha.get_fastpath_enabled()
     try:
-        network.eval()
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.no_grad():
+        with evaluating(network), _uncompiled(network), torch.no_grad():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """While open, the network is in evaluation mode. Afterwards every module is in its former mode.
+
+    A module's own `train` runs too, because it may undo what its `eval` did, such as adding low-rank weights (LoRA).
+    """
+    modes = {module: module.training for module in network.modules()}
+    try:
+        network.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            if module.training != training:
+                module.train(training)
         for module, training in modes.items():
             module.training = training
+
+
+def _uncompiled(network: nn.Module) -> AbstractContextManager[Any]:
+    """While open, compiled parts of the network run as they were written, because compiled code skips hooks."""
+    inside = network.modules()
+    if any(hasattr(module, "_orig_mod") or module._compiled_call_impl is not None for module in inside):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
 
 
 class _Ear:
@@ -157,25 +182,34 @@ class _Ear:
 
 
 def items(output: object) -> dict[str, Tensor]:
-    """The tensors of an output by name: "" for a single one, else their position or key."""
+    """The tensors of an output by name: "" for a single one, else their position or key.
+
+    A tensor that stands first and is the only one is single, too. So an LSTM's output, beside its states, is single.
+    """
     if isinstance(output, Tensor):
         return {"": output}
-    if isinstance(output, Mapping):
-        entries = {str(key): value for key, value in output.items()}
-    elif isinstance(output, tuple | list):
-        entries = {str(k): value for k, value in enumerate(output)}
-    else:
-        return {}
+    entries = {key: value for key, value in _entries(output).items() if value is not None}
     tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
-    return {"": next(iter(tensors.values()))} if len(tensors) == 1 else tensors
+    first = next(iter(entries), None)
+    return {"": tensors[first]} if len(tensors) == 1 and first in tensors else tensors
+
+
+def _entries(output: object) -> dict[str, Any]:
+    """What a dictionary, a tuple or a list holds, by key or position; of anything else nothing."""
+    if isinstance(output, Mapping):
+        return {str(key): value for key, value in output.items()}
+    return {str(k): value for k, value in enumerate(output)} if isinstance(output, tuple | list) else {}
 
 
 def one_tensor(output: object, address: Address) -> Tensor:
     """The tensor that an address names. Raises `BadInput`, with those that there are, if it is none of them."""
     tensors = items(output)
     if not tensors:
-        raise BadInput(f"layer {address.name} returns {type(output).__name__}: expected a tensor; choose another layer")
+        kind = type(output).__name__
+        raise BadInput(f"layer {address.name} returns {kind}: expected a tensor; choose another layer")
     if "" in tensors:
+        if address.item is not None and _entries(output).get(address.item) is not tensors[""]:
+            raise BadInput(f"layer {address.name}: {address.module} returns one tensor: name {address.module} alone")
         return as_numbers(tensors[""])
     if address.item not in tensors:
         names = ", ".join(f"{address.module}[{key}]" for key in tensors)
@@ -282,16 +316,13 @@ def with_nodes(network: nn.Module) -> nn.Module:
     nodes.relu_1 and so on, in the order of the pass. Raises `BadInput` if the network cannot be traced.
     """
     network = unwrapped(network)
-    modes = {module: module.training for module in network.modules()}
     try:
-        traced = fx.symbolic_trace(network.eval())
+        with evaluating(network):
+            traced = fx.symbolic_trace(network)
     except Exception as error:  # a tracer can fail in any way that the traced code can
         reason = " ".join(str(error).split())[:120]
         kind = type(network).__name__
         raise BadInput(f"the functions of {kind} cannot be traced ({reason}): name modules as layers") from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
     for node in list(traced.graph.nodes):
         if _is_activation(node):
             name = f"{NODES}.{node.name}"

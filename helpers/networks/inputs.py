@@ -5,13 +5,14 @@ Inputs are counted, and repeated ones are noticed, because they add no samples.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from ..errors import BadInput
 
@@ -32,20 +33,36 @@ def images_of(batch: Any) -> Inputs:
     if isinstance(batch, tuple | list) and len(batch) and isinstance(batch[0], Tensor | np.ndarray | Mapping):
         return images_of(batch[0])
     if isinstance(batch, np.ndarray) and batch.dtype != object:
+        _check_dense(batch)
         batch = torch.from_numpy(np.ascontiguousarray(batch))
         batch = batch.float() if batch.dtype == torch.float64 else batch
     if not isinstance(batch, Tensor):
         kind = type(batch).__name__
         raise BadInput(f"a batch is a {kind}: expected a tensor or array of images, (images, labels), or a dictionary")
-    if batch.ndim == 0 or not len(batch):
+    _check_dense(batch)
+    if not len(batch):
         raise BadInput(f"a batch has shape {tuple(batch.shape)}: expected images along the first axis")
     return batch
+
+
+def _check_dense(batch: Tensor | np.ndarray) -> None:
+    """Raise `BadInput` for arrays without a first axis, and for those in which some numbers are not there."""
+    if batch.ndim == 0:
+        raise BadInput("a batch has shape (): expected images along the first axis")
+    if isinstance(batch, np.ma.MaskedArray) or (isinstance(batch, Tensor) and batch.layout != torch.strided):
+        kind = "masked" if isinstance(batch, np.ndarray) else "sparse"
+        raise BadInput(f"a batch is a {kind} array of shape {tuple(batch.shape)}: expected a dense array")
 
 
 def _of_mapping(batch: Mapping[Any, Any]) -> Inputs:
     tensors = {str(key): value for key, value in batch.items() if isinstance(value, Tensor | np.ndarray)}
     if "input_ids" in tensors:
-        return {key: images_of(value) for key, value in tensors.items() if key not in NOT_GIVEN}  # type: ignore[misc]
+        given = {key: images_of(value) for key, value in tensors.items() if key not in NOT_GIVEN}
+        lengths = {key: len(tensors_of(value)[0]) for key, value in given.items()}
+        for key, length in lengths.items():
+            if length != lengths["input_ids"]:
+                raise BadInput(f"a batch has {lengths['input_ids']} input_ids and {length} {key}: expected as many")
+        return given  # type: ignore[return-value]
     alone = [key for key in ALONE if key in tensors]
     if not alone:
         keys = ", ".join(map(str, batch)) or "nothing"
@@ -64,7 +81,12 @@ def some(inputs: Inputs, count: int) -> Inputs:
     def cut(tensor: Tensor) -> Tensor:
         return torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor[:count]
 
-    return cut(inputs) if isinstance(inputs, Tensor) else {name: cut(part) for name, part in inputs.items()}
+    return each_part(inputs, cut)
+
+
+def each_part(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
+    """The inputs with each of their tensors changed."""
+    return change(inputs) if isinstance(inputs, Tensor) else {name: change(part) for name, part in inputs.items()}
 
 
 def in_chunks(batches: Iterable[Inputs], size: int) -> Iterator[Inputs]:
@@ -87,9 +109,7 @@ def _joined(first: Inputs, second: Inputs) -> Inputs:
 
 def part_of(inputs: Inputs, start: int, end: int) -> Inputs:
     """The inputs from number `start` up to, but not including, `end`."""
-    if isinstance(inputs, Tensor):
-        return inputs[start:end]
-    return {name: part[start:end] for name, part in inputs.items()}
+    return each_part(inputs, lambda part: part[start:end])
 
 
 def mask_of(inputs: Inputs) -> Tensor | None:
@@ -105,11 +125,14 @@ def in_batches(data: Any, batch: int = BATCH) -> Iterable[Any]:
     if isinstance(data, str | Path):
         data = read_inputs(Path(data))
     if isinstance(data, Tensor | np.ndarray):
+        _check_dense(data)
         return [data[start : start + batch] for start in range(0, len(data), batch)]
     if isinstance(data, Mapping):
-        length = len(next(iter(data.values()), ()))
-        parts = range(0, length, batch)
-        return [{key: value[start : start + batch] for key, value in data.items()} for start in parts]
+        length = expected_count(data) or 0
+        parts = [(start, start + batch) for start in range(0, length, batch)]
+        whole = {key: value for key, value in data.items() if isinstance(value, Tensor | np.ndarray)}
+        each = {key: value for key, value in whole.items() if value.ndim and len(value) == length}
+        return [{key: value[start:end] for key, value in each.items()} for start, end in parts]
     if not isinstance(data, Iterable):
         kind = type(data).__name__
         raise BadInput(
@@ -141,11 +164,19 @@ def expected_count(data: Any) -> int | None:
     if isinstance(data, Tensor | np.ndarray):
         return len(data)
     if isinstance(data, Mapping):
-        return len(next(iter(data.values()), ()))
+        return len(tensors_of(images_of(data))[0]) if data else 0
     if isinstance(data, Sequence):
         return sum(len(tensors_of(images_of(batch))[0]) for batch in data)
+    if isinstance(data, DataLoader):
+        return _sampled(data)
     dataset: Any = getattr(data, "dataset", getattr(data, "folder", None))
     return len(dataset) if hasattr(dataset, "__len__") else None
+
+
+def _sampled(loader: DataLoader) -> int | None:
+    """How many inputs a loader's sampler takes; None if its dataset or batch sampler makes the batches."""
+    counts: Any = loader.sampler if hasattr(loader.sampler, "__len__") else loader.dataset
+    return len(counts) if loader.batch_size is not None and hasattr(counts, "__len__") else None
 
 
 class Counted:

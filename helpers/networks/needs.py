@@ -7,6 +7,7 @@ inputs.
 import torch
 from torch import Tensor, nn
 
+from .calls import evaluating
 from .inputs import Inputs, tensors_of
 
 KEPT = 1 / 3  # of all outputs, the most that a pass holds at a time: less than 0.3 in ResNet-18, VGG-16, DenseNet-121
@@ -26,18 +27,14 @@ def memory_of_pass(network: nn.Module, inputs: Inputs) -> float:
             sizes.append(output.numel() * output.element_size())
 
     hooks = [module.register_forward_hook(keep) for module in leaves]
-    modes = {module: module.training for module in network.modules()}
     try:
-        network.eval()
-        with torch.no_grad():
+        with evaluating(network), torch.no_grad():
             _pass_without_numbers(network, inputs)
     except Exception:  # what foreign code raises on tensors without numbers is anybody's guess
         return 0.0
     finally:
         for hook in hooks:
             hook.remove()
-        for module, training in modes.items():
-            module.training = training
     return KEPT * sum(sizes)
 
 

@@ -13,9 +13,11 @@ from torchvision import models
 
 from ..errors import BadInput, unknown
 from ..networks import architectures
+from ..networks.activations import out_of_order
 from ..networks.calls import NODES, Heard, found_as, uncertain, with_nodes
 from ..networks.inputs import Inputs, tensors_of
 from ..networks.layouts import check_layout
+from ..parameters import refused
 from .layer_products import LayerSide
 
 Wanted = None | str | Sequence[str] | Callable[[str, nn.Module], bool]
@@ -88,6 +90,15 @@ def _attends(module: nn.Module) -> bool:
     return any("Attention" in type(part).__name__ for part in module.modules())
 
 
+def check_wanted(name: str, wanted: Any) -> None:
+    """Raise `BadInput` for layers that are neither names nor a function."""
+    names = [wanted] if isinstance(wanted, str) else wanted
+    if wanted is None or callable(wanted):
+        return
+    if not isinstance(names, Sequence) or not len(names) or not all(isinstance(layer, str) for layer in names):
+        raise refused(name, wanted, "names of layers, patterns with * or ?, or a function of name and module")
+
+
 def listening(network: nn.Module, wanted: Wanted) -> nn.Module:
     """The network itself, or a copy in which the functions that it calls are layers, if these are asked for.
 
@@ -132,8 +143,13 @@ def choose(
             omitted[name] = uncertain(name, one)
         else:
             sides[layer] = side_of(k, layer, one, layout, len(tensors_of(inputs)[0]))
+    for layer, reason in out_of_order(network, inputs, {name: side.layout for name, side in sides.items()}).items():
+        if exact:
+            raise BadInput(reason)
+        omitted[layer] = reason
+        del sides[layer]
     if not sides:
-        raise BadInput(_nothing(network, there, omitted))
+        raise BadInput(_nothing(network, there, omitted, callable(wanted)))
     return Choice(sides, omitted)
 
 
@@ -168,7 +184,10 @@ def _matching(network: nn.Module, there: Mapping[str, Heard], name: str) -> list
         return places
     if found_as(name, there) is None:
         if name in dict(network.named_modules()) and name:
-            raise BadInput(f"layer {name} took no part in the forward pass: expected a module that is called")
+            raise BadInput(
+                f"layer {name} took no part in the forward pass, or returns no tensor: expected a module that is "
+                "called and returns tensors"
+            )
         raise unknown("layer", name, there)
     return [name]
 
@@ -179,11 +198,13 @@ def _before(name: str, one: Heard, there: Mapping[str, Heard]) -> str | None:
     return f"before:{last[-1]}" if last else None
 
 
-def _nothing(network: nn.Module, there: Mapping[str, Heard], omitted: Mapping[str, str]) -> str:
+def _nothing(network: nn.Module, there: Mapping[str, Heard], omitted: Mapping[str, str], asked: bool) -> str:
     kind, some = type(network).__name__, list(there)[:3]
     if omitted:
         name, reason = next(iter(omitted.items()))
         return f"no layer of {kind} can be compared: {name}: {reason}"
+    if asked:
+        return f"the function of layers picks none of {kind}: expected some, such as {some}"
     return f"{kind} has no activation modules: name layers, such as {some}"
 
 

@@ -1,0 +1,160 @@
+"""`compare` is sure of what it reads: which axis holds the images, which tensor of several, a model left as it was."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers import BadInput, compare, critical_epsilons
+from helpers.networks.activations import activations
+
+
+class Calling(nn.Module):
+    """A linear layer of 5 inputs and `width` outputs, and after it a function of the layer and the inputs."""
+
+    def __init__(self, function, width=4):
+        super().__init__()
+        self.linear, self.end = nn.Linear(5, width), nn.Identity()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self.linear, self.end, x)
+
+
+def pair(make):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make().eval(), make().eval()
+
+
+def inputs(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def quiet(a, b, data, **options):
+    return compare(a, b, data, progress=False, **options)
+
+
+# ---------------------------------------------------------------- which axis holds the images
+
+
+def transposed(linear, end, x):
+    return end(linear(x).T)
+
+
+def time_first(linear, end, x):
+    return end(linear(torch.einsum("ntf->tnf", x)))
+
+
+def time_first_and_flat(linear, end, x):
+    return end(linear(x.transpose(0, 1).reshape(-1, 5)))
+
+
+def two_views(linear, end, x):
+    return end(linear(torch.cat([x, x.flip(1)])))
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "width"),
+    [
+        (transposed, (66, 5), 6),
+        (time_first, (60, 6, 5), 4),
+        (time_first_and_flat, (60, 6, 5), 4),
+        (two_views, (60, 6, 5), 4),
+    ],
+)
+def test_images_on_another_axis_are_refused_and_not_taken_for_neurons(function, shape, width):
+    a, b = pair(lambda: Calling(function, width))
+    message = "layer end: its outputs do not change places as the inputs"
+    with pytest.raises(BadInput, match=message):
+        quiet(a, b, inputs(*shape), layers="end", tokens="mean", batch=3)
+    with pytest.raises(BadInput, match=message):
+        activations(a, [inputs(*shape)], "end")
+
+
+def test_a_layout_that_is_said_is_used():
+    a, b = pair(lambda: Calling(time_first))
+    x = inputs(60, 6, 5)
+    comparison = quiet(a, b, x, layers="end", tokens="mean", layouts={"end": "tnd"})
+    right = critical_epsilons(*(net.linear(x).mean(1).detach().T.numpy() for net in (a, b)))
+    np.testing.assert_allclose(comparison.critical["critical_epsilon"], np.concatenate(right), atol=1e-5)
+
+
+def test_single_images_are_no_batches():
+    a, b = pair(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
+    with pytest.raises(BadInput, match=r"inputs of shape \(3, 8, 8\).*images on axis 0"):
+        quiet(a, b, list(inputs(40, 3, 8, 8)))
+
+
+def test_a_network_that_draws_at_random_is_refused():
+    a, b = pair(lambda: Calling(lambda linear, end, x: end(nn.functional.dropout(linear(x)))))
+    with pytest.raises(BadInput, match="nothing random"):
+        quiet(a, b, inputs(60, 5), layers="end")
+
+
+# ---------------------------------------------------------------- which tensor
+
+
+@pytest.mark.parametrize(
+    ("output", "layer", "message"),
+    [
+        (lambda y: (y, None), "end[1]", r"layer end\[1\]: end returns one tensor: name end alone"),
+        (lambda y: y, "end[7]", r"layer end\[7\]: end returns one tensor"),
+        (lambda y: ((y, 2 * y), y.sum(1)), "end", r"name one, as end\[1\]"),
+        (lambda y: {"nested": [y]}, "end", "layer end took no part in the forward pass, or returns no tensor"),
+    ],
+)
+def test_an_item_that_is_not_there_is_refused(output, layer, message):
+    class Giving(nn.Identity):
+        def forward(self, x):
+            return output(x)
+
+    def make():
+        network = Calling(lambda linear, end, x: end(linear(x)))
+        network.end = Giving()
+        return network
+
+    with pytest.raises(BadInput, match=message):
+        quiet(*pair(make), inputs(60, 5), layers=layer)
+
+
+# ---------------------------------------------------------------- models of others
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("deep inside"), AttributeError("deep inside"), ArithmeticError("deep inside")]
+)
+def test_whatever_a_network_raises_is_one_line(error):
+    def failing(linear, end, x):
+        raise error
+
+    with pytest.raises(BadInput, match=r"images of shape \(3, 5\) do not fit Calling: .*deep inside"):
+        quiet(*pair(lambda: Calling(failing)), inputs(60, 5), layers="end")
+
+
+def test_compiled_parts_are_heard():
+    a, b = pair(lambda: nn.Sequential(nn.Linear(5, 4), nn.ReLU()))
+    x = inputs(60, 5)
+    right = quiet(a, b, x).critical
+    a.compile(backend="eager")
+    assert quiet(a, b, x).critical.equals(right)
+
+
+class LowRank(nn.Linear):
+    """A linear layer that adds its low-rank part to its weights when it stops training, as loralib does."""
+
+    def __init__(self):
+        super().__init__(5, 4)
+        self.part, self.merged = nn.Parameter(torch.ones(4, 5)), False
+
+    def train(self, mode=True):
+        if self.merged == mode:
+            self.weight.data += -self.part.data if mode else self.part.data
+            self.merged = not mode
+        return super().train(mode)
+
+
+def test_what_eval_did_is_undone():
+    networks = [nn.Sequential(LowRank(), nn.ReLU()).train() for _ in range(2)]
+    quiet(*networks, inputs(60, 5), layers="1")
+    assert [network[0].merged for network in networks] == [False, False]
