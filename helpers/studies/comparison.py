@@ -21,13 +21,14 @@ from ..errors import BadInput, unknown
 from ..matching.diagnostics import diagnose
 from ..measures import MEASURES, Compared
 from ..networks.activations import FEW, forward, peeked
-from ..networks.calls import heard, unwrapped
+from ..networks.calls import found_as, heard, unwrapped
 from ..networks.devices import as_device
 from ..networks.inputs import BATCH, Counted, Inputs, expected_count, images_of, in_batches, some, tensors_of
 from ..networks.needs import memory_of_pass
+from ..parameters import check_flag, check_whole, refused
 from ..processes import check_memory, peak_memory
 from ..subspaces import Pair
-from .layer_choice import Choice, Wanted, choose, kind_of, listening
+from .layer_choice import Choice, Wanted, check_wanted, choose, kind_of, listening
 from .layer_products import LayerProducts, LayerSide, PairProducts, samples_of, shared_places
 from .results import Comparison
 from .tables import EPSILONS, pair_rows, power_shares, similarity_table
@@ -64,7 +65,7 @@ class Options:
     before_relu: bool = False
     tokens: str = "all"
     layouts: Mapping[str, str] | None = None
-    prepare: Prepare | tuple[Prepare, Prepare] | None = None
+    prepare: Prepare | Sequence[Prepare] | None = None
     device: str | None = None
     batch: int = BATCH
     progress: bool = True
@@ -80,14 +81,21 @@ class Options:
             if name not in names:
                 raise unknown("option of compare", name, names)
         options = Options(**given)
-        measures = (options.measures,) if isinstance(options.measures, str) else tuple(options.measures)
-        _check_measures(measures)
+        for name in ("grid", "pool", "before_relu", "progress"):
+            check_flag(name, getattr(options, name))
+        check_whole("batch", options.batch, 1)
+        if not isinstance(options.layouts, Mapping | None):
+            raise refused("layouts", options.layouts, "a dictionary such as {'features.0': 'nchw'}")
+        if len(options.prepares) != 2 or not all(ready is None or callable(ready) for ready in options.prepares):
+            raise refused("prepare", options.prepare, "a function of a batch, or two of them")
+        measures = _measures(options.measures)
         return replace(options, measures=measures, device=str(as_device(options.device)) if options.device else None)
 
     @property
-    def prepares(self) -> tuple[Prepare | None, Prepare | None]:
+    def prepares(self) -> tuple[Prepare | None, ...]:
         """One `prepare` function per network."""
-        return self.prepare if isinstance(self.prepare, tuple) else (self.prepare, self.prepare)
+        given: Any = self.prepare
+        return tuple(given) if isinstance(given, tuple | list) else (given, given)
 
     @property
     def pooled(self) -> bool:
@@ -115,6 +123,10 @@ def compare(
     unless pooled, and where no layer has enough samples.
     """
     start, asked = time.perf_counter(), Options.of(options)
+    if images is not None:
+        check_whole("images", images, 1)
+    check_wanted("layers", layers)
+    check_wanted("layers_b", layers_b)
     first, batches = peeked(in_batches(data, asked.batch))
     counted, expected = Counted(batches), images if images is not None else expected_count(data)
     nets = [listening(unwrapped(net), names) for net, names in ((a, layers), (b, layers_b or layers))]
@@ -129,7 +141,7 @@ def compare(
         tables=tables,
         left_out=pd.DataFrame([*left_out, *more], columns=LEFT_OUT),
         omitted=pd.DataFrame([*omitted.items()], columns=["layer", "reason"]),
-        flagged=pd.DataFrame([*_repeated(counted), *flags], columns=["layer", "flag"]),
+        flagged=pd.DataFrame([*_repeated(counted), *_of_batches(nets), *flags], columns=["layer", "flag"]),
         images=counted.images,
         seconds=time.perf_counter() - start,
         peak_memory_gib=peak_memory(),
@@ -175,13 +187,18 @@ def _passed(
     return products
 
 
-def _check_measures(names: Sequence[str]) -> None:
+def _measures(given: Any) -> tuple[str, ...]:
+    """The names of measures, each once. Raises `BadInput` for others."""
+    names = [given] if isinstance(given, str) else [] if given is None else given
+    if not isinstance(names, Sequence):
+        raise refused("measures", given, "a list of names, such as ['cka']")
     able = [name for name, entry in MEASURES.items() if entry.needs == "gram"]
     for name in names:
         if name not in MEASURES:
             raise unknown("measure", name, able)
         if name not in able:
             raise BadInput(f"measure {name} compares single samples, which are not kept: expected {', '.join(able)}")
+    return tuple(dict.fromkeys(names))
 
 
 def _prepared(inputs: Inputs, ready: Prepare | None) -> Inputs:
@@ -210,11 +227,15 @@ def _placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]
 def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], asked: Options) -> list[Choice]:
     """The layers of both networks, from one pass over a few inputs."""
     _check_room(nets, first, asked, FEW)
-    choices = []
+    choices, heard_of = [], []
     for k, (net, ready) in enumerate(zip(nets, asked.prepares, strict=True)):
         few = _prepared(some(images_of(first), FEW), ready)
         there = heard(net, tensors_of(few), partial(forward, net, few))
         choices.append(choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts))
+        heard_of.append(there)
+    for layer in asked.layouts or {}:
+        if not any(found_as(layer, there) for there in heard_of):
+            raise unknown("layer of layouts", layer, heard_of[0])
     return choices
 
 
@@ -286,6 +307,18 @@ def _repeated(counted: Counted) -> list[tuple[str, str]]:
     if counted.different == counted.images:
         return []
     return [("all", f"{counted.images} inputs are {counted.different} different ones: repeated ones add no samples")]
+
+
+def _of_batches(nets: Sequence[nn.Module]) -> list[tuple[str, str]]:
+    """A flag for networks whose batch norms kept no statistics: their outputs depend on what is in a batch."""
+    norms = [
+        f"{name} of {'ab'[k]}"
+        for k, net in enumerate(nets)
+        for name, module in net.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None
+    ]
+    said = "takes the statistics of each batch: other batches give other values"
+    return [("all", f"batch norm {norms[0]} {said}")] if norms else []
 
 
 # ---------------------------------------------------------------- matching

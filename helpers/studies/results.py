@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyarrow.lib import ArrowException
 
 from ..errors import BadInput
 from ..files import atomic
+from ..parameters import refused
 from .comparison_figures import FIGURES, as_png, drawn
 from .tables import EPSILONS, similarity_table
 
@@ -60,7 +62,11 @@ class Comparison:
 
     def similarity(self, epsilons: float | Sequence[float] = EPSILONS) -> pd.DataFrame:
         """Maximum matching similarity: one row per pair of layers and ε."""
-        return similarity_table(self.critical, [epsilons] if isinstance(epsilons, int | float) else list(epsilons))
+        given: Any = epsilons
+        values = [given] if np.ndim(given) == 0 else list(given)
+        if not values:
+            raise refused("epsilons", values, "numbers in [0, 1), such as [0.3, 0.5]")
+        return similarity_table(self.critical, values)
 
     def plot(self, kind: str | None = None, epsilons: Sequence[float] = EPSILONS) -> Any:
         """A matplotlib figure: "layers" (similarity by layer, one line per ε), "map" (every ε), "grid" (a heat map).

@@ -1,0 +1,115 @@
+"""What `compare` is told: options and inputs that are not possible are refused in one line, and nothing is ignored."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from helpers import BadInput, compare, critical_epsilons
+from helpers.networks.inputs import expected_count, images_of
+
+
+def network(seed=0, *further):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(5, 4), *further, nn.ReLU()).eval()
+
+
+def inputs(count=60):
+    return torch.randn(count, 5, generator=torch.Generator().manual_seed(0))
+
+
+def quiet(data, **options):
+    return compare(network(0), network(1), data, layers=options.pop("layers", "1"), progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"images": "60"}, "images is '60': expected a whole number from 1"),
+        ({"batch": 0}, "batch is 0: expected a whole number from 1"),
+        ({"grid": "no"}, "grid is 'no': expected"),
+        ({"measures": 3}, r"measures is 3: expected a list of names, such as \['cka'\]"),
+        ({"layouts": "nchw"}, "layouts is 'nchw': expected a dictionary"),
+        ({"layouts": {"11": "nd"}}, "unknown layer of layouts '11': did you mean '1'"),
+        ({"prepare": [abs]}, "prepare is .* expected a function of a batch, or two of them"),
+        ({"layers": 1}, "layers is 1: expected names of layers"),
+        ({"layers": []}, r"layers is \[\]: expected names of layers"),
+        ({"layers_b": [1]}, r"layers_b is \[1\]: expected names of layers"),
+        ({"layers": lambda name, module: False}, "the function of layers picks none of Sequential"),
+    ],
+)
+def test_options_of_another_kind_are_refused_in_one_line(options, message):
+    with pytest.raises(BadInput, match=message):
+        quiet(inputs(), **options)
+
+
+@pytest.mark.parametrize("network", ["resnet18", nn.Linear, len])
+def test_what_is_no_network_is_refused(network):
+    with pytest.raises(BadInput, match=r"a network is .*: expected an nn\.Module"):
+        compare(network, network, inputs(), progress=False)
+
+
+def test_a_measure_that_is_named_twice_is_measured_once():
+    assert len(quiet(inputs(), measures=["cka", "cka"]).tables["measures"]) == 1
+
+
+@pytest.mark.parametrize("epsilon", [np.float32(0.5), [0.5], np.array([0.5])])
+def test_an_epsilon_of_numpy_is_one(epsilon):
+    comparison = quiet(inputs())
+    assert comparison.similarity(epsilon).similarity.tolist() == comparison.similarity(0.5).similarity.tolist()
+    with pytest.raises(BadInput, match=r"epsilons is \[\]: expected numbers"):
+        comparison.similarity([])
+
+
+# ---------------------------------------------------------------- inputs
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (torch.tensor(3.0), r"a batch has shape \(\): expected images along the first axis"),
+        (inputs().to_sparse(), r"a batch is a sparse array of shape \(60, 5\): expected a dense array"),
+        (np.ma.masked_array(np.ones((60, 5)), mask=True), "a batch is a masked array"),
+    ],
+)
+def test_arrays_without_all_numbers_are_refused(data, message):
+    with pytest.raises(BadInput, match=message):
+        quiet(data)
+
+
+def test_a_dictionary_has_as_many_inputs_as_images():
+    x = inputs()
+    others = {"version": 1, "classes": np.arange(3), "names": ["a", "b"]}
+    comparison = quiet({**others, "image": x, "label": np.zeros(60)})
+    assert comparison.images == 60
+    right = critical_epsilons(*(network(seed)(x).detach().T.numpy() for seed in (0, 1)))
+    np.testing.assert_allclose(comparison.critical["critical_epsilon"], np.concatenate(right), atol=1e-5)
+
+
+def test_parts_of_a_batch_of_text_are_as_many():
+    with pytest.raises(BadInput, match="a batch has 8 input_ids and 1 position_ids: expected as many"):
+        images_of({"input_ids": torch.zeros(8, 4).long(), "position_ids": torch.zeros(1, 4).long()})
+
+
+class Batches(Dataset):
+    """Three batches of 20 inputs."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, number):
+        return inputs()[20 * number : 20 * number + 20]
+
+
+def test_what_a_loader_will_give_is_not_guessed_from_its_dataset():
+    assert quiet(DataLoader(Batches(), batch_size=None)).images == 60
+    many = torch.utils.data.RandomSampler(inputs(), replacement=True, num_samples=200)
+    assert expected_count(DataLoader(inputs(), batch_size=7, sampler=many)) == 200
+
+
+def test_batch_norms_without_statistics_are_said():
+    norm = nn.BatchNorm1d(4, track_running_stats=False)
+    flags = compare(network(0), network(1, norm), inputs(), progress=False, layers="0").flags
+    assert flags == ("all: batch norm 1 of b takes the statistics of each batch: other batches give other values",)
