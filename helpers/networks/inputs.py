@@ -5,6 +5,8 @@ Inputs are counted, and repeated ones are noticed, because they add no samples.
 """
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,8 +151,9 @@ def read_inputs(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     try:
         loaded = np.load(path, allow_pickle=False)
         arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise BadInput(f"{path} cannot be read as arrays of inputs (.npz): {str(error).splitlines()[0]}") from error
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        reason = next(iter(str(error).splitlines()), "it is empty")
+        raise BadInput(f"{path} cannot be read as arrays of inputs (.npz): {reason}") from error
     alone = [name for name in arrays if name in ("", *ALONE)]
     if len(arrays) == 1 or (alone and "input_ids" not in arrays):
         return arrays[alone[0] if alone else next(iter(arrays))]

@@ -19,14 +19,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput, shown, unknown
 from ..parameters import check_seed, literal
 from . import architectures, training
 from .datasets import STATISTICS
 
 FILES = (".safetensors", ".pt", ".pth", ".tar", ".ckpt", ".bin")
 UNTRAINED = "untrained:"  # followed by a seed: fresh weights instead of a file
-HOLDERS = ("state_dict", "model_state_dict", "model")  # where training scripts put the weights
+HOLDERS = ("state_dict", "model_state_dict", "model", "net")  # where training scripts put the weights
+COUNTER = "n_averaged"  # beside the weights of PyTorch's AveragedModel
 WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile write before each name
 
 
@@ -56,7 +57,7 @@ def open_network(weights: str | Path, architecture: str | None = None, **options
     if not weights and ":" not in architecture:
         raise BadInput(f"no weights for {architecture}: expected a checkpoint file, or untrained:SEED")
     if not weights:
-        return from_import_path(architecture, **options).eval()
+        return _own_network(architecture, **options).eval()
     if weights.startswith(UNTRAINED):
         return fresh_network(architecture, check_seed(literal(weights.removeprefix(UNTRAINED))), **options).eval()
     if path.suffix in FILES:
@@ -136,7 +137,7 @@ def _fresh(architecture: str, seed: int, **options: Any) -> nn.Module:
         if source in ZOOS:
             return ZOOS[source](architecture.partition(":")[2], **options)
         if ":" in architecture and source != "torchvision":
-            return from_import_path(architecture, **options)
+            return _own_network(architecture, **options)
         if architecture not in architecture_names():
             raise unknown("architecture", architecture, architecture_names())
         return models.get_model(architecture.removeprefix("torchvision:"), weights=None, **options)
@@ -151,14 +152,36 @@ def from_import_path(path: str, **options: Any) -> Any:
     sys.path.insert(0, os.getcwd())
     try:
         target = getattr(importlib.import_module(module), name)
-    except (ImportError, ValueError) as error:
-        raise BadInput(f"{path}: module {module} cannot be imported: {error}") from error
     except AttributeError as error:
+        if module not in sys.modules:  # it was raised inside
+            raise BadInput(f"{path}: module {module} cannot be imported: {error}") from error
         names = [known for known in vars(sys.modules[module]) if not known.startswith("_")]
         raise unknown(f"function of {module}", name, names) from error
+    except Exception as error:  # a module of yours can fail in any way
+        raise BadInput(f"{path}: module {module} cannot be imported: {first_words(error)}") from error
     finally:
         sys.path.remove(os.getcwd())
     return target(**options) if callable(target) and not isinstance(target, nn.Module) else target
+
+
+def _own_network(path: str, **options: Any) -> nn.Module:
+    """The network that a function of your own returns. Raises `BadInput` for a function that fails."""
+    try:
+        network = from_import_path(path, **options)
+    except BadInput:
+        raise
+    except Exception as error:
+        if options and isinstance(error, TypeError):
+            raise  # `fresh_network` names the options
+        raise BadInput(f"{path} fails: {first_words(error)}") from error
+    if not isinstance(network, nn.Module):
+        raise BadInput(f"{path} gives {shown(network)}: expected an nn.Module")
+    return network
+
+
+def first_words(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
+    return " ".join([f"{type(error).__name__}:", *str(error).strip().splitlines()[:1]])
 
 
 def _installed(package: str) -> Any:
@@ -233,7 +256,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise BadInput(f"{path} holds more than weights, or is damaged: save its state_dict") from error
     except (SafetensorError, RuntimeError, OSError, ValueError, KeyError, EOFError) as error:
-        raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+        reason = next(iter(str(error).splitlines()), "it is empty")
+        reason = "it is TorchScript; save its state_dict" if "TorchScript" in reason else reason
+        raise BadInput(f"{path} cannot be read as weights: {reason}") from error
     return _by_name(saved, path)
 
 
@@ -258,7 +283,7 @@ def fitting(state: dict[str, Tensor], network: nn.Module, path: Path) -> dict[st
     wanted = set(network.state_dict())
     if wanted <= set(state):
         return state
-    state = {_unwrapped(name): value for name, value in state.items()}
+    state = {_unwrapped(name): value for name, value in state.items() if name != COUNTER}
     first = min(wanted, key=len, default="")
     prefixes = sorted({name.removesuffix(first) for name in state if name.endswith(f".{first}")})
     whole = [prefix for prefix in prefixes if wanted <= _behind(prefix, state).keys()]
