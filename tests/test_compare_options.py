@@ -1,12 +1,17 @@
 """What `compare` is told: options and inputs that are not possible are refused in one line, and nothing is ignored."""
 
+import io
+import zipfile
+from contextlib import suppress
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from helpers import BadInput, compare, critical_epsilons
+from helpers import BadInput, Comparison, compare, critical_epsilons
 from helpers.networks.inputs import expected_count, images_of
 
 
@@ -113,3 +118,47 @@ def test_batch_norms_without_statistics_are_said():
     norm = nn.BatchNorm1d(4, track_running_stats=False)
     flags = compare(network(0), network(1, norm), inputs(), progress=False, layers="0").flags
     assert flags == ("all: batch norm 1 of b takes the statistics of each batch: other batches give other values",)
+
+
+# ---------------------------------------------------------------- results
+
+
+def test_one_epsilon_is_enough_for_a_figure():
+    assert len(quiet(inputs()).plot(epsilons=0.5).axes[0].lines) == 1
+
+
+def packed(frame):
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("critical.parquet", None, "table critical has no column layer"),
+        ("layers.parquet", None, "table layers has no column layer"),
+        ("critical.parquet", packed(pd.DataFrame({"layer": [1]})), "table critical has no column side"),
+        ("comparison.json", b'{"images": "many", "seconds": 1.0, "peak_memory_gib": 1, "device": "cpu"}', "images is"),
+        ("comparison.json", b"[1]", "list indices"),
+    ],
+)
+def test_files_that_hold_something_else_are_no_comparisons(tmp_path, name, change, message):
+    path = quiet(inputs()).save(tmp_path / "two.zip")
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    members = members | {name: change} if change else {key: part for key, part in members.items() if key != name}
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, part in members.items():
+            archive.writestr(member, part)
+    with pytest.raises(BadInput, match=f"two.zip is not a saved comparison: .*{message}"):
+        Comparison.load(path)
+
+
+def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path):
+    path = quiet(inputs()).save(tmp_path / "two.zip")
+    whole = path.read_bytes()
+    for start in range(0, len(whole), 97):
+        path.write_bytes(whole[:start] + bytes(255 - part for part in whole[start : start + 9]) + whole[start + 9 :])
+        with suppress(BadInput):  # nothing else is raised; damage between the members does no harm
+            assert Comparison.load(path).images == 60

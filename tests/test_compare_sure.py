@@ -158,3 +158,37 @@ def test_what_eval_did_is_undone():
     networks = [nn.Sequential(LowRank(), nn.ReLU()).train() for _ in range(2)]
     quiet(*networks, inputs(60, 5), layers="1")
     assert [network[0].merged for network in networks] == [False, False]
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_a_pass_counts_is_not_counted(in_place):
+    class Counting(nn.Identity):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("passes", torch.zeros(()))
+
+        def forward(self, x):
+            if in_place:
+                self.passes += 1
+            else:
+                self.passes = self.passes + 1
+            return x
+
+    networks = [nn.Sequential(nn.Linear(5, 4), Counting(), nn.ReLU()) for _ in range(2)]
+    buffers = [network[1].passes for network in networks]
+    quiet(*networks, inputs(60, 5), layers="1")
+    assert [float(network[1].passes) for network in networks] == [0, 0]
+    assert all(network[1].passes is buffer for network, buffer in zip(networks, buffers, strict=True))
+
+
+def test_weights_that_a_first_pass_would_make_are_refused():
+    lazy = nn.Sequential(nn.LazyLinear(4), nn.ReLU())
+    with pytest.raises(BadInput, match=r"Sequential has no weights .they are lazy.: pass a batch through it first"):
+        quiet(lazy, lazy, inputs(60, 5))
+
+
+def test_scripted_parts_are_refused_by_name():
+    a, b = (nn.Sequential(torch.jit.trace(nn.Linear(5, 4), inputs(3, 5)), nn.ReLU()) for _ in range(2))
+    assert list(quiet(a, b, inputs(60, 5)).tables["layers"].layer) == ["1"]
+    with pytest.raises(BadInput, match="layer 0 took no part in the forward pass, or returns no tensor"):
+        quiet(a, b, inputs(60, 5), layers="0")

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.parameter import is_lazy
 
 from ..errors import BadInput, unknown
 from ..parameters import refused
@@ -80,6 +81,7 @@ def tapped(network: nn.Module, layers: Sequence[str], take: Callable[[str, Tenso
     that returns several tensors.
     """
     network = unwrapped(network)
+    _check_weights(network)
     if any(weight.is_meta for weight in network.parameters()):
         raise BadInput(f"{type(network).__name__} has no weights (they are on the meta device): load them first")
     modules = dict(network.named_modules())
@@ -104,6 +106,12 @@ def tapped(network: nn.Module, layers: Sequence[str], take: Callable[[str, Tenso
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _check_weights(network: nn.Module) -> None:
+    """Raise `BadInput` for a network without weights, to which a first pass would give some."""
+    if any(is_lazy(weight) for weight in network.parameters()):
+        raise BadInput(f"{type(network).__name__} has no weights (they are lazy): pass a batch through it first")
 
 
 @contextmanager
@@ -276,6 +284,7 @@ def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) 
     `run` runs the network on `images`. A module that runs once and returns one tensor is called by its own name.
     """
     network = unwrapped(network)
+    _check_weights(network)
     noted: list[tuple[str, str, int, Heard]] = []
     calls: dict[str, int] = {}
     kept: list[Tensor] = []
@@ -295,7 +304,9 @@ def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) 
 
         return hook
 
-    hooks = [module.register_forward_hook(listen(name)) for name, module in network.named_modules() if name]
+    modules = {name: module for name, module in network.named_modules() if name}
+    able = {name: module for name, module in modules.items() if not isinstance(module, torch.jit.ScriptModule)}
+    hooks = [module.register_forward_hook(listen(name)) for name, module in able.items()]
     try:
         with _quiet(network), Following(images) as mode:
             run()

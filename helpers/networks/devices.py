@@ -1,11 +1,16 @@
-"""Where networks run: on the CPU or a GPU, by name or by $SAMEREP_DEVICE, and on how many threads."""
+"""Where networks run: on the CPU or a GPU, by name or by $SAMEREP_DEVICE, and on how many threads.
+
+A network that ran is afterwards where it was, with the buffers that it had.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from threadpoolctl import threadpool_limits
+from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..errors import BadInput, shown
 
@@ -68,3 +73,37 @@ def on_threads(number: int = THREADS) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]:
+    """While open, the networks are on the device. Afterwards they are on their own devices again."""
+    if device is None:
+        yield
+        return
+    homes = [next((weights.device for weights in net.parameters()), torch.device("cpu")) for net in networks]
+    try:
+        for net in networks:
+            net.to(device)
+        yield
+    finally:
+        for net, home in zip(networks, homes, strict=True):
+            net.to(home)
+
+
+@contextmanager
+def buffers_kept(networks: Sequence[nn.Module]) -> Iterator[None]:
+    """Afterwards the buffers have their former values, also where a forward pass counts or keeps an average."""
+    modules = [module for net in networks for module in net.modules()]
+    buffers = [(module, name, part) for module in modules for name, part in module.named_buffers(recurse=False)]
+    filled = [(module, name, part) for module, name, part in buffers if not (part.is_meta or is_lazy(part))]
+    kept = [(module, name, part, part.detach().clone()) for module, name, part in filled]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for module, name, part, former in kept:
+                if getattr(module, name) is not part:
+                    setattr(module, name, part)
+                if not torch.equal(part, former):
+                    part.copy_(former)

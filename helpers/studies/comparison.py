@@ -5,15 +5,13 @@ measures, and the pages need it. Matplotlib is used only when a result is asked 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 from tqdm import tqdm
 
@@ -22,7 +20,7 @@ from ..matching.diagnostics import diagnose
 from ..measures import MEASURES, Compared
 from ..networks.activations import FEW, forward, peeked
 from ..networks.calls import found_as, heard, unwrapped
-from ..networks.devices import as_device
+from ..networks.devices import as_device, buffers_kept, placed
 from ..networks.inputs import BATCH, Counted, Inputs, expected_count, images_of, in_batches, some, tensors_of
 from ..networks.needs import memory_of_pass
 from ..parameters import check_flag, check_whole, refused
@@ -130,7 +128,7 @@ def compare(
     first, batches = peeked(in_batches(data, asked.batch))
     counted, expected = Counted(batches), images if images is not None else expected_count(data)
     nets = [listening(unwrapped(net), names) for net, names in ((a, layers), (b, layers_b or layers))]
-    with _placed(nets, asked.device):
+    with placed(nets, asked.device), buffers_kept(nets):
         chosen = _chosen(nets, first, (layers, layers_b or layers), asked)
         pairs, omitted = _pairs(chosen, asked.grid, bool(layers_b))
         pairs, left_out = _with_enough(pairs, expected, asked)
@@ -203,22 +201,6 @@ def _measures(given: Any) -> tuple[str, ...]:
 
 def _prepared(inputs: Inputs, ready: Prepare | None) -> Inputs:
     return inputs if ready is None else images_of(ready(inputs))
-
-
-@contextmanager
-def _placed(networks: Sequence[nn.Module], device: str | None) -> Iterator[None]:
-    """While open, the networks are on the device. Afterwards they are on their own devices again."""
-    if device is None:
-        yield
-        return
-    homes = [next((weights.device for weights in net.parameters()), torch.device("cpu")) for net in networks]
-    try:
-        for net in networks:
-            net.to(device)
-        yield
-    finally:
-        for net, home in zip(networks, homes, strict=True):
-            net.to(home)
 
 
 # ---------------------------------------------------------------- what is compared

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ..errors import BadInput, unknown
 from ..matching.peeling import TIE
+from .tables import as_epsilons
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def drawn(comparison: "Comparison", kind: str | None, epsilons: Sequence[float])
         raise unknown("kind of figure", kind, FIGURES)
     if kind == "grid" and not comparison.is_grid:
         raise BadInput("figure 'grid' of a comparison layer by layer: expected one that was made with grid=True")
-    return {"layers": _by_layer, "map": _map, "grid": _heat}[kind](comparison, list(epsilons))
+    return {"layers": _by_layer, "map": _map, "grid": _heat}[kind](comparison, as_epsilons(epsilons))
 
 
 def _figure(width: float, height: float) -> tuple["Figure", Any]:

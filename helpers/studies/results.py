@@ -4,23 +4,32 @@ import html
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pyarrow.lib import ArrowException
 
-from ..errors import BadInput
+from ..errors import BadInput, shown
 from ..files import atomic
-from ..parameters import refused
 from .comparison_figures import FIGURES, as_png, drawn
-from .tables import EPSILONS, similarity_table
+from .tables import EPSILONS, as_epsilons, similarity_table
 
 FRAMES = ("left_out", "omitted", "flagged")
-NUMBERS = ("images", "seconds", "peak_memory_gib", "device")
+NUMBERS: dict[str, Any] = {"images": int, "seconds": float, "peak_memory_gib": float | int, "device": str}
+COLUMNS = {
+    "critical": ("layer", "side", "neuron", "critical_epsilon", "dead", "samples"),
+    "layers": ("layer", "samples", "flags"),
+    "measures": ("layer", "measure", "value"),
+    "similarity": ("layer", "epsilon", "similarity"),
+    "flagged": ("layer", "flag"),
+    "omitted": ("layer", "reason"),
+    "left_out": ("layer", "neurons", "samples", "images_needed"),
+}
+DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, NotImplementedError, zlib.error)
 
 
 @dataclass
@@ -62,11 +71,7 @@ class Comparison:
 
     def similarity(self, epsilons: float | Sequence[float] = EPSILONS) -> pd.DataFrame:
         """Maximum matching similarity: one row per pair of layers and ε."""
-        given: Any = epsilons
-        values = [given] if np.ndim(given) == 0 else list(given)
-        if not values:
-            raise refused("epsilons", values, "numbers in [0, 1), such as [0.3, 0.5]")
-        return similarity_table(self.critical, values)
+        return similarity_table(self.critical, as_epsilons(epsilons))
 
     def plot(self, kind: str | None = None, epsilons: Sequence[float] = EPSILONS) -> Any:
         """A matplotlib figure: "layers" (similarity by layer, one line per ε), "map" (every ε), "grid" (a heat map).
@@ -136,6 +141,21 @@ class Comparison:
                 frames = {name: pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))) for name in names}
             rest = {name: frames.pop(f"_{name}") for name in FRAMES}
             fields: dict[str, Any] = {"tables": frames, **rest, **{name: known[name] for name in NUMBERS}}
-            return Comparison(**fields)
-        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, ArrowException) as error:
+            return Comparison(**fields)._checked()
+        except (*DAMAGES, zipfile.BadZipFile, ArrowException) as error:
             raise BadInput(f"{path} is not a saved comparison: {' '.join(str(error).split())[:150]}") from error
+
+    def _checked(self) -> "Comparison":
+        """The comparison itself. Raises ValueError if a table, a column or a number is not what `compare` makes."""
+        frames = self.tables | {name: getattr(self, name) for name in FRAMES}
+        for table, columns in COLUMNS.items():
+            for column in columns:
+                if table not in frames or column not in frames[table]:
+                    raise ValueError(f"table {table} has no column {column}")
+        for name, kind in NUMBERS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} is {shown(getattr(self, name))}")
+        critical = self.critical["critical_epsilon"]
+        if not (critical.dtype.kind == "f" and (critical >= 0).all()):  # NaN is not above anything
+            raise ValueError("a critical epsilon is no number from 0 to infinity")
+        return self

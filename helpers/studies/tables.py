@@ -11,7 +11,7 @@ from ..matching.match import critical_epsilons
 from ..matching.peeling import TIE
 from ..measures.dimension import effective_rank
 from ..networks.architectures import Layer
-from ..parameters import check_epsilon
+from ..parameters import check_epsilon, refused
 from ..subspaces import Gram, Pair
 from .study import Study
 
@@ -90,6 +90,14 @@ def similarity_table(critical: pd.DataFrame, epsilons: Sequence[float]) -> pd.Da
         counts = groups.agg(similarity=("similarity", "mean"), neurons=("neuron", "size"), dead=("dead", "sum"))
         tables.append(counts.reset_index().assign(epsilon=epsilon))
     return pd.concat(tables, ignore_index=True)
+
+
+def as_epsilons(given: Any) -> list[Any]:
+    """One ε or several, as a list. Raises `BadInput` for none; `similarity_table` checks each."""
+    values = [given] if np.ndim(given) == 0 else list(given)
+    if not values:
+        raise refused("epsilons", values, "numbers in [0, 1), such as [0.3, 0.5]")
+    return values
 
 
 def self_pair(gram: Gram, network: int, seed: int = 0) -> Pair:
