@@ -120,11 +120,7 @@ def compare(
     Raises BadInput for a wrong name, for inputs that do not fit or are not `images`, for layers of unequal positions
     unless pooled, and where no layer has enough samples.
     """
-    start, asked = time.perf_counter(), Options.of(options)
-    if images is not None:
-        check_whole("images", images, 1)
-    check_wanted("layers", layers)
-    check_wanted("layers_b", layers_b)
+    start, asked = time.perf_counter(), _asked(images, layers, layers_b, options)
     first, batches = peeked(in_batches(data, asked.batch))
     counted, expected = Counted(batches), images if images is not None else expected_count(data)
     nets = [listening(unwrapped(net), names) for net, names in ((a, layers), (b, layers_b or layers))]
@@ -145,6 +141,16 @@ def compare(
         peak_memory_gib=peak_memory(),
         device=asked.device or _device(a),
     )
+
+
+def _asked(images: Any, layers: Any, layers_b: Any, options: Mapping[str, Any]) -> Options:
+    """The options of `compare`. Raises `BadInput` for anything it is told that is not possible."""
+    asked = Options.of(options)
+    if images is not None:
+        check_whole("images", images, 1)
+    check_wanted("layers", layers)
+    check_wanted("layers_b", layers_b)
+    return asked
 
 
 def _check_room(nets: Sequence[nn.Module], first: Any, asked: Options, count: int, beside: float = 0) -> None:

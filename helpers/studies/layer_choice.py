@@ -143,14 +143,19 @@ def choose(
             omitted[name] = uncertain(name, one)
         else:
             sides[layer] = side_of(k, layer, one, layout, len(tensors_of(inputs)[0]))
-    for layer, reason in out_of_order(network, inputs, {name: side.layout for name, side in sides.items()}).items():
-        if exact:
-            raise BadInput(reason)
-        omitted[layer] = reason
-        del sides[layer]
+    omitted |= _disordered(network, inputs, sides, exact)
+    sides = {layer: side for layer, side in sides.items() if layer not in omitted}
     if not sides:
         raise BadInput(_nothing(network, there, omitted, callable(wanted)))
     return Choice(sides, omitted)
+
+
+def _disordered(network: nn.Module, inputs: Inputs, sides: Mapping[str, LayerSide], exact: bool) -> dict[str, str]:
+    """The layers whose outputs do not follow the order of the inputs, with the reason; an error if they were named."""
+    reasons = out_of_order(network, inputs, {layer: side.layout for layer, side in sides.items()})
+    if exact and reasons:
+        raise BadInput(next(iter(reasons.values())))
+    return reasons
 
 
 def _names(network: nn.Module, there: Mapping[str, Heard], wanted: Wanted) -> tuple[list[str], bool]:
