@@ -75,7 +75,7 @@ def out_of_order(network: nn.Module, few: Inputs, layouts: Mapping[str, str]) ->
     In the second pass the images change places. On the right axis the outputs then change places in the same way. On
     the meta device, without numbers, nothing is found.
     """
-    if any(weight.is_meta for weight in network.parameters()):
+    if any(tensor.is_meta for tensor in (*network.parameters(), *tensors_of(few))):
         return {}
     images = len(tensors_of(few)[0])
     first = _arranged(network, few, layouts)
