@@ -156,7 +156,10 @@ def test_no_record_at_all_is_said():
     ("study", "words"),
     [
         (Study("cifar10", "resnet18", 0.25, (0, 1), "short", 10), "ResNet-18, width 1/4, 10 epochs on CIFAR-10"),
-        (Study("cifar10", "vgg16", 1, (0, 1), "short", 10, epoch=0), "VGG-16, untrained (before 10 epochs) on CIFAR-10"),
+        (
+            Study("cifar10", "vgg16", 1, (0, 1), "short", 10, epoch=0),
+            "VGG-16, untrained (before 10 epochs) on CIFAR-10",
+        ),
         (
             Study("digits", "vgg11_bn", 0.3, (0, 1), "digits", 2, epoch=1, images=50, before_relu=True),
             "VGG-11 with batch norm, width 0.3, before the ReLU, 1 epoch on digits, 50 images",
