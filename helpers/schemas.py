@@ -4,6 +4,8 @@ pydantic is strict here: text is never a number, and never a list.
 """
 
 import json
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +16,7 @@ from .errors import BadInput, shown
 from .parameters import LARGEST_SEED, MOST_EPOCHS, NARROWEST, WIDEST
 
 LARGEST_TEXT = 16 * 2**20  # bytes of a JSON or YAML file; the largest of ours has some kilobytes
+MOST_VALUES = 100_000  # of a YAML file with all aliases written out; the largest of ours has some thousands
 
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -42,7 +45,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def read_json(path: Path, model: type[Model], mend: str) -> Model:
     """A JSON file that fits the model. Raises `BadInput` with the file, what is wrong in it, and how to `mend` it."""
-    return parsed(_text(path, mend), model, str(path), mend)
+    text, source = _text(path, mend), str(path)
+    once = partial(_once, source=source, mend=mend)
+    with suppress(json.JSONDecodeError, RecursionError):  # pydantic says better what is wrong
+        no_number = partial(_no_number, source=source, mend=mend)
+        json.loads(text, object_pairs_hook=once, parse_constant=no_number, parse_int=str)
+    return parsed(text, model, source, mend)
 
 
 def parsed(text: str, model: type[Model], source: str, mend: str) -> Model:
@@ -53,13 +61,50 @@ def parsed(text: str, model: type[Model], source: str, mend: str) -> Model:
         raise _refused(error, source, mend) from None
 
 
+def _no_number(name: str, source: str, mend: str) -> None:
+    raise BadInput(f"{source} has {name}: expected finite numbers; {mend}")
+
+
+def _once(pairs: list[tuple[str, Any]], source: str, mend: str) -> None:
+    """Raise `BadInput` for a key that is there twice, of which readers would silently take the last."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for position, name in enumerate(names) if name in names[:position])
+        raise BadInput(f"{source} has {shown(twice)} twice: {mend}")
+
+
+def _unfolded(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many values a YAML node stands for with all aliases written out, where each key is there once.
+
+    Raises `YAMLError` for a key that is there twice, and if the values are more than `MOST_VALUES`.
+    """
+    if isinstance(node, yaml.MappingNode):
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {shown(name)} is there twice")
+        parts = [part for pair in node.value for part in pair]
+    else:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else []
+    if id(node) not in known:
+        known[id(node)] = MOST_VALUES  # for an alias of what it stands in
+        known[id(node)] = 1 + sum(
+            _unfolded(part, known) if id(part) not in known else known[id(part)] for part in parts
+        )
+    if known[id(node)] > MOST_VALUES:
+        raise yaml.YAMLError(f"it unfolds to more than {MOST_VALUES} values: expected fewer")
+    return known[id(node)]
+
+
 def read_yaml(path: Path, model: type[Model]) -> Model:
     """A YAML file that fits the model. Raises `BadInput` with the file and the first thing that is wrong in it.
 
     Its content is converted to JSON, so that the rules are those of `read_json`.
     """
     try:
-        content = yaml.safe_load(_text(path, "repair it"))
+        written = _text(path, "repair it")
+        _unfolded(yaml.compose(written, yaml.SafeLoader), {})
+        content = yaml.safe_load(written)
         text = json.dumps(content)
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
@@ -70,6 +115,8 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
 
 def _text(path: Path, mend: str) -> str:
     try:
+        if path.exists() and not path.is_file():  # a folder, or a pipe that would never end
+            raise BadInput(f"{path} is no file: {mend}")
         if path.stat().st_size > LARGEST_TEXT:
             raise BadInput(f"{path} has {path.stat().st_size} bytes: expected at most {LARGEST_TEXT}; {mend}")
         return path.read_text("utf-8")
@@ -158,6 +205,22 @@ class Provenance(Open):
     checkpoints: list[CheckpointOf] = []
     settings: dict[str, Any] = {}
     seconds: Seconds = 0.0
+    kind: Word = "seeds"
+    code: Word = ""
+    commit: Word = ""
+    device: Word = ""
+    python: Word = ""
+    images: Annotated[int, Field(ge=1)] | None = None
+    libraries: dict[Word, Word] = {}
+
+
+class Saved(Strict):
+    """The numbers of a saved comparison."""
+
+    images: Annotated[int, Field(ge=1)]
+    seconds: Seconds
+    peak_memory_gib: Annotated[float, Field(ge=0)]
+    device: Word
 
 
 class Written(RootModel[dict[str, list[Hash]]]):
@@ -204,6 +267,26 @@ class PartOf(Strict):
 
 class Grid(RootModel[Annotated[list[PartOf], Field(min_length=1)]]):
     """The whole book."""
+
+
+# ---------------------------------------------------------------- the slides
+
+
+class Slide(Open):
+    """One slide of the lecture; `teaching.slides` says what the keys mean."""
+
+    statement: Word | None = None
+    proof: Word | None = None
+    exercise: Word | None = None
+    figure: Word | None = None
+    text: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
+    title: Word | None = None
+    minutes: Annotated[int, Field(ge=0, le=600)] | None = None
+    note: Annotated[str, Field(max_length=10_000)] | None = None
+
+
+class Slides(RootModel[Annotated[list[Slide], Field(min_length=1)]]):
+    """The whole lecture."""
 
 
 # ---------------------------------------------------------------- the claims

@@ -73,6 +73,10 @@ PROVENANCES = {
     "checkpoints in words": lambda d: d.update(checkpoints="five"),
     "accuracy that is none": lambda d: d["checkpoints"][0].update(accuracy=7),
     "seconds below 0": lambda d: d.update(seconds=-1),
+    "a kind that is a list": lambda d: d.update(kind=["seeds"]),
+    "libraries in words": lambda d: d.update(libraries="torch 2"),
+    "images in words": lambda d: d.update(images="all"),
+    "a commit that is a table": lambda d: d.update(commit={}),
     "a list": lambda d: [1],
     "a text": lambda d: "provenance",
     "a number": lambda d: 3,
@@ -82,6 +86,9 @@ FILES = {
     "no JSON": b"{",
     "binary": bytes(range(256)),
     "deep": b"[" * 100_000,
+    "a key twice": b'{"study": {}, "files": {}, "study": {}}',
+    "NaN": b'{"study": {}, "files": {}, "other": NaN}',
+    "many digits": b'{"study": {}, "files": {}, "other": ' + b"9" * 5000 + b"}",
     "huge number": b'{"study": {}, "files": {}, "seconds": 1e999}',
 }
 

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 
+from ... import schemas
 from ...errors import BadInput, unknown
 from ...files import ROOT, atomic
+from ...schemas import dumped, read_yaml
 from ..filled import glued_values
 from ..grid import computed_pages
 from ..places import PAGES
@@ -118,12 +119,13 @@ def lecture_sources(folder: Path = pages.NOTEBOOKS) -> Sources:
 
 
 def deck(path: Path = FOLDER / "deck.yml") -> Deck:
-    """The list of slides. Raises `BadInput` for an unknown key or a slide without content."""
-    slides: Deck = yaml.safe_load(path.read_text())
+    """The list of slides. Raises `BadInput` for what `schemas.Slides` refuses, and for an empty slide."""
+    read = read_yaml(path, schemas.Slides).root
+    slides = [{key: value for key, value in dumped(slide).items() if value is not None} for slide in read]
     for number, slide in enumerate(slides, 1):
         for key in slide:
             if key not in KEYS:
-                raise unknown(f"key on slide {number}", key, KEYS)
+                raise unknown(f"key on slide {number} of {path.name}", key, KEYS)
         if not set(slide) & set(CONTENT):
             raise BadInput(f"slide {number} is empty: expected one of {', '.join(CONTENT)}")
     return slides
