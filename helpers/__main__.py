@@ -19,6 +19,7 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed: pip install 'samerep[networks]' brings it")
 
 from .errors import BadInput, shown
+from .files import check_target
 from .networks import datasets, devices, training
 from .parameters import (
     LARGEST_SEED,
@@ -38,6 +39,7 @@ from .processes import stopping_in_order
 from .studies import parallel
 from .studies import two_networks
 from .studies.kinds import KINDS
+from .studies.results import check_page, check_saved
 from .studies.store import record as record_study
 from .studies.study import Study
 
@@ -232,6 +234,7 @@ def pdf(target: Path) -> None:
     from .pages.pdf import book_pdf
     from .pages.publish import published_at
 
+    check_target(target, "a PDF", lambda start: start.startswith(b"%PDF-"))
     documents = [page.document for part in grid.read_grid() for page in part.pages]
     click.echo(book_pdf(places.BUILD / "html", documents, target, published_at()))
 
@@ -289,6 +292,14 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
     if name is not None:
         check_file_name("record", name)
     devices.as_device(options["device"])  # refused before anything is loaded
+    if options["statistics"] is not None:
+        check_choice("statistics", options["statistics"], datasets.STATISTICS)
+    if html is not None:
+        check_page(html)
+    if save is not None:
+        check_saved(save)
+    if html is not None and save is not None and html.resolve() == save.resolve():
+        raise BadInput(f"--html and --save are both {html}: expected two files")
     comparison = two_networks.compare_named(**options)
     for line in two_networks.spoken_result(comparison):
         click.echo(line)

@@ -36,6 +36,12 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
+def first_words(error: BaseException) -> str:
+    """The first line of an error's text, cut to a length that fits into a message; its kind if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
 def unknown(kind: str, value: object, valid: Iterable[object]) -> BadInput:
     """The error for a name that is not one of `valid`, with the nearest of them as a suggestion.
 

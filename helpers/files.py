@@ -9,10 +9,12 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+
+from .errors import BadInput, shown
 
 IN_CLONE = (__package__ or "") == "helpers"  # the installed library is called samerep
 ROOT = Path(__file__).resolve().parent.parent if IN_CLONE else Path.cwd()  # never a folder of installed packages
@@ -72,6 +74,21 @@ def scratch_folder(place: Path) -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def check_target(path: Path, what: str, is_one: Callable[[bytes], bool]) -> None:
+    """Raise `BadInput` unless a file can be written to this path without the loss of another kind of file.
+
+    An existing file is replaced only if it is empty or `is_one` takes its first bytes: `what` is written there.
+    """
+    if not path.name or (path.exists() and not path.is_file()):
+        raise BadInput(f"{shown(str(path))} is no name of a file: expected one for {what}")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        start = file.read(100)
+    if start and not is_one(start):
+        raise BadInput(f"{path} holds something else than {what}: expected another name, so that nothing is lost")
 
 
 def scratch_name(path: Path, kind: str) -> Path:

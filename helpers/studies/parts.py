@@ -3,13 +3,16 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from ..errors import BadInput
 from ..files import atomic
+from .frames import read_frame
 from .parallel import each
-from .records import cache_root
+from .records import LARGEST_TABLE, cache_root
 
 
 def all_parts(
@@ -28,7 +31,8 @@ def part(key: Sequence[Any], name: str, make: Callable[[], pd.DataFrame]) -> pd.
     """
     place = cache_root() / "parts" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20] / f"{name}.parquet"
     if place.exists():
-        return pd.read_parquet(place)
+        with suppress(BadInput):  # a damaged part is computed again
+            return read_frame(place, LARGEST_TABLE)
     table = make()
     with atomic(place) as temporary:
         table.to_parquet(temporary)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pyarrow import ArrowException, parquet
 
 from ..errors import BadInput, unknown
 from ..files import ROOT, atomic_folder, folder, sha256, sweep
 from ..schemas import Provenance, read_json
 from ..subspaces import Gram
+from .frames import check_frame, read_frame
 from .study import Study
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "numba", "pandas")
@@ -127,26 +127,13 @@ def read_tables(place: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A table. Raises `BadInput` for a file that is no parquet, or would unpack to more than `LARGEST_TABLE`."""
+    """A table. Raises `BadInput` with its name for what `frames` refuses."""
     try:
-        known = parquet.read_metadata(path)
-        size = sum(known.row_group(group).total_byte_size for group in range(known.num_row_groups))
-        size = max(size, 8 * known.num_rows * known.num_columns)
-        if size > LARGEST_TABLE:
-            raise BadInput(
-                f"{path} would unfold to {size} bytes: expected at most {LARGEST_TABLE}; {mend(path.parent)}"
-            )
-        return _plain(pd.read_parquet(path))
-    except (ArrowException, OSError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{path} cannot be read as a table: {mend(path.parent)}") from None
-
-
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with categories as words again."""
-    words = table.select_dtypes(include=["category"]).columns
-    return table.astype(dict.fromkeys(words, str))
+        table = read_frame(path, LARGEST_TABLE)
+        check_frame(path.stem, table)
+    except BadInput as error:
+        raise BadInput(f"{path} {error}; {mend(path.parent)}") from None
+    return table
 
 
 def commit() -> str:

@@ -4,32 +4,45 @@ import html
 import io
 import json
 import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pyarrow.lib import ArrowException
 
-from ..errors import BadInput, shown
-from ..files import atomic
+from ..errors import BadInput, first_words
+from ..files import atomic, check_target
+from ..schemas import Saved, dumped, parsed
 from .comparison_figures import FIGURES, as_png, drawn
+from .frames import CRITICAL, check_frame, read_frame
 from .tables import EPSILONS, as_epsilons, similarity_table
 
 FRAMES = ("left_out", "omitted", "flagged")
-NUMBERS: dict[str, Any] = {"images": int, "seconds": float, "peak_memory_gib": float | int, "device": str}
+NUMBERS = ("images", "seconds", "peak_memory_gib", "device")
+NOTES = "comparison.json"
+MEND = "compare again"
+LARGEST_TABLE = 2**28  # bytes that a table may have in memory; one of a million neurons has less
+PLACE = ("position", "depth", "kind", "samples")  # what a layer has once
 COLUMNS = {
-    "critical": ("layer", "side", "neuron", "critical_epsilon", "dead", "samples"),
-    "layers": ("layer", "samples", "flags"),
-    "measures": ("layer", "measure", "value"),
-    "similarity": ("layer", "epsilon", "similarity"),
-    "flagged": ("layer", "flag"),
-    "omitted": ("layer", "reason"),
-    "left_out": ("layer", "neurons", "samples", "images_needed"),
+    "critical": (*CRITICAL, *PLACE),
+    "layers": ("layer",),
+    "similarity": ("layer", "similarity", "epsilon"),
+    "measures": (),
+    "_left_out": ("layer", "neurons", "samples", "images_needed"),
+    "_omitted": ("layer", "reason"),
+    "_flagged": ("layer", "flag"),
 }
-DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, NotImplementedError, zlib.error)
+
+
+def check_page(path: Path) -> None:
+    """Raise `BadInput` unless a page can be written to this path, where at most an older page is lost."""
+    check_target(path, "a page", lambda start: start.startswith(b"<!DOCTYPE html>"))
+
+
+def check_saved(path: Path) -> None:
+    """Raise `BadInput` unless a comparison can be saved there, where at most an older one is lost."""
+    check_target(path, "a saved comparison", lambda start: start[:2] == b"PK" and start[30:].startswith(NOTES.encode()))
 
 
 @dataclass
@@ -81,8 +94,12 @@ class Comparison:
         return drawn(self, kind, epsilons)
 
     def to_html(self, path: str | Path, title: str = "Two networks, layer by layer") -> Path:
-        """Write one HTML page with figures, tables and warnings. It needs no other file and no network."""
+        """Write one HTML page with figures, tables and warnings. It needs no other file and no network.
+
+        Raises `BadInput` for a path that holds something else.
+        """
         place = Path(path)
+        check_page(place)
         with atomic(place) as scratch:
             scratch.write_text(self._page(title), encoding="utf-8")
         return place
@@ -119,8 +136,12 @@ class Comparison:
         return order.merge(wide, on=names).rename_axis(columns=None)
 
     def save(self, path: str | Path) -> Path:
-        """Write all tables and numbers to one file, which `load` reads."""
+        """Write all tables and numbers to one file, which `load` reads.
+
+        Raises `BadInput` for a path that holds something else.
+        """
         place = Path(path)
+        check_saved(place)
         known = {name: getattr(self, name) for name in NUMBERS}
         frames = self.tables | {f"_{name}": getattr(self, name) for name in FRAMES}
         with atomic(place) as scratch, zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -136,26 +157,42 @@ class Comparison:
         """The comparison that `save` wrote. Raises `BadInput` for any other file. Nothing in the file is executed."""
         try:
             with zipfile.ZipFile(path) as archive:
-                known = json.loads(archive.read("comparison.json"))
-                names = [name.removesuffix(".parquet") for name in archive.namelist() if name.endswith(".parquet")]
-                frames = {name: pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))) for name in names}
-            rest = {name: frames.pop(f"_{name}") for name in FRAMES}
-            fields: dict[str, Any] = {"tables": frames, **rest, **{name: known[name] for name in NUMBERS}}
-            return Comparison(**fields)._checked()
-        except (*DAMAGES, zipfile.BadZipFile, ArrowException) as error:
-            raise BadInput(f"{path} is not a saved comparison: {' '.join(str(error).split())[:150]}") from error
+                known = parsed(_part(archive, NOTES).decode(), Saved, NOTES, MEND)
+                names = [name.removesuffix(".parquet") for name in archive.namelist() if name != NOTES]
+                frames = {name: _frame(archive, name) for name in names}
+            check_frames(frames)
+            rest: dict[str, Any] = {name: frames.pop(f"_{name}") for name in FRAMES}
+            return Comparison(frames, **rest, **dumped(known))
+        except Exception as error:  # zipfile and zlib raise many kinds on a damaged archive
+            raise BadInput(f"{path} is not a saved comparison: {first_words(error)}") from error
 
-    def _checked(self) -> "Comparison":
-        """The comparison itself. Raises ValueError if a table, a column or a number is not what `compare` makes."""
-        frames = self.tables | {name: getattr(self, name) for name in FRAMES}
-        for table, columns in COLUMNS.items():
-            for column in columns:
-                if table not in frames or column not in frames[table]:
-                    raise ValueError(f"table {table} has no column {column}")
-        for name, kind in NUMBERS.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} is {shown(getattr(self, name))}")
-        critical = self.critical["critical_epsilon"]
-        if not (critical.dtype.kind == "f" and (critical >= 0).all()):  # NaN is not above anything
-            raise ValueError("a critical epsilon is no number from 0 to infinity")
-        return self
+
+def _part(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One file of an archive. Raises `BadInput` if it is larger than any that `save` writes."""
+    if (size := archive.getinfo(name).file_size) > LARGEST_TABLE:
+        raise BadInput(f"{name} would unfold to {size} bytes: expected at most {LARGEST_TABLE}")
+    return archive.read(name)
+
+
+def _frame(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
+    """One table of an archive. Raises `BadInput` with its name for what `frames` refuses."""
+    try:
+        frame = read_frame(io.BytesIO(_part(archive, f"{name}.parquet")), LARGEST_TABLE)
+        check_frame(name, frame)
+    except BadInput as error:
+        raise BadInput(f"{name} {error}") from None
+    return frame
+
+
+def check_frames(frames: Mapping[str, pd.DataFrame]) -> None:
+    """Raise `BadInput` if a table of a comparison is missing, or lacks one of its columns."""
+    for name, columns in COLUMNS.items():
+        if name not in frames:
+            raise BadInput(f"has no {name}: expected {', '.join(COLUMNS)}")
+        lacking = [column for column in columns if column not in frames[name]]
+        if lacking or (name == "_flagged" and len(frames[name].columns) != len(columns)):
+            raise BadInput(f"{name} has columns {', '.join(map(str, frames[name]))}: expected {', '.join(columns)}")
+    critical = frames["critical"]
+    names = [name for name in ("layer", "layer_b") if name in critical]
+    if critical.groupby(names).ngroups != critical.groupby([*names, *PLACE]).ngroups:
+        raise BadInput("critical has two layers of one name: expected each once")
