@@ -6,7 +6,6 @@ Inputs are counted, and repeated ones are noticed, because they add no samples.
 
 import hashlib
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..errors import BadInput
+from ..errors import BadInput, first_words
+from ..processes import check_memory
 
 Inputs = Tensor | dict[str, Tensor]  # one tensor, or tensors that a network takes by name
 ALONE = ("pixel_values", "image", "images", "img", "x", "inputs", "input", "data")  # possible keys of the inputs
@@ -34,9 +34,9 @@ def images_of(batch: Any) -> Inputs:
         return _of_mapping(batch)
     if isinstance(batch, tuple | list) and len(batch) and isinstance(batch[0], Tensor | np.ndarray | Mapping):
         return images_of(batch[0])
-    if isinstance(batch, np.ndarray) and batch.dtype != object:
+    if isinstance(batch, np.ndarray) and batch.dtype.kind in "biufc":
         _check_dense(batch)
-        batch = torch.from_numpy(np.ascontiguousarray(batch))
+        batch = torch.from_numpy(np.ascontiguousarray(_native(batch)))
         batch = batch.float() if batch.dtype == torch.float64 else batch
     if not isinstance(batch, Tensor):
         kind = type(batch).__name__
@@ -54,6 +54,12 @@ def _check_dense(batch: Tensor | np.ndarray) -> None:
     if isinstance(batch, np.ma.MaskedArray) or (isinstance(batch, Tensor) and batch.layout != torch.strided):
         kind = "masked" if isinstance(batch, np.ndarray) else "sparse"
         raise BadInput(f"a batch is a {kind} array of shape {tuple(batch.shape)}: expected a dense array")
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """The array in this machine's byte order, and in a type that PyTorch has."""
+    kind = array.dtype.newbyteorder("=")
+    return array.astype({np.dtype("g"): np.float64, np.dtype("G"): np.complex128}.get(kind, kind), copy=False)
 
 
 def _of_mapping(batch: Mapping[Any, Any]) -> Inputs:
@@ -146,18 +152,38 @@ def in_batches(data: Any, batch: int = BATCH) -> Iterable[Any]:
 def read_inputs(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     """The arrays of an .npz or .npy file: a single array alone, several by name. Nothing in it is unpickled.
 
-    Raises `BadInput` for a file that cannot be read.
+    Raises `BadInput` for a file that cannot be read, for arrays of anything but numbers, and for more of them than fit
+    into memory, before they are unpacked.
     """
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is no file: expected arrays of inputs (.npz)")
     try:
+        check_memory(_unpacked(path), "give fewer inputs, or a loader")
         loaded = np.load(path, allow_pickle=False)
         arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        reason = next(iter(str(error).splitlines()), "it is empty")
-        raise BadInput(f"{path} cannot be read as arrays of inputs (.npz): {reason}") from error
+    except BadInput:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds on a damaged archive
+        raise BadInput(f"{path} cannot be read as arrays of inputs (.npz): {first_words(error)}") from error
     alone = [name for name in arrays if name in ("", *ALONE)]
-    if len(arrays) == 1 or (alone and "input_ids" not in arrays):
-        return arrays[alone[0] if alone else next(iter(arrays))]
-    return arrays
+    if alone and "input_ids" not in arrays:
+        arrays = {alone[0]: arrays[alone[0]]}
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc" or not array.ndim:
+            kind = getattr(array, "dtype", type(array).__name__)
+            what = f"{name or 'an array'} of shape {np.shape(array)} and type {kind}"
+            raise BadInput(f"{path} has {what}: expected numbers, with the inputs along the first axis")
+    if not arrays:
+        raise BadInput(f"{path} has no arrays: expected inputs under one of {', '.join(ALONE)}")
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+
+
+def _unpacked(path: Path) -> int:
+    """The bytes of a file's arrays in memory, as an archive lists them."""
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
 
 
 def expected_count(data: Any) -> int | None:

@@ -8,18 +8,19 @@ import importlib
 import os
 import pickle
 import sys
+import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from ..errors import BadInput, shown, unknown
+from ..errors import BadInput, first_words, unknown
 from ..parameters import check_seed, literal
 from . import architectures, training
 from .datasets import STATISTICS
@@ -54,10 +55,10 @@ def open_network(weights: str | Path, architecture: str | None = None, **options
         return training.load_checkpoint(path)[0]
     if architecture is None:
         raise BadInput(f"{weights} does not say what network it is: give its architecture, such as resnet18")
-    if not weights and ":" not in architecture:
+    if not weights and architecture.partition(":")[0] in (architecture, "torchvision", *ZOOS):
         raise BadInput(f"no weights for {architecture}: expected a checkpoint file, or untrained:SEED")
     if not weights:
-        return _own_network(architecture, **options).eval()
+        return _network_from(architecture, **options).eval()
     if weights.startswith(UNTRAINED):
         return fresh_network(architecture, check_seed(literal(weights.removeprefix(UNTRAINED))), **options).eval()
     if path.suffix in FILES:
@@ -137,7 +138,7 @@ def _fresh(architecture: str, seed: int, **options: Any) -> nn.Module:
         if source in ZOOS:
             return ZOOS[source](architecture.partition(":")[2], **options)
         if ":" in architecture and source != "torchvision":
-            return _own_network(architecture, **options)
+            return _network_from(architecture, **options)
         if architecture not in architecture_names():
             raise unknown("architecture", architecture, architecture_names())
         return models.get_model(architecture.removeprefix("torchvision:"), weights=None, **options)
@@ -146,42 +147,44 @@ def _fresh(architecture: str, seed: int, **options: Any) -> nn.Module:
 def from_import_path(path: str, **options: Any) -> Any:
     """The result of a function of your own, named "package.module:function". Modules in the working folder are found.
 
-    Raises `BadInput` for a module that cannot be imported, and for a name that it does not have.
+    Raises `BadInput` for a module that cannot be imported, for a name that it does not have, and for an error in the
+    function: it names the file and the line.
     """
     module, _, name = path.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
-        target = getattr(importlib.import_module(module), name)
-    except AttributeError as error:
-        if module not in sys.modules:  # it was raised inside
-            raise BadInput(f"{path}: module {module} cannot be imported: {error}") from error
-        names = [known for known in vars(sys.modules[module]) if not known.startswith("_")]
-        raise unknown(f"function of {module}", name, names) from error
-    except Exception as error:  # a module of yours can fail in any way
+        known = importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # whatever a module of one's own does
         raise BadInput(f"{path}: module {module} cannot be imported: {first_words(error)}") from error
     finally:
         sys.path.remove(os.getcwd())
-    return target(**options) if callable(target) and not isinstance(target, nn.Module) else target
-
-
-def _own_network(path: str, **options: Any) -> nn.Module:
-    """The network that a function of your own returns. Raises `BadInput` for a function that fails."""
+    if not hasattr(known, name):
+        raise unknown(f"function of {module}", name, [name for name in vars(known) if not name.startswith("_")])
+    target = getattr(known, name)
+    if not callable(target) or isinstance(target, nn.Module):
+        return target
     try:
-        network = from_import_path(path, **options)
+        return target(**options)
     except BadInput:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if options and isinstance(error, TypeError):
-            raise  # `fresh_network` names the options
-        raise BadInput(f"{path} fails: {first_words(error)}") from error
-    if not isinstance(network, nn.Module):
-        raise BadInput(f"{path} gives {shown(network)}: expected an nn.Module")
-    return network
+            raise  # it may not take them
+        raise BadInput(f"{path} failed with {_where(error)}") from error
 
 
-def first_words(error: Exception) -> str:
-    """The kind of an error and the first line of what it says."""
-    return " ".join([f"{type(error).__name__}:", *str(error).strip().splitlines()[:1]])
+def _where(error: BaseException) -> str:
+    """An error with the file and the line in which it was raised."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {first_words(error)} ({Path(place.filename).name}, line {place.lineno})"
+
+
+def _network_from(path: str, **options: Any) -> nn.Module:
+    """The network that a function of one's own returns. Raises `BadInput` if it returns anything else."""
+    made = from_import_path(path, **options)
+    if not isinstance(made, nn.Module):
+        raise BadInput(f"{path} gives a {type(made).__name__}: expected a network, a torch.nn.Module")
+    return made
 
 
 def _installed(package: str) -> Any:
@@ -249,17 +252,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises `BadInput` for a file that does not exist, is damaged, or holds something else.
     """
-    if not path.exists():
+    if not path.is_file():
         raise BadInput(f"no checkpoint {path}: expected a file with weights")
     try:
-        saved = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        saved = _saved(path)
     except pickle.UnpicklingError as error:
         raise BadInput(f"{path} holds more than weights, or is damaged: save its state_dict") from error
-    except (SafetensorError, RuntimeError, OSError, ValueError, KeyError, EOFError) as error:
-        reason = next(iter(str(error).splitlines()), "it is empty")
-        reason = "it is TorchScript; save its state_dict" if "TorchScript" in reason else reason
+    except Exception as error:  # on a damaged file, torch raises whatever its bytes lead to
+        reason = "it is TorchScript; save its state_dict" if "TorchScript" in str(error) else first_words(error)
         raise BadInput(f"{path} cannot be read as weights: {reason}") from error
     return _by_name(saved, path)
+
+
+def _saved(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the kind of pickle, which is refused in one line
+        return torch.load(path, "cpu", weights_only=True)
 
 
 def _by_name(saved: Any, path: Path) -> dict[str, Tensor]:
