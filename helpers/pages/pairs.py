@@ -6,7 +6,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from ..errors import BadInput
+from ..errors import BadInput, first_words
 from ..files import atomic
 from . import places
 from .api import room_files
@@ -54,8 +54,8 @@ def pair_notebook(source: Path) -> NotebookNode:
     """
     try:
         return _read(source)
-    except (ValueError, UnicodeDecodeError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
-        raise BadInput(f"{source.name} cannot be read as a notebook: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # on a damaged notebook, jupytext raises whatever its content leads to
+        raise BadInput(f"{source.name} cannot be read as a notebook: {first_words(error)}") from error
 
 
 def _read(source: Path) -> NotebookNode:
@@ -65,6 +65,9 @@ def _read(source: Path) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+    checked = nbformat.from_dict(notebook | {"nbformat_minor": 5})  # a copy, with ids as this format wants them
+    plain_ids(checked)
+    nbformat.validate(checked, relax_add_props=True)
     return notebook
 
 

@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from ..errors import BadInput
+from ..errors import BadInput, first_words
 from ..files import atomic, scratch_name, sweep
 from ..networks import datasets, training, weights
 from ..parameters import check_choice, check_parameter
@@ -132,11 +132,17 @@ def as_lists(value: Any) -> Any:
 
 
 def parameters_of(page: Page) -> dict[str, Any]:
-    """Names and default values in the notebook's parameters cell; empty if there is no such cell."""
+    """Names and default values in the notebook's parameters cell; empty if there is no such cell.
+
+    Raises `BadInput` if that cell is no Python, or assigns what cannot be assigned.
+    """
     for cell in pair_notebook(page.source).cells:
         if "parameters" in cell.metadata.get("tags", []):
-            statements = ast.parse(cell.source).body
-            return dict(pair for statement in statements for pair in assigned(statement))
+            try:
+                statements = ast.parse(cell.source).body
+                return dict(pair for statement in statements for pair in assigned(statement))
+            except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+                raise BadInput(f"{page.label}: its parameters cannot be read: {first_words(error)}") from error
     return {}
 
 
