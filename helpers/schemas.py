@@ -224,7 +224,14 @@ class Saved(Strict):
 
 
 class Written(RootModel[dict[str, list[Hash]]]):
-    """The hashes of files that a program has written into a folder, by path."""
+    """The hashes of files that a program has written into a folder, by path below it."""
+
+    @model_validator(mode="after")
+    def _below_the_folder(self) -> "Written":
+        for name in self.root:
+            if not name or name.startswith("/") or "\\" in name or ".." in name.split("/"):
+                raise ValueError(f"paths below the folder, not {shown(name)}")
+        return self
 
 
 # ---------------------------------------------------------------- the grid of the book

@@ -15,12 +15,13 @@ import torch
 from helpers import __main__ as command
 from helpers import compare
 from helpers.errors import BadInput
+from helpers.files import sha256
 from helpers.networks import weights
 from helpers.networks.inputs import images_of, in_batches, read_inputs
 from helpers.pages import claims, grid, pairs
 from helpers.pages.grid import Page
 from helpers.pages.running import parameters_of
-from helpers.pages.teaching import slides
+from helpers.pages.teaching import course, slides
 from helpers.studies import frames
 from helpers.studies.results import Comparison
 
@@ -231,6 +232,17 @@ def test_only_an_older_page_or_result_is_replaced(tmp_path, comparison):
         assert write(write(tmp_path / "new")).stat().st_size
         (tmp_path / "new").unlink()
     assert own.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["../precious", "a/../../precious", "/precious", "..\\precious", ""])
+def test_a_course_never_removes_a_file_outside_its_folder(tmp_path, name):
+    (tmp_path / "course").mkdir()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "precious").write_text("mine")
+    known = {name: [sha256(tmp_path / "precious")]}
+    (tmp_path / "course" / course.MARK).write_text(json.dumps(known))
+    refused(lambda: course.put(tmp_path / "new", tmp_path / "course"), "expected paths below the folder")
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 # ---------------------------------------------------------------- tables of records
