@@ -136,11 +136,11 @@ def packed(frame):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("critical.parquet", None, "table critical has no column layer"),
-        ("layers.parquet", None, "table layers has no column layer"),
-        ("critical.parquet", packed(pd.DataFrame({"layer": [1]})), "table critical has no column side"),
+        ("critical.parquet", None, "has no critical: expected critical, layers"),
+        ("layers.parquet", None, "has no layers: expected critical, layers"),
+        ("critical.parquet", packed(pd.DataFrame({"layer": [1]})), "critical has no column side"),
         ("comparison.json", b'{"images": "many", "seconds": 1.0, "peak_memory_gib": 1, "device": "cpu"}', "images is"),
-        ("comparison.json", b"[1]", "list indices"),
+        ("comparison.json", b"[1]", r"comparison.json: it is \[1\]: expected an object"),
     ],
 )
 def test_files_that_hold_something_else_are_no_comparisons(tmp_path, name, change, message):

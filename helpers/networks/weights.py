@@ -254,6 +254,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise BadInput(f"no checkpoint {path}: expected a file with weights")
+    if not path.stat().st_size:
+        raise BadInput(f"{path} cannot be read as weights: it is empty")
     try:
         saved = _saved(path)
     except pickle.UnpicklingError as error:
