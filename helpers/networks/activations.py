@@ -91,15 +91,16 @@ def out_of_order(network: nn.Module, few: Inputs, layouts: Mapping[str, str]) ->
 
 def _arranged(network: nn.Module, images: Inputs, layouts: Mapping[str, str]) -> dict[str, Tensor]:
     """The outputs of one pass with one row per neuron; without complex ones, which are refused elsewhere."""
-    found: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def take(layer: str, output: Tensor) -> None:
         if not output.is_complex():
-            found[layer] = arranged(output, layouts[layer], len(tensors_of(images)[0]))[0].float().nan_to_num().clone()
+            rows = arranged(output, layouts[layer], len(tensors_of(images)[0]))[0]
+            outputs[layer] = rows.float().nan_to_num().clone()
 
     with tapped(network, list(layouts), take):
         forward(network, images)
-    return found
+    return outputs
 
 
 def _same(first: Tensor, second: Tensor) -> bool:

@@ -78,7 +78,7 @@ def _check_neurons(table: pd.DataFrame) -> None:
         raise BadInput("has neurons without numbers, or dead ones in words: expected whole numbers, and True or False")
     by = [column for column in table.columns if column not in MEASURED]
     groups = table.groupby(by, sort=False, observed=True, dropna=False)["neuron"]
-    found = groups.agg(["size", "nunique", "min", "max"])
-    whole = (found["size"] == found["nunique"]) & (found["min"] == 0) & (found["max"] == found["size"] - 1)
+    counts = groups.agg(["size", "nunique", "min", "max"])
+    whole = (counts["size"] == counts["nunique"]) & (counts["min"] == 0) & (counts["max"] == counts["size"] - 1)
     if not whole.all():
         raise BadInput("lacks some neurons of a layer, or has them twice: expected each once, from number 0")

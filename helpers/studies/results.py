@@ -22,10 +22,10 @@ FRAMES = ("left_out", "omitted", "flagged")
 NUMBERS = ("images", "seconds", "peak_memory_gib", "device")
 NOTES = "comparison.json"
 MEND = "compare again"
-LARGEST_TABLE = 2**28  # bytes that a table may have in memory; one of a million neurons has less
-PLACE = ("position", "depth", "kind", "samples")  # what a layer has once
+LARGEST_PART = 2**28  # bytes that a table may have in memory; one of a million neurons has less
+ONCE_PER_LAYER = ("position", "depth", "kind", "samples")  # what a layer has once
 COLUMNS = {
-    "critical": (*CRITICAL, *PLACE),
+    "critical": (*CRITICAL, *ONCE_PER_LAYER),
     "layers": ("layer",),
     "similarity": ("layer", "similarity", "epsilon"),
     "measures": (),
@@ -169,15 +169,15 @@ class Comparison:
 
 def _part(archive: zipfile.ZipFile, name: str) -> bytes:
     """One file of an archive. Raises `BadInput` if it is larger than any that `save` writes."""
-    if (size := archive.getinfo(name).file_size) > LARGEST_TABLE:
-        raise BadInput(f"{name} would unfold to {size} bytes: expected at most {LARGEST_TABLE}")
+    if (size := archive.getinfo(name).file_size) > LARGEST_PART:
+        raise BadInput(f"{name} would unfold to {size} bytes: expected at most {LARGEST_PART}")
     return archive.read(name)
 
 
 def _frame(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
     """One table of an archive. Raises `BadInput` with its name for what `frames` refuses."""
     try:
-        frame = read_frame(io.BytesIO(_part(archive, f"{name}.parquet")), LARGEST_TABLE)
+        frame = read_frame(io.BytesIO(_part(archive, f"{name}.parquet")), LARGEST_PART)
         check_frame(name, frame)
     except BadInput as error:
         raise BadInput(f"{name} {error}") from None
@@ -194,5 +194,5 @@ def check_frames(frames: Mapping[str, pd.DataFrame]) -> None:
             raise BadInput(f"{name} has columns {', '.join(map(str, frames[name]))}: expected {', '.join(columns)}")
     critical = frames["critical"]
     names = [name for name in ("layer", "layer_b") if name in critical]
-    if critical.groupby(names).ngroups != critical.groupby([*names, *PLACE]).ngroups:
+    if critical.groupby(names).ngroups != critical.groupby([*names, *ONCE_PER_LAYER]).ngroups:
         raise BadInput("critical has two layers of one name: expected each once")
