@@ -346,6 +346,26 @@ def test_no_worker_and_no_scheduler_are_one_clear_line(scheduler, monkeypatch):
             pass
 
 
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_machine_that_was_suspended_does_not_stop_dask(monkeypatch, failures):
+    """Dask gives up by an assertion if its thread has not started after ten seconds."""
+    distributed = pytest.importorskip("distributed")
+    calls = []
+
+    def client(address: str, **options: object) -> str:
+        calls.append(address)
+        assert len(calls) > failures
+        return f"client of {address}"
+
+    monkeypatch.setattr(distributed, "Client", client)
+    if failures < parallel.TRIES:
+        assert parallel._client(distributed, "tcp://host:8786") == "client of tcp://host:8786"
+    else:
+        with pytest.raises(BadInput, match=r"^Dask did not start within 30 s on this machine, which may be too busy"):
+            parallel._client(distributed, "tcp://host:8786")
+    assert len(calls) == min(failures + 1, parallel.TRIES)
+
+
 # ---------------------------------------------------------------- Slurm
 
 

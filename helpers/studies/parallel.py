@@ -33,6 +33,7 @@ from .study import Study
 MEMORY = 2**31  # bytes for the Gram matrices of one task
 FEWEST = 2  # networks in a block: a single network could not be compared
 TASKS = 4  # blocks, at least, if there are several workers: with their pairs these are ten tasks
+TRIES = 3  # to start Dask's thread for messages
 PATIENCE = 30  # seconds to wait for a scheduler, and for its first worker
 
 
@@ -114,11 +115,15 @@ def _on_cluster(client: Any) -> Any:
 
 
 def _client(distributed: Any, address: str) -> Any:
-    try:
-        return distributed.Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"no Dask scheduler at {address}: expected one as at tcp://host:8786 ({reason})") from None
+    for _ in range(TRIES):
+        try:
+            return distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+        except AssertionError:  # its thread did not start within ten seconds, as on a machine that was suspended
+            continue
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BadInput(f"no Dask scheduler at {address}: expected one as at tcp://host:8786 ({reason})") from None
+    raise BadInput(f"Dask did not start within {10 * TRIES} s on this machine, which may be too busy: run this again")
 
 
 # ---------------------------------------------------------------- tasks
