@@ -20,9 +20,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
+from helpers.files import commit
 from helpers.pages import grid, places
-from helpers.pages.publish import HIDE
-from helpers.studies.records import commit
 
 SHORTEST, LONGEST = 40, 200  # characters of a description
 UNUSED = re.compile(  # what the theme loads on every page: icons a second time, and a search that only one page has
@@ -109,7 +108,7 @@ def releases(repository: str | None) -> str:
 
 def without_solutions(app: Sphinx, config: Any) -> None:
     """A site for a class: no solutions, and no notebooks to download, which hold them."""
-    if os.environ.get(HIDE):
+    if os.environ.get(places.HIDE):
         config.hide_solutions, config.html_copy_source = True, False
         config.html_theme_options |= {"use_download_button": False}
 

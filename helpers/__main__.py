@@ -219,7 +219,7 @@ def given_parameters(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
 @click.option("--solutions/--no-solutions", default=True, help="Whether the site shows solutions of exercises.")
 def book(tier: str, jobs: int, solutions: bool) -> None:
     """Run the pages that are not fresh and build the HTML book. Example: book --tier smoke"""
-    from .pages.publish import HIDE
+    from .pages.places import HIDE
     from .pages.teaching import slides
 
     os.environ[HIDE] = "" if solutions else "1"

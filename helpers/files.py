@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -176,3 +177,12 @@ def folder(variable: str, default: str) -> Path:
     The installed library uses the folder where Python was started instead of the clone's root.
     """
     return Path(os.environ.get(variable) or ROOT / default)
+
+
+def commit() -> str:
+    """The commit of the repository, with "+" if files differ from it; "unknown" outside a clone."""
+    try:
+        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

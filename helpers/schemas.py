@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
@@ -250,6 +250,7 @@ class Entry(Strict):
     parameters: dict[Name, Any] = {}
     smoke: dict[Name, Any] = {}
     depends: list[Pattern] = []
+    lists: Literal["statements", "course"] | None = None
     search: list[Word] = []
 
     @property

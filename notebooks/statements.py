@@ -37,7 +37,7 @@ ledger = verified_statements()
 # the functions in `helpers/` that implement the statement.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-display(Markdown(statements_page()))
+display(Markdown(statements_page(ledger)))
 
 # %% [markdown]
 # ## The tests, word for word
@@ -47,4 +47,4 @@ display(Markdown(statements_page()))
 # without it in which the claim is false.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-display(Markdown(checked_by_page()))
+display(Markdown(checked_by_page(ledger)))

@@ -62,6 +62,6 @@ def test_pages_are_parsed_again_when_what_they_share_changes(tmp_path, monkeypat
     for name in (*shared, "requirements.lock"):
         (tmp_path / name).write_text("after")
         known.add(publish.parsing_hash())
-    monkeypatch.setenv(publish.HIDE, "1")
+    monkeypatch.setenv(places.HIDE, "1")
     known.add(publish.parsing_hash())
     assert len(known) == len(shared) + 3

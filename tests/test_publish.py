@@ -20,6 +20,7 @@ from helpers.errors import BadInput
 from helpers.files import ROOT
 from helpers.pages import box, dependencies, filled, grid, places, publish, running
 from helpers.pages.grid import Page
+from helpers.pages.teaching import pages
 from helpers.studies import hashes, records
 
 TINY = """# %% [markdown]
@@ -95,6 +96,32 @@ def test_a_page_depends_on_the_records_it_looked_for_and_on_no_others(tiny):
     assert running.is_fresh(page)
     record(tiny, name, "{}")
     assert not running.is_fresh(page)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("## In short", "## In brief", ()),  # plain text
+        ("prf:lemma} Union of matches", "prf:lemma} Unions of matches", ("statements",)),
+        ("*On paper.* Find two", "Predict, then find two", ("course",)),  # another kind of exercise
+        ("# The maximum match", "# The largest match", ("statements", "course")),  # the title of the page
+    ],
+)
+def test_a_page_that_lists_what_others_hold_depends_on_that_list_alone(old, new, changed, monkeypatch):
+    before = {name: dependencies.listing(name) for name in ("statements", "course")}
+    read, edits = pages.load_notebook, []
+
+    def edited(path):
+        book = read(path)
+        for cell in book.cells if path.stem == "maximum" else ():
+            edits.append(old in cell.source)
+            cell.source = cell.source.replace(old, new)
+        return book
+
+    monkeypatch.setattr(pages, "load_notebook", edited)
+    after = {name: dependencies.listing(name) for name in before}
+    assert any(edits), "nothing was edited"
+    assert tuple(name for name in before if before[name] != after[name]) == changed
 
 
 def test_a_page_that_listed_all_records_depends_on_all():
@@ -314,11 +341,11 @@ def test_a_sitemap_lists_every_page(tmp_path, monkeypatch):
 
 def test_a_site_for_a_class_shows_no_solution_and_offers_no_notebook(monkeypatch):
     config = SimpleNamespace(hide_solutions=False, html_copy_source=True, html_theme_options={"a": 1})
-    monkeypatch.setenv(publish.HIDE, "")
+    monkeypatch.setenv(places.HIDE, "")
     extension.without_solutions(None, config)
     assert not config.hide_solutions
     before = publish.book_hash([])
-    monkeypatch.setenv(publish.HIDE, "1")
+    monkeypatch.setenv(places.HIDE, "1")
     extension.without_solutions(None, config)
     assert config.hide_solutions
     assert not config.html_copy_source

@@ -106,7 +106,8 @@ def test_a_gap_is_named(write, old, new, problem):
 
 
 def test_the_pages_lead_to_all_that_belongs_to_a_statement(write):
-    table, tests = statements_page(write()), checked_by_page(write())
+    ledger = collect_statements(write())
+    table, tests = statements_page(ledger), checked_by_page(ledger)
     row = next(line for line in table.splitlines() if "lem-union" in line)
     cells = ["{prf:ref}`lem-union` Union of matches", "yes", "[1](#tests-lem-union)", "–", "{numref}`fig-union`"]
     assert row == f"| {' | '.join(cells)} |"

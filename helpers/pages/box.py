@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import psutil
 
+from ..files import commit
 from ..studies import records
 from . import figures
 from .places import LABEL
@@ -28,7 +29,7 @@ def show_box(notebook: str, parameters: dict[str, Any], code: str) -> None:
         ("Notebook", notebook),
         ("Parameters", ", ".join(f"{k} = {v!r}" for k, v in parameters.items()) or "the notebook's own"),
         *_studies_used(),
-        ("Code", f"{code} (hash of all that the notebook imports), commit {records.commit()}"),
+        ("Code", f"{code} (hash of all that the notebook imports), commit {commit()}"),
         ("Libraries", ", ".join(f"{name} {version(name)}" for name in records.LIBRARIES)),
         ("Machine", f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors"),
         ("Wall time of this page", f"{seconds:.0f} s"),

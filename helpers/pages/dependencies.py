@@ -1,7 +1,8 @@
 """What an executed page depends on: its notebook, the modules that it imports, the records that it read, other files.
 
 Code is compared by its syntax trees, so a changed docstring reruns no page. A page that listed all records depends on
-all of them.
+all of them. A page that lists what other pages hold, such as their exercises, depends on that list and not on their
+other text.
 """
 
 import ast
@@ -41,9 +42,17 @@ class Depends:
 def depends_on(page: Page, tier: str = "published") -> Depends:
     """What the page depends on now: notebook, parameters, title, code, files, versions, and all records."""
     files = {name: sha256(places.ROOT / name) for name in _files((*ALWAYS, *page.depends))}
-    own = [page.source.read_text(), page.title, page.name, page.values(tier), tier, code_of(page.source), files]
+    lists = listing(page.lists) if page.lists else ""
+    own = [page.source.read_text(), page.title, page.name, page.values(tier), tier, code_of(page.source), files, lists]
     text = json.dumps(own, default=str, sort_keys=True)
     return Depends(hashlib.sha256(text.encode()).hexdigest(), record_hashes())
+
+
+def listing(name: str) -> str:
+    """What a page shows of other pages: their "statements", or their exercises and reading times ("course")."""
+    from .teaching import course, statements  # they run pages, and so they import this module
+
+    return statements.statement_list() if name == "statements" else course.course_list()
 
 
 def _files(patterns: Iterable[str]) -> list[str]:

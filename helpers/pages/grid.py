@@ -22,6 +22,7 @@ class Page:
     parameters: dict[str, Any] = field(default_factory=dict)
     smoke: dict[str, Any] = field(default_factory=dict)
     depends: tuple[str, ...] = ()
+    lists: str | None = None  # what of other pages it shows: see `dependencies.listing`
     search: tuple[str, ...] = ()  # the page about these words: a search for one of them finds it first
     file: Path | None = None  # a notebook that is not the book's
 
@@ -77,7 +78,14 @@ def read_grid(path: Path = places.BOOK / "grid.yml") -> list[BookPart]:
 def _page(entry: Entry, path: Path) -> Page:
     name = entry.name
     page = Page(
-        name, entry.notebook, entry.title, entry.parameters, entry.smoke, tuple(entry.depends), tuple(entry.search)
+        name,
+        entry.notebook,
+        entry.title,
+        entry.parameters,
+        entry.smoke,
+        tuple(entry.depends),
+        entry.lists,
+        tuple(entry.search),
     )
     source = page.source if page.notebook else places.BOOK / f"{name}.md"
     if not source.exists():

@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from ..parameters import check_choice, literal
 from .filled import fill, fill_nested, hidden_cell, marked, running_names, text_cells
 from .grid import Page
-from .running import WORDS_A_MINUTE, assigned, check_parameters, minutes, parameters_of
+from .running import assigned, check_parameters, parameters_of
 from .teaching import pages, plain
 
 INJECTED = "# Parameters"  # how the cell begins that papermill puts after the parameters
@@ -25,7 +25,8 @@ UNTITLED = "Your own run"
 def as_opened(notebook: NotebookNode, name: str) -> NotebookNode:
     """The notebook in plain Markdown; the same code cells, and two more that read and check the parameters."""
     defaults = parameters_in(notebook)
-    words = {"page": name, "title": UNTITLED, "reading": reading_time(notebook), "running": "about a minute"}
+    words = {"page": name, "title": UNTITLED, "reading": pages.in_minutes(pages.reading_minutes(notebook))}
+    words["running"] = "about a minute"
     cells: list[NotebookNode] = []
     ready = not defaults  # names of parameters have values from here on
     for cell in notebook.cells:
@@ -48,11 +49,6 @@ def parameters_in(notebook: NotebookNode) -> dict[str, Any]:
     """Names and defaults in a notebook's parameters cell; none where there is no such cell."""
     cells = pages.code(notebook, "parameters")
     return dict(pair for cell in cells for line in ast.parse(cell.source).body for pair in assigned(line))
-
-
-def reading_time(notebook: NotebookNode) -> str:
-    """As a page states it, from the words of the text alone."""
-    return minutes(sum(len(text.split()) for text in pages.markdown(notebook)) / WORDS_A_MINUTE)
 
 
 def _plain(text: str) -> str:

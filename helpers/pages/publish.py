@@ -24,7 +24,6 @@ from .pairs import write_if_new
 from .running import check_pages, run_pages
 
 TIERS = ("published", "smoke")
-HIDE = "SAMEREP_HIDE_SOLUTIONS"  # in the environment of a build: the site shows no solutions (book/extension.py)
 WARNINGS_SHOWN = 25
 PARSED = (".doctrees", "jupyter_execute")  # where Sphinx and MyST-NB keep parsed pages and the pictures of their cells
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
@@ -84,7 +83,7 @@ def book_hash(pages: Iterable[Page]) -> str:
     own = [path for pattern in ("*.md", "*.bib", "*.yml", "assets/*", "*.py") for path in places.BOOK.glob(pattern)]
     executed = [places.PAGES / f"{page.name}.ipynb" for page in pages]
     paths = sorted([*own, *executed, *(places.ROOT / name for name in ("_config.yml", "_toc.yml"))])
-    parts = [sha256(path) for path in paths] + [os.environ.get(HIDE, "")]
+    parts = [sha256(path) for path in paths] + [os.environ.get(places.HIDE, "")]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
@@ -114,7 +113,7 @@ def parsing_hash() -> str:
     """Hash of what decides how a page is parsed, other than its own text and what Sphinx knows that it depends on."""
     shared = [*places.BOOK.glob("*.py"), *places.BOOK.glob("*.bib"), *places.BOOK.glob("*.yml")]
     known = sorted([*shared, *(places.ROOT / name for name in ("_config.yml", "_toc.yml", "requirements.lock"))])
-    own = [str(places.ROOT), os.environ.get(HIDE, ""), *map(sha256, known)]
+    own = [str(places.ROOT), os.environ.get(places.HIDE, ""), *map(sha256, known)]
     return hashlib.sha256("".join(own).encode()).hexdigest()
 
 

@@ -32,11 +32,11 @@ from .filled import fill, fill_nested, fill_values
 from .grid import Page, notebook_names
 from .pairs import pair_notebook, plain_ids
 from .places import LABEL
+from .teaching.pages import in_minutes, reading_minutes
 
 COMPUTED: Any = object()  # in place of a default that is not written out
 START_SECONDS = 600  # a kernel that imports torch on a busy machine starts slowly
 SOCKET_PATH = 40  # characters of a temporary folder that leave room for the names of folder and socket
-WORDS_A_MINUTE = 180  # reading speed for text with formulas
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(places.ROOT), "PYTHONHASHSEED": "0"}
 
 
@@ -213,8 +213,8 @@ def _provenance_cells(page: Page, values: dict[str, Any]) -> list[NotebookNode]:
 def finish(notebook: NotebookNode, page: Page, depends: Depends, seconds: float) -> None:
     """Write measured times into the text, remove everything random, and store the hash of what the page depended on."""
     asked = _asked_records(notebook)
-    words = sum(len(cell.source.split()) for cell in notebook.cells)
-    times = {"reading": minutes(words / WORDS_A_MINUTE), "running": f"{max(1, round(seconds))} s"}
+    reading = in_minutes(reading_minutes(pair_notebook(page.source)))
+    times = {"reading": reading, "running": f"{max(1, round(seconds))} s"}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = fill(cell.source, times)
@@ -231,14 +231,8 @@ def finish(notebook: NotebookNode, page: Page, depends: Depends, seconds: float)
         "depends": depends.hash_with(asked),
         "records": asked,
         "seconds": round(seconds, 1),
-        "reading": times["reading"],
+        "reading": reading,
     }
-
-
-def minutes(number: float) -> str:
-    """A number of minutes in words: "1 minute", "7 minutes"; at least one."""
-    whole = max(1, round(number))
-    return f"{whole} minute{'s' * (whole > 1)}"
 
 
 def _asked_records(notebook: NotebookNode) -> list[str]:

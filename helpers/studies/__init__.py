@@ -5,7 +5,7 @@ study).
 """
 
 from .intervals import interval
-from .records import LIBRARIES, OPENED, cache_root, commit, read_provenance, read_tables, records_of, results_root
+from .records import LIBRARIES, OPENED, cache_root, read_provenance, read_tables, records_of, results_root
 from .seeds import KIND as SEEDS
 from .seeds import run
 from .store import Kind, Result, find_or_compute, find_record, read, recorded_study
@@ -21,7 +21,6 @@ __all__ = [
     "Result",
     "Study",
     "cache_root",
-    "commit",
     "find_or_compute",
     "find_record",
     "interval",

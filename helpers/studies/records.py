@@ -6,7 +6,6 @@ each file.
 """
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import BadInput, unknown
-from ..files import ROOT, atomic_folder, folder, sha256, sweep
+from ..files import atomic_folder, folder, sha256, sweep
 from ..schemas import Provenance, read_json
 from ..subspaces import Gram
 from .frames import check_frame, read_frame
@@ -134,12 +133,3 @@ def _table(path: Path) -> pd.DataFrame:
     except BadInput as error:
         raise BadInput(f"{path} {error}; {mend(path.parent)}") from None
     return table
-
-
-def commit() -> str:
-    """The commit of the repository, with "+" if files differ from it; "unknown" outside a clone."""
-    try:
-        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

@@ -18,7 +18,7 @@ import pandas as pd
 from torch import nn
 
 from ..errors import BadInput, unknown
-from ..files import sweep
+from ..files import commit, sweep
 from ..networks.architectures import family_module
 from ..networks.datasets import Dataset
 from ..processes import held
@@ -28,7 +28,6 @@ from .records import (
     ASKED,
     LIBRARIES,
     cache_root,
-    commit,
     kind_name,
     read_provenance,
     read_tables,

@@ -23,7 +23,6 @@ from ...schemas import Written, read_json
 from ..filled import fill, glued_values, marked, text_cells
 from ..grid import read_grid
 from ..places import PAGES
-from ..running import WORDS_A_MINUTE
 from . import pages, plain, slides
 from .cutting import student_version
 
@@ -92,13 +91,8 @@ class Chapter:
 
     @property
     def reading(self) -> int:
-        """Minutes to read, as the book states them.
-
-        If the page was not executed, they follow from the number of words.
-        """
-        if self.page is not None:
-            return int(self.page.metadata["samerep"]["reading"].split()[0])
-        return max(1, round(sum(len(cell.source.split()) for cell in self.source.cells) / WORDS_A_MINUTE))
+        """Minutes to read, as the book states them."""
+        return pages.reading_minutes(self.source)
 
     @property
     def running(self) -> str:
@@ -126,6 +120,11 @@ def overview() -> pd.DataFrame:
         kinds = Counter(exercise.kind for exercise in pages.exercises(chapter.source).values())
         rows.append((pages.title(chapter.source), chapter.reading, kinds["paper"], kinds["code"], kinds["predict"]))
     return pd.DataFrame(rows, columns=["chapter", "minutes to read", "on paper", "in code", "predict and run"])
+
+
+def course_list() -> str:
+    """All that the page for teachers computes from the other pages, as text. When it changes, that page runs again."""
+    return json.dumps(numbers()) + str(overview().to_csv())
 
 
 def exercise_numbers() -> dict[str, str]:

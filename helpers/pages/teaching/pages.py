@@ -16,6 +16,7 @@ from ...files import ROOT
 NOTEBOOKS = ROOT / "notebooks"
 CHAPTERS = ("neurons", "matches", "maximum", "simple", "uniqueness", "algorithms", "numerics")
 OPENING = re.compile(r"^ *(?P<fence>:{3,}|`{3,})\{(?P<name>[\w:-]+)\} *(?P<argument>.*?) *$")
+WORDS_A_MINUTE = 180  # reading speed for text with formulas
 OPTION = re.compile(r"^ *:(?P<key>[\w-]+): *(?P<value>.*?) *$")
 
 
@@ -93,6 +94,16 @@ def directives_named(notebook: NotebookNode, names: Iterable[str]) -> list[Direc
 def title(notebook: NotebookNode) -> str:
     """The text of the first H1; "" if there is none."""
     return next((h[1] for text in markdown(notebook) if (h := re.search(r"^# +(.+?) *$", text, re.M))), "")
+
+
+def reading_minutes(notebook: NotebookNode) -> int:
+    """How long it takes to read a notebook's text and code, at least one minute. It need not have run."""
+    return max(1, round(sum(len(cell.source.split()) for cell in notebook.cells) / WORDS_A_MINUTE))
+
+
+def in_minutes(count: int) -> str:
+    """A number of minutes in words: "1 minute", "7 minutes"."""
+    return f"{count} minute{'s' * (count > 1)}"
 
 
 def parameters(notebook: NotebookNode) -> dict[str, object]:

@@ -63,16 +63,17 @@ class Statement:
 
 @dataclass
 class Ledger:
-    """All statements by label, in the order of the book, and the problems found while reading."""
+    """All statements by label, in the order of the book, the titles of the pages, and what is wrong or missing."""
 
     statements: dict[str, Statement]
+    titles: dict[str, str]
     problems: list[str]
 
 
 def collect_statements(root: Path = ROOT) -> Ledger:
     """All statements, from notebooks/, tests/ and helpers/ under `root`. Nothing is executed."""
     books = {path.stem: pages.load_notebook(path) for path in ordered(root / "notebooks")}
-    ledger = Ledger({}, [])
+    ledger = Ledger({}, {name: pages.title(book) for name, book in books.items()}, [])
     for name, book in books.items():
         _read_statements(name, book, ledger)
     for name, book in books.items():
@@ -189,31 +190,37 @@ def verified_statements(root: Path = ROOT) -> Ledger:
     return ledger
 
 
-def statements_page(root: Path = ROOT) -> str:
+def statements_page(ledger: Ledger) -> str:
     """The table of all statements in MyST Markdown, with columns for proof, tests, code and where each is shown."""
     head = ["| Statement | Proof | Tests | Code | Seen |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(_row(s, root) for s in collect_statements(root).statements.values())])
+    return "\n".join([*head, *(_row(s, ledger) for s in ledger.statements.values())])
 
 
-def _row(statement: Statement, root: Path) -> str:
+def statement_list() -> str:
+    """The whole page of statements as text. When it changes, the page runs again."""
+    ledger = collect_statements()
+    return "\n".join([*ledger.problems, statements_page(ledger), checked_by_page(ledger)])
+
+
+def _row(statement: Statement, ledger: Ledger) -> str:
     """One line of the table."""
     proof = "yes" if statement.proved else "–"
     tests = f"[{len(statement.tests)}](#tests-{statement.label})"
     code = ", ".join(dict.fromkeys(f"`{Path(p.file).stem}.{p.name}`" for p in statement.code)) or "–"
-    seen = ", ".join(dict.fromkeys(_link(s, root) for s in statement.seen)) or "–"
+    seen = ", ".join(dict.fromkeys(_link(s, ledger) for s in statement.seen)) or "–"
     return f"| {{prf:ref}}`{statement.label}` {statement.title} | {proof} | {tests} | {code} | {seen} |"
 
 
-def _link(sight: Sight, root: Path) -> str:
+def _link(sight: Sight, ledger: Ledger) -> str:
     """A link to the figure, or to the page if the cell draws none."""
     if sight.figure and "{{" not in sight.figure:
         return f"{{numref}}`{sight.figure}`"
-    return f"[{pages.title(pages.load_notebook(root / 'notebooks' / f'{sight.page}.py'))}]({sight.page}.ipynb)"
+    return f"[{ledger.titles[sight.page]}]({sight.page}.ipynb)"
 
 
-def checked_by_page(root: Path = ROOT) -> str:
+def checked_by_page(ledger: Ledger) -> str:
     """The tests of every statement, word for word, in MyST Markdown, with one dropdown per statement."""
-    return "\n\n".join(_tests(s) for s in collect_statements(root).statements.values())
+    return "\n\n".join(_tests(s) for s in ledger.statements.values())
 
 
 def _tests(statement: Statement) -> str:
