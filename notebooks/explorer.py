@@ -120,13 +120,13 @@ table = results[study].tables["critical"]
 first = table[(table["seed_a"] == table["seed_a"].iloc[0]) & (table["seed_b"] == table["seed_b"].iloc[0])]
 by_layer = first.groupby(["position", "layer"], observed=True)["critical_epsilon"]
 cliffs = by_layer.apply(lambda values: steepest_cliff(values.to_numpy(), 0.01)).reset_index(name="steepest cliff")
-figures.table(
-    cliffs.sort_values("steepest cliff", ascending=False)[["layer", "steepest cliff"]].head(5), label="Cliffs"
-)
+steepest = cliffs.sort_values("steepest cliff", ascending=False).head(5)
+glue("explorer-cliffs", ", ".join(steepest["layer"]), display=False)
+figures.table(steepest[["layer", "steepest cliff"]], label="Cliffs")
 
 # %% [markdown]
-# The steepest cliffs are in convolutional layers from the third block on. Some cliffs lie above every ε
-# of the paper. There a table like the paper's shows only zeros. Others lie between two ε of the paper. There the
+# The five steepest cliffs are in {glue:text}`explorer-cliffs`. Use the explorer to see where they lie. If a cliff lies
+# above every ε of the paper, a table like the paper's shows only zeros. If it lies between two ε of the paper, the
 # table jumps from 0 to nearly 1.
 #
 # :::{solution-end}
