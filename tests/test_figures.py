@@ -86,3 +86,8 @@ def test_a_long_table_shows_its_first_rows_and_gives_all_for_download():
     assert len(data.splitlines()) == 51
     assert 'download="fifty-numbers.csv"' in shown
     assert "first" not in figures.table(frame.head(20)).data
+
+
+def test_a_negative_number_has_a_minus_and_zero_has_none():
+    assert [figures.readable(x) for x in (-1.5, -0.0001, -0.0, -2)] == ["−1.500", "0.000", "0.000", "−2"]
+    assert figures.readable("relu-1") == "relu-1"

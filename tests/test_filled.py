@@ -30,6 +30,13 @@ def page(text, **values):
         ("{glue:text}`words:s`", {"words": "VGG"}, "VGG"),
         ("{glue:text}`a:.0f` of {glue:text}`b`", {"a": 2.6, "b": "x"}, "3 of x"),
         ("{glue:text}`w`", {"w": "<script>x</script> p < 0.1"}, "&lt;script>x&lt;/script> p < 0.1"),
+        ("{glue:text}`a:.2f` and {glue:text}`b`", {"a": -0.351, "b": "-1e-07"}, "−0.35 and −1e-07"),
+        ("{glue:text}`a:.2f`; {glue:text}`b`", {"a": -0.001, "b": "-0.0 to -0.25"}, "0.00; 0.0 to −0.25"),
+        (
+            "{glue:text}`a`",
+            {"a": "resnet18-1, 2026-11-28, --p -x, 3e-07, a --1"},
+            "resnet18-1, 2026-11-28, --p -x, 3e-07, a --1",
+        ),
         ("no role `code` stays", {}, "no role `code` stays"),
         ("{glue:text}`pages/other.ipynb::n:.1f`", {}, "{glue:text}`pages/other.ipynb::n:.1f`"),
     ],

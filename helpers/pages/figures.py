@@ -15,6 +15,8 @@ import seaborn as sns
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
+from .filled import with_minus
+
 PALETTE = "colorblind"
 ROWS = 20  # so many rows of a table are shown
 NAME, SENTENCE = 20, 60  # a cell with more characters is a long name, or a sentence
@@ -53,8 +55,8 @@ def readable(value: Any, digits: int = 3) -> str:
     if isinstance(value, float | np.floating):
         if math.isnan(value):
             return "–"
-        return "never" if math.isinf(value) else f"{value:.{digits}f}"
-    return str(value)
+        return "never" if math.isinf(value) else with_minus(f"{value:.{digits}f}")
+    return with_minus(str(value)) if isinstance(value, int | np.integer) else str(value)
 
 
 def table(frame: pd.DataFrame, digits: int = 3, label: str = "Table", rows: int = ROWS) -> HTML:

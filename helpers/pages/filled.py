@@ -21,6 +21,9 @@ MARK = re.compile(r"«(?P<key>[^«»:]+)(?::(?P<form>[^«»]*))?»")  # a role, 
 FIELD = re.compile(r"\{\{(\w+)\}\}")
 TAG = re.compile(r"<(?=[A-Za-z/!?])")  # words may hold names of layers and classes; "<" before a number is less
 HARMLESS = re.compile(r"(?!_)[\w .,:;/()+=@%~-]*(?<!_)")  # nothing in it means anything to Markdown or HTML
+NEGATIVE = re.compile(
+    r"(?<![\w.-])-(?=\.?\d)(?P<zero>[0.]+(?![\d.e]))?"
+)  # the hyphen of a number, not of a name or a date
 FENCE = "```"
 HIDDEN = {"jupyter": {"source_hidden": True}, "cellView": "form", "tags": ["text"]}  # Jupyter's and Colab's way
 LATER = "…"  # in place of a number that is still to come
@@ -106,9 +109,15 @@ def value_in_words(key: str, form: str, values: Mapping[str, Any]) -> str:
         raise unknown("glued value", key, values)
     try:
         number = form and not form.endswith("s")
-        return format(float(values[key]), form) if number else TAG.sub("&lt;", str(values[key]))
+        text = format(float(values[key]), form) if number else str(values[key])
+        return TAG.sub("&lt;", with_minus(text))
     except ValueError:
         raise BadInput(f"glued value {key} is '{values[key]}': expected a number for the format {form}") from None
+
+
+def with_minus(text: str) -> str:
+    """Numbers with the sign for minus in place of the hyphen, and no sign before a zero."""
+    return NEGATIVE.sub(lambda number: number["zero"] or "−", text)
 
 
 # ---------------------------------------------------------------- text of a notebook that runs
