@@ -29,6 +29,7 @@ from .parameters import (
     check_epochs,
     check_file_name,
     check_names,
+    check_parameter,
     check_seeds,
     check_width,
     is_integer,
@@ -40,6 +41,7 @@ from .studies import parallel
 from .studies import two_networks
 from .studies.kinds import KINDS
 from .studies.results import check_page, check_saved
+from .studies.store import Kind
 from .studies.store import record as record_study
 from .studies.study import Study
 
@@ -164,11 +166,15 @@ def train(
 @click.option("--layers", type=NAMES, help="Names with commas; all by default.")
 @click.option("--keep", type=NAMES, help="Wide layers to keep compressed, too, with commas.")
 @click.option("--what", default="seeds", show_default=True, help=f"The kind of study: {', '.join(RECORDED)}.")
+@click.option(
+    "--setting", "given", type=(str, str), multiple=True, metavar="NAME VALUE", help="As `permutations 20`: see --what."
+)
 @click.option("--block", type=number(2, 10_000), help="Networks that a task compares with as many others.")
 @device("cpu")
 @many
 def record(
     what: str,
+    given: tuple[tuple[str, str], ...],
     keep: tuple[str, ...] | None,
     device: str,
     jobs: int,
@@ -181,9 +187,19 @@ def record(
     A task takes one thread of linear algebra, as on the pages of the book. More cores help with --jobs.
     """
     kind = KINDS[check_choice("kind of record", what, RECORDED)]
+    settings = given_settings(kind, given)
     study = Study(**options, keep=keep or ())
     with devices.on_device(device), devices.on_threads(), parallel.workers(jobs, scheduler, block):
-        click.echo(record_study(kind, study))
+        click.echo(record_study(kind, study, settings))
+
+
+def given_settings(kind: Kind, given: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The settings of a kind of study by name. Raises `BadInput` for a name it lacks and a value that does not fit."""
+    settings = given_parameters(given, "setting")
+    for name, value in settings.items():
+        default = kind.defaults[check_choice(f"setting of {kind.name}", name, kind.defaults)]
+        check_parameter(name, value, list(default) if isinstance(default, tuple) else default)
+    return settings
 
 
 @cli.command()
@@ -204,12 +220,12 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
     click.echo(single.html_of(executed) if html else executed)
 
 
-def given_parameters(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def given_parameters(parameters: Sequence[tuple[str, str]], what: str = "parameter") -> dict[str, Any]:
     """Names and values of `-p NAME VALUE`. Raises `BadInput` for a name that is given twice."""
     names = [name for name, _ in parameters]
     for name in names:
         if names.count(name) > 1:
-            raise BadInput(f"parameter {shown(name)} is given twice: expected one value")
+            raise BadInput(f"{what} {shown(name)} is given twice: expected one value")
     return {name: literal(text) for name, text in parameters}
 
 

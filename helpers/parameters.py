@@ -177,6 +177,10 @@ def _epsilon(name: str, value: Any) -> float:
     return check_epsilon(value, name)
 
 
+def _part(name: str, value: Any) -> float:
+    return check_number(name, value, 0.0, 1.0, "a number from 0 to 1")
+
+
 # ---------------------------------------------------------------- the parameters of notebooks
 
 Check = Callable[[str, Any], Any]
@@ -200,6 +204,11 @@ CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(("epsilon", "look_at", "small_epsilon", "map_epsilon"), _epsilon),
     **dict.fromkeys(("layers", "looked_at"), check_names),
     **dict.fromkeys(("orders", "draws", "chains", "limit", "validation_images"), COUNT),
+    **dict.fromkeys(("fit", "again", "controls", "control_images", "correlate", "permutations", "steps"), COUNT),
+    **dict.fromkeys(("image_epochs", "text_epochs", "pairs"), COUNT),
+    **dict.fromkeys(("earlier", "untrained"), whole(0, MOST_EPOCHS)),
+    "alphas": lambda name, value: check_list(name, value, _part, "a list of numbers from 0 to 1, such as [0, 0.5, 1]"),
+    "aims": check_names,
     "epsilons": lambda name, value: check_epsilons(value, name),
     "seed": lambda name, value: check_seed(value, name),
     "share": check_share,
@@ -209,7 +218,7 @@ CHECKS: Mapping[str, Check] = {
     "sizes": lambda name, value: check_list(name, value, whole(1, 2048), "a list of whole numbers, such as [8, 16]"),
     "images": either_number_or_path,
 }
-LISTS = ("seeds", "other_seeds", "epsilons", "layers", "looked_at", "sizes")  # checked as a whole
+LISTS = ("seeds", "other_seeds", "epsilons", "layers", "looked_at", "sizes", "alphas", "aims")  # checked as a whole
 OPTIONAL = (
     "epochs",
     "other_epochs",
@@ -251,7 +260,9 @@ def _like(name: str, value: Any, default: Any) -> Any:
         return check_flag(name, value)
     if default is None or isinstance(default, str):
         return check_text(name, value)
-    if isinstance(default, int | float) and not isinstance(value, bool) and isinstance(value, int | float):
+    if isinstance(default, int):
+        return check_whole(name, value)
+    if isinstance(default, float) and not isinstance(value, bool) and isinstance(value, int | float):
         return check_number(name, value, -1e300, 1e300, "a finite number")
     if type(value) is not type(default):
         raise refused(name, value, f"a value such as {shown(default)}")

@@ -141,3 +141,22 @@ def test_a_signal_during_the_imports_is_one_line(number, module):
 def test_a_command_that_ends_well_says_so(monkeypatch, capsys):
     assert call(monkeypatch, capsys, "data", "verify", "digits") == (0, "")
     assert call(monkeypatch, capsys, "data", "--help") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("what", "given", "settings"),
+    [
+        ("stitching", ("fit", "400", "controls", "50"), {"fit": 400, "controls": 50}),
+        ("calibration", ("earlier", "36", "untrained", "None"), {"earlier": 36, "untrained": None}),
+        ("forks", ("after", "[1, 2]"), {"after": [1, 2]}),
+        ("rebasin", ("alphas", "[0, 0.5, 1]"), {"alphas": [0, 0.5, 1]}),
+        ("targets", ("aims", "['rotation']"), {"aims": ["rotation"]}),
+        ("seeds", (), {}),
+    ],
+)
+def test_settings_of_a_kind_of_study_are_given_by_name(what, given, settings, monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "record_study", lambda kind, study, chosen: seen.append((kind.name, chosen)))
+    words = [word for at in range(0, len(given), 2) for word in ("--setting", *given[at : at + 2])]
+    done = CliRunner().invoke(command.cli, ["record", "--network", "vgg16", "--what", what, *words])
+    assert (done.exit_code, seen) == (0, [(what, settings)]), done.output

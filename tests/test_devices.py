@@ -41,7 +41,7 @@ def test_a_task_takes_one_thread_wherever_it_runs(two_threads):
 
 def test_the_command_that_records_takes_one_thread(two_threads, monkeypatch):
     seen = []
-    monkeypatch.setattr(command, "record_study", lambda kind, study: seen.append(torch.get_num_threads()))
+    monkeypatch.setattr(command, "record_study", lambda *_: seen.append(torch.get_num_threads()))
     done = CliRunner().invoke(command.cli, ["record", "--network", "vgg8_bn", "--dataset", "digits"])
     assert (done.exit_code, seen) == (0, [1])
 

@@ -9,12 +9,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from helpers import __main__ as command
 from helpers import studies
 from helpers.errors import BadInput
+from helpers.files import ROOT
 from helpers.pages import across_networks, grid, layer_figures, layer_tables, provenance, running
 from helpers.parameters import literal
-from helpers.studies import records
+from helpers.studies import records, store
+from helpers.studies.kinds import KINDS
 
 LAYERS = [("relu1", 0, 0.0, "conv"), ("relu2", 1, 0.6, "conv"), ("logits", 2, 1.0, "logits")]
 
@@ -199,3 +203,25 @@ def test_facts_count_dead_neurons_and_leave_out_what_was_not_recorded(result):
     assert facts.loc["relu2", "share_alive"] == pytest.approx(0.6)
     assert facts.loc["relu1", "dimension"] == 2
     assert np.isnan(facts.loc["logits", "self_match"])
+
+
+@pytest.mark.parametrize(
+    "place", sorted(p.parent for p in ROOT.glob("results/*/provenance.json")), ids=lambda p: p.name
+)
+def test_the_command_for_a_record_asks_for_what_the_record_holds(place, monkeypatch):
+    known = studies.read_provenance(place)
+    kind, seen = KINDS[records.kind_name(known)], []
+    if not kind.compute:
+        assert place.name not in set(provenance.commands()["record"])  # `compare` makes it
+        return
+    study = store.recorded_study(place)
+    monkeypatch.setattr(command, "record_study", lambda *given: seen.append(given))
+    words = shlex.split(provenance.record_command(kind, study, known))
+    done = CliRunner().invoke(command.cli, words)
+    assert done.exit_code == 0, done.output
+    asked_kind, asked, settings = seen[0]
+    assert (asked_kind, asked) == (kind, study)
+    assert store.answers(kind, known, asked, settings)
+    assert store.as_json(kind.settled(settings)) == store.as_json(
+        kind.settled({k: v for k, v in known.get("settings", {}).items() if k in kind.defaults})
+    )

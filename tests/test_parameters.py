@@ -176,6 +176,13 @@ NOTEBOOK = [
     ("own_networks", "size", "0"),
     ("numerics", "seed", "0.5"),
     ("algorithms", "sizes", "[8, -1]"),
+    *(("interchangeable", name, value) for name in ("fit", "control_images") for value in ("2.5", "0", "-5", "many")),
+    *(("interchangeable", "alphas", value) for value in ("[]", "0.5", "[0, 2]", "[0, 0]", "['0']")),
+    *(("measure", "permutations", value) for value in ("0", "0.5", "1e3")),
+    *(("layer_identification", "compared", value) for value in ("2.5", "-3", "all")),
+    *(("alike", name, value) for name in ("starts", "after") for value in ("5", "[0.5]", "[-1]")),
+    ("scale", "earlier", "[125.5, 36]"),
+    ("tokens", "image_epochs", "0"),
 ]
 
 
@@ -211,6 +218,12 @@ LINES = [
     *(("record", *VGG, "--epoch", value) for value in ("-1", "99", "1.5", "last")),
     *(("record", *VGG, "--seeds", value) for value in ("0", "0,0")),
     ("record", *VGG, "--what", "cause"),
+    *(("record", *VGG, "--what", "stitching", "--setting", "fit", value) for value in ("0", "2.5", "all", "[1]")),
+    ("record", *VGG, "--what", "stitching", "--setting", "fitt", "1"),
+    ("record", *VGG, "--what", "stitching", "--setting", "fit", "1", "--setting", "fit", "2"),
+    ("record", *VGG, "--what", "calibration", "--setting", "earlier", "last"),
+    ("record", *VGG, "--what", "forks", "--setting", "after", "2"),
+    ("record", *VGG, "--setting", "images", "5"),
     ("record", *VGG, "--sampled", "--sampled"),
     ("record", *VGG, "--keep", "a,a"),
     *(("run", *words) for words in (("nope",), ("matches", "-p", "epsilon"), ("matches", "-p", "epsilons", "0.3"))),

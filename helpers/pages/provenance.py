@@ -1,5 +1,7 @@
 """How the numbers were made: tables of the provenance of everything in results/."""
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ import pandas as pd
 from .. import studies
 from ..networks import training
 from ..studies.kinds import KINDS
-from ..studies.records import all_records, kind_name
+from ..studies.records import all_records, kind_name, study_of
+from ..studies.store import Kind
+from ..studies.study import Study
 
 WORDS = {
     "epochs": "epochs",
@@ -94,6 +98,43 @@ def _row(place: Path) -> dict[str, Any]:
         "commit": known.get("commit", ""),
         "kilobytes": round(size / 1000),
     }
+
+
+def commands() -> pd.DataFrame:
+    """One row per record that the command `record` makes: its name, and the command."""
+    known = [(place.name, studies.read_provenance(place), str(place)) for place in all_records()]
+    rows = [
+        {"record": name, "command": record_command(KINDS[kind_name(record)], study_of(record, source), record)}
+        for name, record, source in known
+        if KINDS[kind_name(record)].compute
+    ]
+    return pd.DataFrame(rows, columns=["record", "command"])
+
+
+def record_command(kind: Kind, study: Study, known: Mapping[str, Any]) -> str:
+    """The command line that makes a record with this provenance, from `record` on."""
+    words = ["record", "--dataset", study.dataset, "--network", study.network, "--width", f"{study.width:g}"]
+    words += ["--seeds", _commas(study.seeds), "--recipe", study.recipe]
+    for name in ("epochs", "epoch", "images"):
+        value = getattr(study, name)
+        words += [] if value is None else [f"--{name}", str(value)]
+    for name in ("layers", "keep"):
+        value = getattr(study, name)
+        words += [f"--{name}", _commas(value)] if value else []
+    words += ["--sampled"] if study.sampled else []
+    words += ["--what", kind.name] if kind.name != "seeds" else []
+    for name, value in known.get("settings", {}).items():
+        if name in kind.defaults and value != _as_list(kind.defaults[name]):
+            words += ["--setting", name, str(value)]
+    return shlex.join(words)
+
+
+def _commas(values: Any) -> str:
+    return ",".join(map(str, values))
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def libraries() -> pd.DataFrame:
