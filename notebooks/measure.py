@@ -68,6 +68,9 @@ glue(
     display=False,
 )
 glue("rivals", len(scales.RIVALS), display=False)
+glue("averaged", scales.averaged_in_words(calibrated), display=False)
+at_one = everywhere[everywhere["measure"] == "subspace_at_0.3"]
+glue("flat", f"{(at_one['p'] > 0.05).sum()} of {len(at_one)}", display=False)
 glue("which", "; ".join(f"{spoken(n)}: {scales.listed(names)}" for n, names in dips.items()), display=False)
 glue("dip-expected", scales.yes_or_no(all(len(names) >= 4 for names in dips.values())), display=False)
 glue("orders", " and ".join(map(str, orders)), display=False)
@@ -86,11 +89,14 @@ for place in ("first", "middle", "late"):
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# We compared the subspace match with {glue:text}`rivals` other measures, its rivals, on a scale from 0 (strangers) to
-# 1 (an earlier self). Strangers are {glue:text}`orders` random orders of the images. This many rivals are lower in the middle than in the first and the late layers:
+# We compared the subspace match with {glue:text}`rivals` other measures, its rivals, on a scale from 0 (chance) to
+# 1 (an earlier self). Chance is {glue:text}`orders` random orders of the images. This many rivals are lower in the middle than in the first and the late layers:
 # {glue:text}`dips`. Mean of the rivals in the first, middle and late layers: {glue:text}`rivals-first`,
 # {glue:text}`rivals-middle`, {glue:text}`rivals-late`. Subspace match: {glue:text}`subspace-first`,
 # {glue:text}`subspace-middle`, {glue:text}`subspace-late`.
+#
+# Here each layer is averaged over its positions, which makes layers more alike. {glue:text}`averaged` So do not compare
+# these numbers with those of [the scale](scale.ipynb), which uses single positions.
 # :::
 #
 # ## How we know
@@ -141,10 +147,11 @@ figure = scales.plot_agreement(calibrated)
 figures.table(scales.measures_table(), label="What may be done to the neurons of one layer without changing the value")
 
 # %% [markdown]
-# **What was expected.** We wrote this down before we looked. Every measure is above chance in every
+# **What was expected.** We wrote this down before we looked. Every rival is above chance in every
 # layer: {glue:text}`chance-expected`. The largest p is {glue:text}`p-largest`, and {glue:text}`above-chance` values of
-# rivals have p ≤ 0.05. At least 4 of 7 rivals dip in the
-# middle: {glue:text}`dip-expected` (two more rivals were added to the seven later). Measures that dip:
+# rivals have p ≤ 0.05. The similarity at the fixed ε = 0.3 is not above chance in {glue:text}`flat` layers, because there one ε is
+# too small for most pairs. At least 4 of 7 rivals dip in the
+# middle: {glue:text}`dip-expected` ({glue:text}`dips`; two more rivals were added to the seven later). Measures that dip:
 # {glue:text}`which`. With {glue:text}`orders` permutations p cannot be below {glue:text}`p-smallest`.
 #
 # ## What would change our mind
@@ -211,7 +218,7 @@ check("ex-measure-cka", cka)
 # The squared canonical correlations sum to $\|Q_x^\top Q_y\|^2$ for orthonormal bases $Q_x, Q_y$ of the two spans.
 # Each of the $n$ columns of $Q_y$ is a random unit vector in $N$ dimensions. The part of it inside the
 # $n$-dimensional span of $x$ has an expected squared length of $n/N$. The sum is about $n \cdot n/N$, so the mean
-# square is $n/N = 0.26$. The mean correlation is at most $\sqrt{0.26} \approx 0.5$, and near it. So strangers get
+# square is $n/N = 0.26$. The mean correlation is at most $\sqrt{0.26} \approx 0.5$, and near it. So unrelated layers get
 # nearly one half. Without chance as the lower end of the scale this would look like similarity.
 # :::
 #

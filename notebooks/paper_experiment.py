@@ -41,6 +41,8 @@ for network, groups in numbers.items():
         glue(f"{network}-{group}", value, display=False)
 power = {network: answer.group_numbers(plan, network, t, "power") for network, t in measured.critical.items()}
 glue("fc-power", power["vgg16_bn"]["fc"], display=False)
+for network, groups in power.items():
+    glue(f"{network}-first-power", groups["first"], display=False)
 glue("untrained", evidence.untrained_words(plan, measured), display=False)
 
 # %% [markdown]
@@ -48,7 +50,7 @@ glue("untrained", evidence.untrained_words(plan, measured), display=False)
 # :class: important
 # At ε = 0.3 the middle layers hardly match: {glue:text}`vgg16_bn-middle:.2f` (VGG-16-BN) and
 # {glue:text}`resnet18-middle:.2f` (ResNet-18). The first layer does: {glue:text}`vgg16_bn-first:.2f` and
-# {glue:text}`resnet18-first:.2f`. Near the output the two networks differ: the last convolutional layers reach
+# {glue:text}`resnet18-first:.2f`. Near the output the two architectures differ: the last convolutional layers reach
 # {glue:text}`vgg16_bn-late:.2f` in VGG-16-BN and {glue:text}`resnet18-late:.2f` in ResNet-18.
 # :::
 #
@@ -69,10 +71,11 @@ figures.download(evidence.counts_by_layer(plan, measured), "paper-experiment")
 # %% [markdown]
 # {glue:text}`untrained` So a part of the similarity near the input needs no training.
 #
-# **Counting matters near the output.** The paper counts neurons. In fully connected layers many neurons are zero on
-# nearly all images, and they decide the count. We can also count by power: each neuron then counts by its share of
-# the squared activations. Counted by power, the hidden fully connected layers of VGG-16-BN reach
-# {glue:text}`fc-power:.2f` instead of {glue:text}`vgg16_bn-fc:.2f`.
+# **Counting matters in the first layer and in the fully connected layers.** The paper counts neurons. There many
+# neurons are zero on nearly all images, or weak, and they decide the count. We can also count by power: each neuron
+# then counts by its share of the squared activations. Counted by power, the first layers reach
+# {glue:text}`vgg16_bn-first-power:.2f` (VGG-16-BN) and {glue:text}`resnet18-first-power:.2f` (ResNet-18). The hidden
+# fully connected layers of VGG-16-BN reach {glue:text}`fc-power:.2f` instead of {glue:text}`vgg16_bn-fc:.2f`.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with the similarity of each layer at epsilon 0.3 counted in three ways: by neurons, by alive neurons and by power."}, "figure": {"caption": "The matches at \u03b5 = 0.3, counted in three ways: over all neurons, over alive neurons, and by power.", "name": "fig-counts"}}
 figure = evidence.plot_counts(plan, measured.critical)
@@ -162,7 +165,7 @@ import numpy as np
 from helpers.matching import critical_epsilons
 
 values = np.sort(np.concatenate(critical_epsilons(pair)))
-float(values[len(values) // 2])
+float(values[(len(values) - 1) // 2])
 
 # %% [markdown]
 # :::{solution-end}

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # A scale from strangers to oneself
+# # A scale: from chance to an earlier self
 #
 # :::{admonition} Before you start
 # :class: tip
@@ -21,7 +21,7 @@
 #
 # ## Question
 #
-# A median critical ε of 0.5: is that similar? **What would two strangers get, and what would a network get with itself a little earlier?**
+# A median critical ε of 0.5: is that similar? **What would two unrelated layers get by chance, and what would a network get with itself a little earlier?**
 
 # %% tags=["parameters"]
 dataset = "cifar10"
@@ -42,6 +42,7 @@ from helpers.measures import MEASURES
 from helpers.measures.scale import on_scale
 from helpers.pages import figures, scales
 from helpers.pages.filled import glue
+from helpers.pages.layer_tables import spoken
 from helpers.pages.teaching.exercises import check
 from helpers.studies import calibration
 from helpers.studies.scale_conditions import calibrate_values
@@ -73,6 +74,9 @@ most_untrained = max(float(table["calibrated_untrained"].max()) for table in row
 glue("untrained-most", f"{most_untrained:.2f}", display=False)
 above = [t.loc[t["untrained"] >= t["observed"], "layer"] for t in rows.values()]
 glue("untrained-above", ", ".join(pd.concat(above)) or "none", display=False)
+glue("untrained-above-count", f"In {sum(map(len, above))} of {sum(map(len, rows.values()))}", display=False)
+glue("own-zeros", scales.unlike_itself(rows) if look_at == "subspace_median" else "", display=False)
+glue("ceilings", " and ".join(f"{at} ({spoken(n)})" for n, at in zip(networks, earlier, strict=True)), display=False)
 glue("measure", MEASURES[look_at].title, display=False)
 glue("p-largest", f"{largest:.3f}", display=False)
 glue("p-expected", scales.yes_or_no(abs(largest - 1 / (permutations + 1)) < 1e-9), display=False)
@@ -84,9 +88,10 @@ glue("untrained-expected", scales.yes_or_no(most_untrained < 0.25), display=Fals
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# The calibrated similarity goes from 0 (strangers) to 1 (the network itself, a few epochs earlier). First layer:
+# The calibrated similarity goes from 0 (chance) to 1 (the network itself, some epochs earlier). First layer:
 # {glue:text}`first`. Middle:
-# {glue:text}`middle`. Late: {glue:text}`late`. Pooled features: {glue:text}`pool`. The largest p of any layer is {glue:text}`p-largest`; a small p means above chance. Two untrained networks reach at most {glue:text}`untrained-most`.
+# {glue:text}`middle`. Late: {glue:text}`late`. Pooled features: {glue:text}`pool`. The largest p of any layer is {glue:text}`p-largest`; a small p means above chance.
+# {glue:text}`untrained-above-count` layers two untrained networks are at least as similar as two trained ones. {glue:text}`own-zeros`
 # :::
 #
 # ## How we know
@@ -94,10 +99,10 @@ glue("untrained-expected", scales.yes_or_no(most_untrained < 0.25), display=Fals
 # Four comparisons are made for every layer, on the same test images. **Chance**: one of the two networks sees the
 # images in another order. We took {{permutations}} random orders, and used the same orders in all layers.
 # **Untrained**: two networks before training. **Observed**: two networks after training, from two seeds. **Ceiling**:
-# the network of the first seed and an earlier checkpoint of its own training. The measure is {glue:text}`measure`. A
+# the network of the first seed and an earlier checkpoint of its own training, after epoch {glue:text}`ceilings`. The measure is {glue:text}`measure`. A
 # larger value is more similar.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: by layer, four lines for chance, untrained, another seed and an earlier self."}, "figure": {"caption": "The four ends by layer. The band around the observed line is its 95 % interval over networks.", "name": "fig-scale-ends"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per network: by layer, four lines for chance, untrained, another seed and an earlier self."}, "figure": {"caption": "The four comparisons by layer. The band around the observed line is its 95 % interval over networks.", "name": "fig-scale-ends"}}
 figure = scales.plot_ends(calibrated, look_at, MEASURES[look_at].title.rpartition(", ")[2])
 
 # %% tags=["hide-input"]
@@ -105,7 +110,7 @@ everything = pd.concat([table.assign(network=network) for network, table in cali
 figures.download(everything, "calibrated-similarity")
 
 # %% [markdown]
-# Where the chance line is high, a high value means little: there even strangers match, for example
+# Where the chance line is high, a high value means little: there even unrelated layers match, for example
 # because all activations have a common mean. Where the ceiling is low, a low value means little: there a network does
 # not even match its own earlier state. So each layer gets its own scale:
 #
@@ -198,7 +203,7 @@ check("ex-scale-p", p_of)
 #
 # :::{solution} ex-scale-two
 # :class: dropdown
-# Raw, B (0.7 against 0.4). Calibrated, A: $0.3/0.4 = 0.75$ against $0.1/0.4 = 0.25$. In B strangers already get 0.6,
+# Raw, B (0.7 against 0.4). Calibrated, A: $0.3/0.4 = 0.75$ against $0.1/0.4 = 0.25$. In B unrelated layers already get 0.6,
 # and the ceiling is 1. In A the observed value is not far from its ceiling.
 # :::
 #
@@ -211,7 +216,7 @@ check("ex-scale-p", p_of)
 # :::{solution} ex-scale-positions
 # :class: dropdown
 # It would fall, or stay. Some activations depend on the position alone, for example at the border. A permutation of
-# whole images keeps them, so strangers share them. If positions were mixed, they would be lost. First layers with
+# whole images keeps them, so unrelated layers share them. If positions were mixed, they would be lost. First layers with
 # large maps would notice. Pooled features and fully connected layers have only one position, so nothing would change
 # for them.
 # :::

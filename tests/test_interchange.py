@@ -158,3 +158,13 @@ def test_figures_of_changed_layers_and_of_layers_made_by_hand():
     assert step == pytest.approx(np.sin(np.deg2rad(42.75)), abs=0.006)
     assert angle == pytest.approx(43)
     assert len(sensed.plot_rotation(5).axes[0].lines) == 3
+
+
+def test_what_a_stitch_loses_in_the_middle_is_a_mean_over_networks():
+    tables = {"one": stitched({"trained": 0.01, "untrained": 0.5}), "two": stitched({"trained": 0.03})}
+    tables = {
+        name: table.assign(layer=["relu1_1", "relu3_1", "relu5_1"] * (len(table) // 3))
+        for name, table in tables.items()
+    }
+    tables["one"].loc[tables["one"]["layer"] != "relu3_1", "lost"] = 0.9
+    assert interchange.lost_in_the_middle(tables, dict.fromkeys(tables, "vgg16_bn")) == "2.0"

@@ -109,3 +109,19 @@ def test_words():
     assert scales.listed(["cca", "svcca", "rsa"]) == "mean CCA, SVCCA and RSA"
     assert scales.yes_or_no(True) == "yes"
     assert scales.yes_or_no(False) == "no"
+
+
+def test_layers_that_do_not_match_their_own_earlier_self_are_counted():
+    own = pd.DataFrame({"ceiling": [0.9, 0.69, 0.2]})
+    told = scales.unlike_itself({"vgg16_bn": own, "resnet18": own.head(1)})
+    assert told.startswith("In 2 layers of VGG-16-BN most neurons do not even match the same network")
+    assert "ResNet" not in told
+    assert scales.unlike_itself({"resnet18": own.head(1)}) == ""
+
+
+def test_averages_over_positions_are_set_beside_single_positions():
+    rows = [("a", "images", 0.5), ("a", "positions", 0.4), ("b", "images", 0.9), ("b", "positions", 0.2)]
+    table = pd.DataFrame(rows, columns=["layer", "samples", "observed"]).assign(measure="subspace")
+    told = scales.averaged_in_words({"vgg16_bn": table})
+    assert told == "In b of VGG-16-BN the area under s(ε) is 0.90 instead of 0.20."
+    assert scales.averaged_in_words({"vgg16_bn": table[table["samples"] == "images"]}) == ""

@@ -129,3 +129,21 @@ def test_tables_have_one_row_per_claim_and_one_per_number():
     verdicts = judged(PLAN, complete())
     assert list(verdict_table(verdicts)["id"]) == list(RULES)
     assert len(row_table(PLAN, verdicts)) == sum(len(v.rows) for v in verdicts.values())
+
+
+@pytest.mark.parametrize(
+    ("kept", "start"),
+    [
+        ((0.2, 0.3, 0.8), "holds"),
+        ((0.9, 0.9, 0.9), "fails"),  # the control alone is not what the claim says
+        ((0.2, 0.9, 0.9), "holds for the pooled features and the early layers of VGG-16-BN only"),
+        ((0.2, 0.3, 0.1), "holds for the pooled features and the late layers of VGG-16-BN only"),
+    ],
+)
+def test_other_targets_decide_by_the_layers_near_the_output(kept, start):
+    records = complete()
+    groups = ["pool", "late", "early"]
+    records.targets = {"vgg16_bn": pd.DataFrame({"group": groups, "share_kept": kept, "width": 0.25})}
+    verdict = judged(PLAN, records)["C2b"]
+    assert verdict.word.split(" (not")[0] == start
+    assert all(row.what.endswith("(networks of width 0.25)") for row in verdict.rows)

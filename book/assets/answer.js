@@ -61,15 +61,15 @@
     }
     if (state.guess !== null && !calibrated) {
       make("line", { x1: MARGIN.left, x2: at.right, y1: at.y(state.guess), y2: at.y(state.guess), class: "guess" }, svg);
-      make("text", { x: at.right, y: at.y(state.guess) - 5, "text-anchor": "end", class: "guess" }, svg, "your guess for the middle");
+      make("text", { x: at.right, y: at.y(state.guess) - 5, "text-anchor": "end", class: "guess" }, svg, "your guess");
     }
     say(figure, data, state, network);
   }
   function say(figure, data, state, network) {
     var epsilon = state.at * data.step, words;
     if (state.scale === "calibrated") {
-      words = network.name + ": 0 is what strangers get by chance, 1 what two checkpoints of one training get. Solid: two trained networks, with " +
-        "a 95 % interval. Dashed: untrained networks.";
+      words = network.name + ": 1 less the median critical \u03b5, from 0 (chance) to 1 (two checkpoints of one training). Solid: two trained copies, with " +
+        "a 95 % interval. Dashed: untrained copies.";
     } else {
       var values = network[state.count][state.at], middle = network.middle.map(function (k) { return values[k]; });
       var mean = middle.reduce(function (a, b) { return a + b; }, 0) / middle.length;
@@ -81,6 +81,7 @@
     figure.querySelector(".answer-epsilon output").textContent = epsilon.toFixed(2);
     figure.querySelector(".answer-epsilon").hidden = state.scale === "calibrated";
     figure.querySelector(".answer-legend").hidden = state.scale === "calibrated";
+    figure.querySelectorAll("[name=answer-count]").forEach(function (input) { input.disabled = state.scale === "calibrated"; });
   }
   function start(figure) {
     var data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);

@@ -55,7 +55,7 @@ CENTRED_CKA = Measure("cka", "linear CKA", centred_cka, "gram", KEEPS | {"shift"
 RAW_CKA = Measure("cka_raw", "linear CKA without centring", raw_cka, "gram", KEEPS, KORNBLITH)
 DEBIASED_CKA = Measure(
     "cka_debiased",
-    "linear CKA, debiased",
+    "debiased linear CKA",
     debiased_cka,
     "samples",
     KEEPS | {"shift"},

@@ -99,8 +99,8 @@ def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:
 def _guess() -> str:
     return (
         '<div class="answer-guess" hidden><p><strong>Guess first.</strong> Train a network twice, from two random '
-        "starts. Both copies classify equally well. Take a layer in the middle. How many neurons of one copy are "
-        "weighted sums of neurons of the other copy, up to an error of 30 %?</p>"
+        "starts. Both copies classify equally well. Take a layer in the middle. How many neurons are weighted "
+        "sums of matched neurons of the other copy, in both directions, up to an error of 30 %?</p>"
         '<label><span>your guess</span><input type="range" min="0" max="100" value="50" aria-label="your guess in per '
         'cent"><output>50 %</output></label>'
         '<button type="button" class="show">Show the answer</button>'
@@ -174,16 +174,16 @@ def answer_sentence(plan: Plan, measured: Measured) -> str:
         return "Nothing is recorded that answers it."
     shares = " and ".join(f"{100 * value:.0f} % ({plan.name(network)})" for network, value in middle.items())
     error = f"{100 * plan.epsilon:.0f} % (ε = {plan.epsilon:g})"
-    head = "Neuron by neuron, no." if max(middle.values()) <= 0.1 else "Neuron by neuron, only in part."
-    told = (
-        f"In the middle layers of two equally good networks, {shares} of the neurons match up to an error of {error}."
-    )
+    word = "No" if max(middle.values()) <= 0.1 else "Only in part"
+    head = f"{word}, if each neuron must be a weighted sum of matched neurons of the other copy."
+    told = f"In the middle layers of two equally good copies, {shares} of the neurons match, up to an error of {error}."
     lost = stitching_loss(plan, measured, "middle")
     if np.isnan(lost):
         return f"{head} {told}"
-    whole = "As a whole, largely yes." if lost < 0.05 else "As a whole, not freely either."
-    cost = f"But a linear map can put such a layer into the other network, for {100 * lost:.1f} points of accuracy."
-    return f"{head} {whole} {told} {cost}"
+    works = "Largely yes" if lost < 0.05 else "Not freely either"
+    cost = f"A linear map puts such a layer into the other copy, for {100 * lost:.1f} percentage points of accuracy."
+    reason = " What the map misses hardly matters to the later layers." if lost < 0.05 else ""
+    return f"{head} {told} {works}, if the layer must only do the same work. {cost}{reason}"
 
 
 def scale_sentence(plan: Plan, rests_on: Mapping[str, tuple[int, int]]) -> str:

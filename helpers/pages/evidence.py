@@ -44,6 +44,14 @@ class Gathered(Measured):
         ]
         return float(np.mean(means)) if means else np.nan
 
+    def untrained_above(self, plan: Plan, group: str) -> tuple[int, int]:
+        """In how many layers of a group untrained copies are at least as similar as trained ones, and of how many."""
+        above: list[bool] = []
+        for network, table in self.calibrated.items():
+            inside = table[[plan.group(network, str(layer)) == group for layer in table["layer"]]]
+            above += inside["untrained"].ge(inside["mean"]).tolist()
+        return sum(above), len(above)
+
     def gram_layers(self, network: str) -> list[str]:
         """The layers of a network that are recorded in compressed form, from the input on."""
         return self._result(network).gram_layers
@@ -83,14 +91,20 @@ def gather(plan: Plan) -> Gathered:
 
 
 def recorded_targets(plan: Plan) -> dict[str, pd.DataFrame]:
-    """What other targets keep (claim C2b), for each network of the plan, whatever its width and training."""
+    """What other targets keep (claim C2b), for each network of the plan, whatever its width and training.
+
+    Columns of their own say the width, and the mean accuracy of the networks that were trained for the labels.
+    """
     shares = {}
     for place in records.records_of("targets"):
         study = records.read_provenance(place)["study"]
         if study["network"] in plan.studies and study["dataset"] == "cifar10":
             tables = records.read_tables(place)[0]
             groups = plan.groups[study["network"]]
-            shares[study["network"]] = deciding_shares(tables, groups)
+            networks = tables["networks"].query("target == 'labels'")
+            at_end = networks[networks["epoch"] == networks["epoch"].max()]
+            about = {"width": study["width"], "accuracy": at_end["accuracy"].mean()}
+            shares[study["network"]] = deciding_shares(tables, groups).assign(**about)
     return shares
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ..studies.rebasin import PATHS, barriers
 from ..studies.stitching import SOURCES, stitched_unmatched
+from .claims import read_evidence
 
 Tables = Mapping[str, pd.DataFrame]  # one table per network, by the name that readers see
 
@@ -77,6 +78,19 @@ def interchange_in_words(stitched: Tables, paths: Tables, partners: Tables) -> d
         words[column.replace("_", "-")] = from_to(pd.Series([table[column].mean() for table in partners.values()]), 2)
     words["nearer"] = f"{100 * (both['match_epsilon'] < both['partner_epsilon']).mean():.0f} %"
     return words
+
+
+def lost_in_the_middle(stitched: Tables, architectures: Mapping[str, str]) -> str:
+    """What a stitch loses in the middle layers on average, as the front page says it.
+
+    `architectures` has the architecture of each network in `stitched`.
+    """
+    plan, means = read_evidence(), []
+    for name, table in stitched.items():
+        ours = table[table["source"] == "trained"]
+        inside = [plan.group(architectures[name], str(layer)) == "middle" for layer in ours["layer"]]
+        means.append(ours.loc[inside, "lost"].mean())
+    return f"{100 * np.mean(means):.1f}"
 
 
 def opening(means: pd.DataFrame, lost: float = 0.05) -> str:

@@ -103,6 +103,41 @@ def dipping(means: pd.DataFrame) -> list[str]:
     return list(rivals.index[dips(rivals)])
 
 
+def averaged_in_words(calibrated: Mapping[str, pd.DataFrame]) -> str:
+    """In a sentence: the layer whose subspace match differs most between averages over positions and single positions.
+
+    "" if no table has both.
+    """
+    parts = []
+    for network, table in calibrated.items():
+        both = table[table["measure"] == "subspace"].pivot(index="layer", columns="samples", values="observed")
+        if {"images", "positions"} <= set(both):
+            parts.append(both.assign(network=spoken(network), more=both["images"] - both["positions"]))
+    if not parts:
+        return ""
+    rows = pd.concat(parts)
+    row = rows.iloc[int(rows["more"].argmax())]
+    place = f"In {row.name} of {row['network']}"
+    return f"{place} the area under s(ε) is {row['images']:.2f} instead of {row['positions']:.2f}."
+
+
+def unlike_itself(tables: Mapping[str, pd.DataFrame], epsilon: float = 0.3) -> str:
+    """In words: in how many layers most neurons do not even match an earlier checkpoint of their own network.
+
+    "" if there is no such layer.
+
+    `tables`: rows of the measure "subspace_median" by network. Its ceiling is 1 less the median critical ε there.
+    """
+    counts = {spoken(network): int((table["ceiling"] < 1 - epsilon).sum()) for network, table in tables.items()}
+    parts = [f"{count} layers of {name}" for name, count in counts.items() if count]
+    if not parts:
+        return ""
+    return (
+        f"In {' and '.join(parts)} most neurons do not even match the same network some epochs earlier at "
+        f"ε = {epsilon:g}. So 0 at this ε does not mean that two layers are unrelated."
+    )
+
+
 # ---------------------------------------------------------------- tables for reading
 
 

@@ -10,7 +10,7 @@ verdict of a claim follows from its rows alone:
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -136,14 +136,21 @@ def similarity_rows(claim: Claim, plan: Plan, measured: Measured, groups: tuple[
 def kept_by_other_targets(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C2b: the share of calibrated similarity that networks with other targets keep, the largest over the targets.
 
-    For the group "early" it is the smallest, because every target must keep its share there.
+    For the group "early" it is the smallest, because every target must keep its share there. The claim is about layers
+    near the output. The early layers are its control, so they vote only where a layer near the output keeps its bound.
     """
     for network, table in measured.targets.items() or {next(iter(plan.studies)): pd.DataFrame()}.items():
-        for group in ("pool", "late", "early"):
-            kept = table.loc[table["group"] == group, "share_kept"] if len(table) else pd.Series(dtype=float)
-            value = float(kept.min() if group == "early" else kept.max()) if len(kept) else np.nan
-            what = f"share of the calibrated similarity kept in {PLACES[group]}"
-            yield Row(network, what, value, claim.bound(group), PLACES[group])
+        claimed = [_kept_share(claim, network, table, group) for group in ("pool", "late")]
+        control = _kept_share(claim, network, table, "early")
+        yield from [*claimed, replace(control, votes=any(row.keeps or not row.measured for row in claimed))]
+
+
+def _kept_share(claim: Claim, network: str, table: pd.DataFrame, group: str) -> Row:
+    kept = table.loc[table["group"] == group, "share_kept"] if len(table) else pd.Series(dtype=float)
+    value = float(kept.min() if group == "early" else kept.max()) if len(kept) else np.nan
+    where = f" (networks of width {table['width'].iloc[0]:g})" if "width" in table else ""
+    what = f"share of the calibrated similarity kept in {PLACES[group]}{where}"
+    return Row(network, what, value, claim.bound(group), PLACES[group])
 
 
 def more_near_input(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
