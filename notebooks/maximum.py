@@ -127,6 +127,8 @@ assert union == set(match.neurons)
 
 # %% tags=["remove-cell"]
 glue("count", len(matches), display=False)
+glue("reach", float(reach), display=False)
+glue("epsilon", epsilon, display=False)
 glue("largest", name(union), display=False)
 
 # %% [markdown]

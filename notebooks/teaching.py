@@ -66,7 +66,8 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # %% [markdown]
 # ## Route 1: one lecture
 #
-# This route is for an audience that you meet only once. It has {glue:text}`slides` slides and takes
+# This route is for an audience that you meet only once. It has {glue:text}`slides` <a
+# href="../../slides/index.html">slides</a> and takes
 # {glue:text}`lecture` minutes, with one exercise in pairs.
 #
 # | When | What | Page |
@@ -123,10 +124,15 @@ figures.table(course.overview(), label="Chapters, minutes and exercises")
 # | 12 | Draft read by another group | comments |
 # | 14 | Report of four pages, and a talk of ten minutes | report, notebook that runs |
 #
+# **In two weeks with a lecture and an exercise session**, take route 1 on day 1. On day 2 or 3 take 90 minutes for
+# {ref}`ex-by-hand`, {ref}`ex-is-match` and {ref}`ex-max-match`, in pairs at the keyboard. Then the project begins.
+#
 # **Chance** is the similarity that is left if the second network sees the images in another order. This is the
 # comparison *any image* of [causes](causes.ipynb), where *same class* stands beside it.
 # `helpers.studies.causes.run(study)` returns it for every layer of a study. It reads the record if there is one, and
 # computes it otherwise.
+#
+# Students install the packages of `requirements.txt`. [How to use this book](../how-to-use.md) says how large they are.
 #
 # Questions that work on a laptop, from the recorded networks:
 #

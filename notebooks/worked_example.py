@@ -145,6 +145,7 @@ match = maximum_match(x, y, epsilon)
 similarity = match.similarity(len(x), len(y))
 
 # %% tags=["remove-cell"]
+glue("epsilon", epsilon, display=False)
 glue("members", name(match.neurons), display=False)
 glue("matched", len(match), display=False)
 glue("all", len(x) + len(y), display=False)

@@ -356,6 +356,9 @@ def test_a_site_for_a_class_shows_no_solution_and_offers_no_notebook(monkeypatch
 def test_version_and_addresses_are_the_same_everywhere():
     settings = yaml.safe_load((ROOT / "_config.yml").read_text())
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    page = (ROOT / "book" / "bibliography.md").read_text()
+    assert f"title = {{{citation['title']}}}" in page
+    assert f"version = {{{citation['version']}}}" in page
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert citation["repository-code"] == settings["repository"]["url"]
     assert citation["version"] == project["version"]

@@ -80,6 +80,7 @@ def peel_still(r: Distances, steps: Sequence[Step], stops: Sequence[int]) -> Fig
             ax.bar_label(bars, [f"{r(v, left):.2f}" if v in left else "" for v in everyone], fontsize=7)
         gone = {everyone.index(v): critical for v, _, critical in steps[:k]}
         ax.plot(list(gone), list(gone.values()), "D", color="black", ms=5)
+        ax.axhline(min((distance for _, distance, _ in steps[:k]), default=1.0), color=GREY, linestyle=":")
         ax.set(title=f"step {k}", ylim=(0, 1.05))
         ax.set_xticks(range(len(everyone)), [label(v) for v in everyone], fontsize=7)
     axes[0].set_ylabel("relative distance")

@@ -285,7 +285,7 @@ def teachers_page(names: dict[str, str]) -> str:
     parts = []
     for cell in book.cells:
         if cell.cell_type == "markdown":
-            parts.append(plain.plain(fill(cell.source, times), context))
+            parts.append(plain.plain(fill(cell.source, times), context).replace("../../slides/", "slides/"))
         elif "overview" in cell.source:
             parts.append(overview().to_markdown(index=False))
     return "\n\n".join(parts) + "\n"
