@@ -23,6 +23,7 @@ ASK_FIRST = (  # at once, before an answer is painted; not for who came back, no
     'try { if (location.hash || localStorage.getItem("answer-seen")) throw 0; '
     'document.documentElement.classList.add("guessing"); } catch (seen) {}'
 )
+MARKERS = "osD^v"
 SHADES = ("#b7cfe8", "#8db3da", "#5f94c8", "#3473ad", "#164a7c")  # light to dark, as ε grows
 
 
@@ -142,17 +143,18 @@ def plot_by_layer(
                 draw_by_layer(ax, tables[network], plan.epsilons)
             ax.set(title=f"{plan.name(network)}, {'trained' if row == 0 else 'untrained'}", ylim=(-0.03, 1.03))
         axes[row, 0].set_ylabel("similarity s(ε)")
-    axes[0, 0].legend(fontsize="small", title="ε")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(labels))
     return figure
 
 
 def draw_by_layer(ax: Any, critical: pd.DataFrame, epsilons: Sequence[float]) -> None:
     """Draw one panel: one line per ε, darker for larger ε, with the range over pairs shaded."""
     table = counted_similarity(critical, epsilons).sort_values("position")
-    for shade, (epsilon, rows) in zip(SHADES, table.groupby("epsilon"), strict=False):
+    for shade, marker, (epsilon, rows) in zip(SHADES, MARKERS, table.groupby("epsilon"), strict=False):
         ranges = rows.groupby(["position", "layer"], observed=True)["neurons"].agg(["mean", "min", "max"]).reset_index()
         names = [short(str(layer)) for layer in ranges["layer"]]
-        ax.plot(names, ranges["mean"], marker="o", markersize=3, color=shade, label=f"{epsilon:g}")
+        ax.plot(names, ranges["mean"], marker=marker, markersize=4, color=shade, label=f"ε = {epsilon:g}")
         ax.fill_between(names, ranges["min"], ranges["max"], color=shade, alpha=0.25, linewidth=0)
     ax.tick_params(axis="x", rotation=90, labelsize="small")
 
