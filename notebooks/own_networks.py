@@ -26,13 +26,13 @@
 # ```
 #
 # ```python
-# from samerep import compare
+# from samerep import compare                  # in a clone, without pip: from helpers import compare
 #
-# found = compare(model_a, model_b, loader)  # a DataLoader or an array
-# print(found.wide())                        # a row per layer, a column per ε
-# found.plot()                               # a line per ε
-# print(*found.flags, sep="\n")              # what to distrust
-# found.to_html("two-networks.html")         # all of it as one page
+# result = compare(model_a, model_b, loader)  # a DataLoader or an array
+# print(result.wide())                        # a row per layer, a column per ε
+# result.plot()                               # a line per ε
+# print(*result.flags, sep="\n")              # what to distrust
+# result.to_html("two-networks.html")         # all of it as one page
 # ```
 #
 # In a clone of this repository the package is called `helpers`. This page trains two small networks on the digits

@@ -168,7 +168,7 @@ figures.table(pd.DataFrame(ways).reset_index(), label="Two text encoders")
 #
 # ```python
 # words = tokenizer(texts, return_tensors="pt", padding=True)
-# found = compare(bert_a, bert_b, words, tokens="mean")
+# result = compare(bert_a, bert_b, words, tokens="mean")
 # ```
 #
 # :::{exercise} Which way?
