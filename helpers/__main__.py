@@ -222,11 +222,16 @@ def run(notebook: str, parameters: tuple[tuple[str, str], ...], page: str | None
 
 def given_parameters(parameters: Sequence[tuple[str, str]], what: str = "parameter") -> dict[str, Any]:
     """Names and values of `-p NAME VALUE`. Raises `BadInput` for a name that is given twice."""
-    names = [name for name, _ in parameters]
+    return {name: literal(text) for name, text in given_once(what, parameters).items()}
+
+
+def given_once(what: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Names with what stands beside them. Raises `BadInput` for a name that is given twice."""
+    names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
             raise BadInput(f"{what} {shown(name)} is given twice: expected one value")
-    return {name: literal(text) for name, text in parameters}
+    return dict(pairs)
 
 
 @cli.command()
@@ -289,6 +294,11 @@ def course(folder: Path) -> None:
 @click.option("--grid", is_flag=True, help="Every layer of the one with every layer of the other.")
 @click.option("--measures", type=NAMES, help="Other measures too, with commas, such as cka.")
 @click.option("--before-relu", is_flag=True, help="What goes into a layer's activation, not what comes out.")
+@click.option("--pool", is_flag=True, help="Average the larger of two maps down. A grid always does.")
+@click.option("--mixed", is_flag=True, help="Layers, too, whose output for an input depends on its place in the batch.")
+@click.option(
+    "--layout", "layouts", type=(str, str), multiple=True, metavar="LAYER LAYOUT", help="Its axes, such as nhwc."
+)
 @click.option("--tokens", default="all", show_default=True, help="all, class or mean: what of a sequence is a sample.")
 @device("cpu")
 @click.option("--statistics", help="What images are normalised by: imagenet, cifar10 or digits.")
@@ -308,6 +318,7 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
     if name is not None:
         check_file_name("record", name)
     devices.as_device(options["device"])  # refused before anything is loaded
+    options["layouts"] = given_once("layout of layer", options["layouts"])
     if options["statistics"] is not None:
         check_choice("statistics", options["statistics"], datasets.STATISTICS)
     if html is not None:

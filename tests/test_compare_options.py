@@ -114,12 +114,6 @@ def test_what_a_loader_will_give_is_not_guessed_from_its_dataset():
     assert expected_count(DataLoader(inputs(), batch_size=7, sampler=many)) == 200
 
 
-def test_batch_norms_without_statistics_are_said():
-    norm = nn.BatchNorm1d(4, track_running_stats=False)
-    flags = compare(network(0), network(1, norm), inputs(), progress=False, layers="0").flags
-    assert flags == ("all: batch norm 1 of b takes the statistics of each batch: other batches give other values",)
-
-
 # ---------------------------------------------------------------- results
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from helpers import BadInput, compare, critical_epsilons
 from helpers.networks.activations import activations
+from tests.modules import Doing
 
 
 class Calling(nn.Module):
@@ -55,17 +56,16 @@ def two_views(linear, end, x):
 
 
 @pytest.mark.parametrize(
-    ("function", "shape", "width"),
+    ("function", "shape", "width", "message"),
     [
-        (transposed, (66, 5), 6),
-        (time_first, (60, 6, 5), 4),
-        (time_first_and_flat, (60, 6, 5), 4),
-        (two_views, (60, 6, 5), 4),
+        (transposed, (66, 5), 6, r"outputs of shape \(6, 3\) have the images on axis 1, not 0"),
+        (time_first, (60, 6, 5), 4, r"have the images on axis 1, not 0: say layouts={'end': 'tnd'}"),
+        (time_first_and_flat, (60, 6, 5), 4, "its outputs do not change places as the inputs"),
+        (two_views, (60, 6, 5), 4, "its outputs do not change places as the inputs"),
     ],
 )
-def test_images_on_another_axis_are_refused_and_not_taken_for_neurons(function, shape, width):
+def test_images_on_another_axis_are_refused_and_not_taken_for_neurons(function, shape, width, message):
     a, b = pair(lambda: Calling(function, width))
-    message = "layer end: its outputs do not change places as the inputs"
     with pytest.raises(BadInput, match=message):
         quiet(a, b, inputs(*shape), layers="end", tokens="mean", batch=3)
     with pytest.raises(BadInput, match=message):
@@ -90,6 +90,93 @@ def test_a_network_that_draws_at_random_is_refused():
     a, b = pair(lambda: Calling(lambda linear, end, x: end(nn.functional.dropout(linear(x)))))
     with pytest.raises(BadInput, match="nothing random"):
         quiet(a, b, inputs(60, 5), layers="end")
+
+
+# ---------------------------------------------------------------- which axis holds the neurons
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "wrong", "message"),
+    [
+        (nn.Conv2d(3, 4, 3), (20, 3, 8, 8), "nhwc", r"layer 0 \(Conv2d\) has its neurons on axis 1, as in 'nchw', not"),
+        (
+            nn.Conv1d(3, 4, 3),
+            (20, 3, 8),
+            "ntd",
+            r"layer 0 \(Conv1d\) has its neurons on axis 1, as in 'nct', not 'ntd'",
+        ),
+        (nn.Linear(8, 4), (20, 3, 8), "nct", r"layer 0 \(Linear\) has its neurons on axis 2, as in 'ntd', not 'nct'"),
+        (nn.BatchNorm2d(3), (20, 3, 8, 8), "nhwc", r"layer 0 \(BatchNorm2d\) has its neurons on axis 1"),
+        (nn.Conv3d(3, 4, 3), (20, 3, 4, 8, 8), "nthwc", r"layer 0 \(Conv3d\) has its neurons on axis 1, as in 'ncthw'"),
+    ],
+)
+def test_a_layout_that_the_module_excludes_is_refused(module, shape, wrong, message):
+    net = nn.Sequential(module, nn.ReLU())
+    with pytest.raises(BadInput, match=message):
+        quiet(net, net, inputs(*shape), layers="0", layouts={"0": wrong})
+    flags = quiet(net, net, inputs(*shape), layers="1", layouts={"1": wrong}).flags
+    assert f"1: layout '{wrong}' was said; by the operations before, its neurons are on axis" in flags[0]
+
+
+def test_a_layout_is_used_under_every_name_of_its_layer():
+    net = nn.Sequential(Doing(lambda x: torch.einsum("nab->nba", x)))
+    for name in ("0", "0#1"):
+        comparison = quiet(net, net, inputs(60, 3, 4), layers="0", layouts={name: "nct"})
+        assert comparison.tables["layers"][["neurons_a", "samples"]].values.tolist() == [[4, 180]]
+
+
+class OfVideo(nn.Module):
+    """A convolution over time and space, then neurons on the last axis, as in video transformers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act, self.linear = nn.Conv3d(3, 4, 3), nn.ReLU(), nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.linear(self.act(self.conv(x)).permute(0, 2, 3, 4, 1))
+
+
+def test_layers_of_video_have_positions_in_time_and_space():
+    a, b = pair(OfVideo)
+    x = inputs(20, 3, 4, 8, 8)
+    comparison = quiet(a, b, x, layers=["act", "linear"])
+    facts = comparison.tables["layers"][["layer", "neurons_a", "samples", "layout_a"]].values.tolist()
+    assert facts == [["act", 4, 20 * 2 * 6 * 6, "ncthw"], ["linear", 5, 20 * 2 * 6 * 6, "nthwc"]]
+    with torch.no_grad():
+        right = critical_epsilons(*(torch.relu(net.conv(x)).transpose(0, 1).flatten(1) for net in (a, b)))
+    first = comparison.critical.query("layer == 'act'")["critical_epsilon"]
+    np.testing.assert_allclose(first, np.concatenate(right), atol=1e-6)
+    pooled = quiet(a, b, x[:, :, :3], layers="act", layers_b="linear", grid=True)
+    assert set(pooled.tables["layers"]["samples"]) == {20 * 6 * 6}
+
+
+# ---------------------------------------------------------------- which name
+
+
+class Shared(nn.Module):
+    """A layer with two names, which runs once, and an activation with two names, which runs twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.act1 = nn.Linear(5, 4), nn.ReLU()
+        self.tied, self.act2 = self.first, self.act1
+        self.last = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.act2(self.last(self.act1(self.tied(x))))
+
+
+def test_every_name_of_a_shared_module_is_understood():
+    a, b = pair(Shared)
+    first, tied = (quiet(a, b, inputs(60, 5), layers=name) for name in ("first", "tied"))
+    np.testing.assert_array_equal(first.critical["critical_epsilon"], tied.critical["critical_epsilon"])
+    assert list(quiet(a, b, inputs(60, 5), layers="tie*").tables["layers"].layer) == ["tied"]
+    assert list(quiet(a, b, inputs(60, 5), layers="act2#2").tables["layers"].layer) == ["act2#2"]
+    assert activations(a, [inputs(60, 5)], "tied").shape == (4, 60)
+    with pytest.raises(
+        BadInput, match=r"layer act2 \(the same module as act1\) runs more .* name one, as act1#1 or act1#2"
+    ):
+        quiet(a, b, inputs(60, 5), layers="act2")
 
 
 # ---------------------------------------------------------------- which tensor

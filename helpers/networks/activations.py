@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from ..errors import BadInput
 from ..subspaces import Gram, as_block
 from .accumulators import Accumulator, Draws, Grams, Kind, LayerBatch, Sampling, Slots
-from .calls import found_as, heard, tapped, uncertain, unwrapped
-from .inputs import Inputs, each_part, images_of, in_chunks, some, tensors_of
-from .layouts import arranged, check_layout
+from .calls import found_as, heard, tapped, uncertain
+from .inputs import Inputs, images_of, in_chunks, some, tensors_of
+from .layouts import about_layer, arranged, check_layout
+from .order import forward, order_of
 
 Batch = Tensor | Sequence[Tensor]  # the same images for all networks, or one tensor of images per network
 FEW = 3  # so many images are enough to find out which layers there are
 CHUNK = 64  # images over which a batch norm averages at a time
-NO_MEMORY = ("allocate memory", "enough memory", "out of memory", "ALLOC_FAILED")  # PyTorch has several messages
 
 
 @contextmanager
@@ -58,56 +58,16 @@ def layouts_of(
     outputs = heard(network, tensors_of(few), lambda: forward(network, few))
     known: dict[str, str] = {}
     for layer in layers:
-        one = found_as(layer, outputs)
+        one = found_as(layer, outputs, network)
         layout = given.get(layer) or (one.layout if one else None)
         if one and layout is None:
             raise BadInput(uncertain(layer, one))
         if one and layout:
             known[layer] = check_layout(layout, one.shape, layer)
-    for reason in out_of_order(network, few, known).values():
+    order = order_of(network, few, known)
+    for reason in (*order.wrong.values(), *order.placed.values()):
         raise BadInput(reason)
     return known
-
-
-def out_of_order(network: nn.Module, few: Inputs, layouts: Mapping[str, str]) -> dict[str, str]:
-    """The layers whose images are not where their layout says, with the reason, found from two passes.
-
-    In the second pass the images change places. On the right axis the outputs then change places in the same way. On
-    the meta device, without numbers, nothing is found.
-    """
-    if any(tensor.is_meta for tensor in (*network.parameters(), *tensors_of(few))):
-        return {}
-    images = len(tensors_of(few)[0])
-    first = _arranged(network, few, layouts)
-    second = _arranged(network, each_part(few, lambda part: part.roll(1, 0)), layouts)
-    shape = tuple(tensors_of(few)[0].shape)
-    return {
-        layer: f"layer {layer}: its outputs do not change places as the inputs of shape {shape} do. Expected images "
-        f"on axis 0 of the inputs, a layout other than '{layouts[layer]}' if that is wrong, and nothing random"
-        for layer, rows in first.items()
-        if rows.shape[1] != images or not _same(rows.roll(1, 1), second[layer])
-    }
-
-
-def _arranged(network: nn.Module, images: Inputs, layouts: Mapping[str, str]) -> dict[str, Tensor]:
-    """The outputs of one pass with one row per neuron; without complex ones, which are refused elsewhere."""
-    outputs: dict[str, Tensor] = {}
-
-    def take(layer: str, output: Tensor) -> None:
-        if not output.is_complex():
-            rows = arranged(output, layouts[layer], len(tensors_of(images)[0]))[0]
-            outputs[layer] = rows.float().nan_to_num().clone()
-
-    with tapped(network, list(layouts), take):
-        forward(network, images)
-    return outputs
-
-
-def _same(first: Tensor, second: Tensor) -> bool:
-    """Whether they are equal up to rounding, also that of numbers with 8 bits."""
-    return first.shape == second.shape and bool(
-        torch.allclose(first, second, 0, 0.01 * float(first.abs().amax()) if first.numel() else 0)
-    )
 
 
 def maps(output: Tensor, layout: str | None = None, images: int = 0) -> Float[Tensor, "neurons images places"]:
@@ -148,29 +108,6 @@ def activations(
     if not blocks:
         raise BadInput("no images: expected at least one batch")
     return np.concatenate(blocks, axis=1)
-
-
-def forward(network: nn.Module, images: Inputs) -> None:
-    """Run a network on images, on the network's device. Hooks and batch norms keep what they need; nothing is returned.
-
-    Raises `BadInput` for images that the network cannot take, and MemoryError or torch.OutOfMemoryError if memory is
-    short.
-    """
-    network = unwrapped(network)
-    device = next((tensor.device for tensor in chain(network.parameters(), network.buffers())), None)
-    try:
-        if isinstance(images, Tensor):
-            network(images.to(device or images.device))
-        else:
-            network(**{name: part.to(device or part.device) for name, part in images.items()})
-    except (BadInput, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # networks of others can fail in any way
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if any(words in reason for words in NO_MEMORY):
-            raise MemoryError(reason) from error
-        shape = tuple(tensors_of(images)[0].shape)
-        raise BadInput(f"images of shape {shape} do not fit {type(network).__name__}: {reason}") from error
 
 
 # ---------------------------------------------------------------- the collector
@@ -264,10 +201,11 @@ def _fill(
     """One network's forward pass. Each layer's output goes into the slots of its name."""
 
     def take(name: str, output: Tensor) -> None:
-        rows, places = arranged(output, layouts[name], len(images))
+        with about_layer(name):
+            rows, places = arranged(output, layouts[name], len(images))
         for slot, wanted in zip(slots, names, strict=True):
             if wanted == name:
-                with _about(slot.layer):
+                with about_layer(slot.layer):
                     slot.put(k, output, rows, places)
 
     with tapped(network, names, take):
@@ -280,29 +218,20 @@ def _hand_over(
     """Give one batch to all accumulators. The first batch starts them."""
     whole: dict[str, LayerBatch] = {}
     for slot in slots:
-        with _about(slot.layer):
+        with about_layer(slot.layer):
             whole[slot.layer] = slot.batch(first, tag)
         whole[slot.layer].layers = whole
     for layer, batch in whole.items():
         if layer not in running:
             running[layer] = {name: kind(batch) for name, kind in kinds.items()}
-        with _about(layer):
+        with about_layer(layer):
             for accumulator in running[layer].values():
                 accumulator.add(batch)
 
 
 def _results(layer: str, accumulators: Mapping[str, Accumulator]) -> dict[str, Any]:
-    with _about(layer):
+    with about_layer(layer):
         return {name: accumulator.result() for name, accumulator in accumulators.items()}
-
-
-@contextmanager
-def _about(layer: str) -> Iterator[None]:
-    """A `BadInput` that is raised inside gets the name of the layer."""
-    try:
-        yield
-    except BadInput as error:
-        raise BadInput(f"layer {layer}: {error}") from error
 
 
 def _names(networks: Sequence[nn.Module], layers: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:

@@ -84,7 +84,7 @@ def tapped(network: nn.Module, layers: Sequence[str], take: Callable[[str, Tenso
     _check_weights(network)
     if any(weight.is_meta for weight in network.parameters()):
         raise BadInput(f"{type(network).__name__} has no weights (they are on the meta device): load them first")
-    modules = dict(network.named_modules())
+    modules = all_names(network)
     ears: dict[str, _Ear] = {}
     for address in (Address.of(name, modules) for name in dict.fromkeys(layers)):
         ears.setdefault(address.module, _Ear(take)).addresses.append(address)
@@ -253,28 +253,43 @@ class Heard:
         return self.shape[self.layout.replace("d", "c").index("c")]
 
 
+def all_names(network: nn.Module) -> dict[str, nn.Module]:
+    """Every module by name. A module that is an attribute of several others has several names."""
+    return dict(network.named_modules(remove_duplicate=False))
+
+
+def known_as(layer: str, network: nn.Module) -> str:
+    """The layer under the first of its module's names, by which it is heard."""
+    parts, modules = ADDRESS.fullmatch(layer), all_names(network)
+    if not parts or parts["module"] not in modules:
+        return layer
+    first = next(name for name, module in modules.items() if module is modules[parts["module"]])
+    return layer[: parts.start("module")] + first + layer[parts.end("module") :]
+
+
 def uncertain(layer: str, one: Heard) -> str:
     """The message for a layer whose axis of neurons is not certain."""
     fit = [layout for layout in LAYOUTS if len(layout) == len(one.shape)]
     what = f"layer {layer} ({type(one.module).__name__}) has outputs of shape {one.shape}"
     if not fit:
-        return f"{what}: expected 2, 3 or 4 axes"
+        return f"{what}: expected 2 to 5 axes"
     return f"{what}; the axis of its neurons is not certain: say layouts={{'{layer}': '{fit[-1]}'}} or another of {fit}"
 
 
-def found_as(layer: str, there: Mapping[str, Heard]) -> Heard | None:
-    """A layer among those that were heard; None if it did not run.
+def found_as(layer: str, there: Mapping[str, Heard], network: nn.Module) -> Heard | None:
+    """A layer of the network among those that were heard; None if it did not run.
 
     Raises `BadInput`, with the names that there are, for a layer that ran several times or returned several tensors.
     """
-    bare = layer.removeprefix(BEFORE)
+    bare = known_as(layer.removeprefix(BEFORE), network)
     for name in (bare, bare.removesuffix("#1"), re.sub(r"\[\w+\]", "", bare)):
         if name in there:
             return there[name]
     inside = [name for name in there if re.fullmatch(re.escape(bare) + r"(\[\w+\])?(#\d+)?", name)]
     if inside:
         several = "returns several tensors" if "[" in inside[0] else "runs more than once in a forward pass"
-        raise BadInput(f"layer {layer} {several}: name one, as {' or '.join(inside[:4])}")
+        same = "" if bare == layer.removeprefix(BEFORE) else f" (the same module as {bare})"
+        raise BadInput(f"layer {layer}{same} {several}: name one, as {' or '.join(inside[:4])}")
     return None
 
 

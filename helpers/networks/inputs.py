@@ -84,12 +84,20 @@ def tensors_of(inputs: Inputs) -> list[Tensor]:
 
 
 def some(inputs: Inputs, count: int) -> Inputs:
-    """The first inputs of a batch. A single input is taken twice, so that the axis of the inputs can be found."""
+    """The first different inputs of a batch, at most `count`: equal ones would not show where their outputs are.
 
-    def cut(tensor: Tensor) -> Tensor:
-        return torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor[:count]
-
-    return each_part(inputs, cut)
+    Of a single one the second is its mirror image.
+    """
+    parts = [tensor.detach().cpu().contiguous() for tensor in tensors_of(inputs)]
+    seen: dict[bytes, int] = {}
+    for place, one in enumerate(zip(*parts, strict=True)):
+        seen.setdefault(_digest(one), place)
+        if len(seen) == count:
+            break
+    chosen = list(seen.values())
+    if len(chosen) > 1:
+        return each_part(inputs, lambda part: part[chosen])
+    return each_part(inputs, lambda part: torch.cat([part[:1], part[:1].flip(-1)]))
 
 
 def each_part(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:

@@ -2,7 +2,7 @@
 
 A layout names the axes of an output in order: n for the images, d or c for the neurons. Any other letter is a
 position: a pixel, a token, or a time step. Convolutions give "nchw", Swin and ConvNeXt have "nhwc" inside, Conv1d
-gives "nct", transformers "ntd", and sequence-first ones "tnd".
+gives "nct", transformers "ntd", and sequence-first ones "tnd". Conv3d gives "ncthw"; video transformers have "nthwc".
 
 During one pass over a few images, `Following` follows the axes from operation to operation. A convolution puts the
 neurons on axis 1, a linear layer or an embedding on the last axis, a permutation moves them, a ReLU leaves them in
@@ -10,7 +10,8 @@ place. After an operation that it does not know, no axis is known until the next
 """
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import BadInput, unknown
 
-LAYOUTS = ("nd", "ntd", "tnd", "nct", "nchw", "nhwc")
+LAYOUTS = ("nd", "ntd", "tnd", "nct", "nchw", "nhwc", "ncthw", "nthwc")
 IMAGES, NEURONS, PLACE = "n", "c", "."
 Axes = tuple[str, ...]  # per axis of a tensor: IMAGES, NEURONS, or PLACE, which also stands for "not known"
 
@@ -38,18 +39,32 @@ def check_layout(layout: str, shape: Sequence[int], layer: str) -> str:
     return layout
 
 
+@contextmanager
+def about_layer(layer: str) -> Iterator[None]:
+    """A `BadInput` that is raised inside gets the name of the layer."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"layer {layer}: {error}") from error
+
+
 def arranged(
     output: Tensor, layout: str, images: int
 ) -> tuple[Float[Tensor, "neurons images places"], tuple[int, ...]]:
     """A view of a layer's output with one row per neuron, and the lengths of the axes that are positions.
 
-    If windows lie on the axis of the images (as in Swin), the windows of an image become positions.
+    If windows lie on the axis of the images (as in Swin), the windows of an image become positions. Raises `BadInput`
+    if there are no outputs, or not as many as `images` or a multiple of them. The number 0 stands for not known.
     """
     names = layout.replace("d", NEURONS)
+    length = output.shape[names.index(IMAGES)]
+    if images and (not output.numel() or length % images):
+        where = f"on axis {names.index(IMAGES)}"
+        raise BadInput(f"outputs of shape {tuple(output.shape)} for {images} inputs: expected as many {where}")
     rest = [axis for axis, name in enumerate(names) if name not in (IMAGES, NEURONS)]
     moved = output.permute(names.index(NEURONS), names.index(IMAGES), *rest)
     places = tuple(moved.shape[2:])
-    if moved.shape[1] != images and images and moved.shape[1] % images == 0:
+    if images and moved.shape[1] != images:
         moved, places = moved.unflatten(1, (images, -1)), (moved.shape[1] // images, *places)
     return moved.flatten(2) if len(places) else moved.unsqueeze(2), places
 

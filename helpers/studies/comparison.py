@@ -18,11 +18,12 @@ from tqdm import tqdm
 from ..errors import BadInput, unknown
 from ..matching.diagnostics import diagnose
 from ..measures import MEASURES, Compared
-from ..networks.activations import FEW, forward, peeked
+from ..networks.activations import FEW, peeked
 from ..networks.calls import found_as, heard, unwrapped
 from ..networks.devices import as_device, buffers_kept, placed
 from ..networks.inputs import BATCH, Counted, Inputs, expected_count, images_of, in_batches, some, tensors_of
 from ..networks.needs import memory_of_pass
+from ..networks.order import forward
 from ..parameters import check_flag, check_whole, refused
 from ..processes import check_memory, peak_memory
 from ..subspaces import Pair
@@ -49,7 +50,9 @@ class Options:
     - measures: names in `helpers.MEASURES` that need Gram matrices only;
     - before_relu: take the input of a layer's activation function instead of its output;
     - tokens: "all", "class" (the first token alone) or "mean";
-    - layouts: which axis of a layer holds its neurons ("nd", "ntd", "tnd", "nct", "nchw", "nhwc"), if not certain;
+    - layouts: which axis of a layer holds its neurons ("nd", "ntd", "tnd", "nct", "nchw", "nhwc", "ncthw", "nthwc"), if
+      not certain;
+    - mixed: take layers, too, whose output for an input depends on its place in the batch;
     - prepare: a function that turns a batch into a network's input, one for both networks or two;
     - device: where the networks run ("cpu", "cuda", or "auto" for a GPU if there is one). By default they stay where
       they are. Afterwards they are moved back;
@@ -63,6 +66,7 @@ class Options:
     before_relu: bool = False
     tokens: str = "all"
     layouts: Mapping[str, str] | None = None
+    mixed: bool = False
     prepare: Prepare | Sequence[Prepare] | None = None
     device: str | None = None
     batch: int = BATCH
@@ -79,7 +83,7 @@ class Options:
             if name not in names:
                 raise unknown("option of compare", name, names)
         options = Options(**given)
-        for name in ("grid", "pool", "before_relu", "progress"):
+        for name in ("grid", "pool", "before_relu", "mixed", "progress"):
             check_flag(name, getattr(options, name))
         check_whole("batch", options.batch, 1)
         if not isinstance(options.layouts, Mapping | None):
@@ -128,14 +132,15 @@ def compare(
         chosen = _chosen(nets, first, (layers, layers_b or layers), asked)
         pairs, omitted = _pairs(chosen, asked.grid, bool(layers_b))
         pairs, left_out = _with_enough(pairs, expected, asked)
-        products = _passed(nets, pairs, counted, expected, asked)
+        whole = any(choice.of_batches for choice in chosen)
+        products = _passed(LayerProducts(nets, pairs, asked.tokens, whole), counted, expected, asked)
     pairs, more = _still_enough(products, pairs, _checked(counted, images))
     tables, flags = _matched(products, pairs, nets, asked.grid or bool(layers_b), asked)
     return Comparison(
         tables=tables,
         left_out=pd.DataFrame([*left_out, *more], columns=LEFT_OUT),
         omitted=pd.DataFrame([*omitted.items()], columns=["layer", "reason"]),
-        flagged=pd.DataFrame([*_repeated(counted), *_of_batches(nets), *flags], columns=["layer", "flag"]),
+        flagged=pd.DataFrame([*_repeated(counted), *_doubts(chosen), *flags], columns=["layer", "flag"]),
         images=counted.images,
         seconds=time.perf_counter() - start,
         peak_memory_gib=peak_memory(),
@@ -176,16 +181,13 @@ def _device(network: nn.Module) -> str:
     return next((weights.device.type for weights in network.parameters()), "cpu")
 
 
-def _passed(
-    nets: Sequence[nn.Module], pairs: Pairs, counted: Counted, expected: int | None, asked: Options
-) -> LayerProducts:
+def _passed(products: LayerProducts, counted: Counted, expected: int | None, asked: Options) -> LayerProducts:
     """One pass over the inputs, if there is memory for the parts of the first batch."""
-    products = LayerProducts(nets, pairs, asked.tokens)
     with tqdm(desc="one pass over the inputs", total=expected, disable=not asked.progress) as bar:
         for number, inputs in enumerate(counted):
             count = len(tensors_of(inputs)[0])
             if number == 0:
-                _check_room(nets, inputs, asked, min(products.size, count), products.room)
+                _check_room(products.networks, inputs, asked, min(products.size, count), products.room)
             products.add([_prepared(inputs, ready) for ready in asked.prepares])
             bar.update(count)
     return products
@@ -219,10 +221,10 @@ def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], ask
     for k, (net, ready) in enumerate(zip(nets, asked.prepares, strict=True)):
         few = _prepared(some(images_of(first), FEW), ready)
         there = heard(net, tensors_of(few), partial(forward, net, few))
-        choices.append(choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts))
+        choices.append(choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts, asked.mixed))
         heard_of.append(there)
     for layer in asked.layouts or {}:
-        if not any(found_as(layer, there) for there in heard_of):
+        if not any(found_as(layer, there, net) for there, net in zip(heard_of, nets, strict=True)):
             raise unknown("layer of layouts", layer, heard_of[0])
     return choices
 
@@ -297,16 +299,13 @@ def _repeated(counted: Counted) -> list[tuple[str, str]]:
     return [("all", f"{counted.images} inputs are {counted.different} different ones: repeated ones add no samples")]
 
 
-def _of_batches(nets: Sequence[nn.Module]) -> list[tuple[str, str]]:
-    """A flag for networks whose batch norms kept no statistics: their outputs depend on what is in a batch."""
-    norms = [
-        f"{name} of {'ab'[k]}"
-        for k, net in enumerate(nets)
-        for name, module in net.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None
-    ]
-    said = "takes the statistics of each batch: other batches give other values"
-    return [("all", f"batch norm {norms[0]} {said}")] if norms else []
+def _doubts(chosen: Sequence[Choice]) -> list[tuple[str, str]]:
+    """What to distrust of the layers of each network. What is said of both is said once."""
+    networks: dict[tuple[str, str], str] = {}
+    for k, choice in enumerate(chosen):
+        for doubt in choice.doubts.items():
+            networks[doubt] = networks.get(doubt, "") + "ab"[k]
+    return [(layer, said if both == "ab" else f"{said} (network {both})") for (layer, said), both in networks.items()]
 
 
 # ---------------------------------------------------------------- matching

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from ..errors import BadInput
 from ..measures.compared import Sampled
 from ..networks import datasets, training
-from ..networks.activations import captured, forward
+from ..networks.activations import captured
 from ..networks.architectures import Layer
 from ..networks.checkpoints import check_different, read_tensors, weights_digest
+from ..networks.order import forward
 from .parallel import each, train_all
 from .records import cache_root
 from .store import origin_of

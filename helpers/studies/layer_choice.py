@@ -5,7 +5,7 @@ Every choice also returns the layers that are left out, with the reason, so that
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -13,13 +13,14 @@ from torchvision import models
 
 from ..errors import BadInput, unknown
 from ..networks import architectures
-from ..networks.activations import out_of_order
-from ..networks.calls import NODES, Heard, found_as, uncertain, with_nodes
+from ..networks.calls import NODES, Heard, all_names, found_as, uncertain, with_nodes
 from ..networks.inputs import Inputs, tensors_of
 from ..networks.layouts import check_layout
+from ..networks.order import mixing_of, order_of
 from ..parameters import refused
 from .layer_products import LayerSide
 
+PLACED = "its output for an input depends on its place in the batch, which was allowed: other batches give other values"
 Wanted = None | str | Sequence[str] | Callable[[str, nn.Module], bool]
 ACTIVATIONS = (
     nn.ReLU,
@@ -37,12 +38,21 @@ ACTIVATIONS = (
 LIKE_ACTIVATIONS = re.compile(r"(GELU|ReLU|SiLU|Swish|Mish)(Activation|Tanh|Me)?$")  # classes of other packages
 
 
+BY_WEIGHTS = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.Linear, nn.Embedding, nn.RNNBase)
+
+
 @dataclass(frozen=True)
 class Choice:
-    """The layers of one network that are compared, in the order of the pass, and those left out with the reason."""
+    """The layers of one network that are compared, in the order of the pass, and those left out with the reason.
+
+    `doubts` are layers that are compared with what to distrust; `of_batches` says whether their values depend on what
+    else is in a batch.
+    """
 
     sides: dict[str, LayerSide]
     omitted: dict[str, str]
+    doubts: dict[str, str] = field(default_factory=dict)
+    of_batches: bool = False
 
 
 def is_activation(module: nn.Module) -> bool:
@@ -117,45 +127,102 @@ def choose(
     wanted: Wanted = None,
     before_relu: bool = False,
     layouts: Mapping[str, str] | None = None,
+    mixed: bool = False,
 ) -> Choice:
     """The layers of network `k` that are compared, among those that were heard (`there`) on `inputs`.
 
     - wanted: a name, a pattern with * or ?, a list of them, or a function of name and module; None for the default;
     - before_relu: take the input of the activation that ends a layer;
-    - layouts: the layout of a layer, by its name.
+    - layouts: the layout of a layer, by its name;
+    - mixed: take layers, too, whose output for an input depends on its place in the batch.
 
     Raises `BadInput` for a name that does not exist or did not run, with the nearest one. It is also raised for a
-    layer given by its exact name whose axis of neurons is not certain.
+    layer given by its exact name whose axis of neurons is not certain, and for a layout that cannot be.
     """
     named, exact = _names(network, there, wanted)
-    omitted: dict[str, str] = {}
-    sides: dict[str, LayerSide] = {}
+    said = _said(network, there, layouts or {})
+    choice = Choice({}, {})
     for name in named:
-        one = found_as(name, there)
+        one = found_as(name, there, network)
         layer = _before(name, one, there) if before_relu and one else name
         if one is None:
-            omitted[name] = "took no part in the forward pass"
+            choice.omitted[name] = "took no part in the forward pass"
         elif layer is None:
-            omitted[name] = "does not end with an activation"
-        elif (layout := (layouts or {}).get(name, one.layout)) is None:
-            if exact:
-                raise BadInput(uncertain(name, one))
-            omitted[name] = uncertain(name, one)
+            choice.omitted[name] = "does not end with an activation"
+        elif reason := _unusable(name, one, said.get(one.layer, one.layout)):
+            choice.omitted[name] = _or_refused(reason, exact)
         else:
-            sides[layer] = side_of(k, layer, one, layout, len(tensors_of(inputs)[0]))
-    omitted |= _disordered(network, inputs, sides, exact)
-    sides = {layer: side for layer, side in sides.items() if layer not in omitted}
-    if not sides:
-        raise BadInput(_nothing(network, there, omitted, callable(wanted)))
-    return Choice(sides, omitted)
+            layout = said.get(one.layer, one.layout) or ""
+            choice.sides[layer] = side_of(k, layer, one, layout, len(tensors_of(inputs)[0]))
+            choice.doubts.update(_doubted(name, one, layout))
+    choice = _in_order(network, inputs, choice, exact, mixed)
+    if not choice.sides:
+        raise BadInput(_nothing(network, there, choice.omitted, callable(wanted)))
+    return choice
 
 
-def _disordered(network: nn.Module, inputs: Inputs, sides: Mapping[str, LayerSide], exact: bool) -> dict[str, str]:
-    """The layers whose outputs do not follow the order of the inputs, with the reason; an error if they were named."""
-    reasons = out_of_order(network, inputs, {layer: side.layout for layer, side in sides.items()})
-    if exact and reasons:
-        raise BadInput(next(iter(reasons.values())))
-    return reasons
+def _said(network: nn.Module, there: Mapping[str, Heard], layouts: Mapping[str, str]) -> dict[str, str]:
+    """The layouts that were said, by the names under which the layers were heard."""
+    found = {layer: found_as(layer, there, network) for layer in layouts}
+    return {one.layer: layouts[layer] for layer, one in found.items() if one}
+
+
+def _unusable(name: str, one: Heard, layout: str | None) -> str | None:
+    """Why a layer cannot be compared: its axis of neurons is not certain, or there are none; else None."""
+    if layout is None:
+        return uncertain(name, one)
+    if not all(one.shape):
+        return f"layer {name} has outputs of shape {one.shape}: expected at least one neuron and one sample"
+    return None
+
+
+def _or_refused(reason: str, exact: bool) -> str:
+    """The reason why a layer is left out; an error if it was named exactly."""
+    if exact:
+        raise BadInput(reason)
+    return reason
+
+
+def _doubted(name: str, one: Heard, layout: str) -> dict[str, str]:
+    """What to distrust of a layout that was said. Raises `BadInput` if the module's weights make another certain."""
+    if one.layout is None or _neurons(check_layout(layout, one.shape, name)) == _neurons(one.layout):
+        return {}
+    axis, kind = _neurons(one.layout), type(one.module).__name__
+    if isinstance(one.module, BY_WEIGHTS):
+        raise BadInput(f"layer {name} ({kind}) has its neurons on axis {axis}, as in '{one.layout}', not '{layout}'")
+    return {name: f"layout '{layout}' was said; by the operations before, its neurons are on axis {axis}"}
+
+
+def _neurons(layout: str) -> int:
+    return layout.replace("d", "c").index("c")
+
+
+def _in_order(network: nn.Module, inputs: Inputs, choice: Choice, exact: bool, mixed: bool) -> Choice:
+    """The choice without layers whose outputs are not those of single inputs, and with what else these depend on."""
+    layouts = {layer: side.layout for layer, side in choice.sides.items()}
+    order = order_of(network, inputs, layouts)
+    out = order.wrong | ({} if mixed else {layer: f"{said}; or say mixed=True" for layer, said in order.placed.items()})
+    omitted = choice.omitted | {layer: _or_refused(reason, exact) for layer, reason in out.items()}
+    sides = {layer: side for layer, side in choice.sides.items() if layer not in out}
+    doubts = choice.doubts | {layer: PLACED for layer in order.placed if layer in sides}
+    single = {layer: one for layer, one in order.outputs.items() if layer in sides and layer not in order.placed}
+    shares = mixing_of(network, inputs, single)
+    doubts |= _mixing(network, shares)
+    return Choice(sides, omitted, doubts, bool(shares or (doubts.keys() & order.placed.keys())))
+
+
+def _mixing(network: nn.Module, shares: Mapping[str, float]) -> dict[str, str]:
+    """In words, at the first layer: outputs depend on what else is in a batch."""
+    norms = [name for name, module in network.named_modules() if _without_statistics(module)]
+    cause = f" (batch norm {norms[0]} takes the statistics of each batch)" if norms else ""
+    later = f", and so do those of {len(shares) - 1} later layers" if len(shares) > 1 else ""
+    size = f"by up to {max(shares.values(), default=0):.2g} of their size"
+    said = f"its outputs depend on what else is in a batch{cause}, {size}{later}: other batches give other values"
+    return {layer: said for layer in [*shares][:1]}
+
+
+def _without_statistics(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None
 
 
 def _names(network: nn.Module, there: Mapping[str, Heard], wanted: Wanted) -> tuple[list[str], bool]:
@@ -183,12 +250,13 @@ def _matching(network: nn.Module, there: Mapping[str, Heard], name: str) -> list
     """The layers that a name or pattern stands for. Raises `BadInput` if there are none."""
     if "*" in name or "?" in name:
         pattern = re.compile(re.escape(name).replace(r"\*", ".*").replace(r"\?", "."))
-        places = [place for place in there if pattern.fullmatch(place)]
+        others = (place for place in all_names(network) if place and pattern.fullmatch(place))  # of shared modules
+        places = [place for place in there if pattern.fullmatch(place)] or list(others)
         if not places:
             raise unknown("layer", name, there)
         return places
-    if found_as(name, there) is None:
-        if name in dict(network.named_modules()) and name:
+    if found_as(name, there, network) is None:
+        if name in all_names(network) and name:
             raise BadInput(
                 f"layer {name} took no part in the forward pass, or returns no tensor: expected a module that is "
                 "called and returns tensors"
@@ -224,7 +292,7 @@ def side_of(k: int, layer: str, one: Heard, layout: str, images: int) -> LayerSi
 def kind_of(layer: str, network: nn.Module) -> str:
     """The kind of a layer, as tables name it: conv, block, pool, fc or logits."""
     name = re.sub(r"(\[\w+\])?(#\d+)?$", "", layer.removeprefix("before:"))
-    module: Any = dict(network.named_modules()).get(name)
+    module: Any = all_names(network).get(name)
     if isinstance(module, nn.Linear):
         return "logits"
     if "pool" in name:

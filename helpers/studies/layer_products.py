@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..errors import BadInput, unknown
-from ..networks.activations import forward
 from ..networks.calls import tapped
 from ..networks.inputs import Inputs, mask_of, part_of, tensors_of
-from ..networks.layouts import arranged
+from ..networks.layouts import about_layer, arranged
+from ..networks.order import forward
 from ..streaming import BlockAccumulator, GramBlocks
 from ..subspaces import Gram
 
@@ -154,15 +154,20 @@ class PairProducts:
 class LayerProducts:
     """Accumulates the products of pairs of layers: `add` takes the next inputs, `of` gives the result of one pair.
 
+    Batches are passed in parts for which there is memory, or `whole` if outputs depend on what else is in a batch.
     Raises `BadInput` for a value of `tokens` that is not in `TOKENS`.
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], pairs: Iterable[tuple[LayerSide, LayerSide]], tokens: str = "all"
+        self,
+        networks: Sequence[nn.Module],
+        pairs: Iterable[tuple[LayerSide, LayerSide]],
+        tokens: str = "all",
+        whole: bool = False,
     ) -> None:
         if tokens not in TOKENS:
             raise unknown("way to take tokens", tokens, TOKENS)
-        self.networks, self.tokens = networks, tokens
+        self.networks, self.tokens, self.whole = networks, tokens, whole
         self.groups: dict[Places, _Group] = {}
         self.where: dict[tuple[LayerSide, LayerSide], tuple[Places, int, int]] = {}
         self.results: dict[Places, GramBlocks] = {}
@@ -182,7 +187,8 @@ class LayerProducts:
         both = [mask.cpu() for mask in masks if mask is not None]
         if self.tokens == "all" and len(both) == 2 and both[0].shape == both[1].shape and not torch.equal(*both):
             raise BadInput("the two networks have padding at different tokens: expected the same, or tokens='mean'")
-        count, size = len(tensors_of(inputs[0])[0]), self.size
+        count = len(tensors_of(inputs[0])[0])
+        size = count if self.whole else self.size
         for start in range(0, count, size):
             for k, network in enumerate(self.networks):
                 given = part_of(inputs[k], start, start + size) if size < count else inputs[k]
@@ -211,7 +217,8 @@ class LayerProducts:
         def take(layer: str, output: Tensor) -> None:
             if output.is_complex():
                 raise BadInput(f"activations of layer {layer} are not an array of real numbers: found complex ones")
-            maps, places = arranged(output, sides[layer].layout, images)
+            with about_layer(layer):
+                maps, places = arranged(output, sides[layer].layout, images)
             for group in self.groups.values():
                 if (side := sides[layer]) in group.members:
                     wanted = places if side.places == group.places else group.places  # lengths of texts may vary

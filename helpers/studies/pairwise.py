@@ -22,8 +22,9 @@ from ..matching.peeling import TIE
 from ..measures.chance import image_orders, with_positions
 from ..measures.scale import on_scale
 from ..networks import datasets, training
-from ..networks.activations import captured, forward, neurons
+from ..networks.activations import captured, neurons
 from ..networks.architectures import Layer
+from ..networks.order import forward
 from ..subspaces import Pair
 from .parallel import train_all
 from .study import chosen_layers, networks_at

@@ -24,8 +24,9 @@ from ..errors import BadInput
 from ..matching.diagnostics import diagnose
 from ..networks import architectures, datasets
 from ..networks.accumulators import Grams, Sampling
-from ..networks.activations import CompressedLayer, captured, collect, forward, stream
+from ..networks.activations import CompressedLayer, captured, collect, stream
 from ..networks.architectures import Layer
+from ..networks.order import forward
 from ..subspaces import Pair
 from . import parallel, store
 from .store import Computed, Kind, Result
