@@ -285,7 +285,11 @@ def course(folder: Path) -> None:
 @click.option("--loader", help="MODULE:FUNCTION that returns a DataLoader, in place of --images.")
 @click.option("--network", help="Architecture, timm:NAME, transformers:FOLDER or MODULE:FUNCTION.")
 @click.option("--network-b", help="The architecture of the second network, where it is another one.")
-@click.option("--a", default="", help="Weights: a checkpoint file, untrained:SEED, or torchvision's IMAGENET1K_V1.")
+@click.option(
+    "--a",
+    default="",
+    help="Weights: a file, FILE#KEY of several sets in it, untrained:SEED, or torchvision's IMAGENET1K_V1.",
+)
 @click.option("--b", default="", help="The weights to compare with.")
 @click.option(
     "--layers", type=NAMES, help="Modules by name, with commas, * and ? allowed; all comparable ones by default."

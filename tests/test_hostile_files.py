@@ -129,7 +129,7 @@ WEIGHTS = {
 def test_weights_that_are_none_are_refused_and_run_nothing(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a.pt")
-    refused(lambda: weights.read_weights(tmp_path / "a.pt"), "a.pt")
+    refused(lambda: weights.open_network(tmp_path / "a.pt", "squeezenet1_1"), "a.pt")
     assert not (tmp_path / "evil").exists()
 
 

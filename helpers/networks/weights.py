@@ -1,35 +1,29 @@
 """Networks by name or file: this book's, torchvision's, and checkpoints as users have them.
 
-A checkpoint may come from a training script, torch.compile, DataParallel or Lightning. If its weights do not fit, the
-reason is found and named. Weights are never loaded in part.
+How a checkpoint of any program is read says `weight_files`.
 """
 
 import importlib
 import os
-import pickle
 import sys
 import traceback
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from ..errors import BadInput, first_words, unknown
 from ..parameters import check_seed, literal
 from . import architectures, training
 from .datasets import STATISTICS
+from .weight_files import check_fit, classes_of, fitting, read_weights
 
 FILES = (".safetensors", ".pt", ".pth", ".tar", ".ckpt", ".bin")
 UNTRAINED = "untrained:"  # followed by a seed: fresh weights instead of a file
-HOLDERS = ("state_dict", "model_state_dict", "model", "net")  # where training scripts put the weights
-COUNTER = "n_averaged"  # beside the weights of PyTorch's AveragedModel
-WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile write before each name
 
 
 def architecture_names() -> list[str]:
@@ -44,14 +38,15 @@ def architecture_names() -> list[str]:
 def open_network(weights: str | Path, architecture: str | None = None, **options: Any) -> nn.Module:
     """A network in evaluation mode.
 
-    `weights` is a checkpoint file, "untrained:SEED", or the name of torchvision weights such as "IMAGENET1K_V1". This
-    book's own checkpoints, which have a .json beside them, need no `architecture`. If `architecture` is an import path
-    (`from_import_path`), "" takes the network as its function returns it. `options` go to the architecture, for example
-    width=0.25 or num_classes=10. Raises BadInput for an unknown architecture and for weights that are not there or do
-    not fit.
+    `weights` is a checkpoint file, "untrained:SEED", or the name of torchvision weights such as "IMAGENET1K_V1". If a
+    file holds several sets of weights, one is named after a #, as in "net.pt#model_ema". This book's own checkpoints,
+    which have a .json beside them, need no `architecture`. If `architecture` is an import path (`from_import_path`), ""
+    takes the network as its function returns it. `options` go to the architecture, for example width=0.25 or
+    num_classes=10. Raises BadInput for an unknown architecture and for weights that are not there or do not fit.
     """
-    path, weights = Path(weights), str(weights)
-    if _is_own(path):
+    weights = str(weights)
+    path, key = split_key(weights)
+    if key is None and _is_own(path):
         return training.load_checkpoint(path)[0]
     if architecture is None:
         raise BadInput(f"{weights} does not say what network it is: give its architecture, such as resnet18")
@@ -62,7 +57,7 @@ def open_network(weights: str | Path, architecture: str | None = None, **options
     if weights.startswith(UNTRAINED):
         return fresh_network(architecture, check_seed(literal(weights.removeprefix(UNTRAINED))), **options).eval()
     if path.suffix in FILES:
-        return _filled(path, architecture, **options).eval()
+        return _filled(path, key, architecture, **options).eval()
     return _downloaded(architecture, weights).eval()
 
 
@@ -216,17 +211,25 @@ def _of_transformers(folder: str, **options: Any) -> nn.Module:
 ZOOS: dict[str, Callable[..., nn.Module]] = {"timm": _of_timm, "transformers": _of_transformers}
 
 
-def _filled(path: Path, architecture: str, **options: Any) -> nn.Module:
+def _filled(path: Path, key: str | None, architecture: str, **options: Any) -> nn.Module:
     """An architecture with the weights of a file, and with as many classes as the file has."""
     network = fresh_network(architecture, 0, **options)
-    state = fitting(read_weights(path), network, path)
-    classes = _classes(state, network)
+    state = fitting(read_weights(path), network, path, key)
+    classes = classes_of(state, network)
     if classes is not None:
-        key = "classes" if architecture in architectures.network_names() else "num_classes"
-        network = fresh_network(architecture, 0, **options | {key: classes})
-    _check_fit(state, network, path, architecture)
+        option = "classes" if architecture in architectures.network_names() else "num_classes"
+        network = fresh_network(architecture, 0, **options | {option: classes})
+    check_fit(state, network, path, architecture)
     network.load_state_dict(state)
     return network
+
+
+def split_key(weights: str) -> tuple[Path, str | None]:
+    """The file, and the key of one of its sets of weights, if it is given as "net.pt#model_ema"."""
+    name, mark, key = weights.rpartition("#")
+    if not mark or Path(weights).exists():
+        return Path(weights), None
+    return Path(name), key
 
 
 def _downloaded(architecture: str, weights: str) -> nn.Module:
@@ -242,103 +245,3 @@ def _downloaded(architecture: str, weights: str) -> nn.Module:
         return models.get_model(name, weights=weights)
     except (URLError, OSError) as error:
         raise BadInput(f"{weights} of {name} could not be fetched ({error}): download it and give its file") from error
-
-
-# ---------------------------------------------------------------- what is in a file
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights by name, as they are in a file. Pickled objects other than tensors are never created.
-
-    Raises `BadInput` for a file that does not exist, is damaged, or holds something else.
-    """
-    if not path.is_file():
-        raise BadInput(f"no checkpoint {path}: expected a file with weights")
-    if not path.stat().st_size:
-        raise BadInput(f"{path} cannot be read as weights: it is empty")
-    try:
-        saved = _saved(path)
-    except pickle.UnpicklingError as error:
-        raise BadInput(f"{path} holds more than weights, or is damaged: save its state_dict") from error
-    except Exception as error:  # on a damaged file, torch raises whatever its bytes lead to
-        reason = "it is TorchScript; save its state_dict" if "TorchScript" in str(error) else first_words(error)
-        raise BadInput(f"{path} cannot be read as weights: {reason}") from error
-    return _by_name(saved, path)
-
-
-def _saved(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of the kind of pickle, which is refused in one line
-        return torch.load(path, "cpu", weights_only=True)
-
-
-def _by_name(saved: Any, path: Path) -> dict[str, Tensor]:
-    """The weights inside a training checkpoint."""
-    for key in HOLDERS:
-        saved = saved[key] if isinstance(saved, dict) and isinstance(saved.get(key), dict) else saved
-    if not isinstance(saved, dict):
-        raise BadInput(f"{path} holds a {type(saved).__name__}: expected the weights by name, as state_dict() has them")
-    for name, value in saved.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise BadInput(f"{path} has a {type(value).__name__} under {name!r}: expected a tensor under each name")
-    return saved
-
-
-def fitting(state: dict[str, Tensor], network: nn.Module, path: Path) -> dict[str, Tensor]:
-    """The weights under the network's own names, without the prefixes that wrappers add.
-
-    If every name of the network is in the file with one prefix, such as "model." from Lightning, these are the
-    weights, and the rest of the file is ignored. Raises `BadInput` if this is true for two prefixes.
-    """
-    wanted = set(network.state_dict())
-    if wanted <= set(state):
-        return state
-    state = {_unwrapped(name): value for name, value in state.items() if name != COUNTER}
-    first = min(wanted, key=len, default="")
-    prefixes = sorted({name.removesuffix(first) for name in state if name.endswith(f".{first}")})
-    whole = [prefix for prefix in prefixes if wanted <= _behind(prefix, state).keys()]
-    if wanted <= set(state) or not whole:
-        return state
-    if len(whole) > 1:
-        raise BadInput(f"{path} holds the weights twice, under '{whole[0]}' and '{whole[1]}': save one of them alone")
-    return _behind(whole[0], state)
-
-
-def _behind(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def _unwrapped(name: str) -> str:
-    """A parameter's name without "module." and "_orig_mod.", wherever a wrapped part put them."""
-    for wrapper in WRAPPERS:
-        name = name.removeprefix(wrapper).replace(f".{wrapper}", ".")
-    return name
-
-
-def _classes(state: dict[str, Tensor], network: nn.Module) -> int | None:
-    """The number of classes of a file that differs from the network in nothing else; otherwise None."""
-    own = network.state_dict()
-    if set(own) != set(state):
-        return None
-    other = [(state[name].shape, own[name].shape) for name in own if state[name].shape != own[name].shape]
-    counts = {theirs[0] for theirs, mine in other if theirs[1:] == mine[1:] and len(theirs)}
-    same_rest = all(theirs[1:] == mine[1:] for theirs, mine in other)
-    return counts.pop() if len(counts) == 1 and same_rest else None
-
-
-def _check_fit(state: dict[str, Tensor], network: nn.Module, path: Path, architecture: str) -> None:
-    """Raise `BadInput` that names the first weight whose name or shape does not fit."""
-    own = network.state_dict()
-    for name in own:
-        if name not in state:
-            other = next((key for key in state if key not in own), None)
-            has = f", but has '{other}'" if other else ""
-            raise BadInput(f"{path} does not fit {architecture}: it lacks '{name}'{has}")
-        shape, expected = tuple(state[name].shape), tuple(own[name].shape)
-        if shape != expected:
-            raise BadInput(f"{path} does not fit {architecture}: '{name}' has shape {shape}, expected {expected}")
-    for name in state:
-        if name not in own:
-            raise BadInput(f"{path} does not fit {architecture}: it has '{name}', which {architecture} does not have")
