@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from helpers import compare, critical_epsilons
 from helpers.errors import BadInput
 from helpers.networks.activations import activations, calibrate, captured, collect
-from helpers.networks.calls import with_nodes
+from helpers.networks.nodes import with_nodes
 from tests.modules import Doing
 
 

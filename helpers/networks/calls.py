@@ -3,18 +3,20 @@
 A layer is named by its module and, where that is not enough, by the call and the item. "relu#2" is the second call of
 `relu` in a forward pass, "attn[0]" the first of the tensors that `attn` returns, "lstm[0]#1" both. If such a part is
 needed and not given, the layer is refused, and the message lists the names. Functions without a module of their
-own (`torch.relu(x)`) become layers by `with_nodes`.
+own (`torch.relu(x)`) become layers by `nodes.with_nodes`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import ParametrizationList
 
 from ..errors import BadInput, unknown
 from ..parameters import refused
@@ -22,8 +24,6 @@ from .layouts import IMAGES, LAYOUTS, NEURONS, PLACE, Following, layout_of
 
 ADDRESS = re.compile(r"(?P<before>before:)?(?P<module>.+?)(\[(?P<item>\w+)\])?(#(?P<call>[1-9]\d*))?")
 BEFORE = "before:"
-NODES = "nodes"  # functions that became layers are named nodes.relu, nodes.relu_1, …
-FUNCTIONS = ("relu", "relu6", "gelu", "silu", "hardswish", "leaky_relu", "elu", "selu", "mish", "sigmoid", "tanh")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Address:
 
         Raises `BadInput` for a module that does not exist, with the nearest name of one that does.
         """
+        if name and name in modules:  # its own name may look like a call or an item
+            return Address(name, name, None, None, False)
         parts = ADDRESS.fullmatch(name)
         if not parts or parts["module"] not in modules:
             raise unknown("layer", name, [valid for valid in modules if valid])
@@ -138,7 +140,11 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     """
     modes = {module: module.training for module in network.modules()}
     try:
-        network.eval()
+        try:
+            network.eval()
+        except NotImplementedError as error:  # of a network that torch.export made
+            kind = type(network).__name__
+            raise BadInput(f"{kind} has no evaluation mode: expected the network from which it was exported") from error
         yield
     finally:
         for module, training in modes.items():
@@ -203,9 +209,11 @@ def items(output: object) -> dict[str, Tensor]:
 
 
 def _entries(output: object) -> dict[str, Any]:
-    """What a dictionary, a tuple or a list holds, by key or position; of anything else nothing."""
+    """What a dictionary, a data class, a tuple or a list holds, by key or position; of anything else nothing."""
     if isinstance(output, Mapping):
         return {str(key): value for key, value in output.items()}
+    if is_dataclass(output):
+        return {part.name: getattr(output, part.name, None) for part in fields(output)}
     return {str(k): value for k, value in enumerate(output)} if isinstance(output, tuple | list) else {}
 
 
@@ -218,15 +226,20 @@ def one_tensor(output: object, address: Address) -> Tensor:
     if "" in tensors:
         if address.item is not None and _entries(output).get(address.item) is not tensors[""]:
             raise BadInput(f"layer {address.name}: {address.module} returns one tensor: name {address.module} alone")
-        return as_numbers(tensors[""])
+        return as_numbers(tensors[""], address.name)
     if address.item not in tensors:
         names = ", ".join(f"{address.module}[{key}]" for key in tensors)
         raise BadInput(f"layer {address.name} returns {len(tensors)} tensors: name one of {names}")
-    return as_numbers(tensors[address.item])
+    return as_numbers(tensors[address.item], address.name)
 
 
-def as_numbers(output: Tensor) -> Tensor:
-    """The tensor without its gradient, and as ordinary numbers if it is quantised."""
+def as_numbers(output: Tensor, layer: str) -> Tensor:
+    """The tensor without its gradient, and as ordinary numbers if it is quantised.
+
+    Raises `BadInput` for a layer whose output does not hold all of its numbers.
+    """
+    if output.is_nested or output.layout != torch.strided:
+        raise BadInput(f"layer {layer} returns a sparse or nested tensor: expected a dense one; choose another layer")
     return output.detach().dequantize() if output.is_quantized else output.detach()
 
 
@@ -261,10 +274,11 @@ def all_names(network: nn.Module) -> dict[str, nn.Module]:
 def known_as(layer: str, network: nn.Module) -> str:
     """The layer under the first of its module's names, by which it is heard."""
     parts, modules = ADDRESS.fullmatch(layer), all_names(network)
-    if not parts or parts["module"] not in modules:
+    own = layer if layer in modules else parts["module"] if parts else ""
+    if own not in modules:
         return layer
-    first = next(name for name, module in modules.items() if module is modules[parts["module"]])
-    return layer[: parts.start("module")] + first + layer[parts.end("module") :]
+    first = next(name for name, module in modules.items() if module is modules[own])
+    return first if own == layer or not parts else layer[: parts.start("module")] + first + layer[parts.end("module") :]
 
 
 def uncertain(layer: str, one: Heard) -> str:
@@ -281,22 +295,26 @@ def found_as(layer: str, there: Mapping[str, Heard], network: nn.Module) -> Hear
 
     Raises `BadInput`, with the names that there are, for a layer that ran several times or returned several tensors.
     """
-    bare = known_as(layer.removeprefix(BEFORE), network)
+    asked = layer if layer in all_names(network) else layer.removeprefix(BEFORE)
+    bare = known_as(asked, network)
     for name in (bare, bare.removesuffix("#1"), re.sub(r"\[\w+\]", "", bare)):
         if name in there:
             return there[name]
     inside = [name for name in there if re.fullmatch(re.escape(bare) + r"(\[\w+\])?(#\d+)?", name)]
     if inside:
         several = "returns several tensors" if "[" in inside[0] else "runs more than once in a forward pass"
-        same = "" if bare == layer.removeprefix(BEFORE) else f" (the same module as {bare})"
+        same = "" if bare == asked else f" (the same module as {bare})"
         raise BadInput(f"layer {layer}{same} {several}: name one, as {' or '.join(inside[:4])}")
     return None
 
 
-def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) -> dict[str, Heard]:
+def heard(
+    network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any], functions: Counter[str] | None = None
+) -> dict[str, Heard]:
     """Every output of every module in one forward pass, by layer name, in the order of the pass.
 
-    `run` runs the network on `images`. A module that runs once and returns one tensor is called by its own name.
+    `run` runs the network on `images`. A module that runs once and returns one tensor is called by its own name. The
+    functions that are called outside of the modules without parts are counted in `functions`.
     """
     network = unwrapped(network)
     _check_weights(network)
@@ -307,8 +325,11 @@ def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) 
 
     def listen(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
+            mode.inside.pop()
             calls[name] = calls.get(name, 0) + 1
             for key, tensor in items(output).items():
+                if tensor.is_nested:
+                    continue
                 if isinstance(module, nn.RNNBase) and tensor.ndim == 3:
                     first, second = (IMAGES, PLACE) if module.batch_first else (PLACE, IMAGES)
                     mode.note(tensor, (first, second, NEURONS))
@@ -319,49 +340,22 @@ def heard(network: nn.Module, images: Sequence[Tensor], run: Callable[[], Any]) 
 
         return hook
 
-    modules = {name: module for name, module in network.named_modules() if name}
+    made = {
+        part for module in network.modules() if isinstance(module, ParametrizationList) for part in module.modules()
+    }
+    modules = {name: module for name, module in network.named_modules() if name and module not in made}
     able = {name: module for name, module in modules.items() if not isinstance(module, torch.jit.ScriptModule)}
     hooks = [module.register_forward_hook(listen(name)) for name, module in able.items()]
+    hooks += [
+        module.register_forward_pre_hook(lambda inside, _: mode.inside.append(inside)) for module in able.values()
+    ]
     try:
         with _quiet(network), Following(images) as mode:
             run()
     finally:
         for hook in hooks:
             hook.remove()
+    if functions is not None:
+        functions.update(mode.functions)
     named = [(place if calls[name] == 1 else f"{place}#{call}", one) for name, place, call, one in noted]
     return {layer: replace(one, layer=layer) for layer, one in named}
-
-
-# ---------------------------------------------------------------- functions as layers
-
-
-def with_nodes(network: nn.Module) -> nn.Module:
-    """The network with a layer after each activation function that it calls (`torch.relu(x)`, `x.tanh()`).
-
-    torch.fx traces it; weights and modules are those of the network itself. The layers are named nodes.relu,
-    nodes.relu_1 and so on, in the order of the pass. Raises `BadInput` if the network cannot be traced.
-    """
-    network = unwrapped(network)
-    try:
-        with evaluating(network):
-            traced = fx.symbolic_trace(network)
-    except Exception as error:  # a tracer can fail in any way that the traced code can
-        reason = " ".join(str(error).split())[:120]
-        kind = type(network).__name__
-        raise BadInput(f"the functions of {kind} cannot be traced ({reason}): name modules as layers") from error
-    for node in list(traced.graph.nodes):
-        if _is_activation(node):
-            name = f"{NODES}.{node.name}"
-            traced.add_submodule(name, nn.Identity())
-            with traced.graph.inserting_after(node):
-                after = traced.graph.call_module(name, (node,))
-            node.replace_all_uses_with(after, lambda user, after=after: user is not after)
-    traced.recompile()
-    return traced
-
-
-def _is_activation(node: fx.Node) -> bool:
-    if node.op not in ("call_function", "call_method"):
-        return False
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return name.strip("_") in FUNCTIONS

@@ -33,6 +33,7 @@ def images_of(batch: Any) -> Inputs:
     if isinstance(batch, Mapping):
         return _of_mapping(batch)
     if isinstance(batch, tuple | list) and len(batch) and isinstance(batch[0], Tensor | np.ndarray | Mapping):
+        _check_no_mask(batch)
         return images_of(batch[0])
     if isinstance(batch, np.ndarray) and batch.dtype.kind in "biufc":
         _check_dense(batch)
@@ -47,8 +48,27 @@ def images_of(batch: Any) -> Inputs:
     return batch
 
 
+def _check_no_mask(batch: Sequence[Any]) -> None:
+    """Raise `BadInput` if a batch of tokens comes with what says which of them are padding: they would be samples."""
+    tokens, *others = batch
+    if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.ndim != 2:
+        return
+    for place, part in enumerate(others, 1):
+        if isinstance(part, Tensor) and part.shape == tokens.shape and _is_mask(part) and not _is_mask(tokens):
+            raise BadInput(
+                f"part {place} of a batch looks like the mask of the tokens in part 0: expected a dictionary with "
+                "input_ids and attention_mask"
+            )
+
+
+def _is_mask(part: Tensor) -> bool:
+    return bool(((part == 0) | (part == 1)).all() and (part == 0).any())
+
+
 def _check_dense(batch: Tensor | np.ndarray) -> None:
     """Raise `BadInput` for arrays without a first axis, and for those in which some numbers are not there."""
+    if isinstance(batch, Tensor) and batch.is_nested:
+        raise BadInput("a batch is a nested tensor, of inputs of different sizes: expected a dense array")
     if batch.ndim == 0:
         raise BadInput("a batch has shape (): expected images along the first axis")
     if isinstance(batch, np.ma.MaskedArray) or (isinstance(batch, Tensor) and batch.layout != torch.strided):

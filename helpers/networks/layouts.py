@@ -10,13 +10,14 @@ place. After an operation that it does not know, no axis is known until the next
 """
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import BadInput, unknown
@@ -94,6 +95,8 @@ class Following(TorchFunctionMode):
 
     def __init__(self, images: Sequence[Tensor]) -> None:
         super().__init__()
+        self.inside: list[nn.Module] = []  # the modules that run at the moment, the innermost last
+        self.functions: Counter[str] = Counter()  # calls of functions that are not the work of a module of their own
         self.known: dict[int, Axes] = {}
         for tensor in images:
             rest = (NEURONS, PLACE, PLACE) if tensor.ndim == 4 else (PLACE,) * (tensor.ndim - 1)  # images: nchw
@@ -116,8 +119,10 @@ class Following(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         outputs = [result] if isinstance(result, Tensor) else list(result) if isinstance(result, tuple | list) else []
         name = getattr(func, "__name__", "").strip("_")
+        if not self.inside or any(True for _ in self.inside[-1].children()):
+            self.functions[name] += 1
         for k, output in enumerate(outputs):
-            if not isinstance(output, Tensor):
+            if not isinstance(output, Tensor) or output.is_nested:
                 continue
             weights = k > 0 and name == "multi_head_attention_forward"  # of attention: no neurons
             axes = None if weights else _after(name, output, before, args, kwargs or {})
@@ -131,14 +136,9 @@ Before = list[tuple[Tensor, Axes | None, tuple[int, ...]]]
 
 
 def _tensors(values: Any) -> list[Tensor]:
-    """All tensors among the arguments, with those inside lists and tuples."""
-    tensors: list[Tensor] = []
-    for value in values:
-        if isinstance(value, Tensor):
-            tensors.append(value)
-        elif isinstance(value, list | tuple):
-            tensors += [part for part in value if isinstance(part, Tensor)]
-    return tensors
+    """All tensors among the arguments that have a shape, with those inside lists and tuples."""
+    parts = [part for value in values for part in (value if isinstance(value, list | tuple) else [value])]
+    return [part for part in parts if isinstance(part, Tensor) and not part.is_nested]
 
 
 def _after(name: str, output: Tensor, before: Before, args: Any, options: dict[str, Any]) -> Axes | None:

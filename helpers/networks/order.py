@@ -26,18 +26,23 @@ MIXING = 1e-3  # of a neuron's largest value: from here on an output depends on 
 
 
 def forward(network: nn.Module, images: Inputs) -> None:
-    """Run a network on images, on the network's device. Hooks and batch norms keep what they need; nothing is returned.
+    """Run a network on a copy of the images, on its device. Hooks and batch norms keep what they need.
 
-    Raises `BadInput` for images that the network cannot take, and MemoryError or torch.OutOfMemoryError if memory is
-    short.
+    Nothing is returned. Whatever the network does to its inputs, the images stay as they are. Images of real numbers
+    get the type of the network's weights, if all have one. Raises `BadInput` for images that the network cannot take,
+    and MemoryError or torch.OutOfMemoryError if memory is short.
     """
     network = unwrapped(network)
     device = next((tensor.device for tensor in chain(network.parameters(), network.buffers())), None)
+    types = {weights.dtype for weights in network.parameters() if weights.is_floating_point()}
+
+    def own(part: Tensor) -> Tensor:
+        dtype = next(iter(types)) if len(types) == 1 and part.is_floating_point() else part.dtype
+        return part.to(device or part.device, dtype, copy=True)
+
     try:
-        if isinstance(images, Tensor):
-            network(images.to(device or images.device))
-        else:
-            network(**{name: part.to(device or part.device) for name, part in images.items()})
+        given = each_part(images, own)
+        network(given) if isinstance(given, Tensor) else network(**given)
     except (BadInput, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # networks of others can fail in any way

@@ -5,6 +5,7 @@ measures, and the pages need it. Matplotlib is used only when a result is asked 
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -27,7 +28,7 @@ from ..networks.order import forward
 from ..parameters import check_flag, check_whole, refused
 from ..processes import check_memory, peak_memory
 from ..subspaces import Pair
-from .layer_choice import Choice, Wanted, check_wanted, choose, kind_of, listening
+from .layer_choice import Choice, Wanted, check_wanted, choose, kind_of, listening, without_module
 from .layer_products import LayerProducts, LayerSide, PairProducts, samples_of, shared_places
 from .results import Comparison
 from .tables import EPSILONS, pair_rows, power_shares, similarity_table
@@ -220,8 +221,12 @@ def _chosen(nets: Sequence[nn.Module], first: Any, wanted: Sequence[Wanted], ask
     choices, heard_of = [], []
     for k, (net, ready) in enumerate(zip(nets, asked.prepares, strict=True)):
         few = _prepared(some(images_of(first), FEW), ready)
-        there = heard(net, tensors_of(few), partial(forward, net, few))
-        choices.append(choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts, asked.mixed))
+        functions: Counter[str] = Counter()
+        there = heard(net, tensors_of(few), partial(forward, net, few), functions)
+        choice = choose(net, k, there, few, wanted[k], asked.before_relu, asked.layouts, asked.mixed)
+        if wanted[k] is None:
+            choice.omitted.update(without_module(net, choice, there, functions))
+        choices.append(choice)
         heard_of.append(there)
     for layer in asked.layouts or {}:
         if not any(found_as(layer, there, net) for there, net in zip(heard_of, nets, strict=True)):

@@ -13,9 +13,10 @@ from torchvision import models
 
 from ..errors import BadInput, unknown
 from ..networks import architectures
-from ..networks.calls import NODES, Heard, all_names, found_as, uncertain, with_nodes
+from ..networks.calls import Heard, all_names, found_as, uncertain
 from ..networks.inputs import Inputs, tensors_of
 from ..networks.layouts import check_layout
+from ..networks.nodes import FUNCTIONS, NODES, with_nodes
 from ..networks.order import mixing_of, order_of
 from ..parameters import refused
 from .layer_products import LayerSide
@@ -35,6 +36,7 @@ ACTIVATIONS = (
     nn.Mish,
     nn.PReLU,
 )
+GATES = ("sigmoid",)  # a function of attention and of recurrent cells more often than an activation
 LIKE_ACTIVATIONS = re.compile(r"(GELU|ReLU|SiLU|Swish|Mish)(Activation|Tanh|Me)?$")  # classes of other packages
 
 
@@ -176,6 +178,30 @@ def _unusable(name: str, one: Heard, layout: str | None) -> str | None:
     return None
 
 
+def without_module(
+    network: nn.Module, choice: Choice, there: Mapping[str, Heard], functions: Mapping[str, int]
+) -> dict[str, str]:
+    """What the default layers leave out though it may be an activation, if these are the outputs of activations.
+
+    These are functions without a module of their own, and modules without weights of classes that are not PyTorch's.
+    """
+    modules = {layer: there[layer].module for layer in choice.sides if layer in there}
+    if architectures.family_of(network) or not any(map(is_activation, modules.values())):
+        return {}
+    left = {}
+    called = [f"{name} ({count} times)" for name, count in functions.items() if name in FUNCTIONS and name not in GATES]
+    if called:
+        left[f"{NODES}.*"] = f"{', '.join(called)} without a module: name nodes.* for functions as layers"
+    seen: set[int] = set()
+    for layer, one in there.items():
+        kind = type(one.module)
+        own = not kind.__module__.startswith("torch.") and not any(True for _ in one.module.children())
+        if own and not one.module.state_dict() and one.tensor not in seen and not is_activation(one.module):
+            left.setdefault(layer, f"{kind.__name__} is not known as an activation: name such layers if it is one")
+        seen.add(one.tensor)
+    return left
+
+
 def _or_refused(reason: str, exact: bool) -> str:
     """The reason why a layer is left out; an error if it was named exactly."""
     if exact:
@@ -229,7 +255,9 @@ def _names(network: nn.Module, there: Mapping[str, Heard], wanted: Wanted) -> tu
     """Names of layers, and whether they were given exactly."""
     if wanted is None:
         names = default_names(network) or [name for name in there if name.startswith(f"{NODES}.")]
-        return [place for name in names for place in _all_of(name, there)], False
+        order = {place: k for k, place in enumerate(there)}
+        places = (place for name in names for place in _all_of(name, there))
+        return sorted(places, key=lambda place: order.get(place, len(order))), False
     if callable(wanted):
         return [name for name, one in there.items() if wanted(name, one.module)], False
     given = [wanted] if isinstance(wanted, str) else list(wanted)
@@ -276,8 +304,10 @@ def _nothing(network: nn.Module, there: Mapping[str, Heard], omitted: Mapping[st
     if omitted:
         name, reason = next(iter(omitted.items()))
         return f"no layer of {kind} can be compared: {name}: {reason}"
-    if asked:
+    if asked and some:
         return f"the function of layers picks none of {kind}: expected some, such as {some}"
+    if not some:
+        return f"{kind} has no layers inside: expected a network with some, such as nn.Sequential(network)"
     return f"{kind} has no activation modules: name layers, such as {some}"
 
 
