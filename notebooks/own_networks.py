@@ -100,6 +100,11 @@ display(comparison.plot("map"))
 #   easy. *One sample* with nearly all the power makes any two networks match. `comparison.flags` reports all of these.
 # - *The wrong axis.* `compare` follows through the network which axis of a layer's output holds the neurons. If this
 #   is not certain, `compare` refuses and asks for `layouts={"layer": "nhwc"}`.
+# - *The batch.* Some networks give an image another output beside other images. Examples are batch norm without
+#   statistics, and weights quantised as they run. `comparison.flags` says so. If the output depends on an image's place in
+#   the batch, `compare` refuses. Allow it with `mixed=True`. What is random is always refused.
+# - *The wrong weights.* A checkpoint may hold the weights and their moving average. Then name one of them, as in
+#   `net.pt#model_ema`.
 # - *No control.* A similarity alone means little. So compute two others. Compare a network with itself: this is the
 #   highest possible score. Compare the two architectures before training: this similarity comes from the inputs and
 #   the architecture alone. Only what lies between the two is learned and shared.

@@ -319,14 +319,14 @@ def heard(
     network = unwrapped(network)
     _check_weights(network)
     noted: list[tuple[str, str, int, Heard]] = []
-    calls: dict[str, int] = {}
+    calls: Counter[str] = Counter()
     kept: list[Tensor] = []
-    count = len(images[0])
+    mode, count = Following(images), len(images[0])
 
     def listen(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             mode.inside.pop()
-            calls[name] = calls.get(name, 0) + 1
+            calls[name] += 1
             for key, tensor in items(output).items():
                 if tensor.is_nested:
                     continue
@@ -340,22 +340,27 @@ def heard(
 
         return hook
 
-    made = {
-        part for module in network.modules() if isinstance(module, ParametrizationList) for part in module.modules()
-    }
-    modules = {name: module for name, module in network.named_modules() if name and module not in made}
-    able = {name: module for name, module in modules.items() if not isinstance(module, torch.jit.ScriptModule)}
-    hooks = [module.register_forward_hook(listen(name)) for name, module in able.items()]
-    hooks += [
-        module.register_forward_pre_hook(lambda inside, _: mode.inside.append(inside)) for module in able.values()
-    ]
-    try:
-        with _quiet(network), Following(images) as mode:
-            run()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with _hooked(network, listen, mode), _quiet(network), mode:
+        run()
     if functions is not None:
         functions.update(mode.functions)
     named = [(place if calls[name] == 1 else f"{place}#{call}", one) for name, place, call, one in noted]
     return {layer: replace(one, layer=layer) for layer, one in named}
+
+
+@contextmanager
+def _hooked(network: nn.Module, listen: Callable[[str], Callable[..., None]], mode: Following) -> Iterator[None]:
+    """While open, modules have the hook `listen(name)`, and `mode` knows which run; not those that make weights."""
+    made = {
+        part for module in network.modules() if isinstance(module, ParametrizationList) for part in module.modules()
+    }
+    hooks = []
+    for name, module in network.named_modules():
+        if name and module not in made and not isinstance(module, torch.jit.ScriptModule):
+            hooks.append(module.register_forward_pre_hook(lambda inside, _: mode.inside.append(inside)))
+            hooks.append(module.register_forward_hook(listen(name)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -25,7 +25,7 @@ COUNTER = "n_averaged"  # beside the weights of PyTorch's AveragedModel
 WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile write before each name
 DEEPEST = 3  # dictionaries of dictionaries in which weights are looked for
 SCALAR = np.float64(0).__reduce__()[0]  # what makes a number of NumPy
-HARMLESS = [  # what training scripts keep beside the weights: settings, and single numbers
+HARMLESS: list[Any] = [  # what training scripts keep beside the weights: settings, and single numbers
     argparse.Namespace,
     SCALAR,
     (SCALAR, "numpy.core.multiarray.scalar"),  # its name in files of NumPy 1

@@ -133,15 +133,14 @@ def compare(
         chosen = _chosen(nets, first, (layers, layers_b or layers), asked)
         pairs, omitted = _pairs(chosen, asked.grid, bool(layers_b))
         pairs, left_out = _with_enough(pairs, expected, asked)
-        whole = any(choice.of_batches for choice in chosen)
-        products = _passed(LayerProducts(nets, pairs, asked.tokens, whole), counted, expected, asked)
+        products = _passed(LayerProducts(nets, pairs, asked.tokens, _of_batches(chosen)), counted, expected, asked)
     pairs, more = _still_enough(products, pairs, _checked(counted, images))
     tables, flags = _matched(products, pairs, nets, asked.grid or bool(layers_b), asked)
     return Comparison(
         tables=tables,
         left_out=pd.DataFrame([*left_out, *more], columns=LEFT_OUT),
         omitted=pd.DataFrame([*omitted.items()], columns=["layer", "reason"]),
-        flagged=pd.DataFrame([*_repeated(counted), *_doubts(chosen), *flags], columns=["layer", "flag"]),
+        flagged=pd.DataFrame([*_said(counted, chosen), *flags], columns=["layer", "flag"]),
         images=counted.images,
         seconds=time.perf_counter() - start,
         peak_memory_gib=peak_memory(),
@@ -298,14 +297,19 @@ def _checked(counted: Counted, images: int | None) -> Counted:
     return counted
 
 
-def _repeated(counted: Counted) -> list[tuple[str, str]]:
-    if counted.different == counted.images:
-        return []
-    return [("all", f"{counted.images} inputs are {counted.different} different ones: repeated ones add no samples")]
+def _of_batches(chosen: Sequence[Choice]) -> bool:
+    """Whether values depend on what else is in a batch."""
+    return any(choice.of_batches for choice in chosen)
+
+
+def _said(counted: Counted, chosen: Sequence[Choice]) -> list[tuple[str, str]]:
+    """What to distrust of the inputs, and of the layers of each network."""
+    repeated = f"{counted.images} inputs are {counted.different} different ones: repeated ones add no samples"
+    return [*([("all", repeated)] if counted.different < counted.images else []), *_doubts(chosen)]
 
 
 def _doubts(chosen: Sequence[Choice]) -> list[tuple[str, str]]:
-    """What to distrust of the layers of each network. What is said of both is said once."""
+    """What is said of both networks is said once."""
     networks: dict[tuple[str, str], str] = {}
     for k, choice in enumerate(chosen):
         for doubt in choice.doubts.items():

@@ -256,8 +256,8 @@ def _names(network: nn.Module, there: Mapping[str, Heard], wanted: Wanted) -> tu
     if wanted is None:
         names = default_names(network) or [name for name in there if name.startswith(f"{NODES}.")]
         order = {place: k for k, place in enumerate(there)}
-        places = (place for name in names for place in _all_of(name, there))
-        return sorted(places, key=lambda place: order.get(place, len(order))), False
+        of_names = [place for name in names for place in _all_of(name, there)]
+        return sorted(of_names, key=lambda place: order.get(place, len(order))), False
     if callable(wanted):
         return [name for name, one in there.items() if wanted(name, one.module)], False
     given = [wanted] if isinstance(wanted, str) else list(wanted)
