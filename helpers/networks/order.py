@@ -2,8 +2,8 @@
 
 If the inputs change places, the outputs must change places in the same way. Where they do not, the axis of the images
 is wrong, or the network draws at random, or what it gives for an input depends on its place in the batch. An input is
-also passed beside a copy of itself: batch norm without statistics, attention across the batch and quantisation by the
-batch's range then give it another output.
+also passed beside a copy of itself: then batch norm without statistics, attention across the batch and values that are
+quantised by the batch's range give it another output.
 """
 
 from collections.abc import Mapping
