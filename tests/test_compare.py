@@ -1,5 +1,7 @@
 """`compare`: which axis, which call, which inputs; what is said and refused; the result as tables, file and page."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
@@ -453,3 +455,18 @@ def test_names_of_layers_are_text_whatever_they_hold(tmp_path, grid):
     if not grid:
         with pytest.raises(BadInput, match="expected one that was made with grid=True"):
             comparison.plot("grid")
+
+
+def test_what_the_table_lacks_is_the_first_flag():
+    def network(seed, width=4, last="fc"):
+        torch.manual_seed(seed)
+        parts = {"conv": nn.Conv2d(3, width, 3), "relu": nn.ReLU(), "pool": nn.AdaptiveAvgPool2d(1)}
+        return nn.Sequential(OrderedDict(parts | {"flat": nn.Flatten(), last: nn.Linear(width, 10)}))
+
+    images = torch.randn(60, 3, 8, 8)
+    few = compare(network(0), network(1), images, layers=["relu", "fc"], progress=False)
+    assert few.flags[0] == "left out: 1 of 2 layers have too few images (at most 100 are needed)"
+    other = compare(network(0), network(1, last="head"), images, progress=False)
+    assert any("layers have no layer of their name in the other network (name the" in flag for flag in other.flags)
+    with pytest.raises(BadInput, match="too few for the layers with equal names, of which there are "):
+        compare(network(0), network(1, last="head"), images[:1, :, :3, :3], progress=False)

@@ -37,6 +37,9 @@ ENOUGH = 10  # samples per neuron; even then an unrelated neuron is at √(1 −
 THOROUGH = 600  # up to this many neurons in a layer its rank is examined too, which takes three more peels
 LARGE = 2**25  # bytes of a batch from which its pass could need gigabytes
 LEFT_OUT = ["layer", "neurons", "samples", "images_needed"]
+FLAGGED = ["layer", "flag"]
+ALONE = "the other network has no layer of this name"
+REMEDY = "name the layers of b to set beside those of a as layers_b, or ask for grid=True"
 
 Pairs = list[tuple[LayerSide, LayerSide]]
 Prepare = Callable[[Inputs], Inputs]
@@ -122,8 +125,7 @@ def compare(
     - layers: names, patterns with * and ?, or a function of name and module; otherwise the default layers;
     - layers_b: the layers of b to compare them with, by default those with equal names.
 
-    Raises BadInput for a wrong name, for inputs that do not fit or are not `images`, for layers of unequal positions
-    unless pooled, and where no layer has enough samples.
+    Raises BadInput for wrong names, inputs that do not fit, unequal positions (unless pooled), and too few samples.
     """
     start, asked = time.perf_counter(), _asked(images, layers, layers_b, options)
     first, batches = peeked(in_batches(data, asked.batch))
@@ -132,15 +134,16 @@ def compare(
     with placed(nets, asked.device), buffers_kept(nets):
         chosen = _chosen(nets, first, (layers, layers_b or layers), asked)
         pairs, omitted = _pairs(chosen, asked.grid, bool(layers_b))
-        pairs, left_out = _with_enough(pairs, expected, asked)
+        pairs, left_out = _with_enough(pairs, expected, asked, omitted)
         products = _passed(LayerProducts(nets, pairs, asked.tokens, _of_batches(chosen)), counted, expected, asked)
     pairs, more = _still_enough(products, pairs, _checked(counted, images))
     tables, flags = _matched(products, pairs, nets, asked.grid or bool(layers_b), asked)
+    flags = [*_gaps(pairs, left_out + more, omitted), *_said(counted, chosen), *flags]
     return Comparison(
         tables=tables,
         left_out=pd.DataFrame([*left_out, *more], columns=LEFT_OUT),
         omitted=pd.DataFrame([*omitted.items()], columns=["layer", "reason"]),
-        flagged=pd.DataFrame([*_said(counted, chosen), *flags], columns=["layer", "flag"]),
+        flagged=pd.DataFrame(flags, columns=FLAGGED),
         images=counted.images,
         seconds=time.perf_counter() - start,
         peak_memory_gib=peak_memory(),
@@ -246,15 +249,27 @@ def _pairs(chosen: Sequence[Choice], grid: bool, by_order: bool) -> tuple[Pairs,
     own, other = ({side.layer: side for side in sides} for sides in (a, b))
     pairs = [(side, other[name]) for name, side in own.items() if name in other]
     if not pairs:
-        raise BadInput(
-            f"the networks share no layer name ({a[0].layer} … and {b[0].layer} …): "
-            "name the layers of b to set beside those of a as layers_b, or ask for grid=True"
-        )
-    omitted |= {name: "the other network has no layer of this name" for name in own.keys() ^ other.keys()}
+        raise BadInput(f"the networks share no layer name ({a[0].layer} … and {b[0].layer} …): {REMEDY}")
+    omitted |= dict.fromkeys(own.keys() ^ other.keys(), ALONE)
     return pairs, omitted
 
 
-def _with_enough(pairs: Pairs, images: int | None, asked: Options) -> tuple[Pairs, list[tuple]]:
+def _gaps(pairs: Pairs, left_out: Sequence[tuple], omitted: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is not in the tables, in words: layers with too few samples, and layers without a partner."""
+    gaps, alone = [], [name for name, reason in omitted.items() if reason == ALONE]
+    if left_out:
+        most = f"at most {max(row[3] for row in left_out)} are needed"
+        gaps.append(
+            ("left out", f"{len(left_out)} of {len(pairs) + len(left_out)} layers have too few images ({most})")
+        )
+    if alone:
+        gaps.append(("left out", f"{len(alone)} layers have no layer of their name in the other network ({REMEDY})"))
+    return gaps
+
+
+def _with_enough(
+    pairs: Pairs, images: int | None, asked: Options, omitted: Mapping[str, str]
+) -> tuple[Pairs, list[tuple]]:
     """The pairs with at least `ENOUGH` samples per neuron, and rows for the others with the numbers they need."""
     kept, rows = [], []
     for a, b in pairs:
@@ -271,7 +286,9 @@ def _with_enough(pairs: Pairs, images: int | None, asked: Options) -> tuple[Pair
         else:
             rows.append((a.layer, count, each * images, -(-ENOUGH * count // each)))
     if not kept:
-        raise BadInput(f"{images} images are too few for every layer: expected at least {min(row[3] for row in rows)}")
+        alone = ALONE in omitted.values()
+        which = f"the layers with equal names, of which there are {len(rows)} ({REMEDY})" if alone else "every layer"
+        raise BadInput(f"{images} images are too few for {which}: expected at least {min(row[3] for row in rows)}")
     return kept, rows
 
 
