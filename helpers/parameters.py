@@ -204,7 +204,9 @@ CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(("epsilon", "look_at", "small_epsilon", "map_epsilon"), _epsilon),
     **dict.fromkeys(("layers", "looked_at"), check_names),
     **dict.fromkeys(("orders", "draws", "chains", "limit", "validation_images"), COUNT),
-    **dict.fromkeys(("fit", "again", "controls", "control_images", "correlate", "permutations", "steps"), COUNT),
+    **dict.fromkeys(
+        ("fit", "again", "controls", "control_images", "halfway_images", "correlate", "permutations", "steps"), COUNT
+    ),
     **dict.fromkeys(("image_epochs", "text_epochs", "pairs"), COUNT),
     **dict.fromkeys(("earlier", "untrained"), whole(0, MOST_EPOCHS)),
     "alphas": lambda name, value: check_list(name, value, _part, "a list of numbers from 0 to 1, such as [0, 0.5, 1]"),
