@@ -118,6 +118,26 @@ def test_a_layout_that_the_module_excludes_is_refused(module, shape, wrong, mess
     assert f"1: layout '{wrong}' was said; by the operations before, its neurons are on axis" in flags[0]
 
 
+def test_colours_on_the_last_axis_of_images_are_not_taken_for_positions():
+    net = nn.Sequential(nn.Identity(), nn.Linear(3, 4))
+    x = inputs(20, 8, 8, 3)
+    with pytest.raises(BadInput, match=r"layer 0 \(Identity\) has outputs of shape .* is not certain"):
+        quiet(net, net, x, layers="0")
+    facts = quiet(net, net, x, layers="0", layouts={"0": "nhwc"}).tables["layers"]
+    assert facts[["neurons_a", "samples"]].values.tolist() == [[3, 20 * 8 * 8]]
+    assert list(quiet(net, net, x, layers="1").tables["layers"].neurons_a) == [4]
+    assert list(
+        quiet(*[nn.Sequential(nn.Identity())] * 2, inputs(20, 3, 8, 8), layers="0").tables["layers"].neurons_a
+    ) == [3]
+
+
+def test_a_layer_that_takes_the_batch_for_time_is_said():
+    """What nn.TransformerEncoder does without batch_first, which nobody notices in training."""
+    a, b = pair(lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 2))
+    flags = quiet(a, b, inputs(30, 6, 4)).flags
+    assert "layers.0: its outputs depend on what else is in a batch" in flags[0]
+
+
 def test_a_layout_is_used_under_every_name_of_its_layer():
     net = nn.Sequential(Doing(lambda x: torch.einsum("nab->nba", x)))
     for name in ("0", "0#1"):

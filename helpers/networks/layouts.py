@@ -24,6 +24,7 @@ from ..errors import BadInput, unknown
 
 LAYOUTS = ("nd", "ntd", "tnd", "nct", "nchw", "nhwc", "ncthw", "nthwc")
 IMAGES, NEURONS, PLACE = "n", "c", "."
+COLOURS = (1, 3, 4)  # channels of images: if the last axis alone has so many, they may be on it
 Axes = tuple[str, ...]  # per axis of a tensor: IMAGES, NEURONS, or PLACE, which also stands for "not known"
 
 
@@ -99,7 +100,8 @@ class Following(TorchFunctionMode):
         self.functions: Counter[str] = Counter()  # calls of functions that are not the work of a module of their own
         self.known: dict[int, Axes] = {}
         for tensor in images:
-            rest = (NEURONS, PLACE, PLACE) if tensor.ndim == 4 else (PLACE,) * (tensor.ndim - 1)  # images: nchw
+            nchw = tensor.ndim == 4 and (tensor.shape[3] not in COLOURS or tensor.shape[1] in COLOURS)
+            rest = (NEURONS, PLACE, PLACE) if nchw else (PLACE,) * (tensor.ndim - 1)
             self.note(tensor, (IMAGES, *rest))
 
     def note(self, tensor: Tensor, axes: Axes) -> None:
