@@ -1,13 +1,16 @@
 """The command line: `python -m helpers COMMAND --help`."""
 
-from .signals import Stopped, leave_at_once
+from .signals import Stopped, leave_at_once, open_streams
 
 if __name__ == "__main__":
+    open_streams()
     leave_at_once()  # what follows imports for seconds
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +123,14 @@ def many(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def device(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The option --device."""
+    """The option --device. Where it is not given, $SAMEREP_DEVICE says it."""
     return click.option(
-        "--device", default=default, show_default=True, help="cpu, cuda, or auto: a GPU if there is one."
+        "--device",
+        default=default,
+        show_default=True,
+        envvar=devices.VARIABLE,
+        show_envvar=True,
+        help="cpu, cuda, or auto: a GPU if there is one.",
     )
 
 
@@ -332,15 +340,12 @@ def compare(html: Path | None, save: Path | None, name: str | None, **options: A
     if html is not None and save is not None and html.resolve() == save.resolve():
         raise BadInput(f"--html and --save are both {html}: expected two files")
     comparison = two_networks.compare_named(**options)
-    for line in two_networks.spoken_result(comparison):
-        click.echo(line)
-    if html is not None:
-        click.echo(comparison.to_html(html))
-    if save is not None:
-        click.echo(comparison.save(save))
+    written = [write(path) for write, path in ((comparison.to_html, html), (comparison.save, save)) if path is not None]
     if name is not None:
         known = {key: options[key] for key in ("a", "b", "images", "size", "batch")}
-        click.echo(two_networks.write_named(comparison, name, architecture=options["network"], **known))
+        written.append(two_networks.write_named(comparison, name, architecture=options["network"], **known))
+    for line in (*two_networks.spoken_result(comparison), *written):  # after the files: nobody may be reading
+        click.echo(line)
 
 
 def main() -> None:
@@ -378,7 +383,10 @@ def first_line(error: BaseException) -> str:
 
 
 def refusal(error: Exception) -> str:
-    """What the system refused, and for which file, as one line."""
+    """What the system refused, and for which file, as one line. Of many files that were copied it is the first."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        _, name, reason = error.args[0][0]
+        return f"{reason}: {name}"
     name = getattr(error, "filename", None)
     reason = getattr(error, "strerror", None) or first_line(error).removeprefix(": ") or type(error).__name__
     return f"{reason}: {name}" if name else str(reason)
@@ -386,7 +394,8 @@ def refusal(error: Exception) -> str:
 
 def stop(text: object, code: int) -> None:
     """Print a line on standard error and exit."""
-    click.echo(text, err=True)
+    with suppress(OSError):  # a full disk, a closed pipe or terminal: the code says it
+        click.echo(text, err=True)
     sys.exit(code)
 
 

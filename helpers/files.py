@@ -34,8 +34,9 @@ FOLDERS = {  # environment variables, and the folder below ROOT that is used if 
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`. On success it is moved to `path`; after an error it is removed.
 
-    What killed processes left of earlier writes of this file is removed first.
+    A link stays, and the file that it leads to is replaced. What killed processes left of earlier writes is removed.
     """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep_beside(path)
     temporary = scratch_name(path, "new")
@@ -52,6 +53,7 @@ def atomic_folder(place: Path) -> Iterator[Path]:
 
     If the process is killed at any moment, the next `sweep` leaves either the old folder or the new one, whole.
     """
+    place = Path(os.path.realpath(place))  # a link stays, and the folder that it leads to is replaced
     old = scratch_name(place, "old")
     with scratch_folder(place) as work:
         try:
@@ -84,6 +86,8 @@ def check_target(path: Path, what: str, is_one: Callable[[bytes], bool]) -> None
     """
     if not path.name or (path.exists() and not path.is_file()):
         raise BadInput(f"{shown(str(path))} is no name of a file: expected one for {what}")
+    if path.is_symlink() and not path.exists():
+        raise BadInput(f"{shown(str(path))} is a link that leads nowhere: expected the name of a file for {what}")
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -141,7 +145,7 @@ def _sweep_beside(path: Path) -> None:
 
 def _is_stale(lock: Path) -> bool:
     """Whether the process that a lock names has ended. Its lock ended with it, and only the file is left."""
-    pid = lock.read_text(errors="replace").strip()
+    pid = lock.read_text(errors="replace", encoding="utf-8").strip()
     return pid.isascii() and pid.isdigit() and _start(int(pid)) is None
 
 
@@ -165,8 +169,15 @@ def _is_left(path: Path) -> bool:
     return _start(int(match["pid"])) not in (match["start"], "0")
 
 
+def check_regular(path: Path, what: str = "a file") -> None:
+    """Raise `BadInput` for what is there and no file. A pipe or a device would be read for ever."""
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is no file: expected {what}")
+
+
 def sha256(path: Path) -> str:
     """Hex SHA-256 of a file, read in blocks so that its size does not matter."""
+    check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -174,9 +185,13 @@ def sha256(path: Path) -> str:
 def folder(variable: str, default: str) -> Path:
     """A working folder: the environment variable if it is set, else `default` under the clone's root.
 
-    The installed library uses the folder where Python was started instead of the clone's root.
+    The installed library uses the folder where Python was started instead of the clone's root. `~` is the home folder,
+    also where no shell has replaced it. Raises `BadInput` if the variable names a file.
     """
-    return Path(os.environ.get(variable) or ROOT / default)
+    place = Path(os.path.expanduser(os.environ.get(variable) or ROOT / default))
+    if place.exists() and not place.is_dir():
+        raise BadInput(f"{variable} is {shown(str(place))}: expected a folder")
+    return place
 
 
 def commit() -> str:

@@ -16,7 +16,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from .errors import BadInput
-from .signals import ENDING, raise_stopped
+from .signals import handle, raise_stopped
 
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # opened here: a child before its program cannot
 SET_PARENT_DEATH_SIGNAL = 1  # Linux: PR_SET_PDEATHSIG
@@ -34,7 +34,7 @@ def stopping_in_order() -> Iterator[None]:
     On leaving, for any reason, the processes that were started meanwhile are ended.
     """
     children = psutil.Process().children(recursive=True)
-    before = {number: signal.signal(number, raise_stopped) for number in ENDING}
+    before = handle(raise_stopped)
     try:
         yield
     finally:
@@ -72,7 +72,8 @@ def ending_with_us() -> dict[str, Any]:
 
 def run_child(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return its output. It ends with this process."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, **ending_with_us(), **options)
+    output = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
+    return subprocess.run(command, check=False, **output, **ending_with_us(), **options)  # type: ignore[call-overload]
 
 
 def end_children(but: Sequence[psutil.Process] = ()) -> None:
@@ -129,6 +130,8 @@ def held(place: Path, doing: str, wait: bool = False) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not path.exists():  # it could not be made, or its owner has just ended
+            path.touch()
         line = f"{_owner(path)} is {doing} {place}"
         if not wait:
             raise BadInput(f"{line}: expected it to end first") from None
@@ -137,7 +140,7 @@ def held(place: Path, doing: str, wait: bool = False) -> Iterator[None]:
         lock.acquire()
     try:
         own.add(path)
-        path.write_text(f"{os.getpid()}")
+        path.write_text(f"{os.getpid()}", encoding="utf-8")
         yield
     finally:
         own.discard(path)
@@ -149,6 +152,6 @@ def held(place: Path, doing: str, wait: bool = False) -> Iterator[None]:
 def _owner(path: Path) -> str:
     """The process that holds a lock, if its file names one."""
     try:
-        return f"process {int(path.read_text())}"
+        return f"process {int(path.read_text(encoding='utf-8'))}"
     except (OSError, ValueError):
         return "another process"

@@ -28,7 +28,10 @@ def as_device(name: str) -> torch.device:
     name = best_device() if name == "auto" else name
     try:
         torch.empty(1, device=name).cpu()  # fails for "cuda" without a GPU, and for "meta", which keeps no numbers
-        return torch.device(name)
+        device = torch.device(name)
+        if (device.index or 0) >= torch.get_device_module(device).device_count():
+            raise RuntimeError("too few of them")  # PyTorch takes any number for the CPU
+        return device
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise BadInput(f"device is {shown(name)}: expected one that works here, such as {usable}") from error

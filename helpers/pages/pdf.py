@@ -6,7 +6,6 @@ installation and leaves moving figures empty.
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -18,6 +17,8 @@ from tqdm import tqdm
 
 from ..errors import BadInput
 from ..files import atomic
+from ..processes import run_child
+from .running import own_temporary
 
 if TYPE_CHECKING:
     from pypdf import PdfWriter
@@ -56,7 +57,7 @@ def book_pdf(html: Path, documents: Iterable[str], target: Path, base: str = "")
     from pypdf import PdfWriter
 
     pages, program, places = list(documents), browser(), Places()
-    with tempfile.TemporaryDirectory() as scratch, atomic(target) as temporary, PdfWriter() as book:
+    with own_temporary() as scratch, atomic(target) as temporary, PdfWriter() as book:
         for number, document in enumerate(tqdm(pages, desc="printing pages", unit="page")):
             page = html / f"{document}.html"
             _append(book, _printed(program, page, Path(scratch) / f"{number}.pdf"), page.as_uri(), places)
@@ -124,7 +125,7 @@ def _printed(program: str, page: Path, target: Path) -> Path:
         raise BadInput(f"{page} is not there: build the book first")
     command = [program, *FLAGS, f"--user-data-dir={target}.profile", f"--print-to-pdf={target}", page.as_uri()]
     try:
-        subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        run_child(command, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         raise BadInput(f"{page.name} was not printed within {SECONDS} s") from None
     if not target.exists():

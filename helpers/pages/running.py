@@ -2,6 +2,7 @@
 
 import ast
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from .teaching.pages import in_minutes, reading_minutes
 COMPUTED: Any = object()  # in place of a default that is not written out
 START_SECONDS = 600  # a kernel that imports torch on a busy machine starts slowly
 SOCKET_PATH = 40  # characters of a temporary folder that leave room for the names of folder and socket
+LOGS = ("papermill", "asyncio")  # of a kernel: what matters in them comes as an error, too
 KERNEL = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(places.ROOT), "PYTHONHASHSEED": "0"}
 
 
@@ -112,6 +114,8 @@ def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str
     kernel = type("PageKernel", (LocalKernel,), {"page": page.name, "home": str(page.home)})
     options = {"kernel_name": "python3", "kernel_manager_class": kernel}
     quiet_and_patient = {"progress_bar": False, "start_timeout": START_SECONDS}
+    for name in LOGS:  # until this process ends: tasks that a signal has cut off are told when they are collected
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return papermill.execute_notebook(
             notebook, str(scratch), parameters=as_lists(values), **options, **quiet_and_patient
@@ -122,6 +126,9 @@ def _execute(notebook: NotebookNode, scratch: Path, page: Page, values: dict[str
             f"{page.label} (page {page.name}) failed in cell {error.cell_index} "
             f"(`{line}`) with {error.ename}: {error.evalue}"
         ) from None
+    except RuntimeError as error:  # nbclient's DeadKernelError, and jupyter_client's for one that did not start
+        what = f"{page.label} (page {page.name}) failed: its Python process ended"
+        raise BadInput(f"{what} ({first_words(error)}); expected enough memory, and no exit in a cell") from error
 
 
 def as_lists(value: Any) -> Any:
@@ -246,7 +253,7 @@ def is_fresh(page: Page, tier: str = "published") -> bool:
     """Whether the executed page exists, is whole, and was made from the present sources."""
     path = places.PAGES / f"{page.name}.ipynb"
     try:
-        known = json.loads(path.read_text())["metadata"][LABEL]
+        known = json.loads(path.read_text(encoding="utf-8"))["metadata"][LABEL]
         depends, asked = known["depends"], known["records"]
     except (OSError, ValueError, KeyError):
         return False

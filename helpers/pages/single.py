@@ -1,9 +1,7 @@
 """One executed page as HTML to open, without the rest of the book: what points out of it is said in words."""
 
 import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,10 @@ import yaml
 from nbformat import NotebookNode
 
 from ..errors import BadInput
+from ..processes import run_child
 from . import places
 from .publish import stage_vendor
+from .running import own_temporary
 from .teaching import pages, plain
 
 NOT_ALONE = ("repository", "launch_buttons", "use_issues_button", "use_repository_button")  # they lead to the sources
@@ -24,7 +24,7 @@ def html_of(executed: Path) -> Path:
     """Build the page of an executed notebook; returns its index.html in a folder of its own. BadInput if that fails."""
     target = places.BUILD / "own" / executed.stem
     vendor = stage_vendor()
-    with tempfile.TemporaryDirectory() as place:
+    with own_temporary() as place:
         work = Path(place)
         shutil.copytree(vendor, work / "_build" / "vendor")
         for name in NEEDED:
@@ -50,7 +50,7 @@ def without(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _build(work: Path) -> None:
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(work)]
-    done = subprocess.run(command, cwd=places.ROOT, capture_output=True, text=True, check=False)
+    done = run_child(command, cwd=places.ROOT)
     if done.returncode or not (work / "_build" / "html" / "index.html").exists():
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
         raise BadInput(f"the page could not be built as HTML: {''.join(last)}")

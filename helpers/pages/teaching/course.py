@@ -154,6 +154,7 @@ def write_course(folder: Path) -> list[str]:
     Returns the lines to show to the teacher. Raises `BadInput` if `folder` holds something else.
     """
     kept: list[Path] = []
+    folder = folder.resolve() if folder.is_symlink() else folder  # new files are written beside it, on its own disk
     with renewed(folder, kept) as work:
         every_chapter = chapters()
         names = plain.names_of([chapter.source for chapter in every_chapter], exercise_numbers())
@@ -161,10 +162,12 @@ def write_course(folder: Path) -> list[str]:
             (work / kind).mkdir()
             for chapter in every_chapter:
                 nbformat.write(notebook(chapter, names, kind, every_chapter), work / kind / f"{chapter.name}.ipynb")
-        (work / "problems.md").write_text(problems(every_chapter, names, "student"))
-        (work / "solutions" / "problems.md").write_text(problems(every_chapter, names, "solutions"))
-        (work / "teaching.md").write_text(teachers_page(names))
-        (work / "README.md").write_text(README + "\n".join(row(chapter) for chapter in every_chapter) + "\n")
+        (work / "problems.md").write_text(problems(every_chapter, names, "student"), encoding="utf-8")
+        (work / "solutions" / "problems.md").write_text(problems(every_chapter, names, "solutions"), encoding="utf-8")
+        (work / "teaching.md").write_text(teachers_page(names), encoding="utf-8")
+        (work / "README.md").write_text(
+            README + "\n".join(row(chapter) for chapter in every_chapter) + "\n", encoding="utf-8"
+        )
         missing = slides.write_slides(work / "slides")
         _copy_what_it_needs(work)
     absent = f"The slides lack {len(missing)} figures: run make book first, then make course again." if missing else ""
@@ -224,7 +227,7 @@ def written(folder: Path) -> dict[str, list[str]]:
 def mark(folder: Path, hashes: dict[str, list[str]]) -> None:
     """Write these hashes into the folder."""
     with atomic(folder / MARK) as temporary:
-        temporary.write_text(json.dumps(dict(sorted(hashes.items())), indent=1))
+        temporary.write_text(json.dumps(dict(sorted(hashes.items())), indent=1), encoding="utf-8")
 
 
 def notebook(chapter: Chapter, names: dict[str, str], kind: str, beside: list[Chapter]) -> NotebookNode:
@@ -299,7 +302,7 @@ def row(chapter: Chapter) -> str:
 
 def locked(lock: Path) -> list[str]:
     """The exact versions in a lock file, each with its marker, without the hashes of its files."""
-    lines = lock.read_text().splitlines()
+    lines = lock.read_text(encoding="utf-8").splitlines()
     return [line.removesuffix("\\").strip() for line in lines if line[:1].strip() not in ("", "#")]
 
 
@@ -337,5 +340,5 @@ def _copy_what_it_needs(work: Path) -> None:
     (work / "book").mkdir()
     shutil.copy(ROOT / "book" / "evidence.yml", work / "book")
     lines = [*requirements(), "# to open the notebooks; nothing in them depends on its version", "jupyterlab<5"]
-    (work / "requirements.txt").write_text("\n".join(lines) + "\n")
+    (work / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     shutil.copy(ROOT / "LICENSE", work)
