@@ -19,6 +19,7 @@ from helpers.studies.kept_activations import (
     KeptActivations,
     Role,
     images_taken,
+    keep_arrays,
     write_activations,
 )
 from helpers.studies.parts import part
@@ -45,9 +46,8 @@ def planted(folder: Path) -> KeptActivations:
 
 
 def save(place: Path, values: np.ndarray) -> Path:
-    place.mkdir()
-    np.save(place / "conv.npy", values.astype(np.float32))
-    np.save(place / "conv.mean.npy", values.mean(axis=1).astype(np.float32))
+    arrays = {"conv.npy": values, "conv.mean.npy": values.mean(axis=1)}
+    keep_arrays(place, {name: array.astype(np.float32) for name, array in arrays.items()})
     return place
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import BadInput
-from ..files import atomic, folder, sha256
+from ..files import atomic, check_regular, folder, sha256
 from ..schemas import Sidecar, dumped, read_json
 from . import architectures
 
@@ -109,7 +109,7 @@ def save(network: nn.Module, path: Path, sidecar: dict[str, Any]) -> None:
     with atomic(path) as temporary:
         save_file(state, temporary, {"identity": identity({**ADDED_LATER, **sidecar})})
     with atomic(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(sidecar | {"sha256": sha256(path)}, indent=1))
+        temporary.write_text(json.dumps(sidecar | {"sha256": sha256(path)}, indent=1), encoding="utf-8")
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
@@ -157,7 +157,8 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The metadata and the tensors of a safetensors file."""
+    """The metadata and the tensors of a safetensors file. Raises `BadInput` for what is no file."""
+    check_regular(path)
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
     return metadata, load_file(path)

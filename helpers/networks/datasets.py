@@ -33,7 +33,7 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from ..errors import BadInput, unknown
-from ..files import atomic, folder
+from ..files import atomic, check_regular, folder
 from ..parameters import check_choice, check_number, check_whole
 from .pictures import Pictures, open_picture
 
@@ -116,6 +116,7 @@ def _verified_array(part: str) -> np.ndarray:
     path = data_root() / "cifar10" / f"{part}.npy"
     if not path.exists():
         raise BadInput(f"cifar10 is not in {path.parent}: fetch it with `python -m helpers data fetch cifar10`")
+    check_regular(path)
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

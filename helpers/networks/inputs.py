@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..errors import BadInput, first_words
+from ..files import check_regular
 from ..processes import check_memory
 
 Inputs = Tensor | dict[str, Tensor]  # one tensor, or tensors that a network takes by name
@@ -183,8 +184,7 @@ def read_inputs(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     Raises `BadInput` for a file that cannot be read, for arrays of anything but numbers, and for more of them than fit
     into memory, before they are unpacked.
     """
-    if path.exists() and not path.is_file():
-        raise BadInput(f"{path} is no file: expected arrays of inputs (.npz)")
+    check_regular(path, "arrays of inputs (.npz)")
     try:
         check_memory(_unpacked(path), "give fewer inputs, or a loader")
         loaded = np.load(path, allow_pickle=False)

@@ -15,6 +15,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..errors import BadInput
+from ..files import check_regular
 
 PIXELS = 50_000_000  # a picture with more pixels after resizing needs gigabytes: it is a strip, or no picture
 
@@ -74,6 +75,7 @@ def open_picture(path: str, shorter: int = 0) -> Image.Image:
     `shorter` is the length to which its shorter side will be resized. With it, strips that would fill the memory are
     refused.
     """
+    check_regular(Path(path), "an image")
     try:
         with Image.open(path) as picture:
             _check_area(path, picture.size, shorter)

@@ -1,5 +1,6 @@
 """Notebook pairs: the text half, which people edit, and the ipynb half without outputs, which is made from it."""
 
+import logging
 from pathlib import Path
 
 import jupytext
@@ -7,11 +8,13 @@ import nbformat
 from nbformat import NotebookNode
 
 from ..errors import BadInput, first_words
-from ..files import atomic
+from ..files import atomic, check_regular
 from . import places
 from .api import room_files
 from .grid import table_of_contents
 from .halves import check_replaceable, remember_written
+
+LARGEST_NOTEBOOK = 64 * 2**20  # bytes, of one with all its pictures
 
 
 def write_pairs() -> list[Path]:
@@ -52,6 +55,10 @@ def pair_notebook(source: Path) -> NotebookNode:
 
     An ipynb file as it stands, without its outputs. Raises `BadInput` for a file that is neither.
     """
+    check_regular(source, "a notebook")
+    if source.exists() and source.stat().st_size > LARGEST_NOTEBOOK:
+        raise BadInput(f"{source.name} has {source.stat().st_size} bytes: expected at most {LARGEST_NOTEBOOK}")
+    logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # nbformat writes there, too, what it raises
     try:
         return _read(source)
     except Exception as error:  # on a damaged notebook, jupytext raises whatever its content leads to
@@ -79,8 +86,8 @@ def plain_ids(notebook: NotebookNode) -> None:
 
 def write_if_new(path: Path, text: str) -> list[Path]:
     """Write the text unless the file already holds it. Returns the files that were written."""
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
         return []
     with atomic(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
     return [path]

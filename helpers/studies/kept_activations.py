@@ -6,8 +6,7 @@ at up to 9 positions on an even grid. Layers with many positions are kept for fe
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -20,12 +19,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import BadInput
+from ..files import atomic_folder, sha256, sweep
 from ..measures.compared import Sampled
 from ..networks import datasets, training
 from ..networks.activations import captured
 from ..networks.architectures import Layer
 from ..networks.checkpoints import check_different, read_tensors, weights_digest
 from ..networks.order import forward
+from ..schemas import Written, read_json
 from .parallel import each, train_all
 from .records import cache_root
 from .store import origin_of
@@ -36,6 +37,7 @@ IMAGES = 2000
 GRID = 3  # positions are taken on a grid of at most 3 × 3
 FEWEST, ENOUGH = 1000, 8000  # a layer is kept for as many images as give ENOUGH samples, but at least FEWEST images
 BATCH = 125
+HASHES = "hashes.json"
 TRAINED, EARLIER, UNTRAINED = "trained", "earlier", "untrained"
 
 
@@ -86,14 +88,27 @@ def write_activations(network: nn.Module, images: Iterable[Tensor], layers: Sequ
                 part = on_grid(outputs[layer]).float().contiguous().cpu().numpy()
                 grids[layer].append(part[: max(0, images_taken(total, part.shape[1]) - done)])
             done += len(batch)
-    scratch = place.with_name(f".{place.name}.part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    for layer in layers:
-        np.save(scratch / f"{layer}.npy", np.concatenate(grids[layer]), allow_pickle=False)
-        np.save(scratch / f"{layer}.mean.npy", np.concatenate(means[layer]), allow_pickle=False)
-    shutil.rmtree(place, ignore_errors=True)
-    scratch.rename(place)
+    parts = {f"{layer}.npy": grids[layer] for layer in layers} | {f"{layer}.mean.npy": means[layer] for layer in layers}
+    keep_arrays(place, {name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+
+def keep_arrays(place: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by the names of their files into a new folder, with the hashes of the files."""
+    with atomic_folder(place) as scratch:
+        for name, array in arrays.items():
+            np.save(scratch / name, array, allow_pickle=False)
+        hashes = {path.name: [sha256(path)] for path in sorted(scratch.glob("*.npy"))}
+        (scratch / HASHES).write_text(json.dumps(hashes, indent=1), encoding="utf-8")
+
+
+def read_activations(place: Path, name: str) -> np.ndarray:
+    """One file that `keep_arrays` wrote. Raises `BadInput` if it is not what was written."""
+    mend = f"delete {place} and run again"
+    written = read_json(place / HASHES, Written, mend).root
+    path = place / name
+    if not path.exists() or sha256(path) not in written.get(name, []):
+        raise BadInput(f"{path} is missing or damaged: {mend}")
+    return np.load(path, allow_pickle=False)
 
 
 # ---------------------------------------------------------------- the networks of a study
@@ -125,13 +140,13 @@ class KeptActivations:
 
         The positions of an image are consecutive samples.
         """
-        kept = np.load(self.places[role] / f"{layer}.npy", allow_pickle=False)
+        kept = read_activations(self.places[role], f"{layer}.npy")
         images, positions, neurons = kept.shape
         return Sampled.of(kept.reshape(images * positions, neurons).T), positions
 
     def over_images(self, layer: str, role: Role) -> Sampled:
         """One network's neurons averaged over all positions, with one sample per image."""
-        return Sampled.of(np.load(self.places[role] / f"{layer}.mean.npy", allow_pickle=False).T)
+        return Sampled.of(read_activations(self.places[role], f"{layer}.mean.npy").T)
 
     def columns(self, layer: str) -> dict[str, Any]:
         """The columns of a table that describe a layer."""
@@ -163,6 +178,7 @@ def keep_activations(
     train_all([(runs[role.seed], epoch) for role, epoch in epochs.items()], progress)
     network, _ = network_at(runs[study.seeds[0]], last, data, False)
     layers = chosen_layers(network, study.layers)
+    sweep(cache_root() / "kept")
     tasks = [(runs[role.seed], epoch, data, [layer.name for layer in layers]) for role, epoch in epochs.items()]
     stored = each(_kept_network, tasks, "keeping activations", progress)
     places = dict(zip(epochs, (place for place, _, _ in stored), strict=True))
@@ -185,7 +201,7 @@ def _kept_network(
         network, _ = network_at(run, epoch, data, False)
     sidecar = training.read_sidecar(path)
     place = cache_root() / "kept" / f"{sidecar['sha256'][:16]}-{len(data.images)}-{names}"
-    if not place.exists():
+    if not (place / HASHES).exists():  # versions that kept no hashes are computed anew
         network = network or network_at(run, epoch, data, False)[0]
         with torch.inference_mode():
             write_activations(network, datasets.batches(data, BATCH), layers, place)

@@ -66,7 +66,9 @@ def write_tables(
         for layer, gram in (grams or {}).items():
             gram.save(scratch / "grams" / f"{layer}.npz")
         files = {path.relative_to(scratch).as_posix(): sha256(path) for path in _files_in(scratch)}
-        (scratch / "provenance.json").write_text(json.dumps(provenance | {"files": files}, indent=1) + "\n")
+        (scratch / "provenance.json").write_text(
+            json.dumps(provenance | {"files": files}, indent=1) + "\n", encoding="utf-8"
+        )
     return place
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import BadInput, first_words
-from ..files import atomic, check_target
+from ..files import atomic, check_regular, check_target
 from ..schemas import Saved, dumped, parsed
 from .comparison_figures import FIGURES, as_png, drawn
 from .frames import CRITICAL, check_frame, read_frame
@@ -155,6 +155,7 @@ class Comparison:
     @staticmethod
     def load(path: str | Path) -> "Comparison":
         """The comparison that `save` wrote. Raises `BadInput` for any other file. Nothing in the file is executed."""
+        check_regular(Path(path), "a saved comparison")
         try:
             with zipfile.ZipFile(path) as archive:
                 known = parsed(_part(archive, NOTES).decode(), Saved, NOTES, MEND)
