@@ -128,7 +128,7 @@ def main(images: int, network: str, pixels: int, out: Path | None) -> None:
     if out or (images, network, pixels) == (IMAGES, "resnet50", 224):
         with atomic(out or FILE) as temporary:
             record = {"machine": machine.describe(), "rows": [table]}
-            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

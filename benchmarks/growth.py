@@ -168,7 +168,7 @@ def main(quick: bool, what: str | None, out: Path | None) -> None:
         table = kept(out or FILE, table)
         record = {"machine": machine.describe(), "rows": table.to_dict("records"), "powers": powers(table)}
         with atomic(out or FILE) as temporary:
-            temporary.write_text(json.dumps(record, indent=1) + "\n")
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def main(images: Sequence[int], quick: bool, out: Path | None) -> None:
         kept = [row for row in known if row["images"] not in counts]
         with atomic(out or FILE) as temporary:
             record = {"machine": machine.describe(), "rows": sorted(kept + fresh, key=lambda row: row["images"])}
-            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -335,7 +335,7 @@ def write(tables: dict[str, pd.DataFrame], sizes: Sizes, path: Path) -> None:
         "tables": {name: json.loads(frame.to_json(orient="records")) for name, frame in tables.items()},
     }
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @click.command()

@@ -130,7 +130,7 @@ def main(only: str, out: Path | None) -> None:
     if out or not only:
         record = {"machine": machine.describe(), "images": IMAGES, "rows": rows}
         with atomic(out or FILE) as temporary:
-            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

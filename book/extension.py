@@ -121,7 +121,7 @@ def publish_extras(app: Sphinx, error: Exception | None) -> None:
     pages = sorted(str(page.relative_to(out)) for page in out.rglob("*.html") if "_static" not in page.parts)
     urls = "".join(f"<url><loc>{html.escape(f'{base}/{page}')}</loc></url>\n" for page in pages)
     head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
-    (out / "sitemap.xml").write_text(f"{head}{urls}</urlset>\n")
+    (out / "sitemap.xml").write_text(f"{head}{urls}</urlset>\n", encoding="utf-8")
     if picture := still_of(places.PAGES / "landing.ipynb"):
         (out / PREVIEW).write_bytes(picture)
 

@@ -43,7 +43,16 @@ def depends_on(page: Page, tier: str = "published") -> Depends:
     """What the page depends on now: notebook, parameters, title, code, files, versions, and all records."""
     files = {name: sha256(places.ROOT / name) for name in _files((*ALWAYS, *page.depends))}
     lists = listing(page.lists) if page.lists else ""
-    own = [page.source.read_text(), page.title, page.name, page.values(tier), tier, code_of(page.source), files, lists]
+    own = [
+        page.source.read_text(encoding="utf-8"),
+        page.title,
+        page.name,
+        page.values(tier),
+        tier,
+        code_of(page.source),
+        files,
+        lists,
+    ]
     text = json.dumps(own, default=str, sort_keys=True)
     return Depends(hashlib.sha256(text.encode()).hexdigest(), record_hashes())
 

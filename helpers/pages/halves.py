@@ -30,7 +30,7 @@ def remember_written(half: Path) -> None:
     known = _known()
     known[str(half.resolve())] = _digest(half)
     with atomic(_notes()) as scratch:
-        scratch.write_text(json.dumps(known, indent=1, sort_keys=True))
+        scratch.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def _notes() -> Path:
@@ -39,7 +39,7 @@ def _notes() -> Path:
 
 def _known() -> dict[str, str]:
     try:
-        known = json.loads(_notes().read_text())
+        known = json.loads(_notes().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

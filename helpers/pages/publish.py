@@ -67,14 +67,14 @@ def build_book(tier: str = "published", jobs: int = 2) -> Path:
         run_pages(pages, tier, jobs)
         check_pages(pages, tier)
         stamp = book_hash(pages)
-        if not ((html / ".stamp").exists() and (html / ".stamp").read_text() == stamp):
+        if not ((html / ".stamp").exists() and (html / ".stamp").read_text(encoding="utf-8") == stamp):
             build_html(html, stamp)
     return html / "index.html"
 
 
 def published_at() -> str:
     """The address of the published book, from `_config.yml`; "" if none is set."""
-    settings = yaml.safe_load((places.ROOT / "_config.yml").read_text())
+    settings = yaml.safe_load((places.ROOT / "_config.yml").read_text(encoding="utf-8"))
     return str(settings["html"].get("baseurl") or "")
 
 
@@ -97,11 +97,11 @@ def build_html(html: Path, stamp: str) -> None:
     shutil.rmtree(work, ignore_errors=True)
     try:
         key = parsing_hash()
-        if (parsed / "key").exists() and (parsed / "key").read_text() == key:
+        if (parsed / "key").exists() and (parsed / "key").read_text(encoding="utf-8") == key:
             shutil.copytree(parsed, work / "_build")
         built = _built(work)
         _keep_parsed(work / "_build", parsed, key)
-        (built / ".stamp").write_text(stamp)
+        (built / ".stamp").write_text(stamp, encoding="utf-8")
         with atomic_folder(html) as new:
             new.rmdir()
             built.rename(new)
@@ -123,7 +123,7 @@ def _keep_parsed(build: Path, parsed: Path, key: str) -> None:
         for name in PARSED:
             if (build / name).exists():
                 (build / name).rename(new / name)
-        (new / "key").write_text(key)
+        (new / "key").write_text(key, encoding="utf-8")
 
 
 def _built(work: Path) -> Path:

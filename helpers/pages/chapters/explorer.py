@@ -204,5 +204,5 @@ def page(data: dict[str, Any], network: str, layer: str, epsilon: float = 0.3, a
     figure = still(data, first)
     parts = {"still": figures.png(figure), "alt": html.escape(alt_text(data, first), quote=True), "data": text}
     plt.close(figure)
-    parts |= {kind: (assets / f"explorer.{kind}").read_text() for kind in ("css", "js")}
-    return Template((assets / "explorer.html").read_text()).substitute(parts)
+    parts |= {kind: (assets / f"explorer.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")}
+    return Template((assets / "explorer.html").read_text(encoding="utf-8")).substitute(parts)

@@ -142,18 +142,18 @@ def write_slides(
     """Write index.html into `folder`. Returns the figures that are missing because their pages were not executed."""
     slides, given = (deck() if slides is None else slides), given or lecture_sources()
     sections = [section(number, slide, given) for number, slide in enumerate(slides, 1)]
-    text = (FOLDER / "slides.html").read_text()
+    text = (FOLDER / "slides.html").read_text(encoding="utf-8")
     parts = {
         "title": html.escape(str(slides[0].get("title", "Slides"))),
-        "css": (FOLDER / "slides.css").read_text(),
-        "js": (FOLDER / "slides.js").read_text(),
-        "mathjax": (mathjax_root() / "tex-svg.js").read_text(),
+        "css": (FOLDER / "slides.css").read_text(encoding="utf-8"),
+        "js": (FOLDER / "slides.js").read_text(encoding="utf-8"),
+        "mathjax": (mathjax_root() / "tex-svg.js").read_text(encoding="utf-8"),
         "slides": "\n".join(sections),
     }
     for key, value in parts.items():
         text = text.replace(f"<!-- {key} -->", value)
     with atomic(folder / "index.html") as scratch:
-        scratch.write_text(text)
+        scratch.write_text(text, encoding="utf-8")
     return given.missing
 
 

@@ -123,7 +123,7 @@ def _read_sights(name: str, book: NotebookNode, ledger: Ledger) -> None:
 def _read_places(folder: Path, kind: str, labels, ledger: Ledger) -> None:  # type: ignore[no-untyped-def]
     """Add every function of a folder's modules that names a label. `kind` is "test" or "docstring"."""
     for path in sorted(folder.rglob("*.py")):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         file = path.relative_to(folder.parent).as_posix()
         for name, node in _definitions(ast.parse(text)):
             for label in labels(node):
