@@ -124,14 +124,8 @@ def many(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def device(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The option --device. Where it is not given, $SAMEREP_DEVICE says it."""
-    return click.option(
-        "--device",
-        default=default,
-        show_default=True,
-        envvar=devices.VARIABLE,
-        show_envvar=True,
-        help="cpu, cuda, or auto: a GPU if there is one.",
-    )
+    name, text = devices.VARIABLE, "cpu, cuda, or auto: a GPU if there is one."
+    return click.option("--device", default=default, show_default=True, envvar=name, show_envvar=True, help=text)
 
 
 @cli.command()
