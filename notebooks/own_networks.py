@@ -11,7 +11,7 @@
 #
 # :::{admonition} Before you start
 # :class: tip
-# **You will learn** how to match two networks of your own, layer by layer, in two minutes. You also learn what can
+# **You will learn** how to match two networks of your own, layer by layer, in six lines. You also learn what can
 # mislead you.
 #
 # **You need first** [critical ε and the maximum match](maximum.ipynb).
@@ -105,9 +105,11 @@ display(comparison.plot("map"))
 #   the batch, `compare` refuses. Allow it with `mixed=True`. What is random is always refused.
 # - *The wrong weights.* A checkpoint may hold the weights and their moving average. Then name one of them, as in
 #   `net.pt#model_ema`.
-# - *No control.* A similarity alone means little. So compute two others. Compare a network with itself: this is the
-#   highest possible score. Compare the two architectures before training: this similarity comes from the inputs and
-#   the architecture alone. Only what lies between the two is learned and shared.
+# - *No control.* A similarity alone means little. So compute others. Compare a network with itself: this is the highest
+#   possible score. Compare it with an earlier checkpoint of its own training: this shows how strict the measure is.
+#   Compare the two architectures before training: this similarity comes from the inputs and the architecture alone.
+#   Trained networks can also be *less* alike than untrained ones ([the scale](scale.ipynb)).
+# - *Missing layers.* The first flags say how many layers the table lacks, and why.
 
 # %% tags=["hide-input"]
 print(*comparison.flags or ["Nothing to distrust was found."], sep="\n")
