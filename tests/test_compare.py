@@ -470,3 +470,24 @@ def test_what_the_table_lacks_is_the_first_flag():
     assert any("layers have no layer of their name in the other network (name the" in flag for flag in other.flags)
     with pytest.raises(BadInput, match="too few for the layers with equal names, of which there are "):
         compare(network(0), network(1, last="head"), images[:1, :, :3, :3], progress=False)
+
+
+@pytest.mark.parametrize("mixed_first", [True, False])
+def test_a_sum_of_branches_with_neurons_on_different_axes_is_refused_until_it_is_said(mixed_first):
+    class Mixer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.channels, self.tokens, self.end = nn.Linear(5, 6), nn.Linear(4, 4), nn.Identity()
+
+        def forward(self, images):
+            own = self.channels(images)
+            mixed = self.tokens(own.transpose(1, 2)).transpose(1, 2)
+            return self.end(mixed + own if mixed_first else own + mixed)
+
+    torch.manual_seed(0)
+    a, b, inputs = Mixer(), Mixer(), torch.randn(200, 4, 5)
+    with pytest.raises(BadInput, match="axis of its neurons is not certain: say layouts="):
+        compare(a, b, inputs, layers=["end"], progress=False)
+    said = compare(a, b, inputs, layers=["end"], layouts={"end": "ntd"}, progress=False)
+    assert said.tables["layers"]["neurons_a"].tolist() == [6]
+    assert layouts_of(a, inputs[:3], ["channels"]) == {"channels": "ntd"}

@@ -174,9 +174,14 @@ def _one_axis(args: Any, options: dict[str, Any]) -> bool:
 
 
 def _kept(output: Tensor, before: Before) -> Axes | None:
-    """The axes of the first input with known neurons, among those with as many axes as the output."""
+    """The axes of the inputs with known neurons, among those with as many axes as the output.
+
+    If these inputs have their neurons on different axes, as where tokens are mixed beside channels, none is known.
+    """
     candidates = [axes for _, axes, shape in before if axes is not None and _alike(shape, output)]
     sure = [axes for axes in candidates if NEURONS in axes]
+    if len({axes.index(NEURONS) for axes in sure}) > 1:
+        return tuple(PLACE if name == NEURONS else name for name in sure[0])
     return next(iter(sure or candidates), None)
 
 
