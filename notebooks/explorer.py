@@ -20,7 +20,7 @@
 # :::
 
 # %% tags=["parameters"]
-study = "cifar10-vgg16_bn-w0.25-short10"  # where the explorer opens: a folder of results/
+study = "cifar10-vgg16_bn-w1-paper160"  # where the explorer opens: a folder of results/
 layer = "relu_fc2"
 epsilon = 0.3
 
@@ -97,7 +97,7 @@ HTML(explorer.page(data, study, layer, epsilon))
 #
 # :::{exercise} The steepest cliff
 # :label: ex-steepest-cliff
-# Choose VGG-16 with batch norm at width 1/4 and its first pair. Which layer has the steepest cliff, that is, the
+# Choose the network that is shown at first, and its first pair. Which layer has the steepest cliff, that is, the
 # largest share of neurons that enters while ε grows by 0.01? Find it with the explorer. Then write
 # `steepest_cliff(critical, step)`. It computes this share from the critical ε of all neurons of a layer (`inf` for
 # those that never match). Use it to check what you saw.
