@@ -3,7 +3,9 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -61,8 +63,13 @@ def _block(lines: list[str], start: int, opening: re.Match[str]) -> Directive:
 
 
 def load_notebook(path: Path) -> NotebookNode:
-    """A notebook, from either half of its jupytext pair."""
-    return cast(NotebookNode, jupytext.read(path))
+    """A notebook of one's own, from either half of its jupytext pair. The same text is parsed once."""
+    return deepcopy(_parsed(path.read_text(encoding="utf-8"), path.suffix))
+
+
+@lru_cache(maxsize=100)
+def _parsed(text: str, extension: str) -> NotebookNode:
+    return cast(NotebookNode, jupytext.reads(text, fmt={"extension": extension}))
 
 
 def sources(folder: Path = NOTEBOOKS) -> list[Path]:
