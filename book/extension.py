@@ -18,6 +18,7 @@ from typing import Any
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.domains.python import PythonDomain
 from sphinx.transforms import SphinxTransform
 
 from helpers.files import commit
@@ -40,6 +41,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("build-finished", publish_extras)
     app.connect("build-finished", without_unused_scripts)
     app.add_transform(SearchWords)
+    # The types in signatures are the same few, and each of thousands was looked for among all names of the code.
+    PythonDomain.find_obj = cache(PythonDomain.find_obj)  # type: ignore[method-assign]
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

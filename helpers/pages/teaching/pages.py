@@ -63,7 +63,7 @@ def _block(lines: list[str], start: int, opening: re.Match[str]) -> Directive:
 
 
 def load_notebook(path: Path) -> NotebookNode:
-    """A notebook of one's own, from either half of its jupytext pair. The same text is parsed once."""
+    """A notebook of one's own, from either half of its pair. A text that was read before is not parsed again."""
     return deepcopy(_parsed(path.read_text(encoding="utf-8"), path.suffix))
 
 
