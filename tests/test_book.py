@@ -15,8 +15,9 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from joblib import Parallel, delayed
 
-from helpers.pages import grid, places, publish, running
-from helpers.pages.teaching import course, slides
+from helpers.pages import grid, places, running
+from helpers.pages.teaching import course
+from tests.built import built_book
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ BROKEN_MATHEMATICS = "document.querySelectorAll('mjx-merror, [data-mjx-error]').
 @pytest.fixture(scope="session")
 def html() -> Path:
     """The folder of the built book. `make test` builds it first, so that parallel workers find it fresh."""
-    return slides.build_site().parent
+    return built_book().parent
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +94,7 @@ def test_every_page_has_run_to_its_end_and_is_fresh(html, page):
 def test_a_second_build_does_nothing(html):
     before = (html / "index.html").stat().st_mtime_ns
     assert running.run_pages(PAGES, "published") == []
-    publish.build_book()
+    built_book()
     assert (html / "index.html").stat().st_mtime_ns == before
 
 

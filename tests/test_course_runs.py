@@ -4,8 +4,9 @@ import jupytext
 import papermill
 import pytest
 
-from helpers.pages import places, publish, running
+from helpers.pages import places, running
 from helpers.pages.teaching import course, pages
+from tests.built import built_book
 
 pytestmark = pytest.mark.slow
 CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load_notebook(places.NOTEBOOKS / f"{name}.py"))]
@@ -13,7 +14,7 @@ CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load_noteboo
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    publish.build_book()
+    built_book()
     place = tmp_path_factory.mktemp("teaching") / "course"
     course.write_course(place)
     return place
