@@ -118,9 +118,12 @@ def _start(pid: int) -> str | None:
     except ModuleNotFoundError:
         return "0"
     try:
-        return f"{round(psutil.Process(pid).create_time() * 100):x}"
+        began = psutil.Process(pid).create_time()
     except psutil.Error:
         return None
+    if psutil.LINUX:  # psutil adds the time of the boot, which moves when the clock is set
+        began -= psutil.boot_time()
+    return f"{round(began * 100):x}"
 
 
 def sweep(*folders: Path) -> list[Path]:

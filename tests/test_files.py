@@ -95,6 +95,27 @@ def test_only_what_dead_processes_of_this_machine_left_is_swept(tmp_path):
     assert set(tmp_path.iterdir()) == {mine, elsewhere, held_lock, other}
 
 
+SWEEPER = """
+import sys
+from pathlib import Path
+from psutil import _pslinux
+now = _pslinux.boot_time()
+_pslinux.boot_time = lambda: now + 3600
+from helpers.files import sweep
+print(sweep(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the time of the boot is part of psutil's answer on Linux only")
+def test_a_clock_that_is_set_makes_no_living_process_look_dead(tmp_path):
+    mine = files.scratch_name(tmp_path / "mine", "new")
+    mine.touch()
+    command = [sys.executable, "-c", SWEEPER, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+    assert mine.exists()
+
+
 def test_a_write_removes_what_a_killed_write_of_the_same_file_left(tmp_path):
     mine = files.scratch_name(tmp_path / "kept.npz", "new")
     dead = mine.with_name(mine.name.replace(f".{os.getpid()}-{files._start(os.getpid())}-", f".{os.getpid()}-1-"))
