@@ -11,11 +11,14 @@ BIN := .venv/bin
 book: .venv/book-$(TORCH)
 	@$(BIN)/python -m helpers book
 
+# What fails is tried once more: tests with clusters, browsers and kills fail if the machine stands still for a while.
+PYTEST := $(BIN)/python -m pytest -n 2
+AGAIN := --last-failed --last-failed-no-failures none
 test: lint
 	@$(BIN)/python -m tests.browser
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(PYTEST) -m "not slow" || $(PYTEST) -m "not slow" $(AGAIN)
 	@$(BIN)/python -m helpers book
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(PYTEST) -m slow || $(PYTEST) -m slow $(AGAIN)
 
 lint: .venv/tools
 	$(BIN)/ruff check .

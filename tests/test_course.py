@@ -7,13 +7,13 @@ import textwrap
 
 import jupytext
 import nbformat
-import papermill
 import pytest
 
 from helpers.errors import BadInput
 from helpers.pages import filled
 from helpers.pages.teaching import course, pages, plain, slides
 from helpers.pages.teaching.cutting import emptied, stub, student_version
+from tests.notebooks import execute_notebook
 
 PAGE = r'''
     # %% [markdown]
@@ -111,7 +111,7 @@ def executed(book, tmp_path):
     """The page, run and put where executed pages lie."""
     place = tmp_path / "pages" / "small.ipynb"
     place.parent.mkdir()
-    papermill.execute_notebook(book, str(place), progress_bar=False, cwd=str(pages.ROOT))
+    execute_notebook(book, str(place), cwd=str(pages.ROOT))
     page = nbformat.read(place, as_version=4)
     page.metadata["samerep"] = {"reading": "1 minutes", "seconds": 2.0}
     nbformat.write(page, place)
@@ -165,7 +165,7 @@ def test_both_versions_run(book, tmp_path, kind, printed):
     chapter = course.Chapter("small", book, None)
     made = course.notebook(chapter, plain.names_of([book]), kind, [chapter])
     made.cells[1].source = made.cells[1].source.splitlines()[-1]  # the code is found without the path
-    done = papermill.execute_notebook(made, str(tmp_path / "out.ipynb"), progress_bar=False, cwd=str(pages.ROOT))
+    done = execute_notebook(made, str(tmp_path / "out.ipynb"), cwd=str(pages.ROOT))
     said = [o.text for cell in pages.code(done, "check") for o in cell.outputs]
     assert said[0].startswith(printed)
 

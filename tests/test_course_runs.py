@@ -1,12 +1,12 @@
 """The course as students get it: every notebook runs from top to bottom in the course folder. Slow."""
 
 import jupytext
-import papermill
 import pytest
 
 from helpers.pages import places, running
 from helpers.pages.teaching import course, pages
 from tests.built import built_book
+from tests.notebooks import execute_notebook
 
 pytestmark = pytest.mark.slow
 CHAPTERS = [name for name in course.COURSE if pages.exercises(pages.load_notebook(places.NOTEBOOKS / f"{name}.py"))]
@@ -24,8 +24,8 @@ def printed(path, scratch, monkeypatch) -> str:
     """Run a notebook in its course folder, with the course's own code, and return what its cells print."""
     for key, value in (running.KERNEL | {"PYTHONPATH": str(path.parents[1])}).items():
         monkeypatch.setenv(key, value)
-    options = {"kernel_name": "python3", "cwd": str(path.parents[1]), "progress_bar": False}
-    done = papermill.execute_notebook(
+    options = {"kernel_name": "python3", "cwd": str(path.parents[1])}
+    done = execute_notebook(
         jupytext.read(path), str(scratch / path.name), kernel_manager_class=running.LocalKernel, **options
     )
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
