@@ -14,7 +14,7 @@ from ..studies.pairwise import CEILING, calibrated_pairs
 from ..studies.seeds import Result
 from ..studies.targets import deciding_shares, learnt, shares_kept
 from .claims import Plan, read_bound, read_evidence
-from .layer_tables import spoken
+from .layer_tables import axis_names, spoken
 from .verdicts import Measured, Verdict, kept_by_other_targets, verdict
 
 SHARED = {  # conditions of forks, from nothing shared on, with words for a legend
@@ -94,7 +94,7 @@ def plot_conditions_by_layer(means: pd.DataFrame, ordered: bool) -> Figure:
         ax.plot(rows["position"], rows["calibrated"], marker=marker, markersize=4, color=colour, label=name)
         ax.fill_between(rows["position"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
     places = means.drop_duplicates("layer").sort_values("position")
-    ax.set_xticks(places["position"], places["layer"], rotation=90)
+    ax.set_xticks(places["position"], axis_names(places["layer"]), rotation=90)
     for end in (0, 1):
         ax.axhline(end, color="0.5", linewidth=0.8, linestyle=":")
     ax.set(ylabel="calibrated similarity\n(0 chance, 1 itself one epoch earlier)", ylim=_limits(means["calibrated"]))

@@ -2,7 +2,6 @@
 
 import html
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from ..studies.counts import counted_similarity
 from . import figures
 from .claims import Plan
+from .layer_tables import axis_names
 from .verdicts import Measured, by_layer
 
 STEP = 0.01  # the step of ε on the slider
@@ -46,7 +46,7 @@ def _network(
     table = counted_similarity(critical, grid.tolist())
     means = table.groupby(["position", "layer", "epsilon"], observed=True)[list(SHOWN)].mean()
     layers = means.reset_index().drop_duplicates("layer")["layer"].astype(str).tolist()
-    entry: dict[str, Any] = {"name": plan.name(name), "layers": [short(layer) for layer in layers]}
+    entry: dict[str, Any] = {"name": plan.name(name), "layers": axis_names(layers)}
     for count in SHOWN:
         wide = means[count].unstack("epsilon").fillna(0)
         entry[count] = [[round(float(v), 4) for v in wide[epsilon]] for epsilon in wide.columns]
@@ -60,13 +60,6 @@ def _network(
 def _drawable(values: pd.Series) -> list[float]:
     """The numbers, rounded and limited to [0, 1]."""
     return [round(float(v), 3) for v in values.fillna(0).clip(0, 1)]
-
-
-def short(layer: str) -> str:
-    """A layer's name that fits under an axis: "2.1 out" for "stage2.block1.relu2"; "relu3_1" stays as it is."""
-    if matched := re.fullmatch(r"stage(\d+)\.block(\d+)\.relu([12])", layer):
-        return f"{matched[1]}.{matched[2]} {'out' if matched[3] == '2' else 'inner'}"
-    return "stem" if layer == "stem.relu" else layer
 
 
 def answer_figure(data: dict[str, Any], alt: str, still: Figure) -> HTML:
@@ -153,7 +146,7 @@ def draw_by_layer(ax: Any, critical: pd.DataFrame, epsilons: Sequence[float]) ->
     table = counted_similarity(critical, epsilons).sort_values("position")
     for shade, marker, (epsilon, rows) in zip(SHADES, MARKERS, table.groupby("epsilon"), strict=False):
         ranges = rows.groupby(["position", "layer"], observed=True)["neurons"].agg(["mean", "min", "max"]).reset_index()
-        names = [short(str(layer)) for layer in ranges["layer"]]
+        names = axis_names(ranges["layer"])
         ax.plot(names, ranges["mean"], marker=marker, markersize=4, color=shade, label=f"ε = {epsilon:g}")
         ax.fill_between(names, ranges["min"], ranges["max"], color=shade, alpha=0.25, linewidth=0)
     ax.tick_params(axis="x", rotation=90, labelsize="small")

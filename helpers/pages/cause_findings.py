@@ -14,6 +14,7 @@ from ..studies.causes import CONDITIONS, REMOVALS, SHUFFLES, area, at_equal_vari
 from ..studies.constructions import twin_gram
 from ..subspaces import Gram
 from .layer_figures import DASHES, MARKERS
+from .layer_tables import axis_names
 
 LAYER_WORDS = {"pool": "the pooled features", "fc": "the fully connected layers"}
 NEAR_OUTPUT = tuple(LAYER_WORDS)  # kinds of layers
@@ -92,7 +93,7 @@ def _draw_map(ax: Axes, table: pd.DataFrame, title: str) -> None:
         value = table.to_numpy()[row, column]
         shade = "white" if value > 0.6 else "black"
         ax.text(column, row, in_hundredths(float(value)), ha="center", va="center", color=shade)
-    ax.set_xticks(range(table.shape[1]), table.columns, rotation=90)
+    ax.set_xticks(range(table.shape[1]), axis_names(table.columns), rotation=90)
     ax.set_yticks(range(len(table)), [SPOKEN.get(name, name) for name in table.index])
     ax.set_title(title)
     ax.grid(False)

@@ -17,9 +17,9 @@ from ..studies.store import Result
 from ..studies.study import Study
 from ..studies.targets import deciding_shares
 from ..subspaces import Pair
-from .answer import SHADES, short
+from .answer import SHADES
 from .claims import Claim, Plan
-from .layer_tables import curves
+from .layer_tables import axis_names, curves
 from .verdicts import Measured, Verdict, by_group, by_layer, level
 
 SCALE_MEASURE = "subspace_median"  # 1 less the median critical ε of a layer
@@ -243,7 +243,7 @@ def plot_counts(plan: Plan, critical: dict[str, pd.DataFrame]) -> Figure:
     def draw(ax: Any, network: str) -> None:
         for number, (count, words) in enumerate(COUNTS.items()):
             table = by_layer(critical[network], (plan.epsilon,), count).sort_values("position")
-            names = [short(str(layer)) for layer in table["layer"]]
+            names = axis_names(table["layer"])
             ax.plot(names, table["similarity"], marker="os^"[number], markersize=4, label=words)
 
     figure = panels(plan, list(critical), draw)
@@ -259,7 +259,7 @@ def plot_protocol(plan: Plan, measured: Measured) -> Figure:
     def draw(ax: Any, network: str) -> None:
         rows = errors[errors["network"] == network].sort_values("position")
         for shade, (epsilon, part) in zip(SHADES, rows.groupby("epsilon"), strict=False):
-            names = [short(str(layer)) for layer in part["layer"]]
+            names = axis_names(part["layer"])
             ax.plot(names, part["difference"], "o", markersize=5, color=shade, label=f"ε = {epsilon:g}")
         ax.axhline(0, color="0.4", linewidth=1)
 
@@ -277,7 +277,7 @@ def plot_maps(plan: Plan, critical: dict[str, pd.DataFrame]) -> Figure:
         extent = (0, 1, len(wide) - 0.5, -0.5)
         style: dict[str, Any] = {"aspect": "auto", "cmap": "Blues", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
         picture = ax.imshow(wide.to_numpy(), extent=extent, **style)
-        ax.set_yticks(range(len(wide)), [short(str(layer)) for layer in wide.index.get_level_values("layer")])
+        ax.set_yticks(range(len(wide)), axis_names(wide.index.get_level_values("layer")))
         ax.set(xlabel="ε", title=plan.name(network))
         ax.grid(False)
     figure.colorbar(picture, ax=axes[0, -1], label="similarity s(ε)")

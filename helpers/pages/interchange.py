@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ..studies.rebasin import PATHS, barriers
 from ..studies.stitching import SOURCES, stitched_unmatched
 from .claims import read_evidence
+from .layer_tables import axis_names
 
 Tables = Mapping[str, pd.DataFrame]  # one table per network, by the name that readers see
 
@@ -152,7 +153,7 @@ def plot_stitching(tables: Tables) -> Figure:
             if len(rows):
                 ax.plot(rows["position"], 100 * rows["accuracy"], label=label, markersize=5, zorder=2, **style)
         ax.axhline(100 * ours["own"].mean(), color="black", linewidth=0.8, linestyle=":", label="without a stitch")
-        ax.set_xticks(ours["position"], ours["layer"], rotation=90, fontsize="small")
+        ax.set_xticks(ours["position"], axis_names(ours["layer"]), rotation=90, fontsize="small")
         ax.set(title=name, ylabel="test accuracy in %", ylim=(0, 103))
     axes[0].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", title="activations from")
     return figure
@@ -222,7 +223,7 @@ def plot_partners(partners: Tables) -> Figure:
         )
         for column, (label, style) in lines.items():
             ax.plot(range(len(rows)), rows[column], label=label, markersize=5, **style)
-        ax.set_xticks(range(len(rows)), rows["layer"], rotation=90, fontsize="small")
+        ax.set_xticks(range(len(rows)), axis_names(rows["layer"]), rotation=90, fontsize="small")
         ax.set(title=name, ylim=(-0.05, 1.05))
     axes[0].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return figure

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from .layer_tables import axis_names
+
 MARKERS, DASHES = "osD^vPX*hd", ("-", "--", ":", "-.")
 
 
@@ -22,7 +24,7 @@ def plot_map(table: pd.DataFrame, title: str = "") -> Figure:
     picture = ax.imshow(
         wide.to_numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=(0, 1, len(names) - 0.5, -0.5)
     )
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), axis_names(names))
     ax.set(xlabel="ε", title=title)
     ax.grid(False)
     figure.colorbar(picture, ax=ax, label="maximum matching similarity s(ε)")
@@ -39,7 +41,7 @@ def plot_sampling(errors: pd.DataFrame) -> Figure:
             places, 100 * rows["difference"], MARKERS[number % 10], label=f"ε = {epsilon:g}", color=f"C{number % 10}"
         )
     ax.axhline(0, color="0.4", linewidth=1)
-    ax.set_xticks(range(len(layers)), layers, rotation=90)
+    ax.set_xticks(range(len(layers)), axis_names(layers), rotation=90)
     ax.set(ylabel="sampled less full, in hundredths")
     ax.legend(fontsize="small", ncols=3)
     return figure
@@ -55,8 +57,9 @@ def plot_compared(tables: dict[str, pd.DataFrame], epsilons: Sequence[float]) ->
         for number, (name, table) in enumerate(tables.items()):
             rows = table[np.isclose(table["epsilon"], epsilon)].sort_values("position")
             style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number % 4]}
-            ax.plot(rows["layer"], rows["mean"], marker="o", markersize=4, label=name, **style)
-            ax.fill_between(rows["layer"], rows["low"], rows["high"], color=f"C{number}", alpha=0.2, linewidth=0)
+            layers = axis_names(rows["layer"])
+            ax.plot(layers, rows["mean"], marker="o", markersize=4, label=name, **style)
+            ax.fill_between(layers, rows["low"], rows["high"], color=f"C{number}", alpha=0.2, linewidth=0)
         ax.set(ylabel=f"s(ε), ε = {epsilon:g}", ylim=(-0.03, 1.03))
     axes[-1, 0].tick_params(axis="x", rotation=90)
     axes[0, 0].legend(fontsize="small")

@@ -1,6 +1,7 @@
 """Tables and phrases of one study by layer: similarity at each ε, critical ε, facts about layers, sampling."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -26,6 +27,21 @@ def spoken(network: str) -> str:
     ('VGG-16-BN', 'ResNet-18')
     """
     return next((family.titles[network] for family in FAMILIES.values() if network in family.titles), network)
+
+
+def axis_names(layers: Iterable[object]) -> list[str]:
+    """The names of layers as they stand at an axis. Names that fit stay as they are.
+
+    >>> axis_names(["stem.relu", "stage2.block1.relu1", "stage2.block1.relu2", "relu3_1"])
+    ['stem', '2.1 inner', '2.1 out', 'relu3_1']
+    """
+    return [_axis_name(str(layer)) for layer in layers]
+
+
+def _axis_name(layer: str) -> str:
+    if matched := re.fullmatch(r"stage(\d+)\.block(\d+)\.relu([12])", layer):
+        return f"{matched[1]}.{matched[2]} {'out' if matched[3] == '2' else 'inner'}"
+    return "stem" if layer == "stem.relu" else layer
 
 
 def before_training(study: studies.Study) -> studies.Result | None:

@@ -16,9 +16,8 @@ from ..studies import Kind, Study, find_or_compute
 from ..studies.identification import confusion
 from ..studies.rivals import agreement, dips
 from .alike import layer_groups
-from .answer import short
 from .claims import Plan, read_evidence
-from .layer_tables import INNER, spoken
+from .layer_tables import INNER, axis_names, spoken
 
 SUBSPACE = [name for name in MEASURES if name.startswith("subspace")]
 RIVALS = [name for name in MEASURES if name not in SUBSPACE and name not in ("cka_raw", "cka")]  # one CKA is enough
@@ -163,9 +162,10 @@ def plot_ends(calibrated: Mapping[str, pd.DataFrame], measure: str, label: str) 
     figure, axes = plt.subplots(len(calibrated), 1, figsize=(7.6, 3.5 * len(calibrated)), squeeze=False)
     for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
         rows = table[table["measure"] == measure].sort_values("position")
+        layers = axis_names(rows["layer"])
         for end, name in END_NAMES.items():
-            ax.plot(rows["layer"], rows[end], color=COLOURS[end], marker=MARKS[end], markersize=4, label=name)
-        ax.fill_between(rows["layer"], rows["low"], rows["high"], color=COLOURS["observed"], alpha=0.2, linewidth=0)
+            ax.plot(layers, rows[end], color=COLOURS[end], marker=MARKS[end], markersize=4, label=name)
+        ax.fill_between(layers, rows["low"], rows["high"], color=COLOURS["observed"], alpha=0.2, linewidth=0)
         ax.set(ylabel=label, ylim=(-0.03, 1.03), title=spoken(network))
         ax.tick_params(axis="x", rotation=90)
     axes[0, 0].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
@@ -177,11 +177,12 @@ def plot_calibrated(calibrated: Mapping[str, pd.DataFrame], measure: str) -> Fig
     figure, axes = plt.subplots(len(calibrated), 1, figsize=(7.6, 3.3 * len(calibrated)), squeeze=False)
     for ax, (network, table) in zip(axes[:, 0], calibrated.items(), strict=True):
         rows = table[table["measure"] == measure].sort_values("position")
+        layers = axis_names(rows["layer"])
         error = [rows["calibrated"] - rows["calibrated_low"], rows["calibrated_high"] - rows["calibrated"]]
         style: dict[str, Any] = {"fmt": "o-", "markersize": 4, "capsize": 2, "color": COLOURS["observed"]}
-        ax.errorbar(rows["layer"], rows["calibrated"], np.maximum(error, 0), label=END_NAMES["observed"], **style)
+        ax.errorbar(layers, rows["calibrated"], np.maximum(error, 0), label=END_NAMES["observed"], **style)
         style = {"color": COLOURS["untrained"], "marker": MARKS["untrained"], "markersize": 4}
-        ax.plot(rows["layer"], rows["calibrated_untrained"], label=END_NAMES["untrained"], **style)
+        ax.plot(layers, rows["calibrated_untrained"], label=END_NAMES["untrained"], **style)
         for level in (0, 1):
             ax.axhline(level, color="0.4", linewidth=1)
         ax.set(ylabel="calibrated similarity", ylim=(-0.15, 1.15), title=spoken(network))
@@ -209,7 +210,7 @@ def _draw_cells(ax: Axes, table: pd.DataFrame, title: str) -> None:
         value = values[row, column]
         text = "–" if np.isnan(value) else f"{100 * value:.0f}"
         ax.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if value > 0.6 else "black")
-    ax.set_xticks(range(table.shape[1]), table.columns, rotation=90)
+    ax.set_xticks(range(table.shape[1]), axis_names(table.columns), rotation=90)
     ax.set_yticks(range(len(table)), table.index)
     ax.set_title(title)
     ax.grid(False)
@@ -253,7 +254,7 @@ def plot_confusion(values: Mapping[str, pd.DataFrame], measures: tuple[str, ...]
         for ax, name in zip(row, measures, strict=True):
             shares = confusion(table, name)
             ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-            layers = [short(str(layer)) for layer in shares.columns]
+            layers = axis_names(shares.columns)
             ax.set_xticks(range(len(shares)), layers, rotation=90, fontsize=8)
             ax.set_yticks(range(len(shares)), layers, fontsize=8)
             ax.set_title(MEASURES[name].title, fontsize=9)

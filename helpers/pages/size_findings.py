@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from .layer_figures import DASHES, MARKERS
+from .layer_tables import axis_names
 
 PAIR = ["layer", "seed_a", "seed_b"]
 
@@ -91,9 +92,10 @@ def plot_relative(summaries: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure, axes = plt.subplots(len(summaries), 1, figsize=(7.6, 3.6 * len(summaries)), squeeze=False)
     for ax, (title, summary) in zip(axes.flat, summaries.items(), strict=True):
+        layers = axis_names(summary["layer"])
         for number, what in enumerate(("observed", "null")):
             style: dict[str, Any] = {"color": f"C{number}", "linestyle": DASHES[number], "marker": MARKERS[number]}
-            ax.plot(summary["layer"], summary[f"relative_{what}"], label=what, **style)
+            ax.plot(layers, summary[f"relative_{what}"], label=what, **style)
         ax.set(ylabel="median size / maximum match", ylim=(-0.03, 1.03), title=title)
         ax.tick_params(axis="x", rotation=90)
     axes[0, 0].legend(fontsize="small")
