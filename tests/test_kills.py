@@ -20,6 +20,7 @@ import psutil
 import pytest
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from helpers import compare, studies
 from helpers.files import LEFT, ROOT, sha256
@@ -104,6 +105,7 @@ def started(command, root: Path) -> int:
     code = 1
     try:
         torch.set_num_threads(1)
+        tqdm.set_lock(threading.RLock())  # its own: else a kill while it is held would stop all bars of this test
         os.environ[TAG] = str(os.getppid())
         os.environ.update({f"SAMEREP_{name.upper()}": str(root / name) for name in ("runs", "results", "cache")})
         result = command(root)
@@ -140,6 +142,22 @@ def left_over(root: Path) -> list[Path]:
     names = [(path, LEFT.fullmatch(path.name)) for path in (*root.rglob(".*"), *Path("/tmp").iterdir())]
     temporary = [path for path, match in names if match and int(match["pid"]) in STARTED]
     return temporary + list(root.rglob(".*.lock"))
+
+
+def dies_with_the_lock_of_all_bars(root: Path) -> str:
+    tqdm.get_lock().acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "not reached"
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_moment_when_a_bar_is_drawn_stops_no_other_bar(tmp_path):
+    assert list(tqdm([1], disable=True)) == [1]  # the lock is there before the fork, and processes share it
+    assert ended(started(dies_with_the_lock_of_all_bars, tmp_path), None) == signal.SIGKILL
+    bar = threading.Thread(target=list, args=(map(tqdm, [range(2)]),), daemon=True)
+    bar.start()
+    bar.join(30)
+    assert not bar.is_alive()
 
 
 @pytest.mark.slow
