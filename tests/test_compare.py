@@ -84,7 +84,7 @@ def test_inputs_in_a_file(tmp_path):
         (3, "the inputs are a int: expected a DataLoader, an array"),
         (["photos"], "a batch is a str: expected a tensor or array of images"),
         ([{"other": images()}], "a dictionary with other: expected images under one of pixel_values"),
-        ([torch.randn(5, 7)], r"images of shape \(3, 7\) do not fit"),
+        ([torch.randn(5, 7)], r"inputs of shape \(3, 7\) do not fit"),
         ([images() * np.nan], "layer 1.*NaN: expected finite"),
     ],
 )

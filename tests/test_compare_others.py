@@ -252,12 +252,12 @@ def test_inputs_get_the_type_of_the_weights(dtype):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (lambda: [(torch.arange(60), inputs())], r"images of shape \(3,\) do not fit"),
+        (lambda: [(torch.arange(60), inputs())], r"inputs of shape \(3,\) do not fit"),
         (lambda: [(["a"] * 60, inputs())], "a batch is a tuple: expected"),
         (lambda: [torch.nested.nested_tensor([inputs(3), inputs(4)])], "a batch is a nested tensor"),
         (lambda: [(tokens(), tokens().clamp(0, 1), torch.zeros(60))], "part 1 of a batch looks like the mask"),
         (lambda: torch.utils.data.TensorDataset(inputs()), "the inputs are a TensorDataset: expected a DataLoader"),
-        (lambda: [(x, 0) for x in inputs()], r"images of shape \(3,\) do not fit"),
+        (lambda: [(x, 0) for x in inputs()], r"inputs of shape \(3,\) do not fit"),
         (lambda: torch.ones(60, 5), "1 images are too few"),
     ],
 )

@@ -235,7 +235,7 @@ def test_whatever_a_network_raises_is_one_line(error):
     def failing(linear, end, x):
         raise error
 
-    with pytest.raises(BadInput, match=r"images of shape \(3, 5\) do not fit Calling: .*deep inside"):
+    with pytest.raises(BadInput, match=r"inputs of shape \(3, 5\) do not fit Calling: .*deep inside"):
         quiet(*pair(lambda: Calling(failing)), inputs(60, 5), layers="end")
 
 

@@ -167,7 +167,7 @@ def test_accumulators_see_what_comes_with_the_images_and_all_layers():
     "error", [RuntimeError("sizes\n differ"), AssertionError("sizes differ"), ValueError("sizes differ")]
 )
 def test_what_a_network_cannot_take_is_one_line(error):
-    with pytest.raises(BadInput, match=r"^images of shape \(3, 3, 8, 8\) do not fit Doing: sizes differ$"):
+    with pytest.raises(BadInput, match=r"^inputs of shape \(3, 3, 8, 8\) do not fit Doing: sizes differ$"):
         collect([failing(error)], [images()], ["same"])
 
 

@@ -270,7 +270,7 @@ def test_images_that_are_not_there_or_do_not_fit(folder, network, tmp_path):
     [("vit_b_16", 64, "Wrong image height"), ("inception_v3", 32, "too small|smaller|can't be greater")],
 )
 def test_networks_that_want_larger_images_say_so_in_one_line(network, size, reason, folder):
-    with pytest.raises(BadInput, match=rf"images of shape .* do not fit .*({reason})") as error:
+    with pytest.raises(BadInput, match=rf"inputs of shape .* do not fit .*({reason})") as error:
         two_networks.compare_weights(network, "untrained:0", "untrained:1", folder, size=size)
     assert "\n" not in str(error.value)
 

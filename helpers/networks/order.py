@@ -50,7 +50,7 @@ def forward(network: nn.Module, images: Inputs) -> None:
         if any(words in reason for words in NO_MEMORY):
             raise MemoryError(reason) from error
         shape = tuple(tensors_of(images)[0].shape)
-        raise BadInput(f"images of shape {shape} do not fit {type(network).__name__}: {reason}") from error
+        raise BadInput(f"inputs of shape {shape} do not fit {type(network).__name__}: {reason}") from error
 
 
 @dataclass(frozen=True)
