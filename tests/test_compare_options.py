@@ -114,6 +114,37 @@ def test_what_a_loader_will_give_is_not_guessed_from_its_dataset():
     assert expected_count(DataLoader(inputs(), batch_size=7, sampler=many)) == 200
 
 
+class Vanishing(Dataset):
+    """Its files are gone from the number 20 on."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 60
+
+    def __getitem__(self, number):
+        if number >= 20:
+            raise self.error
+        return inputs()[number]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "20.png"), r".*No such file or directory: '20\.png'$"),
+        (OSError(), ".*OSError"),
+    ],
+)
+def test_a_batch_that_cannot_be_read_is_named_with_the_reason(error, reason, workers):
+    loader = DataLoader(Vanishing(error), batch_size=8, num_workers=workers)
+    with pytest.raises(BadInput, match=rf"^batch 3 \(the first is 1\) cannot be read: {reason}") as caught:
+        quiet(loader)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 # ---------------------------------------------------------------- results
 
 

@@ -19,7 +19,7 @@ from ..errors import BadInput
 from ..subspaces import Gram, as_block
 from .accumulators import Accumulator, Draws, Grams, Kind, LayerBatch, Sampling, Slots
 from .calls import found_as, heard, tapped, uncertain
-from .inputs import Inputs, images_of, in_chunks, some, tensors_of
+from .inputs import Inputs, images_of, in_chunks, read_in_turn, some, tensors_of
 from .layouts import about_layer, arranged, check_layout
 from .order import forward, order_of
 
@@ -260,7 +260,7 @@ def peeked(batches: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
 
     Raises `BadInput` if there is no batch.
     """
-    rest = iter(batches)
+    rest = read_in_turn(batches)
     first = next(rest, None)
     if first is None:
         raise BadInput("no images: expected at least one batch")

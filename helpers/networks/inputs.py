@@ -5,6 +5,7 @@ Inputs are counted, and repeated ones are noticed, because they add no samples.
 """
 
 import hashlib
+import itertools
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -236,19 +237,40 @@ def _sampled(loader: DataLoader) -> int | None:
     return len(counts) if loader.batch_size is not None and hasattr(counts, "__len__") else None
 
 
+def read_in_turn(batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches one by one. Raises `BadInput` with the number of a batch that cannot be read, and the reason."""
+    rest = iter(batches)
+    for number in itertools.count(1):
+        try:
+            batch = next(rest)
+        except StopIteration:
+            return
+        except OSError as error:
+            raise BadInput(f"batch {number} (the first is 1) cannot be read: {_reason(error)}") from error
+        yield batch
+
+
+def _reason(error: OSError) -> str:
+    """What the system said. A worker of a loader puts its own lines before it."""
+    lines = str(error).strip().splitlines()
+    return lines[-1][:200] if lines and lines[0].startswith("Caught ") else first_words(error)
+
+
 class Counted:
     """Batches as inputs, to be iterated over once. It counts all inputs, and the different ones among them."""
 
     def __init__(self, batches: Iterable[Any]) -> None:
         self.batches = batches
-        self.images, self.seen = 0, set[bytes]()
+        self.images, self.seen, self.fresh = 0, set[bytes](), bytearray()  # fresh: 1 for an input that had not come yet
 
     def __iter__(self) -> Iterator[Inputs]:
         for batch in self.batches:
             inputs = images_of(batch)
             parts = [tensor.detach().cpu().contiguous() for tensor in tensors_of(inputs)]
             self.images += len(parts[0])
-            self.seen.update(map(_digest, zip(*parts, strict=True)))
+            for digest in map(_digest, zip(*parts, strict=True)):
+                self.fresh.append(digest not in self.seen)
+                self.seen.add(digest)
             yield inputs
 
     @property
