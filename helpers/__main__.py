@@ -43,6 +43,7 @@ from .processes import stopping_in_order
 from .studies import parallel
 from .studies import two_networks
 from .studies.kinds import KINDS
+from .studies.layer_chance import MOST_ORDERS
 from .studies.results import check_page, check_saved
 from .studies.store import Kind
 from .studies.store import record as record_study
@@ -299,6 +300,7 @@ def course(folder: Path) -> None:
 @click.option("--layers-b", type=NAMES, help="The layers of the second network to set beside them.")
 @click.option("--grid", is_flag=True, help="Every layer of the one with every layer of the other.")
 @click.option("--measures", type=NAMES, help="Other measures too, with commas, such as cka.")
+@click.option("--chance", type=number(0, MOST_ORDERS), default=0, help="Find what chance gives, from so many orders.")
 @click.option("--before-relu", is_flag=True, help="What goes into a layer's activation, not what comes out.")
 @click.option("--pool", is_flag=True, help="Average the larger of two maps down. A grid always does.")
 @click.option("--mixed", is_flag=True, help="Layers, too, whose output for an input depends on its place in the batch.")

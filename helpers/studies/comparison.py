@@ -28,20 +28,17 @@ from ..networks.order import forward
 from ..parameters import check_flag, check_whole, refused
 from ..processes import check_memory, peak_memory
 from ..subspaces import Pair
+from .enough import ALONE, LEFT_OUT, REMEDY, Pairs, gaps_said, still_enough, with_enough
+from .layer_chance import MOST_ORDERS, KeptLayers, check_as_many
 from .layer_choice import Choice, Wanted, check_wanted, choose, kind_of, listening, without_module
-from .layer_products import LayerProducts, LayerSide, PairProducts, samples_of, shared_places
+from .layer_products import LayerProducts, LayerSide, PairProducts
 from .results import Comparison
 from .tables import EPSILONS, pair_rows, power_shares, similarity_table
 
-ENOUGH = 10  # samples per neuron; even then an unrelated neuron is at √(1 − 1/10) ≈ 0.95 from a span, not at 1
 THOROUGH = 600  # up to this many neurons in a layer its rank is examined too, which takes three more peels
 LARGE = 2**25  # bytes of a batch from which its pass could need gigabytes
-LEFT_OUT = ["layer", "neurons", "samples", "images_needed"]
 FLAGGED = ["layer", "flag"]
-ALONE = "the other network has no layer of this name"
-REMEDY = "name the layers of b to set beside those of a as layers_b, or ask for grid=True"
 
-Pairs = list[tuple[LayerSide, LayerSide]]
 Prepare = Callable[[Inputs], Inputs]
 
 
@@ -52,6 +49,7 @@ class Options:
     - grid: compare every layer of a with every layer of b;
     - pool: average the larger of two maps down (a grid always does);
     - measures: names in `helpers.MEASURES` that need Gram matrices only;
+    - chance: how often the inputs of b are put in another order, to find what chance gives (100 is a good number);
     - before_relu: take the input of a layer's activation function instead of its output;
     - tokens: "all", "class" (the first token alone) or "mean";
     - layouts: which axis of a layer holds its neurons ("nd", "ntd", "tnd", "nct", "nchw", "nhwc", "ncthw", "nthwc"), if
@@ -67,6 +65,7 @@ class Options:
     grid: bool = False
     pool: bool = False
     measures: Sequence[str] = ()
+    chance: int = 0
     before_relu: bool = False
     tokens: str = "all"
     layouts: Mapping[str, str] | None = None
@@ -90,6 +89,7 @@ class Options:
         for name in ("grid", "pool", "before_relu", "mixed", "progress"):
             check_flag(name, getattr(options, name))
         check_whole("batch", options.batch, 1)
+        check_whole("chance", options.chance, 0, MOST_ORDERS)
         if not isinstance(options.layouts, Mapping | None):
             raise refused("layouts", options.layouts, "a dictionary such as {'features.0': 'nchw'}")
         if len(options.prepares) != 2 or not all(ready is None or callable(ready) for ready in options.prepares):
@@ -134,11 +134,11 @@ def compare(
     with placed(nets, asked.device), buffers_kept(nets):
         chosen = _chosen(nets, first, (layers, layers_b or layers), asked)
         pairs, omitted = _pairs(chosen, asked.grid, bool(layers_b))
-        pairs, left_out = _with_enough(pairs, expected, asked, omitted)
-        products = _passed(LayerProducts(nets, pairs, asked.tokens, _of_batches(chosen)), counted, expected, asked)
-    pairs, more = _still_enough(products, pairs, _checked(counted, images))
-    tables, flags = _matched(products, pairs, nets, asked.grid or bool(layers_b), asked)
-    flags = [*_gaps(pairs, left_out + more, omitted), *_said(counted, chosen), *flags]
+        pairs, left_out = with_enough(pairs, expected, asked.pooled, asked.tokens, omitted)
+        products, kept = _passed(nets, pairs, chosen, counted, expected, asked)
+    pairs, more = still_enough(products, pairs, _checked(counted, images))
+    tables, flags = _matched(products, kept, pairs, nets, asked.grid or bool(layers_b), asked)
+    flags = [*gaps_said(pairs, left_out + more, omitted), *_said(counted, chosen), *flags]
     return Comparison(
         tables=tables,
         left_out=pd.DataFrame([*left_out, *more], columns=LEFT_OUT),
@@ -184,16 +184,33 @@ def _device(network: nn.Module) -> str:
     return next((weights.device.type for weights in network.parameters()), "cpu")
 
 
-def _passed(products: LayerProducts, counted: Counted, expected: int | None, asked: Options) -> LayerProducts:
+def _passed(
+    nets: Sequence[nn.Module],
+    pairs: Pairs,
+    chosen: Sequence[Choice],
+    counted: Counted,
+    expected: int | None,
+    asked: Options,
+) -> tuple[LayerProducts, KeptLayers | None]:
     """One pass over the inputs, if there is memory for the parts of the first batch."""
+    kept = KeptLayers(pairs, asked.tokens, counted, expected, asked.chance) if asked.chance else None
+    products = LayerProducts(nets, pairs, asked.tokens, _of_batches(chosen), kept)
     with tqdm(desc="one pass over the inputs", total=expected, disable=not asked.progress) as bar:
         for number, inputs in enumerate(counted):
             count = len(tensors_of(inputs)[0])
             if number == 0:
                 _check_room(products.networks, inputs, asked, min(products.size, count), products.room)
-            products.add([_prepared(inputs, ready) for ready in asked.prepares])
+            given = [_prepared(inputs, ready) for ready in asked.prepares]
+            if kept is not None:
+                check_as_many(count, given)
+            products.add(given)
             bar.update(count)
-    return products
+    return products, kept
+
+
+def _of_batches(chosen: Sequence[Choice]) -> bool:
+    """Whether values depend on what else is in a batch."""
+    return any(choice.of_batches for choice in chosen)
 
 
 def _measures(given: Any) -> tuple[str, ...]:
@@ -254,69 +271,11 @@ def _pairs(chosen: Sequence[Choice], grid: bool, by_order: bool) -> tuple[Pairs,
     return pairs, omitted
 
 
-def _gaps(pairs: Pairs, left_out: Sequence[tuple], omitted: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What is not in the tables, in words: layers with too few samples, and layers without a partner."""
-    gaps, alone = [], [name for name, reason in omitted.items() if reason == ALONE]
-    if left_out:
-        most = f"at most {max(row[3] for row in left_out)} are needed"
-        gaps.append(
-            ("left out", f"{len(left_out)} of {len(pairs) + len(left_out)} layers have too few images ({most})")
-        )
-    if alone:
-        gaps.append(("left out", f"{len(alone)} layers have no layer of their name in the other network ({REMEDY})"))
-    return gaps
-
-
-def _with_enough(
-    pairs: Pairs, images: int | None, asked: Options, omitted: Mapping[str, str]
-) -> tuple[Pairs, list[tuple]]:
-    """The pairs with at least `ENOUGH` samples per neuron, and rows for the others with the numbers they need."""
-    kept, rows = [], []
-    for a, b in pairs:
-        if a.places != b.places and not asked.pooled:
-            here, there = (int(np.prod(side.places, initial=1)) for side in (a, b))
-            raise BadInput(
-                f"{a.layer} has {here} positions and {b.layer} {there}: expected the same samples, or pool=True to "
-                "average the larger one down"
-            )
-        count = max(a.neurons, b.neurons)
-        each = samples_of(shared_places(a.places, b.places, asked.tokens), 1)
-        if images is None or each * images >= ENOUGH * count:
-            kept.append((a, b))
-        else:
-            rows.append((a.layer, count, each * images, -(-ENOUGH * count // each)))
-    if not kept:
-        alone = ALONE in omitted.values()
-        which = f"the layers with equal names, of which there are {len(rows)} ({REMEDY})" if alone else "every layer"
-        raise BadInput(f"{images} images are too few for {which}: expected at least {min(row[3] for row in rows)}")
-    return kept, rows
-
-
-def _still_enough(products: LayerProducts, pairs: Pairs, counted: Counted) -> tuple[Pairs, list[tuple]]:
-    """The rule of `_with_enough`, now with the samples that came: only different inputs, without padding."""
-    kept, rows = [], []
-    for a, b in pairs:
-        count, samples = max(a.neurons, b.neurons), products.of(a, b).gram.samples * counted.different // counted.images
-        if samples >= ENOUGH * count:
-            kept.append((a, b))
-        else:
-            rows.append((a.layer, count, samples, -(-ENOUGH * count * counted.different // max(samples, 1))))
-    if not kept:
-        fewest, count = min(row[3] for row in rows), counted.different
-        raise BadInput(f"{count} images are too few for every layer: expected at least {fewest}")
-    return kept, rows
-
-
 def _checked(counted: Counted, images: int | None) -> Counted:
     """The inputs that came. Raises `BadInput` if their number is not the announced one."""
     if images is not None and counted.images != images:
         raise BadInput(f"{counted.images} images came, not {images}: expected the number that there are, or none given")
     return counted
-
-
-def _of_batches(chosen: Sequence[Choice]) -> bool:
-    """Whether values depend on what else is in a batch."""
-    return any(choice.of_batches for choice in chosen)
 
 
 def _said(counted: Counted, chosen: Sequence[Choice]) -> list[tuple[str, str]]:
@@ -338,10 +297,16 @@ def _doubts(chosen: Sequence[Choice]) -> list[tuple[str, str]]:
 
 
 def _matched(
-    products: LayerProducts, pairs: Pairs, nets: Sequence[nn.Module], both_names: bool, asked: Options
+    products: LayerProducts,
+    kept: KeptLayers | None,
+    pairs: Pairs,
+    nets: Sequence[nn.Module],
+    both_names: bool,
+    asked: Options,
 ) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str]]]:
-    """The tables of all pairs (critical, layers, measures, similarity), and what to distrust, by layer."""
+    """The tables of all pairs (critical, layers, measures, similarity, chance), and what to distrust, by layer."""
     parts: dict[str, list[pd.DataFrame]] = {"critical": [], "layers": [], "measures": []}
+    parts |= {"chance": []} if kept is not None else {}
     flags: list[tuple[str, str]] = []
     order = {side: k for k, side in enumerate(dict.fromkeys(a for a, _ in pairs))}
     for a, b in tqdm(pairs, "matching layers", disable=not asked.progress):
@@ -351,7 +316,7 @@ def _matched(
             "depth": order[a] / max(1, len(order) - 1),
             "kind": kind_of(a.layer, nets[0]),
         }
-        of_pair, said = _one_pair(products.of(a, b), a, b, asked.measures)
+        of_pair, said = _one_pair(products.of(a, b), a, b, asked.measures, kept)
         flags += [(" and ".join(names.values()), flag) for flag in said]
         for key, table in of_pair.items():
             parts[key].append(pd.DataFrame(names, index=table.index).join(table))
@@ -361,7 +326,7 @@ def _matched(
 
 
 def _one_pair(
-    products: PairProducts, a: LayerSide, b: LayerSide, measures: Sequence[str]
+    products: PairProducts, a: LayerSide, b: LayerSide, measures: Sequence[str], kept: KeptLayers | None
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The tables of one pair of layers, and what to distrust."""
     gram, shares = products.gram, products.peak_shares
@@ -373,12 +338,14 @@ def _one_pair(
     power = np.concatenate([power_shares(gram, 0), power_shares(gram, 1)])
     compared = Compared.of_gram(gram)
     values = [(name, MEASURES[name].function(compared)) for name in measures]
+    beside_chance, said = kept.levels(a, b, measures) if kept is not None else (None, [])
+    flags += said
     tables = {
         "critical": pair_rows(pair).assign(power=power),
         "layers": pd.DataFrame([_facts(a, b, pair, len(flags))]),
         "measures": pd.DataFrame(values, columns=["measure", "value"]),
     }
-    return tables, flags
+    return tables if beside_chance is None else tables | {"chance": beside_chance}, flags
 
 
 def _facts(a: LayerSide, b: LayerSide, pair: Pair, flags: int) -> dict[str, Any]:

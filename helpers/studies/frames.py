@@ -10,7 +10,7 @@ from pyarrow import ArrowException, parquet
 
 from ..errors import BadInput, shown
 
-WORDS = ("layer", "layer_b", "network", "dataset", "side")
+WORDS = ("layer", "layer_b", "measure", "network", "dataset", "side")
 SHARES = ("critical_epsilon", "similarity", "accuracy", "epsilon")  # from 0 to 1
 NEVER = "critical_epsilon"  # infinite for a neuron that never matches
 CRITICAL = ("side", "neuron", "critical_epsilon", "dead", "layer")  # what a table of critical ε has at least

@@ -8,6 +8,7 @@ the samples are all tokens that are no padding, or only the class token, or the 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -151,6 +152,17 @@ class PairProducts:
         return np.divide(self.largest**2, squares, out=np.zeros(len(squares)), where=squares > 0)
 
 
+class SampleKeeper(Protocol):
+    """Keeps some samples of layers while the products of all samples are summed."""
+
+    @property
+    def room(self) -> int:
+        """The bytes that it needs."""
+
+    def put(self, key: tuple[Places, LayerSide], maps: Maps, first_input: int, whole: bool) -> None:
+        """Take a layer's output at a resolution. `whole` says that each input has all its positions."""
+
+
 class LayerProducts:
     """Accumulates the products of pairs of layers: `add` takes the next inputs, `of` gives the result of one pair.
 
@@ -164,10 +176,12 @@ class LayerProducts:
         pairs: Iterable[tuple[LayerSide, LayerSide]],
         tokens: str = "all",
         whole: bool = False,
+        kept: "SampleKeeper | None" = None,
     ) -> None:
         if tokens not in TOKENS:
             raise unknown("way to take tokens", tokens, TOKENS)
-        self.networks, self.tokens, self.whole = networks, tokens, whole
+        self.networks, self.tokens, self.whole, self.kept = networks, tokens, whole, kept
+        self.inputs = 0  # whose products are in the sums
         self.groups: dict[Places, _Group] = {}
         self.where: dict[tuple[LayerSide, LayerSide], tuple[Places, int, int]] = {}
         self.results: dict[Places, GramBlocks] = {}
@@ -195,6 +209,7 @@ class LayerProducts:
                 self._hear(k, network, given)
             for group in self.groups.values():
                 group.add()
+            self.inputs += min(size, count - start)
 
     @property
     def size(self) -> int:
@@ -203,8 +218,8 @@ class LayerProducts:
 
     @property
     def room(self) -> int:
-        """The bytes of all joint matrices of a part of a batch."""
-        return 8 * self._numbers * self.size
+        """The bytes of all joint matrices of a part of a batch, and of the samples that are kept."""
+        return 8 * self._numbers * self.size + (self.kept.room if self.kept is not None else 0)
 
     @property
     def _numbers(self) -> int:
@@ -222,7 +237,12 @@ class LayerProducts:
             for group in self.groups.values():
                 if (side := sides[layer]) in group.members:
                     wanted = places if side.places == group.places else group.places  # lengths of texts may vary
-                    group.put(side, without_padding(at_places(maps, places, wanted, self.tokens, mask), mask))
+                    at_wanted = at_places(maps, places, wanted, self.tokens, mask)
+                    part = without_padding(at_wanted, mask)
+                    group.put(side, part)
+                    if self.kept is not None:
+                        whole = wanted == group.places and part.numel() == at_wanted.numel()
+                        self.kept.put((group.places, side), at_wanted, self.inputs, whole)
 
         with tapped(network, list(sides), take):
             forward(network, inputs)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..errors import BadInput, first_words
@@ -16,6 +17,7 @@ from ..files import atomic, check_regular, check_target
 from ..schemas import Saved, dumped, parsed
 from .comparison_figures import FIGURES, as_png, drawn
 from .frames import CRITICAL, check_frame, read_frame
+from .layer_chance import COLUMNS_OF_CHANCE, NUMBERS_OF_CHANCE
 from .tables import EPSILONS, as_epsilons, similarity_table
 
 FRAMES = ("left_out", "omitted", "flagged")
@@ -33,6 +35,7 @@ COLUMNS = {
     "_omitted": ("layer", "reason"),
     "_flagged": ("layer", "flag"),
 }
+OPTIONAL_COLUMNS = {"chance": ("layer", *COLUMNS_OF_CHANCE)}  # of a table that not every comparison has
 
 
 def check_page(path: Path) -> None:
@@ -50,7 +53,8 @@ class Comparison:
     """Two networks, layer by layer.
 
     - tables: "critical" (one row per neuron with its critical ε, inf if it never matches), "layers" (one row per pair
-      of layers with neurons, dead neurons, samples), "similarity" (at the paper's ε), "measures" (others, if wanted);
+      of layers with neurons, dead neurons, samples), "similarity" (at the paper's ε), "measures" (others, if wanted).
+      With chance there is "chance", too: each value beside those with the inputs of b in another order;
     - left_out: layers with too few samples, and how many images they need;
     - omitted: layers that were not taken, with the reason;
     - flagged: what a reader of the numbers should know, by layer;
@@ -112,6 +116,7 @@ class Comparison:
         )
         tables = [("Similarity", self.wide()), ("Layers", self.tables["layers"])]
         tables += [("Other measures", self.tables["measures"])] * bool(len(self.tables["measures"]))
+        tables += [("Beside chance", self.tables[name]) for name in ("chance",) if len(self.tables.get(name, ()))]
         tables += [("Layers with too few images", self.left_out)] * bool(len(self.left_out))
         tables += [("Layers not taken", self.omitted)] * bool(len(self.omitted))
         shown = "".join(
@@ -187,13 +192,26 @@ def _frame(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
 
 def check_frames(frames: Mapping[str, pd.DataFrame]) -> None:
     """Raise `BadInput` if a table of a comparison is missing, or lacks one of its columns."""
-    for name, columns in COLUMNS.items():
+    wanted = COLUMNS | {name: columns for name, columns in OPTIONAL_COLUMNS.items() if name in frames}
+    for name, columns in wanted.items():
         if name not in frames:
             raise BadInput(f"has no {name}: expected {', '.join(COLUMNS)}")
         lacking = [column for column in columns if column not in frames[name]]
         if lacking or (name == "_flagged" and len(frames[name].columns) != len(columns)):
             raise BadInput(f"{name} has columns {', '.join(map(str, frames[name]))}: expected {', '.join(columns)}")
+    if "chance" in frames:
+        _check_chance(frames["chance"])
     critical = frames["critical"]
     names = [name for name in ("layer", "layer_b") if name in critical]
     if critical.groupby(names).ngroups != critical.groupby([*names, *ONCE_PER_LAYER]).ngroups:
         raise BadInput("critical has two layers of one name: expected each once")
+
+
+def _check_chance(table: pd.DataFrame) -> None:
+    """Raise `BadInput` for values that no permutation gives: numbers that are not finite, a p of 0 or above 1."""
+    for column in NUMBERS_OF_CHANCE:
+        values = table[column]
+        if len(table) and (values.dtype.kind not in "iuf" or not np.isfinite(values).all()):
+            raise BadInput(f"chance has values in column {column} that are no finite numbers: expected one per row")
+    if not (table["p"].between(0, 1, "right")).all():
+        raise BadInput("chance has a p that is not possible: expected numbers above 0, and at most 1")

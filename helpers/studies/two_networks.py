@@ -24,7 +24,8 @@ from ..networks.inputs import in_batches
 from ..networks.weights import architecture_of, from_import_path, is_untrained, open_network, statistics_of
 from ..parameters import check_whole
 from ..processes import check_memory
-from .comparison import ENOUGH, compare
+from .comparison import compare
+from .enough import ENOUGH
 from .layer_choice import Wanted
 from .results import Comparison
 from .store import Computed, Kind, record_computed
@@ -141,8 +142,9 @@ def compare_named(
 def spoken_result(comparison: Comparison) -> list[str]:
     """A comparison as lines of text: the table, other measures, what to distrust, what was left out, and its cost."""
     lines = [comparison.wide().to_string(index=False, float_format="%.3f")]
-    if len(comparison.tables["measures"]):
-        lines.append(comparison.tables["measures"].to_string(index=False, float_format="%.3f"))
+    for name in ("measures", "chance"):
+        if name in comparison.tables and len(comparison.tables[name]):
+            lines.append(comparison.tables[name].to_string(index=False, float_format="%.3f"))
     lines += [f"note: {flag}" for flag in comparison.flags]
     for row in comparison.left_out.itertuples(index=False):
         need = f"{row.neurons} neurons, {row.samples} samples; {row.images_needed} images needed"
