@@ -47,6 +47,7 @@ size = 32  # images are resized and cut to size × size
 statistics = "digits"  # what the images are normalised by: "imagenet", "cifar10" or "digits"
 layers = None  # all that can be compared
 epsilons = [0.15, 0.2, 0.25, 0.3, 0.5]
+orders = 40  # of the images, to find what chance gives
 
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
@@ -74,7 +75,7 @@ batches, number = two_networks.image_batches(Path(images), size, **how)
 f"{number} images of {size} × {size} pixels"
 
 # %% tags=["remove-stderr"]
-comparison = compare(a, b, batches, layers=layers, progress=False)
+comparison = compare(a, b, batches, layers=layers, chance=orders, progress=False)
 figures.table(comparison.wide(epsilons), label="Similarity by layer and ε")
 
 # %% [markdown]
@@ -121,7 +122,7 @@ figures.table(comparison.left_out, label="Layers with too few samples")
 paths = [str(path) for path in (checkpoint_a, checkpoint_b)]
 fresh = [weights.untrained(path, architecture, seed) for seed, path in enumerate(paths)]
 fresh = [two_networks.calibrated(net, batches) for net in fresh]
-untrained = compare(*fresh, batches, layers=layers, progress=False)
+untrained = compare(*fresh, batches, layers=layers, chance=orders, progress=False)
 itself = compare(a, a, batches, layers=layers, progress=False)
 
 # %%
@@ -133,6 +134,28 @@ rows["both untrained"] = untrained.similarity(at)["similarity"]
 figures.table(rows, label="The two networks beside their controls")
 
 # %% [markdown]
+# **Chance.** Layers with many neurons and few samples are similar by chance. So `compare` with `chance=100` gives the
+# inputs of network b another random order, 100 times. Then the two networks have seen nothing in common. The table
+# shows the area under s(ε), which is one minus the mean critical ε. Beside it are the mean of the random orders, and the value that
+# 95 % of them stay below. The value p is the share of orders that reach the observed one. The true order counts, too.
+
+# %% tags=["hide-input"]
+chance = comparison.tables["chance"]
+figures.table(chance, label="The two networks beside chance")
+
+# %% tags=["remove-cell"]
+tables = {"a-b": chance, "untrained": untrained.tables["chance"]}
+for name, table in tables.items():
+    glue(f"tested-{name}", len(table), display=False)
+    glue(f"above-{name}", int((table["observed"] > table["chance_95"]).sum()), display=False)
+glue("largest-p", float(chance["p"].max()), display=False)
+
+# %% [markdown]
+# Here {glue:text}`above-a-b` of {glue:text}`tested-a-b` layers are above chance. The largest p is {glue:text}`largest-p:.3f`. A layer that is
+# not above chance is in `comparison.flags`. But chance is a low bar. The untrained networks are above it in
+# {glue:text}`above-untrained` of {glue:text}`tested-untrained` layers, because both see the same images. So chance does not replace the
+# other controls.
+#
 # Vision transformers, text encoders, and a convolutional network beside a transformer have [a page of their own](tokens.ipynb).
 #
 # ## Which networks fit
