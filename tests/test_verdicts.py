@@ -11,6 +11,9 @@ PLAN = read_evidence()
 LEVELS = {"first": 0.9, "early": 0.3, "middle": 0.0, "late": 0.0, "pool": 1.0, "fc": 0.5, "logits": 1.0}
 
 
+NEAR_OUTPUT = "holds for the pooled features and the late layers of VGG-16-BN only"
+
+
 def layer_of(network, group):
     return PLAN.groups[network][group][0].replace("*", "block1.relu1")
 
@@ -132,18 +135,33 @@ def test_tables_have_one_row_per_claim_and_one_per_number():
 
 
 @pytest.mark.parametrize(
-    ("kept", "start"),
+    ("kept", "start", "later"),
     [
-        ((0.2, 0.3, 0.8), "holds"),
-        ((0.9, 0.9, 0.9), "fails"),  # the control alone is not what the claim says
-        ((0.2, 0.9, 0.9), "holds for the pooled features and the early layers of VGG-16-BN only"),
-        ((0.2, 0.3, 0.1), "holds for the pooled features and the late layers of VGG-16-BN only"),
+        ((0.2, 0.3, 0.8), "holds", ""),
+        ((0.9, 0.9, 0.1), "fails", ""),
+        ((0.9, 0.9, 0.9), "holds for the early layers of VGG-16-BN only", "fails near the output"),
+        ((0.2, 0.3, 0.1), NEAR_OUTPUT, "holds near the output"),
     ],
 )
-def test_other_targets_decide_by_the_layers_near_the_output(kept, start):
+def test_other_targets_decide_by_the_rule_that_was_fixed_and_the_later_reading_stands_beside_it(kept, start, later):
     records = complete()
     groups = ["pool", "late", "early"]
     records.targets = {"vgg16_bn": pd.DataFrame({"group": groups, "share_kept": kept, "width": 0.25})}
     verdict = judged(PLAN, records)["C2b"]
     assert verdict.word.split(" (not")[0] == start
+    assert verdict.later == later
+    assert verdict.answer == (f"{verdict.word}. Added later: {later}" if later else verdict.word)
     assert all(row.what.endswith("(networks of width 0.25)") for row in verdict.rows)
+
+
+@pytest.mark.parametrize(("found", "possible", "said"), [(0.05, 0.08, False), (0.05, 1.0, True), (0.2, 1.0, False)])
+def test_a_share_that_the_search_has_not_decided_says_so(found, possible, said):
+    records = complete()
+    for network in PLAN.studies:
+        records.small[network] = pd.DataFrame(
+            {"group": ["early"], "of_two": [0.0], "of_five": [found], "of_five_possible": [possible]}
+        )
+    verdict = judged(PLAN, records)["C4"]
+    assert verdict.later == ("matches of at most 5 are open where it holds" if said else "")
+    rows = verdict.rows
+    assert [row.what.endswith("(found; up to 1.00 are possible)") for row in rows] == [False, said] * 2

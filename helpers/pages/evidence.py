@@ -27,10 +27,14 @@ SCALE_MEASURE = "subspace_median"  # 1 less the median critical ε of a layer
 
 @dataclass
 class Gathered(Measured):
-    """`Measured` with the results of its studies, for pages that match a layer anew."""
+    """`Measured` with the results of its studies, for pages that match a layer anew.
+
+    control: the critical ε of the first network against an earlier state of itself.
+    """
 
     results: dict[str, Result] = field(default_factory=dict)
     calibrated: dict[str, pd.DataFrame] = field(default_factory=dict)
+    control: dict[str, pd.DataFrame] = field(default_factory=dict)
     scale_rests_on: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def on_scale(self, plan: Plan, group: str, column: str = "mean") -> float:
@@ -79,7 +83,9 @@ def gather(plan: Plan) -> Gathered:
         if twins := recorded_tables("seeds", study, epoch=0):
             gathered.untrained[network] = twins["critical"]
         if small := recorded_tables("small_matches", study):
-            gathered.small[network] = with_groups(plan, network, small["levels"])
+            gathered.small[network] = with_orders(with_groups(plan, network, small["levels"]), small["sizes"])
+        if own := recorded_tables("ceiling", study):
+            gathered.control[network] = own["critical"]
         if stitched := recorded_tables("stitching", study):
             rows = next(iter(stitched.values())).query("source == 'trained'")
             gathered.stitched[network] = rows.rename(columns={"lost": "accuracy_lost"})
@@ -143,6 +149,13 @@ def with_groups(plan: Plan, network: str, table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(group=[plan.group(network, str(layer)) for layer in table["layer"]])
 
 
+def with_orders(levels: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
+    """The table with the number of orders in which minimal matches were searched; 0 where no order was tried."""
+    keys = ["layer", "seed_a", "seed_b", "epsilon"]
+    tried = sizes.groupby(keys, observed=True)["orders"].min().reset_index()
+    return levels.merge(tried, on=keys, how="left").fillna({"orders": 0}).astype({"orders": int})
+
+
 # ---------------------------------------------------------------- tables
 
 
@@ -183,8 +196,8 @@ def protocol_errors(plan: Plan, measured: Measured) -> pd.DataFrame:
 def small_table(plan: Plan, measured: Measured) -> pd.DataFrame:
     """One row per network, layer and ε where the layer matches in part: shares of neurons with small minimal matches.
 
-    "of at most five" counts the smallest match that was found. "possible" is an upper bound for any search. Raises
-    `BadInput` if nothing is recorded.
+    "of at most five" counts the smallest match that was found in so many orders. "possible" is an upper bound for any
+    search. Raises `BadInput` if nothing is recorded.
     """
     tables = [t.assign(network=plan.name(network)) for network, t in measured.small.items()]
     if not tables:
@@ -197,7 +210,7 @@ def small_table(plan: Plan, measured: Measured) -> pd.DataFrame:
         "of_five_possible": "possible",
         "median_size": "median size",
     }
-    columns = ["network", "group", "layer", "epsilon", "matched", "neurons", *names]
+    columns = ["network", "group", "layer", "epsilon", "matched", "neurons", "orders", *names]
     return pd.concat(tables, ignore_index=True)[columns].rename(columns=names)
 
 

@@ -9,8 +9,8 @@ verdict of a claim follows from its rows alone:
 - **open**: a number is missing, and it is named.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ PLACES = {
     "fc": "the hidden fully connected layers",
     "logits": "the logits",
 }
+UNDECIDED = "found; up to"
 HIDDEN = ("first", "early", "middle", "late", "pool", "fc")
 
 
@@ -78,12 +79,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to a claim: the word, one sentence with the deciding numbers, and the rows from which it follows."""
+    """The answer to a claim: the word, one sentence with the deciding numbers, and the rows from which it follows.
+
+    `later` is a reading that was added after looking. It stands beside the word and replaces nothing.
+    """
 
     claim: Claim
     word: str
     sentence: str
     rows: tuple[Row, ...]
+    later: str = ""
+
+    @property
+    def answer(self) -> str:
+        """The word, and the later reading if there is one."""
+        return f"{self.word}. Added later: {self.later}" if self.later else self.word
 
 
 # ---------------------------------------------------------------- numbers
@@ -136,21 +146,31 @@ def similarity_rows(claim: Claim, plan: Plan, measured: Measured, groups: tuple[
 def kept_by_other_targets(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C2b: the share of calibrated similarity that networks with other targets keep, the largest over the targets.
 
-    For the group "early" it is the smallest, because every target must keep its share there. The claim is about layers
-    near the output. The early layers are its control, so they vote only where a layer near the output keeps its bound.
+    For the group "early" it is the smallest, because every target must keep its share there.
     """
     for network, table in measured.targets.items() or {next(iter(plan.studies)): pd.DataFrame()}.items():
-        claimed = [_kept_share(claim, network, table, group) for group in ("pool", "late")]
-        control = _kept_share(claim, network, table, "early")
-        yield from [*claimed, replace(control, votes=any(row.keeps or not row.measured for row in claimed))]
+        where = f" (networks of width {table['width'].iloc[0]:g})" if "width" in table else ""
+        for group in ("pool", "late", "early"):
+            kept = table.loc[table["group"] == group, "share_kept"] if len(table) else pd.Series(dtype=float)
+            value = float(kept.min() if group == "early" else kept.max()) if len(kept) else np.nan
+            what = f"share of the calibrated similarity kept in {PLACES[group]}{where}"
+            yield Row(network, what, value, claim.bound(group), PLACES[group])
 
 
-def _kept_share(claim: Claim, network: str, table: pd.DataFrame, group: str) -> Row:
-    kept = table.loc[table["group"] == group, "share_kept"] if len(table) else pd.Series(dtype=float)
-    value = float(kept.min() if group == "early" else kept.max()) if len(kept) else np.nan
-    where = f" (networks of width {table['width'].iloc[0]:g})" if "width" in table else ""
-    what = f"share of the calibrated similarity kept in {PLACES[group]}{where}"
-    return Row(network, what, value, claim.bound(group), PLACES[group])
+def near_output_alone(plan: Plan, rows: Sequence[Row]) -> str:
+    """C2b without its control, the early layers: "fails near the output"; "" if that says no more than the verdict.
+
+    This reading was added after looking. With the control the claim can hold "for the early layers only", although it
+    is about layers near the output.
+    """
+    claimed = [row for row in rows if row.place != PLACES["early"]]
+    alone = word(plan, claimed)
+    return "" if alone.startswith(OPEN) or alone == word(plan, list(rows)) else f"{alone} near the output"
+
+
+def undecided_search(plan: Plan, rows: Sequence[Row]) -> str:
+    """C4 where the search for matches of at most 5 neurons could have missed some: what is open; "" if nothing is."""
+    return "matches of at most 5 are open where it holds" if any(UNDECIDED in row.what for row in rows) else ""
 
 
 def more_near_input(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
@@ -172,7 +192,8 @@ def more_near_input(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Ro
 def small_are_rare(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
     """C4, by group: the largest shares of matched neurons with a minimal match of 2 and of at most 5 neurons.
 
-    They are the largest over layers and ε. Logits are shown without a vote.
+    They are the largest over layers and ε. Logits are shown without a vote. Shares of 2 are exact. Shares of at most 5
+    count the matches that were found, and how many more are possible is said beside them.
     """
     for network in plan.studies:
         table = measured.small.get(network, pd.DataFrame({"group": [], "of_two": [], "of_five": []}))
@@ -182,7 +203,16 @@ def small_are_rare(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row
             for quantity, size in (("of_two", "2"), ("of_five", "at most 5")):
                 what = f"largest share of matched neurons with a minimal match of {size} neurons in {PLACES[group]}"
                 value = float(rows[quantity].max()) if len(rows) else np.nan
+                what += _possible(rows, quantity, claim.bound(quantity))
                 yield Row(network, what, value, claim.bound(quantity), PLACES[group], votes=group != "logits")
+
+
+def _possible(rows: pd.DataFrame, quantity: str, bound: Bound) -> str:
+    """What the search may have missed, if it could change whether the bound is kept."""
+    column = f"{quantity}_possible"
+    if column not in rows or not bound.keeps(float(rows[quantity].max())) or bound.keeps(float(rows[column].max())):
+        return ""
+    return f" ({UNDECIDED} {rows[column].max():.2f} are possible)"
 
 
 def accurate_and_different(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
@@ -231,6 +261,8 @@ RULES: dict[str, Callable[[Claim, Plan, Measured], Iterator[Row]]] = {
     "P": sampled_like_full,
 }
 
+LATER: dict[str, Callable[[Plan, Sequence[Row]], str]] = {"C2b": near_output_alone, "C4": undecided_search}
+
 
 # ---------------------------------------------------------------- the answer
 
@@ -243,7 +275,8 @@ def judged(plan: Plan, measured: Measured) -> dict[str, Verdict]:
 def verdict(claim: Claim, plan: Plan, rows: tuple[Row, ...]) -> Verdict:
     """The word and the sentence that follow from a claim's rows."""
     votes = [row for row in rows if row.votes]
-    return Verdict(claim, word(plan, votes), sentence(plan, votes), rows)
+    later = LATER[claim.id](plan, votes) if claim.id in LATER else ""
+    return Verdict(claim, word(plan, votes), sentence(plan, votes), rows, later)
 
 
 def word(plan: Plan, votes: list[Row]) -> str:
@@ -293,7 +326,7 @@ def sentence(plan: Plan, votes: list[Row]) -> str:
 
 def verdict_table(verdicts: dict[str, Verdict]) -> pd.DataFrame:
     """One row per claim: id, claim, verdict, the deciding numbers."""
-    rows = [(name, v.claim.text, v.word, v.sentence) for name, v in verdicts.items()]
+    rows = [(name, v.claim.text, v.answer, v.sentence) for name, v in verdicts.items()]
     return pd.DataFrame(rows, columns=["id", "claim", "verdict", "deciding numbers"])
 
 
