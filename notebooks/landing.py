@@ -32,7 +32,7 @@ for network, groups in numbers.items():
     for group, value in groups.items():
         glue(f"{network}-{group}", value, display=False)
 stitched = pd.concat(measured.stitched.values())
-glue("stitched-networks", int(stitched[["seed_a", "seed_b"]].stack().nunique()), display=False)
+glue("stitched-pairs", len(stitched[["seed_a", "seed_b"]].drop_duplicates()), display=False)
 glue("stitched-images", f"{int(stitched['images'].min()):,}".replace(",", " "), display=False)
 glue("lost-middle", 100 * answer.stitching_loss(plan, measured, "middle"), display=False)
 glue("scale-middle", measured.on_scale(plan, "middle"), display=False)
@@ -40,7 +40,9 @@ glue("scale-untrained", measured.on_scale(plan, "middle", "untrained"), display=
 for name, count in zip(("above", "of"), measured.untrained_above(plan, "middle"), strict=True):
     glue(f"untrained-{name}", count, display=False)
 for network, table in measured.untrained.items():
-    glue(f"{network}-before", answer.group_numbers(plan, network, table)["first"], display=False)
+    before = answer.group_numbers(plan, network, table)
+    glue(f"{network}-before", before["first"], display=False)
+    glue(f"{network}-pool-before", before["pool"], display=False)
 for table in measured.targets.values():
     glue("targets-width", f"{table['width'].iloc[0]:g}", display=False)
     glue("targets-accuracy", float(100 * table["accuracy"].iloc[0]), display=False)
@@ -63,13 +65,15 @@ answer.answer_figure(answer.answer_data(plan, measured.critical, measured.calibr
 # 1. **Two copies share the first layer and the pooled features, and hardly the middle.** At ε = 0.3 VGG-16-BN and
 #    ResNet-18 reach {glue:text}`vgg16_bn-first:.2f` and {glue:text}`resnet18-first:.2f` in the first layer, and
 #    {glue:text}`vgg16_bn-middle:.2f` and {glue:text}`resnet18-middle:.2f` in the middle. The pooled features, the
-#    averages of the last maps, reach {glue:text}`vgg16_bn-pool:.2f` and {glue:text}`resnet18-pool:.2f`. The first
-#    layer needs no training for this: untrained, it reaches {glue:text}`vgg16_bn-before:.2f` and
-#    {glue:text}`resnet18-before:.2f` ([the experiment](paper_experiment.ipynb)).
+#    averages of the last maps, reach {glue:text}`vgg16_bn-pool:.2f` and {glue:text}`resnet18-pool:.2f`. A part
+#    of this needs no training: untrained first layers reach {glue:text}`vgg16_bn-before:.2f` and
+#    {glue:text}`resnet18-before:.2f`, and the untrained pooled features of ResNet-18
+#    {glue:text}`resnet18-pool-before:.2f` ([the experiment](paper_experiment.ipynb)).
 # 2. **Zero does not mean unrelated.** We also measured on a scale. Chance is 0, and a network compared with itself some
 #    epochs earlier is 1. The middle layers of two copies reach {glue:text}`scale-middle:.2f` on it, untrained ones
 #    {glue:text}`scale-untrained:.2f`. In {glue:text}`untrained-above` of {glue:text}`untrained-of` middle layers
-#    untrained copies are even more alike than trained ones ([the scale](scale.ipynb)).
+#    untrained copies match at least as well as trained ones. Their own chance was not measured ([the
+#    scale](scale.ipynb)).
 # 3. **What they compute can be exchanged.** A linear map puts a middle layer of one copy into the other. On average
 #    that costs {glue:text}`lost-middle:.1f` percentage points of accuracy ([stitching](interchangeable.ipynb)).
 #
@@ -78,10 +82,12 @@ answer.answer_figure(answer.answer_data(plan, measured.critical, measured.calibr
 # - **Networks.** {glue:text}`vgg16_bn-copies` copies of VGG-16-BN with {glue:text}`vgg16_bn-low:.1f`–{glue:text}`vgg16_bn-high:.1f` % test accuracy,
 #   {glue:text}`resnet18-copies` of ResNet-18 with {glue:text}`resnet18-low:.1f`–{glue:text}`resnet18-high:.1f` %. Full width, CIFAR-10.
 # - **Similarity** uses all 10 000 test images. {glue:text}`rests-on`
-# - **Stitching** uses {glue:text}`stitched-networks` networks of each kind and {glue:text}`stitched-images` test images.
+# - **Stitching** uses {glue:text}`stitched-pairs` pairs of networks of each kind, in one direction, and {glue:text}`stitched-images` test images.
 # - **Other targets** (C2b) were tried with networks of width {glue:text}`targets-width`, which reach
 #   {glue:text}`targets-accuracy:.0f` %.
-# - **Bounds** were fixed before looking.
+# - **Positions.** Layers are compared at every position of their maps. After an average over positions they look more
+#   alike ([other measures](measure.ipynb)).
+# - **Bounds** were fixed before looking. Readings that were added later are marked.
 # - **Not done:** ImageNet with trained networks; other architectures of this size.
 # :::
 #

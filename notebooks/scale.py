@@ -91,13 +91,14 @@ glue("untrained-expected", scales.yes_or_no(most_untrained < 0.25), display=Fals
 # The calibrated similarity goes from 0 (chance) to 1 (the network itself, some epochs earlier). First layer:
 # {glue:text}`first`. Middle:
 # {glue:text}`middle`. Late: {glue:text}`late`. Pooled features: {glue:text}`pool`. The largest p of any layer is {glue:text}`p-largest`; a small p means above chance.
-# {glue:text}`untrained-above-count` layers two untrained networks are at least as similar as two trained ones. {glue:text}`own-zeros`
+# {glue:text}`untrained-above-count` layers the value of two untrained networks is at least as high as that of two trained
+# ones. {glue:text}`own-zeros`
 # :::
 #
 # ## How we know
 #
 # Four comparisons are made for every layer, on the same test images. **Chance**: one of the two networks sees the
-# images in another order. We took {{permutations}} random orders, and used the same orders in all layers.
+# images in another order. We took one trained pair and {{permutations}} random orders, the same in all layers.
 # **Untrained**: two networks before training. **Observed**: two networks after training, from two seeds. **Ceiling**:
 # the network of the first seed and an earlier checkpoint of its own training, after epoch {glue:text}`ceilings`. The measure is {glue:text}`measure`. A
 # larger value is more similar.
@@ -120,8 +121,10 @@ figures.download(everything, "calibrated-similarity")
 # where $t \le c$. A distance and its similarity, $d = 1 - s$, give the same value.
 # :::
 #
-# In the middle layers it is {glue:text}`middle`. For untrained networks it is {glue:text}`untrained-middle` there. In
-# these layers two untrained networks are at least as similar as two trained ones: {glue:text}`untrained-above`.
+# In the middle layers it is {glue:text}`middle`. Untrained networks are put on the scale of the trained ones. They reach
+# {glue:text}`untrained-middle` there. Their own chance was not measured. Untrained layers often share a large common
+# mean, so their own chance may be higher ([causes](causes.ipynb)). These layers match at least as well untrained as
+# trained: {glue:text}`untrained-above`.
 
 # %% tags=["hide-input", "shows-def-calibrated"] mystnb={"image": {"alt": "One panel per network: by layer, the calibrated similarity of two seeds with its interval, and that of untrained twins; lines at 0 and 1."}, "figure": {"caption": "Calibrated similarity by layer, with 95 % intervals; 0 is chance, 1 is an earlier self.", "name": "fig-scale-calibrated"}}
 figure = scales.plot_calibrated(calibrated, look_at)
@@ -135,7 +138,7 @@ figures.table(groups, digits=2, label="Calibrated similarity by group of layers"
 # out one network at a time (the jackknife). Its t distribution has one degree of freedom less than there are
 # networks. A simulation in the tests checks it: an interval of nominally 95 % covers the truth in at least 90 % of
 # the cases, with three networks and with five. The interval is for the observed value only. It takes both ends as
-# known, and the ceiling is a single pair.
+# known. Chance comes from one pair of trained networks, and the ceiling from one network.
 #
 # **What was expected.** We wrote this down before we looked. Each line says whether it came out.
 #
@@ -147,9 +150,10 @@ figures.table(groups, digits=2, label="Calibrated similarity by group of layers"
 #
 # ## What would change our mind
 #
-# - *The images.* Convolutional layers are sampled at 9 positions of each of 1000 images, or at 4 positions of each of
-#   2000 images. The other layers have 2000 images. With fewer samples chance rises. The atlas has the observed values
-#   on the whole test set.
+# - *The images.* Convolutional layers are sampled at 9 positions of each of 1000 images. The last ones, with maps of 2 × 2,
+#   have 4 positions of each of 2000 images. The other layers have 2000 images. With 512 neurons that is less than the
+#   10 samples per neuron that [a comparison of your own](own_networks.ipynb) asks for. With fewer samples chance
+#   rises. The atlas has the observed values on the whole test set.
 # - *The ceiling.* A checkpoint from the very end of a training is nearly the same network. With an earlier checkpoint
 #   the ceiling is lower, and every layer looks more similar on its scale.
 # - *The measure.* The area under s(ε) is recorded, too: run the page with `-p look_at subspace`. Other measures have

@@ -84,10 +84,13 @@ def test_what_the_scale_rests_on_is_counted_in_the_record_and_said():
     values = pd.DataFrame(rows, columns=["end", "seed_a", "seed_b", "order"])
     assert evidence.rests_on(values) == (3, 2)
     said = answer.scale_sentence(PLAN, {"vgg16_bn": (3, 20), "resnet18": (5, 200)})
-    assert said.startswith("The scale rests on 3 networks and 20 random orders of the images (")
-    assert "and on 5 networks and 200 random orders" in said
+    assert said.startswith("The scale rests on 3 networks, chance on one pair and 20 random orders of the images, ")
+    assert "the ceiling on one network (VGG-16-BN) and on 5 networks, chance on one pair and 200 random" in said
     alike = answer.scale_sentence(PLAN, {"vgg16_bn": (3, 20), "resnet18": (3, 20)})
-    assert alike == "For each architecture the scale rests on 3 networks and 20 random orders of the images."
+    assert alike == (
+        "For each architecture the scale rests on 3 networks, chance on one pair and 20 random orders of the images, "
+        "the ceiling on one network."
+    )
     assert answer.scale_sentence(PLAN, {}) == ""
 
 

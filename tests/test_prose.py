@@ -10,6 +10,7 @@ import pytest
 from spellchecker import SpellChecker
 
 from helpers.files import ROOT
+from helpers.pages.teaching import pages
 from tests import prose
 
 # An educated reader who is not a native speaker should understand every sentence at first reading. Guides to plain
@@ -151,3 +152,10 @@ def test_a_linked_term_is_in_the_glossary_and_linked_once(path):
 def test_the_glossary_is_in_alphabetical_order():
     assert entries() == sorted(entries())
     assert "gram matrix" in entries()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_no_line_of_text_is_taken_for_a_comment(path):
+    """MyST leaves out a line that begins with %, such as one that goes on with "95 / % of the neurons"."""
+    texts = pages.markdown(pages.load_notebook(path)) if path.suffix == ".py" else [path.read_text(encoding="utf-8")]
+    assert [line for text in texts for line in text.splitlines() if re.match(" {0,3}%", line)] == []

@@ -183,14 +183,16 @@ def answer_sentence(plan: Plan, measured: Measured) -> str:
 
 def scale_sentence(plan: Plan, rests_on: Mapping[str, tuple[int, int]]) -> str:
     """What the calibrated similarities of the front page rest on; "" where none is recorded."""
-    told = {f"{networks} networks and {orders} random orders of the images" for networks, orders in rests_on.values()}
+    told = {_scale_rests_on(*given) for given in rests_on.values()}
     if len(told) == 1:
         return f"For each architecture the scale rests on {told.pop()}."
-    parts = [
-        f"{networks} networks and {orders} random orders of the images ({plan.name(network)})"
-        for network, (networks, orders) in rests_on.items()
-    ]
+    parts = [f"{_scale_rests_on(*given)} ({plan.name(network)})" for network, given in rests_on.items()]
     return f"The scale rests on {' and on '.join(parts)}." if parts else ""
+
+
+def _scale_rests_on(networks: int, orders: int) -> str:
+    chance = f"chance on one pair and {orders} random orders of the images"
+    return f"{networks} networks, {chance}, the ceiling on one network"
 
 
 def stitching_loss(plan: Plan, measured: Measured, group: str) -> float:

@@ -34,7 +34,7 @@ def by_network(plan: Plan, values: Mapping[str, float]) -> str:
     return " and ".join(f"{value:.2f} ({plan.name(network)})" for network, value in values.items()) or "not recorded"
 
 
-def unlike_itself(plan: Plan, measured: Gathered) -> str:
+def unlike_themselves(plan: Plan, measured: Gathered) -> str:
     """Layers that hardly match an earlier state of the same network at the deciding ε, and what they do to verdicts."""
     names, kept = [], {}
     for network, critical in measured.critical.items():

@@ -9,7 +9,7 @@ verdict of a claim follows from its rows alone:
 - **open**: a number is missing, and it is named.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +29,7 @@ PLACES = {
     "logits": "the logits",
 }
 UNDECIDED = "found; up to"
+PARTS = "for some networks or layers only"
 HIDDEN = ("first", "early", "middle", "late", "pool", "fc")
 
 
@@ -322,6 +323,18 @@ def sentence(plan: Plan, votes: list[Row]) -> str:
         numbers = ", ".join(f"{row.what} {row.value:.2f} ({row.bound} asked)" for row in rows)
         parts += [f"{plan.name(network)}: {numbers}"] if rows else []
     return "; ".join(parts) + "." if parts else "Nothing is recorded that decides it."
+
+
+def tally(judged_claims: Mapping[str, Verdict]) -> str:
+    """How many claims have each verdict, in words: "3 hold, 4 hold for some networks or layers only, none fails …"."""
+    words = [verdict.word for verdict in judged_claims.values()]
+    counts = (
+        (sum(word == HOLDS for word in words), "holds", "hold"),
+        (sum(" only" in word for word in words), f"holds {PARTS}", f"hold {PARTS}"),
+        (sum(word == FAILS for word in words), "fails", "fail"),
+        (sum(word.startswith(OPEN) for word in words), "is open", "are open"),
+    )
+    return ", ".join(f"{count or 'none'} {one if count <= 1 else many}" for count, one, many in counts)
 
 
 def verdict_table(verdicts: dict[str, Verdict]) -> pd.DataFrame:
