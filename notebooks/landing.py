@@ -39,10 +39,11 @@ glue("scale-middle", measured.on_scale(plan, "middle"), display=False)
 glue("scale-untrained", measured.on_scale(plan, "middle", "untrained"), display=False)
 for name, count in zip(("above", "of"), measured.untrained_above(plan, "middle"), strict=True):
     glue(f"untrained-{name}", count, display=False)
-for network, table in measured.untrained.items():
-    before = answer.group_numbers(plan, network, table)
-    glue(f"{network}-before", before["first"], display=False)
-    glue(f"{network}-pool-before", before["pool"], display=False)
+before = {network: answer.group_numbers(plan, network, table) for network, table in measured.untrained.items()}
+firsts = dict.fromkeys(f"{groups['first']:.2f}" for groups in before.values())  # equal ones are said once
+glue("first-before", " and ".join(firsts), display=False)
+for network, groups in before.items():
+    glue(f"{network}-pool-before", groups["pool"], display=False)
 for table in measured.targets.values():
     glue("targets-width", f"{table['width'].iloc[0]:g}", display=False)
     glue("targets-accuracy", float(100 * table["accuracy"].iloc[0]), display=False)
@@ -66,9 +67,8 @@ answer.answer_figure(answer.answer_data(plan, measured.critical, measured.calibr
 #    ResNet-18 reach {glue:text}`vgg16_bn-first:.2f` and {glue:text}`resnet18-first:.2f` in the first layer, and
 #    {glue:text}`vgg16_bn-middle:.2f` and {glue:text}`resnet18-middle:.2f` in the middle. The pooled features, the
 #    averages of the last maps, reach {glue:text}`vgg16_bn-pool:.2f` and {glue:text}`resnet18-pool:.2f`. A part
-#    of this needs no training: untrained first layers reach {glue:text}`vgg16_bn-before:.2f` and
-#    {glue:text}`resnet18-before:.2f`, and the untrained pooled features of ResNet-18
-#    {glue:text}`resnet18-pool-before:.2f` ([the experiment](paper_experiment.ipynb)).
+#    of this needs no training: untrained first layers reach {glue:text}`first-before`, and the untrained
+#    pooled features of ResNet-18 {glue:text}`resnet18-pool-before:.2f` ([the experiment](paper_experiment.ipynb)).
 # 2. **Zero does not mean unrelated.** We also measured on a scale. Chance is 0, and a network compared with itself some
 #    epochs earlier is 1. The middle layers of two copies reach {glue:text}`scale-middle:.2f` on it, untrained ones
 #    {glue:text}`scale-untrained:.2f`. In {glue:text}`untrained-above` of {glue:text}`untrained-of` middle layers
