@@ -173,11 +173,34 @@ def test_files_that_hold_something_else_are_no_comparisons(tmp_path, name, chang
     with zipfile.ZipFile(path) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
     members = members | {name: change} if change else {key: part for key, part in members.items() if key != name}
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, part in members.items():
-            archive.writestr(member, part)
+    rewritten(path, members)
     with pytest.raises(BadInput, match=f"two.zip is not a saved comparison: .*{message}"):
         Comparison.load(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "old", "new"),
+    [("comparison.json", b'"images": 60', b'"images": 61'), ("layers.parquet", None, None)],
+)
+def test_a_value_that_was_changed_after_saving_is_refused_though_it_is_possible(tmp_path, member, old, new):
+    path = quiet(inputs()).save(tmp_path / "two.zip")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    table = pd.read_parquet(io.BytesIO(members["layers.parquet"]))
+    table["samples"] += 1
+    members[member] = members[member].replace(old, new) if old else packed(table)
+    rewritten(path, members)
+    with pytest.raises(BadInput, match=r"two.zip is not a saved comparison: it has changed since it was saved: comp"):
+        Comparison.load(path)
+    del members["sha256"]  # as earlier versions wrote it
+    rewritten(path, members)
+    assert Comparison.load(path).images in (60, 61)
+
+
+def rewritten(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in members.items():
+            archive.writestr(name, part)
 
 
 def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path):

@@ -83,6 +83,32 @@ def test_a_page_goes_stale_when_its_notebook_parameters_or_title_change(tiny):
         running.check_pages([page], "published")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"7"', '"8"'),  # a number in an output
+        ("My title", "My tidle"),
+        ('"sha256"', '"md5"'),  # as a page of an earlier version, which had no hash
+    ],
+)
+def test_a_page_that_was_damaged_or_edited_is_run_again(tiny, old, new):
+    page = Page("my-page", "tiny", "My title", {"seeds": [3, 4]})
+    path = running.run_page(page)
+    whole = path.read_text()
+    assert old in whole
+    path.write_text(whole.replace(old, new))
+    assert not running.is_fresh(page)
+    assert running.run_pages([page], "published") == [page]
+    assert old in path.read_text()
+    assert running.is_fresh(page)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"metadata": []}', "[" * 200_000, "\udcff"])
+def test_what_is_no_page_is_not_fresh(tiny, text):
+    (tiny / "pages" / "my-page.ipynb").write_text(text, errors="surrogateescape")
+    assert not running.is_fresh(Page("my-page", "tiny", "My title"))
+
+
 def record(root, name: str, content: str) -> None:
     (root / "results" / name).mkdir(parents=True, exist_ok=True)
     (root / "results" / name / "provenance.json").write_text(content)

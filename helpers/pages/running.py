@@ -1,6 +1,7 @@
 """Execute the notebook of one page with its parameters, whole or not at all; and say whether a page is fresh."""
 
 import ast
+import hashlib
 import json
 import logging
 import os
@@ -106,7 +107,7 @@ def _run_page(page: Page, tier: str, values: dict[str, Any], target: Path) -> Pa
         executed = _execute(notebook, Path(scratch) / "page.ipynb", page, values)
     finish(executed, page, depends, time.perf_counter() - start)
     with atomic(target) as temporary:
-        nbformat.write(executed, temporary)
+        temporary.write_text(sealed(executed), encoding="utf-8")
     return target
 
 
@@ -242,6 +243,19 @@ def finish(notebook: NotebookNode, page: Page, depends: Depends, seconds: float)
     }
 
 
+def sealed(notebook: NotebookNode) -> str:
+    """The text of an executed page, with the hash of its content in its metadata."""
+    notebook.metadata[LABEL]["sha256"] = content_hash(json.loads(nbformat.writes(notebook)))
+    return nbformat.writes(notebook) + "\n"
+
+
+def content_hash(page: dict[str, Any]) -> str:
+    """The hash of all that an executed page holds, but for the entry with this hash."""
+    label = {name: value for name, value in page["metadata"][LABEL].items() if name != "sha256"}
+    content = page | {"metadata": page["metadata"] | {LABEL: label}}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def _asked_records(notebook: NotebookNode) -> list[str]:
     """The names of the records that the page looked for. Its box left them in the metadata of its output."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -250,14 +264,15 @@ def _asked_records(notebook: NotebookNode) -> list[str]:
 
 
 def is_fresh(page: Page, tier: str = "published") -> bool:
-    """Whether the executed page exists, is whole, and was made from the present sources."""
+    """Whether the executed page exists, is as it was written, and was made from the present sources."""
     path = places.PAGES / f"{page.name}.ipynb"
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))["metadata"][LABEL]
-        depends, asked = known["depends"], known["records"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return depends == depends_on(page, tier).hash_with(asked)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = content["metadata"][LABEL]
+        whole = known["sha256"] == content_hash(content)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False  # missing, damaged, of an older version, or something else
+    return whole and known["depends"] == depends_on(page, tier).hash_with(known["records"])
 
 
 def run_pages(pages: Iterable[Page], tier: str, jobs: int = 2) -> list[Page]:

@@ -1,5 +1,6 @@
 """The result of a comparison of two networks: tables, flags, figures, a web page, and a file to save it."""
 
+import hashlib
 import html
 import io
 import json
@@ -23,6 +24,7 @@ from .tables import EPSILONS, as_epsilons, similarity_table
 FRAMES = ("left_out", "omitted", "flagged")
 NUMBERS = ("images", "seconds", "peak_memory_gib", "device")
 NOTES = "comparison.json"
+SEAL = "sha256"  # the hash of the other files in the archive
 MEND = "compare again"
 LARGEST_PART = 2**28  # bytes that a table may have in memory; one of a million neurons has less
 ONCE_PER_LAYER = ("position", "depth", "kind", "samples")  # what a layer has once
@@ -149,24 +151,30 @@ class Comparison:
         check_saved(place)
         known = {name: getattr(self, name) for name in NUMBERS}
         frames = self.tables | {f"_{name}": getattr(self, name) for name in FRAMES}
+        parts = {NOTES: json.dumps(known).encode()}
+        parts |= {f"{name}.parquet": frame.to_parquet() for name, frame in frames.items()}
         with atomic(place) as scratch, zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("comparison.json", json.dumps(known))
-            for name, frame in frames.items():
-                buffer = io.BytesIO()
-                frame.to_parquet(buffer)
-                archive.writestr(f"{name}.parquet", buffer.getvalue())
+            for name, part in {**parts, SEAL: _digest(parts)}.items():
+                archive.writestr(name, part)
         return place
 
     @staticmethod
     def load(path: str | Path) -> "Comparison":
-        """The comparison that `save` wrote. Raises `BadInput` for any other file. Nothing in the file is executed."""
+        """The comparison that `save` wrote. Raises `BadInput` for any other file. Nothing in the file is executed.
+
+        Files of earlier versions hold no hash of their content. They are read as they are.
+        """
         check_regular(Path(path), "a saved comparison")
         try:
             with zipfile.ZipFile(path) as archive:
-                known = parsed(_part(archive, NOTES).decode(), Saved, NOTES, MEND)
-                names = [name.removesuffix(".parquet") for name in archive.namelist() if name != NOTES]
-                frames = {name: _frame(archive, name) for name in names}
+                parts = {name: _part(archive, name) for name in [NOTES, *archive.namelist()]}
+            digest = parts.pop(SEAL, None)
+            altered = digest not in (None, _digest(parts))
+            known = parsed(parts.pop(NOTES).decode(), Saved, NOTES, MEND)
+            frames = {name.removesuffix(".parquet"): _frame(name, part) for name, part in parts.items()}
             check_frames(frames)
+            if altered:
+                raise BadInput(f"it has changed since it was saved: {MEND}")
             rest: dict[str, Any] = {name: frames.pop(f"_{name}") for name in FRAMES}
             return Comparison(frames, **rest, **dumped(known))
         except Exception as error:  # zipfile and zlib raise many kinds on a damaged archive
@@ -180,10 +188,17 @@ def _part(archive: zipfile.ZipFile, name: str) -> bytes:
     return archive.read(name)
 
 
-def _frame(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
+def _digest(parts: Mapping[str, bytes]) -> bytes:
+    """The hash of the numbers and tables of a comparison, with their names."""
+    hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest().encode()
+
+
+def _frame(file: str, content: bytes) -> pd.DataFrame:
     """One table of an archive. Raises `BadInput` with its name for what `frames` refuses."""
+    name = file.removesuffix(".parquet")
     try:
-        frame = read_frame(io.BytesIO(_part(archive, f"{name}.parquet")), LARGEST_PART)
+        frame = read_frame(io.BytesIO(content), LARGEST_PART)
         check_frame(name, frame)
     except BadInput as error:
         raise BadInput(f"{name} {error}") from None
