@@ -1,5 +1,8 @@
 """`run` on a notebook of the reader's own: this very file runs, with its parameters, and comes out as a page."""
 
+import json
+
+import jupytext
 import nbformat
 import pytest
 from click.testing import CliRunner
@@ -66,6 +69,41 @@ def test_a_half_that_was_changed_is_what_runs(mine, monkeypatch):
     notebook.cells[0].source += " Changed."
     nbformat.write(notebook, other)
     assert own.own_page(str(other), {}).file == other
+
+
+def cell(source, **more):
+    return {
+        "cell_type": "code",
+        "metadata": {},
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+        "id": "a",
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("long.py", "# %%\n" * 700_000, "long.py has 700000 lines without outputs: expected at most 20000"),
+        ("wide.py", f"x = {'1' * 2**24}", "wide.py has 16777220 characters without outputs: expected at most 16777216"),
+        ("one.ipynb", [cell(["x = 1\n"] * 50_000)], "one.ipynb has 500"),
+        ("many.ipynb", [cell("x = 1\nx\n")] * 10_000, "many.ipynb has 70001 lines"),
+    ],
+)
+def test_a_notebook_that_would_be_read_for_minutes_is_refused_at_once(tmp_path, monkeypatch, name, text, message):
+    monkeypatch.setattr(jupytext, "read", lambda *given, **options: pytest.fail("it was parsed"))
+    file = tmp_path / name
+    file.write_text(text if isinstance(text, str) else json.dumps({"cells": text, "metadata": {}, "nbformat": 4}))
+    with pytest.raises(BadInput, match=message):
+        pair_notebook(file)
+
+
+def test_outputs_do_not_count_as_lines_of_a_notebook(tmp_path):
+    file, output = tmp_path / "loud.ipynb", {"output_type": "stream", "name": "stdout", "text": "a\n" * 50_000}
+    cells = [cell(["x = 1\n", "x"], outputs=[output] * 3)]
+    file.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    assert [(read.source, read.outputs) for read in pair_notebook(file).cells] == [("x = 1\nx", [])]
 
 
 @pytest.mark.parametrize(

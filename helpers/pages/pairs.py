@@ -1,6 +1,8 @@
 """Notebook pairs: the text half, which people edit, and the ipynb half without outputs, which is made from it."""
 
+import json
 import logging
+from io import StringIO
 from pathlib import Path
 
 import jupytext
@@ -14,6 +16,7 @@ from .api import room_files
 from .grid import table_of_contents
 from .halves import check_replaceable, remember_written
 
+MOST_CHARACTERS, MOST_LINES = 16 * 2**20, 20_000  # without outputs; the book's longest: some hundreds of lines
 LARGEST_NOTEBOOK = 64 * 2**20  # bytes, of one with all its pictures
 
 
@@ -61,13 +64,33 @@ def pair_notebook(source: Path) -> NotebookNode:
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # nbformat writes there, too, what it raises
     try:
         return _read(source)
+    except BadInput:
+        raise
     except Exception as error:  # on a damaged notebook, jupytext raises whatever its content leads to
         raise BadInput(f"{source.name} cannot be read as a notebook: {first_words(error)}") from error
 
 
+def _content(source: Path) -> str:
+    """The text of a notebook; of an ipynb file without its outputs, and with a line for each line of a cell.
+
+    Raises `BadInput` if it is so long that it would be read for minutes.
+    """
+    text = source.read_text(encoding="utf-8")
+    if source.suffix == ".ipynb":
+        notebook = json.loads(text)
+        for cell in notebook.get("cells", []):
+            cell |= {"outputs": []} if "outputs" in cell else {}
+            cell["source"] = "".join(cell["source"]).splitlines(keepends=True)
+        text = json.dumps(notebook, separators=(",\n", ": "))
+    for what, size, most in (("lines", text.count("\n"), MOST_LINES), ("characters", len(text), MOST_CHARACTERS)):
+        if size > most:
+            raise BadInput(f"{source.name} has {size} {what} without outputs: expected at most {most}")
+    return text
+
+
 def _read(source: Path) -> NotebookNode:
     config = jupytext.config.load_jupytext_config(str(source))
-    notebook = jupytext.read(source, config=config)
+    notebook = jupytext.read(StringIO(_content(source)), fmt={"extension": source.suffix}, config=config)
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     for cell in notebook.cells:
         if cell.cell_type == "code":
