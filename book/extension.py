@@ -21,7 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.domains.python import PythonDomain
 from sphinx.transforms import SphinxTransform
 
-from helpers.files import commit
+from helpers.files import commit, sha256
 from helpers.pages import grid, places
 
 SHORTEST, LONGEST = 40, 200  # characters of a description
@@ -35,6 +35,8 @@ STILL = re.compile(r'<img class=\\?"(?:answer-)?still\\?" src=\\?"data:image/png
 def setup(app: Sphinx) -> dict[str, bool]:
     """Run after the theme has filled in its buttons."""
     app.connect("html-page-context", repair, priority=900)
+    app.connect("env-get-outdated", changed_in_content)
+    app.connect("env-updated", note_content)
     app.connect("env-updated", write_with_processes)
     app.connect("autodoc-process-docstring", plain)
     app.connect("config-inited", without_solutions)
@@ -44,6 +46,29 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # The types in signatures are the same few, and each of thousands was looked for among all names of the code.
     PythonDomain.find_obj = cache(PythonDomain.find_obj)  # type: ignore[method-assign]
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def changed_in_content(app: Sphinx, env: Any, *found: set[str]) -> list[str]:
+    """The documents whose files have changed since they were parsed, whatever the clock said.
+
+    Sphinx itself compares times: after the clock was set back, it would take a new page for the one that it knows.
+    """
+    known, now = getattr(env, "content_hashes", {}), content_hashes(env)
+    return [name for name in known if name in now and known[name] != now[name]]
+
+
+def note_content(app: Sphinx, env: Any) -> list[str]:
+    """Keep the hashes with the parsed pages."""
+    env.content_hashes = content_hashes(env)
+    return []
+
+
+def content_hashes(env: Any) -> dict[str, list[str]]:
+    """For each document the hashes of its source and of the files that it includes; those that are there."""
+    hash_of = cache(sha256)
+    files = {name: [env.doc2path(name), *sorted(env.dependencies.get(name, ()))] for name in env.found_docs}
+    places = {name: [Path(env.srcdir, path) for path in paths] for name, paths in files.items()}
+    return {name: [hash_of(path) for path in paths if path.is_file()] for name, paths in places.items()}
 
 
 def write_with_processes(app: Sphinx, _: Any) -> list[str]:
@@ -99,7 +124,9 @@ def described(doctree: Any) -> str:
 def edition() -> str:
     """Version, date and commit, as the foot of every page says them."""
     command = ["git", "log", "-1", "--format=%cs"]
-    done = subprocess.run(command, cwd=places.ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=places.ROOT, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     date = f", {done.stdout.strip()}" if done.stdout.strip() else ""
     return f"Version {version('samerep')}{date}, commit {commit()}"
 

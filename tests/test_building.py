@@ -1,12 +1,16 @@
 """A build that parses only what changed gives the book that a build from nothing gives."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
+from book import extension
 from helpers.files import ROOT
 from helpers.pages import places, publish
 from helpers.processes import run_child
@@ -41,6 +45,7 @@ def test_a_page_that_changed_is_parsed_again_and_the_book_is_as_from_nothing(tmp
     before = parsed_at(tmp_path)
     page = tmp_path / "book" / "pages" / "second.ipynb"
     page.write_text(page.read_text().replace("# second", "# A changed title"))
+    os.utime(page, (page.stat().st_mtime - 3600,) * 2)  # as if the clock had been set back
     changed = build(AGAIN, tmp_path)
     assert {name for name, time in parsed_at(tmp_path).items() if time != before[name]} == {"second"}
     assert b"A changed title" in changed["book/pages/second.html"]
@@ -49,6 +54,37 @@ def test_a_page_that_changed_is_parsed_again_and_the_book_is_as_from_nothing(tmp
     afresh = build(AGAIN, tmp_path)
     assert len(set(parsed_at(tmp_path).values()) & set(before.values())) == 0
     assert changed == afresh
+
+
+def parse(source: Path, out: Path) -> set[str]:
+    """The documents that Sphinx reads for a build with the hashes of this book."""
+    with docutils_namespace():
+        app = Sphinx(source, None, out, out / "parsed", "dummy", {"extensions": []}, status=None)
+        app.connect("env-get-outdated", extension.changed_in_content)
+        app.connect("env-updated", extension.note_content)
+        read = set[str]()
+        app.connect("source-read", lambda app, name, text: read.add(name))
+        app.build()
+    return read
+
+
+def test_a_document_that_changed_is_parsed_again_though_the_clock_was_set_back(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    names = ("index", "included", "alone")
+    for name in names:
+        (source / f"{name}.rst").write_text(f":orphan:\n\n{name}\n=======\n")
+    (source / "part.txt").write_text("before")
+    (source / "included.rst").write_text(":orphan:\n\n.. include:: part.txt\n")
+    assert parse(source, tmp_path / "out") == set(names)
+    assert parse(source, tmp_path / "out") == set()
+    for file, name in (("part.txt", "included"), ("alone.rst", "alone")):
+        path = source / file
+        before = path.stat().st_mtime
+        path.write_text(path.read_text() + "\nafter\n")
+        os.utime(path, (before - 3600,) * 2)
+        assert parse(source, tmp_path / "out") == {name}
+        assert parse(source, tmp_path / "out") == set()
 
 
 def test_pages_are_parsed_again_when_what_they_share_changes(tmp_path, monkeypatch):
