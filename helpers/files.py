@@ -4,6 +4,7 @@ A new file has a temporary name until it is complete. The name says which proces
 the next start removes the file (`sweep`). All temporary names begin with a dot, and nothing else reads such files.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from .errors import BadInput, shown
 
@@ -59,12 +61,35 @@ def atomic_folder(place: Path) -> Iterator[Path]:
         try:
             yield work
             if place.exists():
-                place.rename(old)
+                _rename(place, old)
             work.rename(place)
         finally:
             if old.exists() and not place.exists():
                 old.rename(place)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _rename(place: Path, old: Path) -> None:
+    """Move a folder aside. Raises `BadInput` for a mount point, and for a folder of a container's image."""
+    try:
+        place.rename(old)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EXDEV):
+            raise
+        what = f"{place} cannot be replaced, as it is a mount point or part of an image ({error.strerror})"
+        raise BadInput(f"{what}: expected a plain folder; mount the folder above it, or delete it") from None
+
+
+def move(source: Path, target: Path) -> None:
+    """Replace a file by another one, also by one on another disk."""
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic(target) as temporary:
+            shutil.copy(source, temporary)
+        source.unlink()
 
 
 @contextmanager
@@ -201,6 +226,7 @@ def commit() -> str:
     """The commit of the repository, with "+" if files differ from it; "unknown" outside a clone."""
     try:
         command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        options: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "encoding": "utf-8", "errors": "replace"}
+        return str(subprocess.run(command, check=True, **options).stdout).strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

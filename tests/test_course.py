@@ -1,9 +1,11 @@
 """The course: solutions are cut out, both versions run, the folder is whole or absent, the slides need no network."""
 
 import ast
+import errno
 import os
 import re
 import textwrap
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -318,6 +320,22 @@ def test_a_link_in_the_folder_is_left(tmp_path):
     (folder / "self").symlink_to(folder)
     assert write(folder, a="2") == ["a"]
     assert precious.read_text() == "mine"
+
+
+def test_a_course_can_be_written_to_another_disk(tmp_path, monkeypatch):
+    real = os.replace
+
+    def replace(source, target):
+        if Path(source).parent != Path(target).parent:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert write(tmp_path / "course", a="1", b="2") == []
+    assert write(tmp_path / "course", a="3") == []
+    assert {path.name: path.read_text() for path in (tmp_path / "course").iterdir() if path.name[0] != "."} == {
+        "a": "3"
+    }
 
 
 def test_write_course_is_complete(tmp_path):

@@ -1,10 +1,12 @@
 """Files and folders are whole or absent, whenever a writer is killed; what it left is swept."""
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +40,9 @@ def write(place, point: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-S", "-c", WRITER, str(place), str(point)]
     paths = os.pathsep.join([str(ROOT), *sys.path])
     environment = os.environ | {"PYTHONPATH": paths}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
 
 
 def test_a_folder_is_old_or_new_wherever_its_writer_is_killed(tmp_path):
@@ -111,9 +115,57 @@ def test_a_clock_that_is_set_makes_no_living_process_look_dead(tmp_path):
     mine = files.scratch_name(tmp_path / "mine", "new")
     mine.touch()
     command = [sys.executable, "-c", SWEEPER, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
     assert mine.exists()
+
+
+def from_another_disk(monkeypatch, number):
+    """Renames to another folder fail with this error, as where that is a mount point."""
+    real = os.replace
+
+    def replace(source, target):
+        if Path(source).parent != Path(target).parent:
+            raise OSError(number, os.strerror(number), str(source), None, str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+def test_a_file_is_moved_to_another_disk_whole(tmp_path, monkeypatch):
+    from_another_disk(monkeypatch, errno.EXDEV)
+    source, target = tmp_path / "work" / "a", tmp_path / "disk" / "a"
+    for path, text in ((source, "new"), (target, "old")):
+        path.parent.mkdir()
+        path.write_text(text)
+    files.move(source, target)
+    assert (target.read_text(), list(source.parent.iterdir()), len(list(target.parent.iterdir()))) == ("new", [], 1)
+    from_another_disk(monkeypatch, errno.EACCES)
+    source.touch()
+    with pytest.raises(PermissionError):
+        files.move(source, target)
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV])
+def test_a_folder_that_cannot_be_replaced_is_told_and_stays(tmp_path, monkeypatch, number):
+    place = tmp_path / "html"
+    place.mkdir()
+    (place / "page").touch()
+    real = Path.rename
+
+    def rename(self, target):
+        if self == place:
+            raise OSError(number, os.strerror(number), str(self), None, str(target))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with (
+        pytest.raises(BadInput, match="html cannot be replaced, as it is a mount point") as told,
+        files.atomic_folder(place),
+    ):
+        pass
+    assert "\n" not in str(told.value)
+    assert ([path.name for path in tmp_path.iterdir()], (place / "page").exists()) == (["html"], True)
 
 
 def test_a_write_removes_what_a_killed_write_of_the_same_file_left(tmp_path):

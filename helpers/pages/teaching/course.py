@@ -1,7 +1,6 @@
 """The teaching kit: one folder with student notebooks, solutions, problem sheets, slides, and what they need to run."""
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
@@ -17,7 +16,7 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from ...errors import BadInput
-from ...files import ROOT, atomic, scratch_folder, sha256, sweep
+from ...files import ROOT, atomic, move, scratch_folder, sha256, sweep
 from ...processes import held
 from ...schemas import Written, read_json
 from ..filled import fill, glued_values, marked, text_cells
@@ -207,7 +206,7 @@ def put(work: Path, folder: Path) -> list[Path]:
             kept.append(target)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(work / name, target)
+        move(work / name, target)  # the folder may be a mount point
     for name in old.keys() - new.keys():  # what is no longer part of the course
         target = folder / name
         if target.is_file() and not target.is_symlink() and sha256(target) in old[name]:
