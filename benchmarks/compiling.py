@@ -26,7 +26,13 @@ def first_calls(cache: str) -> list[float]:
     """CPU seconds of two maximum matches, then of two passes over all v, in a new process."""
     environment = os.environ | {"NUMBA_CACHE_DIR": cache, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
+        cwd=ROOT,
+        env=environment,
     )
     return [float(line) for line in done.stdout.split()]
 

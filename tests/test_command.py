@@ -126,7 +126,7 @@ def test_a_signal_is_one_line_and_its_own_exit_code(monkeypatch, capsys, number,
 @pytest.mark.parametrize("module", ["psutil", "numpy", "torch"])
 def test_a_signal_during_the_imports_is_one_line(number, module):
     command = [sys.executable, "-X", "importtime", "-m", "helpers", "data", "verify", "digits"]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     assert started.stderr is not None
     for line in started.stderr:
         if line.split("|")[-1].strip() == module:

@@ -87,7 +87,13 @@ def call(python: Path, folder: Path, *words: str, **variables: str) -> "subproce
     ours = ("SAMEREP_", "NUMBA_", "PYTHON")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
-        [python, *words], cwd=folder, env=clean | variables, capture_output=True, text=True, check=False
+        [python, *words],
+        cwd=folder,
+        env=clean | variables,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
 
 

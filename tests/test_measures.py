@@ -174,4 +174,9 @@ def test_a_permuted_copy_of_a_copy_is_the_second_order_of_the_first():
 
 def test_the_core_imports_without_torch():
     code = "import sys, helpers.measures, helpers.measures.chance; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, encoding="utf-8", errors="replace", check=True
+        ).stdout
+        == "False\n"
+    )

@@ -157,7 +157,13 @@ def papermill(*words, cwd):
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", *words]
     environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        command, cwd=cwd, env=__import__("os").environ | environment, capture_output=True, text=True, check=False
+        command,
+        cwd=cwd,
+        env=__import__("os").environ | environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
 
 

@@ -284,7 +284,7 @@ def test_one_of_three_dask_workers_is_killed_and_the_tables_are_the_serial_ones(
 def scheduler(tmp_path):
     """A Dask scheduler as its own process, and its address."""
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     lines = iter(process.stderr.readline, "")
     address = next(match[0] for line in lines if (match := re.search(r"tcp://[\d.]+:\d+", line)))
     threading.Thread(target=lambda: list(lines), daemon=True).start()
@@ -374,14 +374,19 @@ def test_the_script_for_slurm_makes_jobs_that_a_shell_can_read(tmp_path):
     program = "import slurm; print(slurm.cluster(4).job_script())"
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'book'}{os.pathsep}{ROOT}"}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
     )
     assert done.returncode == 0, done.stderr
     job = done.stdout
     assert {"#SBATCH -t 04:00:00", "#SBATCH --mem=4G"} <= set(job.splitlines())
     assert f"cd {ROOT}" in job
     assert "distributed.cli.dask_worker" in job or "dask worker" in job
-    subprocess.run(["bash", "-n"], input=job, text=True, check=True)
+    subprocess.run(["bash", "-n"], input=job, encoding="utf-8", errors="replace", check=True)
 
 
 @pytest.mark.parametrize(

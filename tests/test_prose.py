@@ -85,7 +85,9 @@ def test_docstrings_are_spelt_and_short(path):
 
 
 def test_comments_messages_and_settings_hold_no_known_misspelling():
-    done = subprocess.run([sys.executable, "-m", "codespell_lib"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "codespell_lib"], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace"
+    )
     assert done.stdout + done.stderr == ""
 
 

@@ -7,6 +7,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
+from helpers.files import ROOT
 from helpers.studies import hashes
 
 MODULES = sorted(
@@ -78,6 +79,14 @@ def test_imports_within_the_package_are_relative():
             names = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert not any((name or "").partition(".")[0] == "helpers" for name in names), module
+
+
+@pytest.mark.parametrize("folder", ["helpers", "tests", "book", "benchmarks"])
+def test_what_other_programs_say_is_not_read_in_the_machines_own_encoding(folder):
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / folder).rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = {word.arg for call in calls for word in call.keywords if ast.unparse(word.value) == "True"}
+    assert not given & {"text", "universal_newlines"}, "expected encoding='utf-8', errors='replace'"
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "plotly"])

