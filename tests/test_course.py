@@ -322,6 +322,23 @@ def test_a_link_in_the_folder_is_left(tmp_path):
     assert precious.read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("loop", "loop is a link that leads nowhere: expected a folder"),
+        ("nowhere", "nowhere is a link that leads nowhere: expected a folder"),
+        ("inside", "inside lies in .*results, which is part of the course: expected a folder elsewhere"),
+        ("inside/new", "new lies in .*results, which is part of the course: expected a folder elsewhere"),
+    ],
+)
+def test_a_course_is_never_copied_into_itself_and_a_link_leads_somewhere(tmp_path, monkeypatch, name, message):
+    monkeypatch.setattr(course, "chapters", lambda: pytest.fail("it had begun"))
+    for link, goal in (("loop", "loop"), ("nowhere", "gone"), ("inside", course.ROOT / "results")):
+        (tmp_path / link).symlink_to(goal)
+    with pytest.raises(BadInput, match=message):
+        course.write_course(tmp_path / name)
+
+
 def test_a_course_can_be_written_to_another_disk(tmp_path, monkeypatch):
     real = os.replace
 

@@ -1,6 +1,7 @@
 """The teaching kit: one folder with student notebooks, solutions, problem sheets, slides, and what they need to run."""
 
 import json
+import os
 import re
 import shutil
 from collections import Counter
@@ -48,6 +49,7 @@ PACKAGES = (  # what the notebooks and the code that they read import
     *("mdit-py-plugins", "pybtex", "papermill", "jupyter-client"),
 )
 LOCKS = ("requirements.lock", "requirements-cuda.lock")
+COPIED = ("helpers", "benchmarks", "results")  # what the notebooks import and read
 MARK = ".course"
 SETUP = """import sys
 
@@ -153,7 +155,7 @@ def write_course(folder: Path) -> list[str]:
     Returns the lines to show to the teacher. Raises `BadInput` if `folder` holds something else.
     """
     kept: list[Path] = []
-    folder = folder.resolve() if folder.is_symlink() else folder  # new files are written beside it, on its own disk
+    folder = goal_of(folder)
     with renewed(folder, kept) as work:
         every_chapter = chapters()
         names = plain.names_of([chapter.source for chapter in every_chapter], exercise_numbers())
@@ -172,6 +174,20 @@ def write_course(folder: Path) -> list[str]:
     absent = f"The slides lack {len(missing)} figures: run make book first, then make course again." if missing else ""
     left = [f"Left as it is, because it was changed: {path}" for path in kept]
     return [line for line in (f"The course: {folder}/README.md", absent, *left) if line]
+
+
+def goal_of(folder: Path) -> Path:
+    """Where the files go: if `folder` is a link, where it leads, as new files are made beside it on its own disk.
+
+    Raises `BadInput` for a link that leads nowhere, and for a place inside of what the course copies.
+    """
+    if folder.is_symlink() and not folder.exists():
+        raise BadInput(f"{folder} is a link that leads nowhere: expected a folder")
+    place = Path(os.path.realpath(folder))
+    for source in (ROOT / name for name in COPIED):
+        if place.is_relative_to(source):  # it would be copied into itself without end
+            raise BadInput(f"{folder} lies in {source}, which is part of the course: expected a folder elsewhere")
+    return place if folder.is_symlink() else folder
 
 
 @contextmanager
@@ -334,7 +350,7 @@ def _plain_name(requirement: str) -> str:
 def _copy_what_it_needs(work: Path) -> None:
     """Code, records, requirements and licence."""
     skip = shutil.ignore_patterns("__pycache__")
-    for name in ("helpers", "benchmarks", "results"):
+    for name in COPIED:
         shutil.copytree(ROOT / name, work / name, ignore=skip)
     (work / "book").mkdir()
     shutil.copy(ROOT / "book" / "evidence.yml", work / "book")
