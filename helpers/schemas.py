@@ -105,7 +105,7 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
         written = _text(path, "repair it")
         _unfolded(yaml.compose(written, yaml.SafeLoader), {})
         content = yaml.safe_load(written)
-        text = json.dumps(content)
+        text = json.dumps(content, allow_nan=False)
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
     if content is None:

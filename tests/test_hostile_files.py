@@ -262,6 +262,7 @@ TABLES = {
     "a layer without a name": lambda rows: rows.assign(layer=None),
     "neurons in words": lambda rows: rows.assign(neuron="1"),
     "dead in words": lambda rows: rows.assign(dead="no"),
+    "lists in a new column": lambda rows: rows.assign(more=[[1]] * len(rows)),
 }
 
 
@@ -321,6 +322,7 @@ NOTEBOOKS = {
     "tags that are text": SOUND | {"cells": [CELL | {"metadata": {"tags": "parameters"}}]},
     "metadata that is a list": SOUND | {"metadata": []},
     "jupytext that is a number": SOUND | {"metadata": {"jupytext": 3}},
+    "a source that is a table": SOUND | {"cells": [CELL | {"source": {"a": 1}}]},
     "a format to come": SOUND | {"nbformat": 99},
 }
 del NOTEBOOKS["a cell without outputs"], NOTEBOOKS["a cell without execution_count"]  # they are not needed
@@ -331,6 +333,15 @@ def test_a_notebook_that_is_none_is_refused(tmp_path, content):
     path = tmp_path / "mine.ipynb"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     refused(lambda: pairs.pair_notebook(path), "mine.ipynb cannot be read as a notebook")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("lacking", ["id", "nbformat_minor"])
+def test_a_notebook_that_lacks_what_can_be_added_is_read(tmp_path, lacking):
+    path, cell = tmp_path / "mine.ipynb", {key: value for key, value in CELL.items() if key != "id"}
+    path.write_text(json.dumps({key: value for key, value in (SOUND | {"cells": [cell]}).items() if key != lacking}))
+    assert len(pairs.pair_notebook(path).cells) == 1
+    assert parameters_of(Page("mine", "mine", "Mine", file=path)) == {}
 
 
 def test_a_notebook_of_an_older_format_without_ids_is_read(tmp_path):

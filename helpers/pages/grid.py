@@ -69,8 +69,9 @@ def read_grid(path: Path = places.BOOK / "grid.yml") -> list[BookPart]:
     read = read_yaml(path, Grid).root
     parts = [BookPart(part.caption, tuple(_page(entry, path) for entry in part.pages), part.numbered) for part in read]
     names = [page.name for part in parts for page in part.pages]
+    same = [name.casefold() for name in names]  # on some disks they would be one file
     for name in names:
-        if names.count(name) > 1:
+        if same.count(name.casefold()) > 1:
             raise BadInput(f"{path.name}: page '{name}' is there twice; give each page its own name")
     return parts
 

@@ -78,9 +78,11 @@ def _content(source: Path) -> str:
     text = source.read_text(encoding="utf-8")
     if source.suffix == ".ipynb":
         notebook = json.loads(text)
-        for cell in notebook.get("cells", []):
-            cell |= {"outputs": []} if "outputs" in cell else {}
-            cell["source"] = "".join(cell["source"]).splitlines(keepends=True)
+        has_ids = notebook.setdefault("nbformat_minor", 0) >= 5  # of the cells; nbformat warns of those without
+        for position, cell in enumerate(notebook.get("cells", [])):
+            cell |= ({"outputs": []} if "outputs" in cell else {}) | ({"id": f"cell-{position:03d}"} if has_ids else {})
+            if isinstance(cell["source"], str | list):
+                cell["source"] = "".join(cell["source"]).splitlines(keepends=True)
         text = json.dumps(notebook, separators=(",\n", ": "))
     for what, size, most in (("lines", text.count("\n"), MOST_LINES), ("characters", len(text), MOST_CHARACTERS)):
         if size > most:

@@ -56,10 +56,12 @@ def book_pdf(html: Path, documents: Iterable[str], target: Path, base: str = "")
         raise BadInput("pypdf is not installed, which binds the pages into one PDF: pip install pypdf")
     from pypdf import PdfWriter
 
-    pages, program, places = list(documents), browser(), Places()
+    pages, program, places = [html / f"{document}.html" for document in documents], browser(), Places()
+    for page in pages:
+        if not page.exists():
+            raise BadInput(f"{page} is not there: build the book first")
     with own_temporary() as scratch, atomic(target) as temporary, PdfWriter() as book:
-        for number, document in enumerate(tqdm(pages, desc="printing pages", unit="page")):
-            page = html / f"{document}.html"
+        for number, page in enumerate(tqdm(pages, desc="printing pages", unit="page")):
             _append(book, _printed(program, page, Path(scratch) / f"{number}.pdf"), page.as_uri(), places)
         _link(book, places, html.as_uri(), base)
         book.compress_identical_objects()
@@ -121,8 +123,6 @@ def _link(book: "PdfWriter", places: Places, folder: str, base: str) -> None:
 
 
 def _printed(program: str, page: Path, target: Path) -> Path:
-    if not page.exists():
-        raise BadInput(f"{page} is not there: build the book first")
     command = [program, *FLAGS, f"--user-data-dir={target}.profile", f"--print-to-pdf={target}", page.as_uri()]
     try:
         run_child(command, timeout=SECONDS)

@@ -1,6 +1,7 @@
 """Tables that are read back: their size is limited before they are unpacked, and their values must be possible."""
 
 import zlib
+from collections.abc import Hashable
 from pathlib import Path
 from typing import IO
 
@@ -49,6 +50,9 @@ def check_frame(name: str, table: pd.DataFrame) -> None:
     for column in CRITICAL if name == "critical" else ():
         if column not in table:
             raise BadInput(f"has no column {column}: expected one in a table of critical ε")
+    for column in table.columns[[kind.kind == "O" for kind in table.dtypes]]:
+        if not table[column].map(lambda value: isinstance(value, Hashable)).all():
+            raise BadInput(f"has lists in column {column}: expected one value in each place")
     for column in table.columns.intersection([*WORDS]):
         if not table[column].map(lambda value: isinstance(value, str)).all():
             raise BadInput(f"has {_first(table[column], str)} in column {column}: expected names")
