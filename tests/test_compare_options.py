@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections import OrderedDict
 from contextlib import suppress
 
 import numpy as np
@@ -37,6 +38,8 @@ def quiet(data, **options):
         ({"grid": "no"}, "grid is 'no': expected"),
         ({"measures": 3}, r"measures is 3: expected a list of names, such as \['cka'\]"),
         ({"layouts": "nchw"}, "layouts is 'nchw': expected a dictionary"),
+        ({"layouts": {"0": "zzzz"}}, "unknown layout of layer 0 'zzzz': Valid: nd, ntd"),  # layer 1 alone is compared
+        ({"layouts": {"0": None}}, "unknown layout of layer 0"),
         ({"layouts": {"11": "nd"}}, "unknown layer of layouts '11': did you mean '1'"),
         ({"prepare": [abs]}, "prepare is .* expected a function of a batch, or two of them"),
         ({"layers": 1}, "layers is 1: expected names of layers"),
@@ -54,6 +57,12 @@ def test_options_of_another_kind_are_refused_in_one_line(options, message):
 def test_what_is_no_network_is_refused(network):
     with pytest.raises(BadInput, match=r"a network is .*: expected an nn\.Module"):
         compare(network, network, inputs(), progress=False)
+
+
+def test_a_pattern_of_many_stars_takes_no_time():
+    named = nn.Sequential(OrderedDict([("a" * 60, nn.Linear(5, 4)), ("relu", nn.ReLU())])).eval()
+    with pytest.raises(BadInput, match="unknown layer"):
+        compare(named, named, inputs(), layers="*a" * 20 + "*b", progress=False)
 
 
 def test_a_measure_that_is_named_twice_is_measured_once():

@@ -23,9 +23,10 @@ from ..networks.activations import FEW, peeked
 from ..networks.calls import found_as, heard, unwrapped
 from ..networks.devices import as_device, buffers_kept, placed
 from ..networks.inputs import BATCH, Counted, Inputs, expected_count, images_of, in_batches, some, tensors_of
+from ..networks.layouts import LAYOUTS
 from ..networks.needs import memory_of_pass
 from ..networks.order import forward
-from ..parameters import check_flag, check_whole, refused
+from ..parameters import check_choice, check_flag, check_whole, refused
 from ..processes import check_memory, peak_memory
 from ..subspaces import Pair
 from .enough import ALONE, LEFT_OUT, REMEDY, Pairs, gaps_said, still_enough, with_enough
@@ -92,6 +93,8 @@ class Options:
         check_whole("chance", options.chance, 0, MOST_ORDERS)
         if not isinstance(options.layouts, Mapping | None):
             raise refused("layouts", options.layouts, "a dictionary such as {'features.0': 'nchw'}")
+        for layer, layout in (options.layouts or {}).items():
+            check_choice(f"layout of layer {layer}", layout, LAYOUTS)
         if len(options.prepares) != 2 or not all(ready is None or callable(ready) for ready in options.prepares):
             raise refused("prepare", options.prepare, "a function of a batch, or two of them")
         measures = _measures(options.measures)

@@ -6,6 +6,7 @@ Every choice also returns the layers that are left out, with the reason, so that
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import translate
 from typing import Any
 
 from torch import nn
@@ -277,7 +278,7 @@ def _all_of(name: str, there: Mapping[str, Heard]) -> list[str]:
 def _matching(network: nn.Module, there: Mapping[str, Heard], name: str) -> list[str]:
     """The layers that a name or pattern stands for. Raises `BadInput` if there are none."""
     if "*" in name or "?" in name:
-        pattern = re.compile(re.escape(name).replace(r"\*", ".*").replace(r"\?", "."))
+        pattern = re.compile(translate(name.replace("[", "[[]")))  # of many stars, too, it takes no time
         others = (place for place in all_names(network) if place and pattern.fullmatch(place))  # of shared modules
         places = [place for place in there if pattern.fullmatch(place)] or list(others)
         if not places:
