@@ -4,6 +4,7 @@ This module imports little, and only from the standard library. The command line
 `leave_at_once` before it imports the rest, which takes seconds.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -40,8 +41,12 @@ def open_streams() -> None:
 
 
 def leave_at_once() -> None:
-    """Let a signal end the process with one line. It is for the time of imports, before anything has begun."""
+    """Let a signal end the process with one line. It is for the time of imports, before anything has begun.
+
+    When Python has begun to clear up, the work is done: a signal then changes no exit code.
+    """
     handle(_leave)
+    atexit.register(_ignore)  # the first to be registered is called last
 
 
 def handle(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
@@ -62,8 +67,12 @@ def _leave(number: int, frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def raise_stopped(number: int, frame: FrameType | None) -> None:
-    """A handler that raises `Stopped`, so that open files are removed. A second signal is ignored."""
+def _ignore() -> None:
     for ending in ENDING:
         signal.signal(ending, signal.SIG_IGN)
+
+
+def raise_stopped(number: int, frame: FrameType | None) -> None:
+    """A handler that raises `Stopped`, so that open files are removed. A second signal is ignored."""
+    _ignore()
     raise Stopped(number)

@@ -138,6 +138,21 @@ def test_a_signal_during_the_imports_is_one_line(number, module):
     assert [line for line in rest.splitlines() if not line.startswith("import time")] == [f"stopped by {number.name}"]
 
 
+LATE = """
+import os, signal
+from helpers.signals import leave_at_once
+leave_at_once()
+class Late:
+    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGTERM):
+        kill(me, number)
+late = Late()
+"""
+
+
+def test_a_signal_after_the_work_is_done_changes_no_exit_code():
+    assert subprocess.run([sys.executable, "-c", LATE], cwd=places.ROOT, check=False).returncode == 0
+
+
 def test_a_command_that_ends_well_says_so(monkeypatch, capsys):
     assert call(monkeypatch, capsys, "data", "verify", "digits") == (0, "")
     assert call(monkeypatch, capsys, "data", "--help") == (0, "")
