@@ -40,6 +40,8 @@ after = [1, 2, 5]  # epochs after which a fork leaves the first seed
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
+import numpy as np
+
 from helpers.measures.scale import on_scale
 from helpers.pages import across_networks, alike, figures, layer_tables
 from helpers.pages.claims import read_evidence
@@ -53,7 +55,8 @@ figures.style()
 # %% tags=["remove-cell", "remove-stderr"]
 study = Study(dataset, network, width, seeds, recipe, epochs=epochs, images=images)
 relatives = {"orders": orders, "starts": starts, "after": after}
-shared = store.find_or_compute(forks.KIND, study, relatives, recompute).tables
+forked = store.find_or_compute(forks.KIND, study, relatives, recompute)
+shared = forked.tables
 aimed = store.find_or_compute(targets.KIND, study, {"aims": aims, "others": others}, recompute).tables
 grown = store.find_or_compute(development.KIND, study, recompute=recompute).tables
 plan = read_evidence()
@@ -64,7 +67,20 @@ name = layer_tables.study_page(study.id)
 words = alike.forks_in_words(shared["pairs"])
 last_fork = max((key for key in words if key.startswith("past_")), key=lambda key: int(key[5:]))
 for key, value in words.items():
-    glue(key, f"{value:.2f}", display=False)
+    glue(key, "not measured" if np.isnan(value) else f"{value:.2f}", display=False)
+glue("start_spread", alike.start_beside_spread(shared["pairs"]), display=False)
+glue("pairs", alike.pairs_in_words(shared["pairs"]), display=False)
+glue("by_median", alike.order_by_median(shared["pairs"]), display=False)
+orders_of_images = forked.settings.get("permutations", forks.KIND.defaults["permutations"])
+glue("chance", f"{orders_of_images} random orders of {forked.provenance['images']} test images", display=False)
+flat = shared["pairs"].query("kind in ('pool', 'fc')")  # one sample per image, and the neurons of both networks
+glue(
+    "few",
+    layer_tables.few_samples(
+        "The widest of the layers after the convolutions", forked.provenance["images"], int(flat["neurons"].max() / 2)
+    ),
+    display=False,
+)
 glue("forks", alike.forks_in_order(words), display=False)
 glue("last_fork", f"{words[last_fork]:.2f}", display=False)
 glue("fork_epoch", last_fork.removeprefix("past_"), display=False)
@@ -79,6 +95,15 @@ for key, value in alike.development_in_words(grown["pairs"]).items():
 # %% tags=["remove-cell"]
 kept = alike.target_table(aimed, groups)
 judged = alike.target_verdict(aimed, groups)
+alone = alike.alone_table(aimed["pairs"], groups)
+glue("alone", alike.alone_in_words(alone), display=False)
+glue("bounds", alike.bounds_in_words(kept), display=False)
+glue("recipes", alike.recipes_in_words(aimed["networks"]), display=False)
+glue(
+    "label_pairs",
+    str(aimed["pairs"].query("condition == 'labels'")[["a", "b"]].drop_duplicates().shape[0]),
+    display=False,
+)
 glue("verdict", judged.word, display=False)
 glue("deciding", judged.sentence, display=False)
 for group in ("early", "late", "pool"):
@@ -90,10 +115,10 @@ glue("networks", str(len(alike.trainings(shared, aimed))), display=False)
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# Common first epochs and a common target matter. A common start adds only {glue:text}`start_adds`. On a scale from
-# chance (0) to the network itself (1), two trainings that share only images and target reach {glue:text}`nothing`.
+# Common first epochs matter. A common start changes the similarity by {glue:text}`start_adds` on average.
+# {glue:text}`start_spread`. On a scale from chance (0) to the network itself (1), two trainings that share only images and target reach {glue:text}`nothing`.
 # After {glue:text}`fork_epoch` common epochs they reach {glue:text}`last_fork`. Networks for other targets keep this
-# part of the similarity in pooled features: {glue:text}`pool_kept`.
+# part of the similarity in pooled features: {glue:text}`pool_kept`. So the target matters, too.
 # :::
 #
 # ## How we know
@@ -101,19 +126,21 @@ glue("networks", str(len(alike.trainings(shared, aimed))), display=False)
 # {glue:text}`networks` small networks were trained on the same images. Those that were trained for the labels have an accuracy of {glue:text}`accuracy`. They are weaker than the networks of the main study, so compare the numbers on this page only with each other.
 #
 # Every number below is a *calibrated similarity*. The raw value is the area under s(ε), which needs no choice of ε.
-# Chance is 0: the two networks are compared while one of them sees the images in another order. The ceiling is 1: a
-# network is compared with itself one epoch earlier ([the scale](scale.ipynb)).
+# Chance is 0: the two networks are compared while one of them sees the images in another order. It is the mean of
+# {glue:text}`chance`. The ceiling is 1: a
+# network is compared with itself one epoch earlier ([the scale](scale.ipynb)). {glue:text}`few`
 #
 # ### Sharing the start, the order, the past
 #
 # Guess first. Two networks start from *equal weights*, but see the images in different orders. Are they more similar
 # at the end than two networks with different starting weights?
 #
-# The start alone changes the calibrated similarity by {glue:text}`start_adds` on average over all layers, and a common
-# order of the images (with different starts) by {glue:text}`order_adds`. What matters is how many epochs they share.
-# {glue:text}`forks`.
+# The start alone changes the calibrated similarity by {glue:text}`start_adds` on average over all layers.
+# {glue:text}`start_spread`. A common order of the images (with different starts) changes it by
+# {glue:text}`order_adds`. What matters is how many epochs they share. {glue:text}`forks`. Pairs of networks:
+# {glue:text}`pairs`.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Calibrated similarity along the layers, one line for each thing that two trainings share, from nothing to the first epochs."}, "figure": {"caption": "Calibrated similarity of every layer by what two trainings share. Bands show the range over pairs of networks.", "name": "fig-alike-forks"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Calibrated similarity along the layers, one line for each thing that two trainings share, from nothing to the first epochs."}, "figure": {"caption": "Calibrated similarity of every layer by what two trainings share. A band is the range over pairs. A condition with one pair has none.", "name": "fig-alike-forks"}}
 means = alike.condition_means(shared["pairs"], alike.shared_names(shared["pairs"]))
 figure = alike.plot_conditions_by_layer(means, ordered=True)
 
@@ -138,16 +165,29 @@ figures.download(means, f"alike-forks-{name}")
 # vehicle or an animal, or labels that were shuffled once. We compare them with the networks for the labels. If a part of the similarity is kept, this
 # part does not come from the common target.
 #
+# The networks were trained like this. {glue:text}`recipes`. Where the recipe differs, too, what is lost may come from
+# the recipe.
+#
 # These shares of the similarity between two networks for the labels are kept. Early layers: {glue:text}`early_kept`.
-# Late convolutional layers: {glue:text}`late_kept`. Pooled features: {glue:text}`pool_kept`.
+# Late convolutional layers: {glue:text}`late_kept`. Pooled features: {glue:text}`pool_kept`. Number of pairs of networks for the labels, whose
+# similarity is the whole: {glue:text}`label_pairs`.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Calibrated similarity along the layers between networks for the labels and networks for the labels, three other targets, and untrained networks."}, "figure": {"caption": "Networks for the labels against networks for another target. Where a line falls below the first one, the common target made the layers alike.", "name": "fig-alike-targets"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Calibrated similarity along the layers between networks for the labels and networks for the labels, three other targets, and untrained networks."}, "figure": {"caption": "Networks for the labels against networks for another target. A lower line means that networks for different targets are less alike.", "name": "fig-alike-targets"}}
 against = alike.condition_means(aimed["pairs"], alike.AGAINST)
 figure = alike.plot_conditions_by_layer(against, ordered=False)
 
 # %% tags=["hide-input"]
 figures.table(
     kept, digits=2, label="Accuracy on each target, and the share of the labels' calibrated similarity that is kept"
+)
+
+# %% [markdown]
+# There is a test of the other side, too. {glue:text}`alone` An empty table means that no two networks share another
+# target.
+
+# %% tags=["hide-input"]
+figures.table(
+    alone, digits=2, label="Two networks for the same other target: share of the labels' calibrated similarity"
 )
 
 # %% tags=["hide-input"]
@@ -159,7 +199,7 @@ figures.download(against, f"alike-targets-{name}")
 # target counts for the claim if its network is better than that by 0.15 or more (`learnt`).
 #
 # **Claim C2b: {glue:text}`verdict`.** {glue:text}`deciding` The rule takes the target that keeps most in late layers
-# and in pooled features. Note that the target *vehicles* is not independent of the labels, because the label decides
+# and in pooled features. {glue:text}`bounds`. Note that the target *vehicles* is not independent of the labels, because the label decides
 # it. *Rotation* and *shuffled* do not follow from it: compare their shares.
 #
 # ### When do two trainings become similar?
@@ -196,7 +236,7 @@ figures.download(table, "alike-sizes")
 #
 # - **Longer trainings.** These networks are small and trained for few steps. If a common start matters after a full
 #   training, or common epochs do not, then the answer above is true for short trainings only.
-# - **More pairs.** Every condition has few pairs of networks. If further networks gave a value on the other side of a
+# - **More pairs.** Most conditions are one pair of networks. If further networks gave a value on the other side of a
 #   bound, claim C2b would be open.
 # - **Another ceiling.** In the last epoch the learning rate is near 0, so a network and its state one epoch earlier
 #   are nearly equal. A ceiling from an earlier epoch would raise all numbers, but would not change their order.
@@ -261,7 +301,7 @@ check("ex-alike-share", share_kept)
 # The order should stay where the lines are far apart. Both values come from the critical ε of the neurons, so when
 # all neurons match earlier, mean and median change together. They differ where some neurons match early and the
 # others late. Look at the layers near the output. Dead neurons count there as never matched, which changes the mean
-# but hardly the median.
+# but hardly the median. What the run says: {glue:text}`by_median`.
 # :::
 #
 # :::{exercise} A fairer control

@@ -99,6 +99,70 @@ def test_what_the_start_and_the_order_add():
     assert alike.expectation_kept(plan, "forks", "fork_after_epoch_5", words["past_1"]) == "kept"
 
 
+def test_a_common_start_is_set_beside_the_spread_of_pairs_that_share_nothing():
+    reached = {"nothing": 0.3, "initialisation": 0.32}
+    pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
+    assert alike.start_beside_spread(pairs).startswith("Only one pair shares nothing")
+    assert alike.pairs_in_words(pairs) == "each condition: 1"
+    second = planted({"nothing": dict.fromkeys(LAYERS, 0.4)}, ("nothing",)).assign(b="c")
+    pairs = pd.concat([pairs, second[second["condition"] != "ceiling"]])
+    told = alike.start_beside_spread(pairs)
+    assert told == "This is less than the spread of the 2 pairs that share nothing (0.30 to 0.40)"
+    assert alike.pairs_in_words(pairs) == "two starts, two orders: 2; each other condition: 1"
+    pairs.loc[pairs["condition"] == "initialisation", "area"] = 0.9
+    assert alike.start_beside_spread(pairs).startswith("This is more than")
+
+
+def test_area_and_median_may_order_the_conditions_in_two_ways():
+    reached = {"nothing": 0.3, "initialisation": 0.4}
+    pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
+    pairs = pairs.assign(median=pairs["area"], chance_median=0.2)
+    assert "have the same order" in alike.order_by_median(pairs)
+    pairs.loc[pairs["condition"] == "nothing", "median"] = 0.2 + 0.8 * 0.9
+    told = alike.order_by_median(pairs)
+    assert "have another order" in told
+    assert told.endswith("“two starts, two orders”: from 0.30 to 0.90")
+
+
+def test_bounds_are_said_of_each_learnt_target():
+    table = pd.DataFrame({"target": ["rotation", "vehicles", "shuffled"], "accuracy": [0.6, 0.9, 0.1]})
+    table = table.assign(learnt=[True, True, False], keeps_all_bounds=[True, False, True])
+    told = alike.bounds_in_words(table)
+    assert told == (
+        "1 of 2 learnt targets keep all bounds by themselves: rotation (accuracy 60 %). "
+        "Not all bounds are kept by vehicles (accuracy 90 %)"
+    )
+    assert alike.bounds_in_words(table[table["learnt"] & ~table["keeps_all_bounds"]]).startswith("0 of 1")
+    assert alike.bounds_in_words(table[2:]) == "0 of 0 learnt targets keep all bounds by themselves"
+
+
+def test_two_networks_for_one_other_target_may_be_unlike():
+    reached = {"labels": 0.5, "rotation alone": 0.5, "shuffled alone": 0.02}
+    pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
+    table = alike.alone_table(pairs, GROUPS)
+    assert table["target"].tolist() == ["rotation", "shuffled"]
+    assert table["late"].to_list() == pytest.approx([1, 0.04])
+    told = alike.alone_in_words(table)
+    assert "rotation 100 %, shuffled 4 %. So a common target is not enough: see shuffled." in told
+    assert "not enough" not in alike.alone_in_words(table[:1])
+    none = alike.alone_table(pairs[~pairs["condition"].str.endswith("alone")], GROUPS)
+    assert alike.alone_in_words(none) == ""
+
+
+def test_recipes_say_where_a_target_was_trained_in_another_way():
+    rows = [
+        ("labels", "quarter", 10),
+        ("rotation", "quarter", 10),
+        ("shuffled", "memorise", 50),
+        ("labels", "quarter", 0),
+    ]
+    told = alike.recipes_in_words(pd.DataFrame(rows, columns=["target", "recipe", "epoch"]))
+    assert told == (
+        "For labels and rotation: 12 500 images, 10 epochs, shifts or flips. "
+        "For shuffled: 2 500 images, 50 epochs, no shifts and no flips"
+    )
+
+
 def test_development_is_averaged_over_layers_of_a_group():
     pairs = planted({"between": dict.fromkeys(LAYERS, 0.5)}, ("between",))
     pairs["how"], pairs["epoch"] = pairs["condition"], 3.0

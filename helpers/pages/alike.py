@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..networks.training import RECIPES
 from ..studies.pairwise import CEILING, calibrated_pairs
 from ..studies.seeds import Result
 from ..studies.targets import deciding_shares, learnt, shares_kept
@@ -129,6 +130,42 @@ def forks_in_order(words: Mapping[str, float]) -> str:
     return f"After {english_list(map(str, epochs))} common epoch{plural} they end at {english_list(levels)}"
 
 
+def pairs_in_words(pairs: pd.DataFrame) -> str:
+    """How many pairs of networks the conditions have: "two starts, two orders: 4; each other condition: 1"."""
+    counted = pairs[pairs["condition"] != CEILING].drop_duplicates(["condition", "a", "b"]).groupby("condition").size()
+    several = [f"{shared_names(pairs)[str(name)]}: {count}" for name, count in counted.items() if count > 1]
+    ones = f"each{' other' if several else ''} condition: 1"
+    return "; ".join([*several, *([ones] if counted.eq(1).any() else [])])
+
+
+def start_beside_spread(pairs: pd.DataFrame) -> str:
+    """In words: whether a common start matters more than what differs among the pairs that share nothing."""
+    levels = calibrated_pairs(pairs).groupby(["condition", "a", "b"])["calibrated"].mean()
+    nothing = levels["nothing"]
+    if len(nothing) < 2:
+        return "Only one pair shares nothing, so we do not know how much such pairs differ"
+    adds, spread = abs(levels["initialisation"].mean() - nothing.mean()), nothing.max() - nothing.min()
+    which = "less" if adds < spread else "more"
+    return (
+        f"This is {which} than the spread of the {len(nothing)} pairs that share nothing "
+        f"({nothing.min():.2f} to {nothing.max():.2f})"
+    )
+
+
+def order_by_median(pairs: pd.DataFrame) -> str:
+    """In words: whether area and median put the conditions in one order, by their mean over all layers."""
+    names = shared_names(pairs)
+    area, median = (
+        condition_means(pairs, names, value).groupby("condition")["calibrated"].mean() for value in ("area", "median")
+    )
+    same = list(area.sort_values().index) == list(median.sort_values().index)
+    most = str((median - area).abs().idxmax())
+    return (
+        f"by their means over all layers the conditions have {'the same' if same else 'another'} order. The mean "
+        f"changes most for “{most}”: from {area[most]:.2f} to {median[most]:.2f}"
+    )
+
+
 def english_list(words: Iterable[str]) -> str:
     """Words as an English list: "1, 2 and 5"."""
     *most, last = words
@@ -163,6 +200,49 @@ def kept_in_words(table: pd.DataFrame, group: str) -> str:
     voting = table[table["learnt"]]
     parts = [f"{target} {100 * share:.0f} %" for target, share in zip(voting["target"], voting[group], strict=True)]
     return ", ".join(parts) or "no target was learnt"
+
+
+def bounds_in_words(table: pd.DataFrame) -> str:
+    """Which learnt targets keep all bounds of the claim by themselves, each with its accuracy."""
+    voting = table[table["learnt"]].to_dict("records")
+    named = [(row["keeps_all_bounds"], f"{row['target']} (accuracy {100 * row['accuracy']:.0f} %)") for row in voting]
+    kept, broken = ([text for keeps, text in named if keeps == side] for side in (True, False))
+    parts = [f"{len(kept)} of {len(voting)} learnt targets keep all bounds by themselves"]
+    parts[0] += f": {english_list(kept)}" if kept else ""
+    return ". ".join([*parts, *([f"Not all bounds are kept by {english_list(broken)}"] if broken else [])])
+
+
+def recipes_in_words(networks: pd.DataFrame) -> str:
+    """How the networks for each target were trained, one sentence per recipe."""
+    sentences = []
+    for name, rows in networks[networks["epoch"] > 0].groupby("recipe", sort=False):
+        recipe, images = RECIPES[str(name)], "all"
+        if recipe.images:
+            images = f"{recipe.images:,}".replace(",", " ")
+        changed = "shifts or flips" if recipe.pad or recipe.flip else "no shifts and no flips"
+        aims = english_list(map(str, rows["target"].unique()))
+        sentences.append(f"For {aims}: {images} images, {rows['epoch'].max()} epochs, {changed}")
+    return ". ".join(sentences)
+
+
+def alone_table(pairs: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """One row per other target: how similar two networks for this same target are, as a share of two for the labels."""
+    shares = shares_kept(pairs, groups)
+    shares = shares[shares["condition"].str.endswith(" alone")]
+    wide = shares.pivot(index="condition", columns="group", values="share_kept")
+    wide = wide.reindex(shares["condition"].unique())[[group for group in groups if group in wide]]
+    return wide.rename(index=lambda name: name.removesuffix(" alone")).rename_axis("target").reset_index()
+
+
+def alone_in_words(table: pd.DataFrame) -> str:
+    """What `alone_table` says of late layers, and whether a common target is enough; "" without such pairs."""
+    if table.empty:
+        return ""
+    bound, shares = read_evidence().claim("C2b").bound("late"), table.set_index("target")["late"]
+    told = ", ".join(f"{target} {100 * share:.0f} %" for target, share in shares.items())
+    unlike = [str(target) for target, share in shares.items() if bound.keeps(share)]
+    told = f"In late layers two networks for the same other target reach this share of the labels' similarity: {told}."
+    return f"{told} So a common target is not enough: see {english_list(unlike)}." if unlike else told
 
 
 def target_verdict(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, Sequence[str]]) -> Verdict:

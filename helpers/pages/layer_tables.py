@@ -12,6 +12,7 @@ from jaxtyping import Float
 from .. import studies
 from ..errors import unknown
 from ..networks.families import FAMILIES
+from ..studies.comparison import ENOUGH
 from ..studies.intervals import interval
 
 GRID = np.round(np.arange(0, 1, 0.005), 3)  # the ε of a curve
@@ -55,6 +56,20 @@ def before_training(study: studies.Study) -> studies.Result | None:
 def study_page(study: str) -> str:
     """The name of a study's page. It has only letters, digits and hyphens, so that it can be a link and a label."""
     return study.replace("_", "-").replace(".", "-")
+
+
+def few_samples(layers: str, samples: int, neurons: int) -> str:
+    """In words: that layers have fewer samples per neuron than `compare` asks for; "" if they have enough.
+
+    >>> few_samples("Pooled features", 5000, 128)
+    ''
+    """
+    if samples >= ENOUGH * neurons:
+        return ""
+    return (
+        f"{layers} have {samples / neurons:.1f} samples per neuron, fewer than the {ENOUGH} that this book asks for "
+        "elsewhere. So a part of their raw values is chance. Taking chance away corrects this only in part."
+    )
 
 
 # ---------------------------------------------------------------- tables
