@@ -35,44 +35,55 @@ permutations = 200
 recompute = False
 
 # %% tags=["hide-input", "remove-stderr"]
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 from IPython.display import display
 
 from helpers.measures import MEASURES, measure
-from helpers.pages import evidence, figures, scales
+from helpers.pages import evidence, figures, measure_words, scales
 from helpers.pages.filled import glue
-from helpers.pages.layer_tables import spoken
+from helpers.pages.layer_tables import few_samples, spoken
 from helpers.pages.teaching.exercises import check
-from helpers.studies import rivals
+from helpers.studies import Study, find_or_compute, rivals
 from helpers.studies.scale_conditions import calibrate_values
 
 figures.style()
 
 # %% tags=["hide-input", "remove-stderr"]
-place, runs = (dataset, width, seeds), zip(networks, recipes, epochs, earlier, strict=True)
+place, runs = (dataset, width, seeds), list(zip(networks, recipes, epochs, earlier, strict=True))
 values = scales.values_by_network(rivals.KIND, place, runs, recompute, permutations=permutations)
 calibrated = {network: calibrate_values(table) for network, table in values.items()}
 means = {network: scales.measure_means(network, table) for network, table in calibrated.items()}
 
 # %% tags=["remove-cell"]
 dips = {network: scales.dipping(table) for network, table in means.items()}
+asked = Fraction(4, 7)  # of the rivals: written down before anybody looked
 orders = sorted({evidence.rests_on(table)[1] for table in values.values()})
 everywhere = pd.concat([table.assign(network=network) for network, table in calibrated.items()])
 p = everywhere.loc[(everywhere["samples"] == "images") & everywhere["measure"].isin(scales.RIVALS), "p"]
 rhos = {network: rivals.agreement(table)["subspace"].drop("subspace") for network, table in calibrated.items()}
 of_rivals = pd.concat([rho[scales.RIVALS] for rho in rhos.values()])
-glue(
-    "dips",
-    "; ".join(f"{len(names)} of {len(scales.RIVALS)} in {spoken(n)}" for n, names in dips.items()),
-    display=False,
-)
+glue("dips", measure_words.dips_in_words(means), display=False)
+glue("small-dips", measure_words.small_dips_in_words(means), display=False)
+glue("depths", measure_words.depths_in_words(means), display=False)
+glue("answer", measure_words.is_it_the_measure(means), display=False)
+glue("fixed", measure_words.fixed_in_words(calibrated), display=False)
+glue("asked", f"{asked.numerator} of {asked.denominator} ({float(100 * asked):.0f} %)", display=False)
+glue("compared", max(evidence.rests_on(table)[0] for table in values.values()), display=False)
 glue("rivals", len(scales.RIVALS), display=False)
+one = Study(dataset, networks[0], width, tuple(seeds), recipes[0], epochs=epochs[0])
+one = find_or_compute(rivals.KIND, one, {"permutations": permutations, "earlier": earlier[0]})
+images = one.provenance["images"]
+widest = max(measure_words.widest_layer(network, width) for network in networks)
+glue("images", images, display=False)
+glue("few", few_samples("The widest layers", images, widest), display=False)
 glue("averaged", scales.averaged_in_words(calibrated), display=False)
 at_one = everywhere[everywhere["measure"] == "subspace_at_0.3"]
 glue("flat", f"{(at_one['p'] > 0.05).sum()} of {len(at_one)}", display=False)
 glue("which", "; ".join(f"{spoken(n)}: {scales.listed(names)}" for n, names in dips.items()), display=False)
-glue("dip-expected", scales.yes_or_no(all(len(names) >= 4 for names in dips.values())), display=False)
+glue("dip-expected", scales.yes_or_no(measure_words.enough_dips(means, asked)), display=False)
 glue("orders", " and ".join(map(str, orders)), display=False)
 glue("p-largest", f"{p.max():.3f}", display=False)
 glue("p-smallest", f"{1 / (max(orders) + 1):.3f}", display=False)
@@ -89,19 +100,21 @@ for place in ("first", "middle", "late"):
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# We compared the subspace match with {glue:text}`rivals` other measures, its rivals, on a scale from 0 (chance) to
-# 1 (an earlier self). Chance is {glue:text}`orders` random orders of the images. This many rivals are lower in the middle than in the first and the late layers:
-# {glue:text}`dips`. Mean of the rivals in the first, middle and late layers: {glue:text}`rivals-first`,
-# {glue:text}`rivals-middle`, {glue:text}`rivals-late`. Subspace match: {glue:text}`subspace-first`,
-# {glue:text}`subspace-middle`, {glue:text}`subspace-late`.
+# {glue:text}`answer`. We compared the subspace match with {glue:text}`rivals` other measures, its rivals, on a scale
+# from 0 (chance) to 1 (an earlier self). A measure *dips* if it is lower in the middle than in the first and in the
+# late layers. Rivals that dip: {glue:text}`dips`. Depth of the dip, for the subspace match and for the median rival:
+# {glue:text}`depths`. (Below 0 there is no dip.) These numbers come from {glue:text}`compared` networks of each
+# architecture and have no interval.
 #
-# Here each layer is averaged over its positions, which makes layers more alike. {glue:text}`averaged` So do not compare
-# these numbers with those of [the scale](scale.ipynb), which uses single positions.
+# Here each layer is averaged over its positions, which makes layers more alike. {glue:text}`averaged` At ε = 0.3 the
+# middle layers have a similarity of {glue:text}`fixed`. So do not compare these numbers with those of
+# [the scale](scale.ipynb), which uses single positions.
 # :::
 #
 # ## How we know
 #
-# Every measure gets the same activations: 2000 test images, each layer averaged over its positions. Raw values of two
+# Every measure gets the same activations: {glue:text}`images` test images, each layer averaged over its positions.
+# {glue:text}`few` Raw values of two
 # measures cannot be compared. For example, take two *unrelated* layers of 512 neurons on 2000 images. Their mean CCA
 # is about one half, but their linear CKA is near 0. So each measure gets its own scale, made from four comparisons:
 #
@@ -123,6 +136,9 @@ figures.download(everywhere, "measures-calibrated")
 
 # %% [markdown]
 # The next tables have averages over groups of layers, one table per network. The groups were fixed before anybody looked.
+# Mean of the rivals in the first, middle and late layers: {glue:text}`rivals-first`, {glue:text}`rivals-middle`,
+# {glue:text}`rivals-late`. Subspace match: {glue:text}`subspace-first`, {glue:text}`subspace-middle`,
+# {glue:text}`subspace-late`.
 
 # %% tags=["hide-input"]
 for network, table in means.items():
@@ -142,6 +158,13 @@ figure = scales.plot_agreement(calibrated)
 # layers that differ by this change only. Subspace match ignores the length of single neurons, but not rotations. CKA
 # ignores rotations, but not lengths. The table shows what each measure ignores. Tests check every cell: a change with
 # a tick does not change the value, and a change without a tick does.
+#
+# - *permutation*: the neurons get another order;
+# - *isotropic*: all neurons are multiplied by one factor;
+# - *shift*: a constant is added to each neuron;
+# - *per-neuron*: each neuron is multiplied by a positive factor of its own;
+# - *orthogonal*: the neurons are rotated or reflected;
+# - *linear*: the neurons are replaced by any invertible linear map of them.
 
 # %% tags=["hide-input"]
 figures.table(scales.measures_table(), label="What may be done to the neurons of one layer without changing the value")
@@ -150,8 +173,8 @@ figures.table(scales.measures_table(), label="What may be done to the neurons of
 # **What was expected.** We wrote this down before we looked. Every rival is above chance in every
 # layer: {glue:text}`chance-expected`. The largest p is {glue:text}`p-largest`, and {glue:text}`above-chance` values of
 # rivals have p ≤ 0.05. The similarity at the fixed ε = 0.3 is not above chance in {glue:text}`flat` layers, because there one ε is
-# too small for most pairs. At least 4 of 7 rivals dip in the
-# middle: {glue:text}`dip-expected` ({glue:text}`dips`; two more rivals were added to the seven later). Measures that dip:
+# too small for most pairs. At least {glue:text}`asked` of the rivals dip in the
+# middle: {glue:text}`dip-expected`. We found {glue:text}`dips`. {glue:text}`small-dips`. Measures that dip:
 # {glue:text}`which`. With {glue:text}`orders` permutations p cannot be below {glue:text}`p-smallest`.
 #
 # ## What would change our mind
