@@ -50,6 +50,7 @@ from helpers import studies
 from helpers.matching import critical_epsilons
 from helpers.pages import across_networks, cause_findings, figures
 from helpers.pages.filled import glue
+from helpers.pages.layer_tables import few_samples
 from helpers.studies import causes, constructions
 
 figures.style()
@@ -61,17 +62,29 @@ tables = result.tables
 name = study.id.replace(".", "-")
 for key, value in cause_findings.causes_in_words(tables, look_at).items():
     glue(key, value, display=False)
+for key, value in cause_findings.shares_by_pair(tables, look_at, ["class_means_area", "third_logits_area"]).items():
+    glue(f"{key}_by_pair", value, display=False)
+near = tables["similarity"].query("condition == 'as it is' and kind == 'pool'")
+pairs = len(near[["seed_a", "seed_b"]].drop_duplicates())
+glue(
+    "rests_on", f"{pairs} pair{'s' if pairs > 1 else ''} of networks and {near['samples'].max()} images", display=False
+)
+glue("few", few_samples("Pooled features", near["samples"].max(), near["neurons"].max() // 2), display=False)
+shares = {epsilon: cause_findings.causes_in_words(tables, epsilon) for epsilon in (look_at, 0.5)}
+for key in ("whole", "class_means", "third_logits"):
+    glue(f"{key}_at_half", shares[0.5][key], display=False)
 glue("look_at", f"{look_at:g}", display=False)
 glue("studied", across_networks.study_title(study), display=False)
 
 # %% [markdown]
 # :::{admonition} Answer
 # :class: important
-# In part. The networks are {glue:text}`studied`. We take hidden layers near the output without the mean map of each
-# neuron, and measure their similarity by the area under s(ε). Without the class means
-# {glue:text}`class_means_area` of it is left, and without the outputs of a third network
-# {glue:text}`third_logits_area`. But without equally *strong* other directions {glue:text}`strongest_left` is left.
-# Such a test cannot prove a cause. Training for [other targets](alike.ipynb) can.
+# This page cannot show it. The networks are {glue:text}`studied` ({glue:text}`rests_on`). We take hidden layers near
+# the output without the mean map of each neuron, and measure their similarity by the area under s(ε). Without the
+# class means {glue:text}`class_means_area` of it is left (single pairs: {glue:text}`class_means_area_by_pair`).
+# Without the outputs of a third network it is {glue:text}`third_logits_area`
+# ({glue:text}`third_logits_area_by_pair`). Directions of equal power leave {glue:text}`strongest_left`, but they are
+# mostly the outputs themselves ({glue:text}`own_explained`). So this shows no cause. Training for [other targets](alike.ipynb) is the better test.
 # :::
 #
 # ## How we know
@@ -119,13 +132,13 @@ figures.table(cause_findings.comparisons_table(tables["similarity"]), label="The
 # :::
 
 # %% [markdown]
-# ### Which cause carries the similarity?
+# ### What is left of the similarity?
 #
 # At ε = {glue:text}`look_at`, {glue:text}`whole` of the neurons in hidden layers near the output match. (These are
 # {glue:text}`near_output`.) Without the mean map, {glue:text}`centred` of this similarity is
 # left. Without the class means {glue:text}`class_means` is left, and without the logits of a third network
 # {glue:text}`third_logits`. If the second network sees other images of the same classes, {glue:text}`same_class` is
-# left. Untrained networks have {glue:text}`untrained` of it.
+# left. Untrained networks have {glue:text}`untrained` of it. {glue:text}`few`
 
 # %% tags=["hide-input", "shows-prp-residual"] mystnb={"image": {"alt": "A map with a row for each comparison and a column for each layer from the input to the logits; cells hold the similarity in hundredths."}, "figure": {"caption": "Similarity of every layer under every comparison, averaged over the pairs of networks. A dot is exactly zero. A dash was left out, because too little remained to compute it exactly.", "name": "fig-conditions-{{page}}"}}
 shown = cause_findings.by_condition(tables["similarity"], look_at)
@@ -164,9 +177,8 @@ figure = cause_findings.plot_conditions(areas, "area under s(ε), in hundredths"
 figures.download(areas.reset_index().replace(cause_findings.SPOKEN), f"areas-{name}")
 
 # %% [markdown]
-# So *the class* is a part of the cause, but not all of it. The two networks also agree on single
-# images: how strongly an image looks like each of the classes. The logits of a third network contain this, too, so
-# removing them takes more away than removing the class means.
+# What is left without the class means is not explained by the class. Perhaps the networks also agree on
+# single images: how strongly an image looks like each class. The logits of a third network contain this, too.
 #
 # :::{dropdown} Why *other logits* is not the better test, and a warning about *untrained*
 # Why is *other logits* not the better test? Let the logits of each network be a common part plus a part of its own,
@@ -218,10 +230,9 @@ figures.download(directions.replace(cause_findings.SPOKEN), f"directions-{name}"
 # %% [markdown]
 # ### Other networks, other widths
 #
-# First come the areas of the hidden layers near the output, as they
-# are and without the mean map. The other columns say which share of the second area is left when something is
-# removed. This is the class means, the logits of a third network, directions *as strong* as these, or the whole layer
-# of that network.
+# First come the areas of the pooled features, as they are and without the mean map. The other columns
+# say which share of the second area is left when something is removed. This is the class means, the logits of a third
+# network, directions *as strong* as these, or the whole layer of that network.
 
 # %% tags=["hide-input", "remove-stderr"]
 compared = {across_networks.study_title(study): tables}
@@ -231,7 +242,7 @@ for other in others:
 summary = cause_findings.causes_summary(compared)
 figures.table(
     summary,
-    label="Areas of hidden layers near the output, as they are and without the mean map, and what each removal leaves of the second",
+    label="Areas of the pooled features, as they are and without the mean map, and what each removal leaves of the second",
 )
 
 # %% tags=["hide-input"]
@@ -356,6 +367,7 @@ f"smallest critical ε: {first[:half].min():.2f} with signal, {first[half:].min(
 #
 # :::{solution} ex-causes-predict
 # :class: dropdown
-# Every neuron that matches at a smaller ε also matches at 0.5, so no row can hold less. The open question is whether
-# something now matches without the class means. The run answers it.
+# Every neuron that matches at a smaller ε also matches at 0.5, so no row can hold less. At 0.5,
+# {glue:text}`whole_at_half` of the neurons match as they are. Without the class means {glue:text}`class_means_at_half`
+# of this is left, without the logits of a third network {glue:text}`third_logits_at_half`.
 # :::

@@ -134,6 +134,20 @@ def test_areas_without_features_are_held_against_the_centred_ones(causes, direct
     assert shares == ["75 %", "50 %", "50 %", "0 %"]
 
 
+def test_the_shares_of_single_pairs_are_those_of_their_rows(causes, directions):
+    rows = [
+        {"condition": condition, "seed_a": 0, "seed_b": b, "critical_epsilon": 1 - area}
+        for b, areas in ((1, (0.8, 0.3)), (2, (0.6, 0.45)))
+        for condition, area in (("as it is", 0.9), ("any image", 0), ("centred", areas[0]), ("class means", areas[1]))
+    ]
+    critical = pd.DataFrame(rows).assign(layer="pool", position=0, kind="pool", neuron=0)
+    similarity = critical.assign(epsilon=0.5, similarity=1.0)
+    summary = critical[["condition", "kind", "seed_a", "seed_b"]].assign(power_left=0.5)
+    tables = {"critical": critical, "similarity": similarity, "summary": summary, "directions": directions}
+    told = cause_findings.shares_by_pair(tables, 0.5, ["class_means_area"])
+    assert told == {"class_means_area": "38 % and 75 %"}
+
+
 def test_twin_curves_fall_as_the_company_grows():
     z = np.maximum(np.random.default_rng(0).normal(size=(9, 400)), 0)
     table = cause_findings.twin_curve(Gram(z.sum(1), 400, (3, 3, 3), z @ z.T), [0.5], steps=5)

@@ -12,7 +12,9 @@ from ..errors import unknown
 from ..matching.match import similarity_curve
 from ..studies.causes import CONDITIONS, REMOVALS, SHUFFLES, area, at_equal_variance, linear_cka, shares_left
 from ..studies.constructions import twin_gram
+from ..studies.intervals import PAIR
 from ..subspaces import Gram
+from .alike import english_list
 from .layer_figures import DASHES, MARKERS
 from .layer_tables import axis_names
 
@@ -179,8 +181,21 @@ def _directions_in_words(directions: pd.DataFrame) -> dict[str, str]:
     return {f"{name}_left": _per_cent(share) for name, share in left.items()}
 
 
+def shares_by_pair(tables: dict[str, pd.DataFrame], epsilon: float, names: Sequence[str]) -> dict[str, str]:
+    """Phrases of `causes_in_words` for each pair of networks alone, from the smallest on: "54 %, 56 % and 57 %"."""
+    pairs = tables["similarity"].loc[tables["similarity"]["condition"] == "as it is", PAIR].drop_duplicates()
+    alone = [
+        {name: table.merge(pairs[pairs.index == number], on=PAIR) for name, table in tables.items()}
+        for number in pairs.index
+    ]
+    words = [causes_in_words(pair, epsilon) for pair in alone]
+    return {name: english_list(sorted((each[name] for each in words), key=lambda w: (len(w), w))) for name in names}
+
+
 def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
-    """One row per study: the area as it is, that without mean map, and the share of this that each removal leaves.
+    """One row per study: the area of the pooled features as they are, without mean map, and what each removal leaves.
+
+    Pooled features alone are in all records. The shares are those of the area without mean map.
 
     "logits" and "layer" are those of a third network. "as strong" takes away directions of that layer until as much
     variance is left as without the logits.
@@ -193,7 +208,8 @@ def causes_summary(compared: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame
         "as strong": "strongest_left",
         "layer": "all_left",
     }
-    words = {name: causes_in_words(tables, 0.5) for name, tables in compared.items()}
+    pooled = {name: {n: t[t["kind"] == "pool"] for n, t in tables.items()} for name, tables in compared.items()}
+    words = {name: causes_in_words(tables, 0.5) for name, tables in pooled.items()}
     rows = [
         {"network": name} | {column: numbers[key] for column, key in columns.items()} for name, numbers in words.items()
     ]
