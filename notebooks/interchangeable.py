@@ -47,6 +47,7 @@ import pandas as pd
 
 from helpers import studies
 from helpers.pages import evidence, figures, interchange
+from helpers.pages.claims import read_evidence
 from helpers.pages.filled import glue
 from helpers.pages.teaching.exercises import check
 from helpers.studies import rebasin, stitching
@@ -71,8 +72,10 @@ losses = interchange.lost_by_layer(stitched, calibrated)
 # %% tags=["remove-cell"]
 words = interchange.interchange_in_words(stitched, paths, partners)
 words |= interchange.loss_and_similarity_in_words(losses)
-reduced = [interchange.barrier_reduced(path) for path in paths.values()]
-words["reduced"] = interchange.from_to(100 * np.array(reduced), 0) if np.isfinite(reduced).all() else "–"
+reduced = pd.concat([interchange.barriers_reduced(path) for path in paths.values()])
+words["reduced"] = interchange.from_to(100 * reduced, 0) if reduced.notna().all() else "–"
+words["beside-plan"] = interchange.correlations_beside_plan(partners, read_evidence())
+words["mean-of"] = f"mean of {len(seeds) - 1} pairs" if len(seeds) > 2 else "one pair"
 words["middle"] = interchange.lost_in_the_middle(stitched, {each["name"]: each["network"] for each in networks})
 words["control"] = f"{max(table['largest_critical'].max() for table in controls.values()):.1g}"
 words["logits"] = f"{max(table['logits_differ'].max() for table in controls.values()):.0e}"
@@ -86,8 +89,8 @@ for key, value in words.items():
 # :::{admonition} Answer
 # :class: important
 # Through a linear map: {glue:text}`interchange-opening`. A network with a stitched layer loses
-# {glue:text}`interchange-lost-trained` points of accuracy on average, and at most
-# {glue:text}`interchange-worst-trained`. In the middle layers it is {glue:text}`interchange-middle` on average. A network that is stitched onto itself loses
+# {glue:text}`interchange-lost-trained` points of accuracy on average, and in the worst layer
+# {glue:text}`interchange-worst-trained` ({glue:text}`interchange-mean-of`). In the middle layers it is {glue:text}`interchange-middle` on average. A network that is stitched onto itself loses
 # {glue:text}`interchange-lost-identity`. {glue:text}`interchange-unlike` layers have a similarity of at most 0.05,
 # and {glue:text}`interchange-unlike-stitched` of these lose less than 5 points. One to one, channels correlate only at
 # {glue:text}`interchange-matched`. The average of the weights of two paired networks, recalibrated, loses
@@ -137,7 +140,7 @@ figures.download(rows, "stitching")
 # {glue:text}`interchange-unlike-share`. The claim **{glue:text}`interchange-verdict`**.
 #
 # **What to see:** in the shaded field nothing matches. A point below the dotted line is a layer that can be stitched all the same. On the right is the
-# [calibrated similarity](scale.ipynb), which also distinguishes the layers in that field. The rank correlation over layers
+# [calibrated similarity](scale.ipynb), which also distinguishes the layers in that field. The rank correlation over the layers of a network
 # of what a stitch loses is {glue:text}`interchange-rank-similarity` with s(0.3) and
 # {glue:text}`interchange-rank-calibrated` with the calibrated similarity.
 
@@ -173,7 +176,7 @@ figure = interchange.plot_partners(partners)
 # %% [markdown]
 # On average over layers partners correlate at {glue:text}`interchange-matched`. Before pairing, channels with equal
 # numbers correlate at {glue:text}`interchange-before`, and the best pairing with a network that sees other images
-# gives {glue:text}`interchange-chance`. We expected 0.3 to 0.6 before we looked.
+# gives {glue:text}`interchange-chance`. {glue:text}`interchange-beside-plan`.
 #
 # ### Halfway between two networks
 #
@@ -197,7 +200,7 @@ figures.table(table, label="Barriers: how far the way lies above the straight li
 # The barrier is the accuracy that is lost on the way, at the worst point. It is
 # {glue:text}`interchange-barrier-before-matching` points before matching and
 # {glue:text}`interchange-barrier-matched-recalibrated` after matching and recalibration. The barrier in loss is
-# reduced by {glue:text}`interchange-reduced` %. Matched but not recalibrated networks lose
+# reduced by {glue:text}`interchange-reduced` %, from pair to pair. Matched but not recalibrated networks lose
 # {glue:text}`interchange-barrier-matched` points. For ResNet-18 we expected at least 60 %.
 #
 # ## What would change our mind

@@ -69,8 +69,8 @@ glue("sensed-hand-cca", f"{by_hand.mean_cca:.2f}", display=False)
 # We remove components from {glue:text}`sensed-layers` layers and watch a linear probe. The fall of the match and the
 # loss of the probe have a rank correlation of {glue:text}`sensed-both-subspace`; for linear CKA it is
 # {glue:text}`sensed-both-cka`, for RSA {glue:text}`sensed-both-rsa`, for mutual neighbours
-# {glue:text}`sensed-both-neighbours`. Among {glue:text}`sensed-measures` measures the match has this place:
-# {glue:text}`sensed-rank`. First is {glue:text}`sensed-best`. The match does not change when a neuron is scaled, but
+# {glue:text}`sensed-both-neighbours`. Of {glue:text}`sensed-measures` measures the match ranks
+# {glue:text}`sensed-rank`. {glue:text}`sensed-leaders`. The match does not change when a neuron is scaled, but
 # one extreme image changes it. Layers with equal linear readouts can have an empty match.
 # :::
 #
@@ -112,7 +112,9 @@ figures.download(table, "sensitivity")
 figure = sensed.plot_probe_agreement(agreement)
 
 # %% [markdown]
-# We expected that the match is below CKA. It is {glue:text}`sensed-below-cka` CKA:
+# We expected that a match sees only strong directions. {glue:text}`sensed-weak-directions`.
+#
+# We also expected that the match is below CKA. It is {glue:text}`sensed-below-cka` CKA:
 # {glue:text}`sensed-both-subspace` against {glue:text}`sensed-both-cka`. A small difference between two measures in
 # the figure means little.
 #

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers.pages import interchange, sensed
+from helpers.pages.claims import read_evidence
 from helpers.studies.rebasin import PATHS
 
 
@@ -62,8 +63,9 @@ def test_without_a_dissimilar_layer_the_claim_stays_open():
 
 def test_the_share_of_a_barrier_that_is_gone():
     losses = path({"before matching": 2.0, "matched": 1.5, "matched, recalibrated": 0.5})
-    assert interchange.barrier_reduced(losses) == pytest.approx(0.75)
-    assert np.isnan(interchange.barrier_reduced(path({})))
+    half = path({"before matching": 2.0, "matched, recalibrated": 1.0}).assign(seed_a=1, seed_b=2)
+    assert interchange.barriers_reduced(pd.concat([losses, half])).to_list() == pytest.approx([0.75, 0.5])
+    assert interchange.barriers_reduced(path({})).isna().all()
     assert interchange.from_to(pd.Series([0.311, 0.449]), 2) == "0.31 to 0.45"
     assert interchange.from_to(pd.Series([0.5]), 1) == "0.5"
 
@@ -100,8 +102,24 @@ def test_what_a_stitch_loses_stands_beside_both_similarities():
 
 def test_the_rank_correlation_of_loss_and_similarity():
     rows = pd.DataFrame({"lost": [0.3, 0.2, 0.1], "similarity": [0.0, 0.5, 1.0], "calibrated": [np.nan] * 3})
-    words = interchange.loss_and_similarity_in_words(rows)
-    assert words == {"rank-similarity": "-1.00", "rank-calibrated": "unknown"}
+    both = pd.concat([rows.assign(network="one"), rows.assign(network="two", similarity=[1.0, 0.5, 0.0])])
+    words = interchange.loss_and_similarity_in_words(both)
+    assert words == {
+        "rank-similarity": "-1.00 (one) and 1.00 (two)",
+        "rank-calibrated": "unknown (one) and unknown (two)",
+    }
+
+
+def test_correlations_of_partners_stand_beside_what_was_expected():
+    told = interchange.correlations_beside_plan({"n": partners()}, read_evidence())
+    assert told.startswith("We expected 0.3 to 0.6 before we looked. The means are inside.")
+    wide = partners().assign(matched=[0.9, 0.2])
+    told = interchange.correlations_beside_plan(
+        {"n": partners(), "m": wide.assign(matched=[0.9, 0.7])}, read_evidence()
+    )
+    assert "The means are not all inside" in told
+    assert told.endswith("in n 0 of 2 below and 0 above (0.30 to 0.50); in m 0 of 2 below and 2 above (0.70 to 0.90)")
+    assert "1 of 2 below and 1 above" in interchange.correlations_beside_plan({"n": wide}, read_evidence())
 
 
 def changed() -> pd.DataFrame:
@@ -126,11 +144,27 @@ def test_the_measure_that_falls_with_the_probe_comes_first():
 
 def test_what_the_prose_says_of_a_planted_table():
     words = sensed.sensitivity_in_words(changed())
-    assert (words["both-cka"], words["rank"], words["measures"], words["below-cka"]) == ("1.00", "2 in n", "2", "below")
-    assert (words["best"], words["layers"]) == ("linear CKA", "1")
+    assert (words["both-cka"], words["rank"], words["measures"], words["below-cka"]) == (
+        "1.00",
+        "second in n",
+        "2",
+        "below",
+    )
+    assert (words["leaders"], words["layers"]) == ("First on average is linear CKA (1.000)", "1")
     assert (words["half-cka"], words["half-lost"], words["one-subspace"]) == ("0.99", "1.0", "0.10")
     assert words["one-neuron-cka"] == "0.25"
     assert words["other-seed-linear-probe"] == "0.00"
+
+
+def test_whether_weak_directions_are_seen_is_said_of_the_layer_where_the_match_falls_most():
+    told = sensed.weak_directions(changed())
+    assert told == (
+        "It sees weak directions, too: in l of n it falls by 0.99 without the weaker half, CKA falls by 0.01, "
+        "and the probe loses 1.0 points"
+    )
+    blind = changed().assign(fallen=0.0)
+    assert sensed.weak_directions(blind).startswith("It hardly sees weak directions")
+    assert sensed.weak_directions(blind[:0]).startswith("No layer")
 
 
 def test_two_networks_have_a_place_and_panels_each():
@@ -139,7 +173,12 @@ def test_two_networks_have_a_place_and_panels_each():
     )  # there the match falls with the probe
     both = pd.concat([changed(), other], ignore_index=True)
     words = sensed.sensitivity_in_words(both)
-    assert (words["rank"], words["layers"], words["both-subspace"]) == ("2 in n, 1 in ResNet-18", "2", "0.00")
+    assert (words["rank"], words["layers"], words["both-subspace"]) == (
+        "second in n and first in ResNet-18",
+        "2",
+        "0.00",
+    )
+    assert words["leaders"].startswith("On average 2 measures are practically equal (they differ by at most 0.01)")
     titles = [ax.get_title() for ax in sensed.plot_components(both, ["subspace"]).axes]
     assert titles[::2] == ["n, l\nweak components", "ResNet-18, l\nweak components"]
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from ..studies.rebasin import PATHS, barriers
 from ..studies.stitching import SOURCES, stitched_unmatched
-from .claims import read_evidence
+from .alike import english_list
+from .claims import Plan, read_evidence
 from .layer_tables import axis_names
 
 Tables = Mapping[str, pd.DataFrame]  # one table per network, by the name that readers see
@@ -115,21 +116,38 @@ def from_to(values: pd.Series, digits: int) -> str:
 
 
 def loss_and_similarity_in_words(rows: pd.DataFrame) -> dict[str, str]:
-    """Rank correlation over all layers of what a stitch loses with each similarity of `lost_by_layer`, as text."""
+    """Rank correlation over layers of what a stitch loses with each similarity of `lost_by_layer`, by network."""
     words = {}
     for column in ("similarity", "calibrated"):
-        known = rows.dropna(subset=[column])
-        value = known["lost"].corr(known[column], method="spearman") if len(known) > 2 else np.nan
-        words[f"rank-{column}"] = "unknown" if np.isnan(value) else f"{value:.2f}"
+        parts = []
+        for network, layers in rows.groupby("network", sort=False):
+            known = layers.dropna(subset=[column])
+            value = known["lost"].corr(known[column], method="spearman") if len(known) > 2 else np.nan
+            parts.append(f"{'unknown' if np.isnan(value) else f'{value:.2f}'} ({network})")
+        words[f"rank-{column}"] = english_list(parts)
     return words
 
 
-def barrier_reduced(path: pd.DataFrame) -> float:
-    """The share of the loss barrier that matching and recalibration remove; nan if there was no barrier."""
-    losses = barriers(path).groupby("path")["loss_barrier"].mean()
-    before = losses["before matching"]
-    after = losses.get("matched, recalibrated", losses["matched"])
-    return float(1 - after / before) if before > 0 else np.nan
+def barriers_reduced(path: pd.DataFrame) -> pd.Series:
+    """For each pair: the share of the loss barrier that matching and recalibration remove; NaN without a barrier."""
+    wide = barriers(path).pivot_table(index=["seed_a", "seed_b"], columns="path", values="loss_barrier")
+    before, after = wide["before matching"], wide.get("matched, recalibrated", wide["matched"])
+    return 1 - after / before.where(before > 0)
+
+
+def correlations_beside_plan(partners: Tables, plan: Plan) -> str:
+    """Whether the mean correlations of partners are in the range of the plan, and how many single layers are not."""
+    low, high = plan.expected["rebasin"]["matched_correlation"]
+    inside = all(low <= table["matched"].mean() <= high for table in partners.values())
+    parts = []
+    for name, table in partners.items():
+        layers = table.groupby("layer", observed=True)["matched"].mean()
+        counts = f"in {name} {(layers < low).sum()} of {len(layers)} below and {(layers > high).sum()} above"
+        parts.append(f"{counts} ({layers.min():.2f} to {layers.max():.2f})")
+    return (
+        f"We expected {low} to {high} before we looked. The means are {'' if inside else 'not all '}inside. "
+        f"Single layers outside: {'; '.join(parts)}"
+    )
 
 
 # ---------------------------------------------------------------- figures

@@ -12,8 +12,11 @@ from ..matching import similarity_curve
 from ..measures import MEASURES
 from ..studies.constructions import RotatedLayers, rotation_curve
 from ..studies.sensitivity import CHANGES, probe_agreement
+from .alike import english_list
 from .layer_tables import spoken
 
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+EQUAL = 0.01  # rank correlations that are nearer to one another are practically equal
 ENDS = ("weak components", "strong components")
 EPSILON_GRID = np.linspace(0, 0.999, 200)
 
@@ -42,12 +45,38 @@ def other_changes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def place_of(table: pd.DataFrame, name: str = "subspace") -> str:
-    """The place of a measure by its agreement with the probe, network by network: "5 in VGG-16, 3 in ResNet-18"."""
+    """The place of a measure by its agreement with the probe: "third in VGG-16-BN and first in ResNet-18"."""
     places = []
     for network, rows in table.groupby("network", sort=False, observed=True):
         order = list(agreement_rows(rows)["measure"])
-        places.append(f"{order.index(name) + 1} in {spoken(str(network))}")
-    return ", ".join(places)
+        place = order.index(name)
+        places.append(f"{[*ORDINALS, f'number {place + 1}'][min(place, len(ORDINALS))]} in {spoken(str(network))}")
+    return english_list(places)
+
+
+def leaders(agreement: pd.DataFrame) -> str:
+    """In words: the measures at the top of `agreement_rows`, of which those within `EQUAL` are practically equal."""
+    near = agreement[agreement["both"] >= agreement["both"].iloc[0] - EQUAL]
+    named = "; ".join(f"{measure_title(row['measure'])} ({row['both']:.3f})" for row in near.to_dict("records"))
+    if len(near) == 1:
+        return f"First on average is {named}"
+    return f"On average {len(near)} measures are practically equal (they differ by at most {EQUAL:g}): {named}"
+
+
+def weak_directions(table: pd.DataFrame) -> str:
+    """In words: in which layer the match falls most without the weaker half, and whether it sees weak directions."""
+    half = table[(table["change"] == ENDS[0]) & table["amount"].between(0.45, 0.55)]
+    if half.empty:
+        return "No layer was looked at without the weaker half of its components"
+    own = half[half["measure"] == "subspace"].sort_values("fallen")
+    row = own.iloc[-1]
+    same = (half["network"] == row["network"]) & (half["layer"] == row["layer"]) & (half["measure"] == "cka")
+    sees = "sees weak directions, too" if row["fallen"] > 0.05 else "hardly sees weak directions"
+    return (
+        f"It {sees}: in {row['layer']} of {spoken(str(row['network']))} it falls by {row['fallen']:.2f} without the "
+        f"weaker half, CKA falls by {half.loc[same, 'fallen'].iloc[0]:.2f}, and the probe loses "
+        f"{100 * row['lost']:.1f} points"
+    )
 
 
 def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
@@ -55,7 +84,8 @@ def sensitivity_in_words(table: pd.DataFrame) -> dict[str, str]:
     agreement = agreement_rows(table).set_index("measure")
     ends = ("both", "weak", "strong")
     words = {f"{end}-{name}": f"{value:.2f}" for end in ends for name, value in agreement[end].to_dict().items()}
-    words |= {"rank": place_of(table), "measures": str(len(agreement)), "best": measure_title(agreement.index[0])}
+    words |= {"rank": place_of(table), "measures": str(len(agreement)), "leaders": leaders(agreement.reset_index())}
+    words["weak-directions"] = weak_directions(table)
     words["layers"] = str(len(table[["network", "layer"]].drop_duplicates()))
     both = dict(zip(agreement.index, agreement["both"].to_numpy(dtype=float), strict=True))
     words["below-cka"] = "below" if both["subspace"] < both["cka"] else "not below"
