@@ -164,7 +164,7 @@ glue("largest-p", float(chance["p"].max()), display=False)
 # many channels their output has. The table counts, by family, for how many of these outputs `compare` finds the channels as
 # neurons. In {glue:text}`models` networks it was right for {glue:text}`right` of {glue:text}`known`. {glue:text}`larger` of
 # the networks take no images of this size. A vision transformer has positions for one size only. The convolutions of
-# Inception need a larger map.
+# Inception need a larger map. MaxVit cuts a map into windows of one size, and these must fit.
 
 # %% tags=["hide-input"]
 tried = zoo.recorded()
