@@ -91,7 +91,7 @@ glue("pairs", str(len(next(iter(values.values()))[["seed_a", "seed_b"]].drop_dup
 # A measure *knows layers* if it identifies at least {glue:text}`knows` % of them, and does not if it identifies at most
 # {glue:text}`does-not` %.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Bars, one panel per network: for each measure the share of layers that it identifies; a dashed line shows guessing."}, "figure": {"caption": "Layers identified by each measure. Red: subspace match. Dashed: guessing. Thin lines: 95 % intervals over networks.", "name": "fig-identification"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Bars, one panel per network: for each measure the share of layers that it identifies; a dashed line shows guessing."}, "figure": {"caption": "Layers identified by each measure. Orange: subspace match. Dashed: guessing. Thin lines: 95 % intervals over networks.", "name": "fig-identification"}}
 figure = scales.plot_accuracies(accuracies, guessing)
 
 # %% tags=["hide-input"]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from .. import studies
 from ..errors import unknown
 from ..networks.families import FAMILIES
-from ..studies.comparison import ENOUGH
+from ..studies.enough import ENOUGH
 from ..studies.intervals import interval
 
 GRID = np.round(np.arange(0, 1, 0.005), 3)  # the ε of a curve
