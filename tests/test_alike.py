@@ -104,6 +104,8 @@ def test_a_common_start_is_set_beside_the_spread_of_pairs_that_share_nothing():
     pairs = planted({name: dict.fromkeys(LAYERS, value) for name, value in reached.items()}, tuple(reached))
     assert alike.start_beside_spread(pairs).startswith("Only one pair shares nothing")
     assert alike.pairs_in_words(pairs) == "each condition: 1"
+    bare = pairs[pairs["condition"] != "initialisation"]
+    assert alike.start_beside_spread(bare) == "No pair has a common start only"
     second = planted({"nothing": dict.fromkeys(LAYERS, 0.4)}, ("nothing",)).assign(b="c")
     pairs = pd.concat([pairs, second[second["condition"] != "ceiling"]])
     told = alike.start_beside_spread(pairs)

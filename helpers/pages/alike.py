@@ -142,6 +142,8 @@ def start_beside_spread(pairs: pd.DataFrame) -> str:
     """In words: whether a common start matters more than what differs among the pairs that share nothing."""
     levels = calibrated_pairs(pairs).groupby(["condition", "a", "b"])["calibrated"].mean()
     nothing = levels["nothing"]
+    if "initialisation" not in levels:
+        return "No pair has a common start only"
     if len(nothing) < 2:
         return "Only one pair shares nothing, so we do not know how much such pairs differ"
     adds, spread = abs(levels["initialisation"].mean() - nothing.mean()), nothing.max() - nothing.min()
