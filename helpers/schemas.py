@@ -4,6 +4,7 @@ pydantic is strict here: text is never a number, and never a list.
 """
 
 import json
+import math
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -105,12 +106,22 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
         written = _text(path, "repair it")
         _unfolded(yaml.compose(written, yaml.SafeLoader), {})
         content = yaml.safe_load(written)
-        text = json.dumps(content, allow_nan=False)
+        text = json.dumps(content)
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
+    _check_finite(path.name, content)
     if content is None:
         raise BadInput(f"{path.name} is empty: repair it")
     return parsed(text, model, path.name, "repair it")
+
+
+def _check_finite(name: str, content: Any, place: str = "") -> None:
+    """Raise `BadInput` for infinity and for what is no number, which YAML can hold and JSON cannot."""
+    if isinstance(content, float) and not math.isfinite(content):
+        raise BadInput(f"{name}: {place} is {content}: expected a finite number")
+    inside = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in inside:
+        _check_finite(name, value, f"{place}.{key}" if place else str(key))
 
 
 def _text(path: Path, mend: str) -> str:

@@ -104,7 +104,7 @@ glue(
     str(aimed["pairs"].query("condition == 'labels'")[["a", "b"]].drop_duplicates().shape[0]),
     display=False,
 )
-glue("verdict", judged.word, display=False)
+glue("verdict", judged.answer, display=False)
 glue("deciding", judged.sentence, display=False)
 for group in ("early", "late", "pool"):
     glue(f"{group}_kept", alike.kept_in_words(kept, group), display=False)
