@@ -73,6 +73,8 @@ glue("fixed", measure_words.fixed_in_words(calibrated), display=False)
 glue("asked", f"{asked.numerator} of {asked.denominator} ({float(100 * asked):.0f} %)", display=False)
 glue("compared", max(evidence.rests_on(table)[0] for table in values.values()), display=False)
 glue("rivals", len(scales.RIVALS), display=False)
+
+# %% tags=["remove-cell"]
 one = Study(dataset, networks[0], width, tuple(seeds), recipes[0], epochs=epochs[0])
 one = find_or_compute(rivals.KIND, one, {"permutations": permutations, "earlier": earlier[0]})
 images = one.provenance["images"]

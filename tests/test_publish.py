@@ -201,7 +201,7 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_name(tiny):
         ("[{caption: A, pages: [{notebook: tiny}, {notebook: tiny, page: TINY}]}]", "page 'tiny' is there twice"),
         (
             "[{caption: A, pages: [{notebook: tiny, parameters: {seeds: .inf}}]}]",
-            "grid.yml cannot be read: Out of range",
+            "grid.yml: 0.pages.0.parameters.seeds is inf: expected a finite number",
         ),
         ("[{caption: A, pages: [{notebook: tinny}]}]", "needs notebooks/tinny.py, which is not there"),
     ],
