@@ -107,18 +107,36 @@ def scratch_folder(place: Path) -> Iterator[Path]:
 def check_target(path: Path, what: str, is_one: Callable[[bytes], bool]) -> None:
     """Raise `BadInput` unless a file can be written to this path without the loss of another kind of file.
 
-    An existing file is replaced only if it is empty or `is_one` takes its first bytes: `what` is written there.
+    An existing file is replaced only if it is empty or `is_one` takes its first bytes: `what` is written there. Raises
+    OSError if the folder of a new file cannot be written.
     """
     if not path.name or (path.exists() and not path.is_file()):
         raise BadInput(f"{shown(str(path))} is no name of a file: expected one for {what}")
     if path.is_symlink() and not path.exists():
         raise BadInput(f"{shown(str(path))} is a link that leads nowhere: expected the name of a file for {what}")
     if not path.exists():
+        _check_folder(path.absolute().parent, what)
         return
     with path.open("rb") as file:
         start = file.read(100)
     if start and not is_one(start):
         raise BadInput(f"{path} holds something else than {what}: expected another name, so that nothing is lost")
+
+
+def _check_folder(folder: Path, what: str) -> None:
+    """Make a file in this folder, or in the nearest one that is there, and remove it.
+
+    Raises `BadInput` if that is no folder, and OSError if nothing can be written.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise BadInput(f"{shown(str(there))} is no folder: expected one for {what}")
+    trial = scratch_name(there / "trial", "new")
+    try:
+        trial.touch()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(there)) from error  # of the folder, not of a hidden file in it
+    trial.unlink()
 
 
 def scratch_name(path: Path, kind: str) -> Path:

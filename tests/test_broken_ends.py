@@ -1,12 +1,14 @@
 """Closed streams, terminals that have gone, pipes and links in place of files, kernels that end, other encodings."""
 
 import ast
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -168,6 +170,17 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
 def test_a_link_that_leads_nowhere_is_no_target(target, tmp_path):
     with pytest.raises(BadInput, match="is a link that leads nowhere"):
         check_page(linked(tmp_path / "link.html", tmp_path / target))
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=r"file' is no folder: expected one for a page$"):
+        check_page(tmp_path / "file" / "more" / "page.html")
+    check_page(tmp_path / "new" / "page.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    monkeypatch.setattr(Path, "touch", Mock(side_effect=OSError(errno.EROFS, "Read-only file system")))
+    with pytest.raises(OSError, match=rf"Read-only file system: '{tmp_path}'$"):
+        check_page(tmp_path / "new" / "page.html")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a folder that nobody can write in")
