@@ -33,7 +33,7 @@ for network, groups in numbers.items():
         glue(f"{network}-{group}", value, display=False)
 stitched = pd.concat(measured.stitched.values())
 glue("stitched-pairs", len(stitched[["seed_a", "seed_b"]].drop_duplicates()), display=False)
-glue("stitched-images", f"{int(stitched['images'].min()):,}".replace(",", " "), display=False)
+glue("stitched-images", f"{int(stitched['images'].min()):,}".replace(",", "\u00a0"), display=False)
 glue("lost-middle", 100 * answer.stitching_loss(plan, measured, "middle"), display=False)
 glue("scale-middle", measured.on_scale(plan, "middle"), display=False)
 glue("scale-untrained", measured.on_scale(plan, "middle", "untrained"), display=False)

@@ -105,7 +105,7 @@ glue("beside", spoken(beside) if beside else "none is chosen here", display=Fals
 # neurons match. The shares are of these neurons. {glue:text}`small-rests-on`
 
 # %% tags=["hide-input"]
-figures.table(levels_at_paper, digits=2, label="Small minimal matches at the paper's ε", rows=40)
+figures.table(levels_at_paper.drop(columns="group"), digits=2, label="Small minimal matches at the paper's ε", rows=40)
 
 # %% [markdown]
 # {glue:text}`split`

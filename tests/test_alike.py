@@ -160,7 +160,7 @@ def test_recipes_say_where_a_target_was_trained_in_another_way():
     ]
     told = alike.recipes_in_words(pd.DataFrame(rows, columns=["target", "recipe", "epoch"]))
     assert told == (
-        "For labels and rotation: 12 500 images, 10 epochs, shifts or flips. "
+        "For labels and rotation: 12 500 images, 10 epochs, shifts and flips. "
         "For shuffled: 2 500 images, 50 epochs, no shifts and no flips"
     )
 

@@ -221,7 +221,13 @@ def recipes_in_words(networks: pd.DataFrame) -> str:
         recipe, images = RECIPES[str(name)], "all"
         if recipe.images:
             images = f"{recipe.images:,}".replace(",", " ")
-        changed = "shifts or flips" if recipe.pad or recipe.flip else "no shifts and no flips"
+        changed = (
+            "shifts and flips"
+            if recipe.pad and recipe.flip
+            else "shifts or flips"
+            if recipe.pad or recipe.flip
+            else "no shifts and no flips"
+        )
         aims = english_list(map(str, rows["target"].unique()))
         sentences.append(f"For {aims}: {images} images, {rows['epoch'].max()} epochs, {changed}")
     return ". ".join(sentences)

@@ -167,8 +167,8 @@ def answer_sentence(plan: Plan, measured: Measured) -> str:
     middle = {network: group_numbers(plan, network, table)["middle"] for network, table in measured.critical.items()}
     if not middle:
         return "Nothing is recorded that answers it."
-    shares = " and ".join(f"{100 * value:.0f} % ({plan.name(network)})" for network, value in middle.items())
-    error = f"{100 * plan.epsilon:.0f} % (ε = {plan.epsilon:g})"
+    shares = " and ".join(f"{100 * value:.0f}\u00a0% ({plan.name(network)})" for network, value in middle.items())
+    error = f"{100 * plan.epsilon:.0f}\u00a0% (ε = {plan.epsilon:g})"
     word = "No" if max(middle.values()) <= 0.1 else "Only in part"
     head = f"{word}, if each neuron must be a weighted sum of matched neurons of the other copy."
     told = f"In the middle layers of two equally good copies, {shares} of the neurons match, up to an error of {error}."
