@@ -221,13 +221,8 @@ def recipes_in_words(networks: pd.DataFrame) -> str:
         recipe, images = RECIPES[str(name)], "all"
         if recipe.images:
             images = f"{recipe.images:,}".replace(",", " ")
-        changed = (
-            "shifts and flips"
-            if recipe.pad and recipe.flip
-            else "shifts or flips"
-            if recipe.pad or recipe.flip
-            else "no shifts and no flips"
-        )
+        parts = (("shifts", recipe.pad), ("flips", recipe.flip))
+        changed = " and ".join(what if there else f"no {what}" for what, there in parts)
         aims = english_list(map(str, rows["target"].unique()))
         sentences.append(f"For {aims}: {images} images, {rows['epoch'].max()} epochs, {changed}")
     return ". ".join(sentences)
