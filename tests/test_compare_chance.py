@@ -15,6 +15,7 @@ from helpers.__main__ import cli
 from helpers.measures import Compared
 from helpers.measures.chance import image_orders, p_value, permuted_values, with_positions
 from helpers.studies import kept_activations, layer_chance, two_networks
+from tests.test_layer_products import Encoder
 
 ORDERS = 19
 
@@ -164,15 +165,6 @@ def test_a_layer_with_too_few_kept_samples_is_named_and_has_no_value(monkeypatch
 
 
 # ---------------------------------------------------------------- tokens
-
-
-class Encoder(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.letters, self.layer = nn.Embedding(11, 6), nn.Linear(6, 5)
-
-    def forward(self, input_ids, attention_mask=None):
-        return self.layer(self.letters(input_ids)).tanh()
 
 
 def texts(padding):

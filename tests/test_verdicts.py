@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.pages.claims import read_evidence
-from helpers.pages.verdicts import RULES, Measured, by_group, judged, row_table, verdict_table
+from helpers.pages.verdicts import OPEN_SMALL, RULES, Measured, by_group, judged, row_table, verdict_table
 
 PLAN = read_evidence()
 LEVELS = {"first": 0.9, "early": 0.3, "middle": 0.0, "late": 0.0, "pool": 1.0, "fc": 0.5, "logits": 1.0}
@@ -162,6 +162,6 @@ def test_a_share_that_the_search_has_not_decided_says_so(found, possible, said):
             {"group": ["early"], "of_two": [0.0], "of_five": [found], "of_five_possible": [possible]}
         )
     verdict = judged(PLAN, records)["C4"]
-    assert verdict.later == ("matches of at most 5 are open where it holds" if said else "")
+    assert verdict.later == (OPEN_SMALL if said else "")
     rows = verdict.rows
     assert [row.what.endswith("(found; up to 1.00 are possible)") for row in rows] == [False, said] * 2

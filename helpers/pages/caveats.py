@@ -6,13 +6,13 @@ from dataclasses import replace
 import pandas as pd
 
 from ..studies.counts import counted_similarity
+from ..studies.intervals import PAIR
 from .claims import Plan
 from .evidence import Gathered
 from .verdicts import PLACES, by_layer, judged
 
 BARELY = 0.1  # a layer that matches its own earlier self to less than this is compared without meaning
 NEARLY = 0.95  # of the alive neurons: if they all match, everything splits
-PAIR = ["seed_a", "seed_b"]
 
 
 def pair_errors(plan: Plan, measured: Gathered) -> dict[str, float]:
@@ -89,7 +89,9 @@ def small_rest_on(plan: Plan, measured: Gathered) -> str:
     }
     silent = " and ".join(f"{' and '.join(groups)} of {network}" for network, groups in absent.items() if groups)
     rests = f"C4 rests on {pairs} pair{'s' * (pairs != 1)} of networks for each architecture."
-    return f"{rests} It says nothing about {silent}, where no ε of the paper matches a part." if silent else rests
+    low, high = plan.claim("C4").bounds["between"]
+    where = f"where no ε of the paper matches {100 * low:.0f} to {100 * high:.0f} % of the neurons"
+    return f"{rests} It says nothing about {silent}, {where}." if silent else rests
 
 
 def fewest_orders(measured: Gathered, groups: list[str]) -> int:

@@ -29,6 +29,7 @@ PLACES = {
     "logits": "the logits",
 }
 UNDECIDED = "found; up to"
+OPEN_SMALL = "where it holds, it is open whether matches of at most 5 neurons are rare, too"
 PARTS = "for some networks or layers only"
 HIDDEN = ("first", "early", "middle", "late", "pool", "fc")
 
@@ -171,7 +172,7 @@ def near_output_alone(plan: Plan, rows: Sequence[Row]) -> str:
 
 def undecided_search(plan: Plan, rows: Sequence[Row]) -> str:
     """C4 where the search for matches of at most 5 neurons could have missed some: what is open; "" if nothing is."""
-    return "matches of at most 5 are open where it holds" if any(UNDECIDED in row.what for row in rows) else ""
+    return OPEN_SMALL if any(UNDECIDED in row.what for row in rows) else ""
 
 
 def more_near_input(claim: Claim, plan: Plan, measured: Measured) -> Iterator[Row]:
